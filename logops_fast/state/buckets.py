@@ -1,0 +1,122 @@
+"""Token buckets: the arithmetic, and the buckets of a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Final
+
+from logops_fast.state.interface import BUCKET_UNAVAILABLE, BucketVerdict
+from logops_fast.state.table import Geometry, Table
+
+KIND: Final = b"buckets"
+
+ROUNDING: Final = 1e-6
+"""Tokens by which a cost may be over what is left: a refill adds up fractions that are not exact."""
+
+STALE: Final = 1.0
+"""Seconds that a bucket may seem to come from the future before it is taken to be from another clock."""
+
+
+def refill(tokens: float, last: float, now: float, capacity: float, rate: float) -> float:
+    """The tokens of a bucket at ``now`` that held ``tokens`` at ``last`` (monotonic seconds).
+
+    A bucket from the future is from before the machine was last started, and is full.
+    """
+    elapsed = now - last
+    if elapsed < 0.0:
+        return min(tokens, capacity) if elapsed > -STALE else capacity
+    return min(capacity, tokens + elapsed * rate)
+
+
+def wait_for(cost: float, tokens: float, capacity: float, rate: float) -> float:
+    """Seconds until ``cost`` fits; 0 where it does, infinite where it never will."""
+    if cost <= tokens + ROUNDING:
+        return 0.0
+    if cost > capacity or rate <= 0.0:
+        return math.inf
+    return (cost - tokens) / rate
+
+
+def spend(tokens: float, cost: float, capacity: float, rate: float) -> BucketVerdict:
+    """Take ``cost`` of ``tokens``, or nothing where it does not fit."""
+    wait = wait_for(cost, tokens, capacity, rate)
+    if wait > 0.0:
+        return BucketVerdict(False, tokens, wait)
+    return BucketVerdict(True, max(tokens - cost, 0.0), 0.0)
+
+
+def geometry(max_buckets: int) -> Geometry:
+    """A table for so many token buckets: 40 bytes a slot."""
+    return Geometry.sized(KIND, max_buckets, "d", 3)
+
+
+class TableBuckets:
+    """The token buckets of one table (a BucketStore). ``mono`` tells seconds of the monotonic clock.
+
+    That clock is the machine's, so workers agree on it. A slot holds the moment when the bucket is full again, its
+    tokens, and when it held them. A full bucket is as good as none: its slot is free. Where all are in use,
+    the one that is full soonest goes, which gives its owner the least.
+    """
+
+    __slots__ = ("_mono", "_table")
+
+    def __init__(self, table: Table, mono: Callable[[], float]) -> None:
+        self._table = table
+        self._mono = mono
+
+    def take(
+        self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]
+    ) -> None:
+        """See ``BucketStore``; answers before it returns."""
+        done(self._run(key, capacity, refill_per_sec, cost, False))
+
+    def give(self, key: bytes, amount: float, capacity: float, refill_per_sec: float) -> None:
+        """See ``BucketStore``."""
+        self._run(key, capacity, refill_per_sec, -amount, True)
+
+    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]) -> None:
+        """See ``BucketStore``; answers before it returns."""
+        done(self._run(key, capacity, refill_per_sec, 0.0, False))
+
+    def _run(self, key: bytes, capacity: float, rate: float, cost: float, forced: bool) -> BucketVerdict:
+        table = self._table
+        digest, bucket = table.locate(key)
+        try:
+            table.lock(bucket)
+            try:
+                # The clock is read under the lock: else another process could have written a later moment.
+                now = self._mono()
+                slot = table.find(digest, bucket)
+                tokens = capacity
+                if slot >= 0:
+                    at = 3 * slot
+                    tokens = refill(table.values[at + 1], table.values[at + 2], now, capacity, rate)
+                if forced:
+                    verdict = BucketVerdict(True, min(tokens - cost, capacity), 0.0)
+                else:
+                    verdict = spend(tokens, cost, capacity, rate)
+                if cost and verdict.allowed:
+                    self._write(slot, digest, bucket, verdict.remaining, now, capacity, rate)
+            finally:
+                table.unlock(bucket)
+        except OSError:
+            return BUCKET_UNAVAILABLE
+        return verdict
+
+    def _write(
+        self, slot: int, digest: bytes, bucket: int, tokens: float, now: float, capacity: float, rate: float
+    ) -> None:
+        table = self._table
+        values = table.values
+        new = slot < 0
+        if new:
+            slot = table.victim(bucket, now)
+        at = 3 * slot
+        if new:
+            # Killed between here and the last write, it is a full bucket under whichever key.
+            values[at + 1] = math.inf
+            table.put(slot, digest)
+        values[at + 1] = tokens
+        values[at + 2] = now
+        values[at] = now + (capacity - tokens) / rate if rate > 0.0 else math.inf

@@ -1,0 +1,54 @@
+"""The one place that knows all back-ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from logops_fast.state.interface import StateStore
+from logops_fast.state.local_store import DEFAULT_CAPS, Caps
+
+BACKENDS: Final = ("auto", "memory", "shared", "redis")
+
+
+def open_state(
+    backend: str,
+    *,
+    workers: int,
+    directory: Path,
+    redis_url: str,
+    tolerance: float,
+    caps: Caps = DEFAULT_CAPS,
+    wall: Callable[[], float] = time.time,
+    mono: Callable[[], float] = time.monotonic,
+    log: Callable[[str], None] | None = None,
+) -> StateStore:
+    """Open the state store: once, before the workers are forked, so that all have the same one.
+
+    ``auto`` is ``shared``, for one worker too: its nonces and batch ids then survive a restart. ``tolerance`` is the
+    clock tolerance of requests in seconds, ``directory`` that of ``shared``; ``log`` is told why a file was made anew.
+
+    Raises ValueError for a back-end that is unknown or does not suit, or a URL that is none; StateError
+    (``state.shared``) for a directory that cannot be used. A Redis that is down is no error: ``healthy`` tells, and it
+    is reached when it is back.
+    """
+    if backend in ("auto", "shared"):
+        from logops_fast.state.shared import open_shared
+
+        return open_shared(directory, tolerance, caps, wall, mono, log)
+    if backend == "memory":
+        if workers > 1:
+            raise ValueError(
+                f"state.backend: memory holds the state of one worker and {workers} are asked for: use shared, "
+                "or server.workers: 1."
+            )
+        from logops_fast.state.memory import open_memory
+
+        return open_memory(tolerance, caps, wall, mono)
+    if backend == "redis":
+        from logops_fast.state.redis_store import RedisStore
+
+        return RedisStore(redis_url, tolerance, batch_ttl=caps.batch_ttl, wall=wall)
+    raise ValueError(f'state.backend: expected one of {", ".join(BACKENDS)}, got "{backend}".')

@@ -1,0 +1,175 @@
+"""The `shared` store: tables in files that all workers of a machine map.
+
+The files outlive the gateway, so nonces and batch ids survive its restart; they do not outlive the machine's (the last
+writes may not have reached the disk), nor a change of size or version: then they are made anew, and nonces of
+requests signed before that are refused.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import secrets
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+from mmap import mmap
+from pathlib import Path
+from typing import Final
+
+from logops_fast.state import nonces
+from logops_fast.state.boot import boot_id
+from logops_fast.state.local_store import DEFAULT_CAPS, Caps, LocalStore
+from logops_fast.state.table import Geometry, Table, header, header_fault
+
+FILES: Final = ("nonces.table", "buckets.table", "batch_ids.table")
+LOCK_FILE: Final = "lock"
+_CHUNK: Final = 1 << 20
+
+
+class StateError(Exception):
+    """The state directory cannot be used; the message is one sentence for the operator."""
+
+
+def open_shared(
+    directory: Path,
+    tolerance: float,
+    caps: Caps = DEFAULT_CAPS,
+    wall: Callable[[], float] = time.time,
+    mono: Callable[[], float] = time.monotonic,
+    log: Callable[[str], None] | None = None,
+    boot: str | None = None,
+) -> LocalStore:
+    """Map the tables in ``directory``, making those that are missing or unusable; ``log`` is told why.
+
+    Open it once, before workers are forked: then a worker that is started again is sure to get the tables its
+    siblings have, even if somebody has removed the files. Opening it in each worker works too. The directory stays
+    locked (shared) while anybody has it open, and nothing is made anew under a gateway that runs.
+
+    Raises StateError.
+    """
+    boot = boot_id() if boot is None else boot
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as failure:
+        raise StateError(f"The state directory {directory} cannot be used: {failure.strerror}.") from failure
+    tables: list[Table] = []
+    try:
+        alone = _lock(lock)
+        for name, geometry in zip(FILES, caps.geometries(), strict=True):
+            fresh = None
+            if name == FILES[0]:
+                fresh = partial(nonces.set_horizon, horizon=nonces.fresh_horizon(wall(), tolerance))
+            tables.append(_open(directory / name, geometry, boot, alone, fresh, log))
+        fcntl.flock(lock, fcntl.LOCK_SH)
+    except BaseException as failure:
+        for table in tables:
+            table.close()
+        os.close(lock)
+        if isinstance(failure, OSError):
+            raise StateError(_sentence(directory, caps, failure)) from failure
+        raise
+    nonce_table, bucket_table, batch_table = tables
+    return LocalStore((nonce_table, bucket_table, batch_table), caps, wall, mono, partial(os.close, lock))
+
+
+def _lock(fd: int) -> bool:
+    """Lock the directory; True where nobody else has it, so that files may be made anew.
+
+    The lock has a file of its own, because on macOS ``flock`` and the record locks of a table are one mechanism.
+    """
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(fd, fcntl.LOCK_SH)  # waits only for one who is making the files
+        return False
+    return True
+
+
+def _open(
+    path: Path,
+    geometry: Geometry,
+    boot: str,
+    alone: bool,
+    fresh: Callable[[Table], None] | None,
+    log: Callable[[str], None] | None,
+) -> Table:
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        fault = "it is missing"
+        found = False
+    else:
+        found = True
+        table, fault = _map(fd, geometry, boot)
+        if table is not None:
+            return table
+    if not alone:
+        raise StateError(
+            f"{path} belongs to a gateway that is running, and {fault}: stop that one, give both the same state "
+            "settings, or give this one another state.dir."
+        )
+    if found and log is not None:
+        log(f"{path} is made anew: {fault}. Requests signed before now are refused.")
+    _create(path, geometry, boot, fresh)
+    table, fault = _map(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), geometry, boot)
+    if table is None:
+        raise StateError(f"{path} was just made and cannot be used: {fault}.")
+    return table
+
+
+def _map(fd: int, geometry: Geometry, boot: str) -> tuple[Table | None, str]:
+    """The table in a file; else None and why not, and the file is closed."""
+    try:
+        os.fchmod(fd, 0o600)
+        fault = header_fault(os.pread(fd, 4096, 0), geometry, boot)
+        if fault is None and os.fstat(fd).st_size != geometry.size:
+            fault = "its size is wrong"
+        if fault is None:
+            return Table(mmap(fd, geometry.size), geometry, fd), ""
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None, fault
+
+
+def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], None] | None) -> None:
+    """Make a table under another name and move it into place whole."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with contextlib.suppress(FileNotFoundError):
+        temporary.unlink()
+    fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _reserve(fd, geometry.size)
+        os.pwrite(fd, header(geometry, secrets.randbits(64), boot), 0)
+        if fresh is not None:
+            table = Table(mmap(fd, geometry.size), geometry)
+            fresh(table)
+            table.close()
+        temporary.rename(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(fd)
+
+
+def _reserve(fd: int, size: int) -> None:
+    """Give the file its room on disk now: a write into a hole of a full disk would kill the process (SIGBUS)."""
+    if sys.platform != "darwin":
+        os.posix_fallocate(fd, 0, size)
+        return
+    for at in range(0, size, _CHUNK):
+        os.pwrite(fd, bytes(min(_CHUNK, size - at)), at)
+
+
+def _sentence(directory: Path, caps: Caps, failure: OSError) -> str:
+    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+        need = sum(geometry.size for geometry in caps.geometries()) >> 20
+        return f"The state directory {directory} has no room for its {need} MiB: free some, or lower state.max_nonces."
+    return f"The state directory {directory} cannot be used: {failure.strerror}."

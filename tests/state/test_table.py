@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import os
+import random
+import struct
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logops_fast.state.interface import ClaimKind, NonceVerdict
+from logops_fast.state.local_store import Caps
+from logops_fast.state.memory import memory_table
+from logops_fast.state.shared import open_shared
+from logops_fast.state.table import (
+    BUCKET_BYTES,
+    SLOTS_PER_BUCKET,
+    Geometry,
+    header,
+    header_fault,
+)
+from tests.state.support import fork, kill
+
+GEOMETRY = Geometry(b"test", 3, "I", 1, 100)
+
+
+@given(st.dictionaries(st.binary(max_size=40), st.integers(1, 2**32 - 1), max_size=SLOTS_PER_BUCKET))
+def test_a_table_finds_what_was_put_and_nothing_else(entries: dict[bytes, int]) -> None:
+    table = memory_table(GEOMETRY)
+    for key, value in entries.items():
+        digest, bucket = table.locate(key)
+        assert table.find(digest, bucket) == -1
+        slot = table.victim(bucket, 0)
+        table.put(slot, digest)
+        table.values[slot] = value
+    for key, value in entries.items():
+        assert table.values[table.find(*table.locate(key))] == value
+    table.close()
+
+
+def test_bytes_that_straddle_two_slots_are_not_a_key() -> None:
+    table = memory_table(GEOMETRY)
+    table.put(5, b"A" * 8 + b"B" * 8)
+    table.put(6, b"C" * 8 + b"D" * 8)
+    table.put(9, b"B" * 8 + b"C" * 8)
+    assert table.find(b"B" * 8 + b"C" * 8, 0) == 9
+    assert table.find(b"D" * 8 + b"\0" * 8, 0) == -1
+
+
+def test_a_bucket_does_not_see_its_neighbour_s_keys() -> None:
+    table = memory_table(GEOMETRY)
+    table.put(SLOTS_PER_BUCKET, b"k" * 16)
+    assert table.find(b"k" * 16, 0) == -1
+    assert table.find(b"k" * 16, 1) == SLOTS_PER_BUCKET
+
+
+def test_two_tables_put_the_same_key_in_different_places() -> None:
+    one, other = memory_table(GEOMETRY), memory_table(GEOMETRY)
+    assert one.locate(b"key")[0] != other.locate(b"key")[0]
+
+
+def test_slots_are_used_in_turn_and_a_live_one_is_passed_over_for_the_oldest() -> None:
+    table = memory_table(GEOMETRY)
+    for expected in range(SLOTS_PER_BUCKET):
+        slot = table.victim(0, now=100)
+        assert slot == expected
+        table.values[slot] = 1000 + slot
+    table.values[77] = 50
+    assert table.victim(0, now=100) == 77
+    table.values[77] = 2000
+    assert table.victim(0, now=100) == 0
+
+
+def test_the_sections_of_a_table_do_not_overlap() -> None:
+    metas, keys, values, extra, size = GEOMETRY.sections()
+    assert metas >= 4096 + 8192
+    assert metas + 3 * 8 <= keys
+    assert keys + 3 * BUCKET_BYTES <= values
+    assert values + 3 * SLOTS_PER_BUCKET * 4 <= extra
+    assert extra + 100 <= size
+
+
+def test_a_header_is_good_for_its_own_geometry_and_boot_alone() -> None:
+    data = header(GEOMETRY, 7, "boot-1")
+    assert header_fault(data, GEOMETRY, "boot-1") is None
+    assert "machine was started" in str(header_fault(data, GEOMETRY, "boot-2"))
+    assert "size" in str(header_fault(data, GEOMETRY._replace(buckets=4), "boot-1"))
+    assert "not a table" in str(header_fault(b"x" * 4096, GEOMETRY, "boot-1"))
+    assert "cut short" in str(header_fault(data[:20], GEOMETRY, "boot-1"))
+
+
+@given(st.integers(0, len(header(GEOMETRY, 7, "b")) - 1), st.integers(1, 255))
+def test_a_header_with_any_byte_changed_is_refused(at: int, change: int) -> None:
+    data = bytearray(header(GEOMETRY, 7, "boot-1"))
+    data[at] ^= change
+    assert header_fault(bytes(data), GEOMETRY, "boot-1") is not None
+
+
+@pytest.mark.slow
+def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Path) -> None:
+    """What a killed process was told FRESH stays a replay, and no lock stays held."""
+    caps = Caps(max_nonces=2000, max_batch_ids=200)
+    store = open_shared(tmp_path, 300, caps)
+    expiry = time.time() + 400
+    record = struct.Struct("=QQ")
+
+    def hammer(pipe: int) -> None:
+        chance = random.Random()
+        store.worker_started(chance.randrange(8))
+        while True:
+            a, b = chance.getrandbits(64), chance.randrange(60)
+            told: list[NonceVerdict] = []
+            store.nonces.insert(record.pack(a, b), expiry, told.append)
+            store.buckets.take(b"%d" % b, 1, 100, 100, lambda verdict: None)
+            store.batch_ids.begin("web", f"{b}", lambda claim: None)
+            store.batch_ids.finish("web", f"{b}", b"%d" % b * 50)
+            if told == [NonceVerdict.FRESH]:
+                os.write(pipe, record.pack(a, b))
+
+    acknowledged: list[bytes] = []
+    for _ in range(12):
+        children = [fork(hammer) for _ in range(3)]
+        time.sleep(0.03)
+        for pid, _ in children:
+            kill(pid)
+        for _, reader in children:
+            with open(reader, "rb") as pipe:
+                data = pipe.read()
+            acknowledged += [data[at : at + 16] for at in range(0, len(data), 16)]
+    assert len(acknowledged) > 100
+    verdicts: list[NonceVerdict] = []
+    for key in acknowledged:
+        store.nonces.insert(key, expiry, verdicts.append)
+    assert set(verdicts) == {NonceVerdict.REPLAY}
+    for number in range(60):
+        claims: list[object] = []
+        store.batch_ids.begin("web", f"{number}", lambda claim, claims=claims: claims.extend(claim))  # type: ignore[misc]
+        assert claims in ([ClaimKind.DONE, b"%d" % number * 50], [ClaimKind.NEW, b""], [ClaimKind.IN_PROGRESS, b""])
+        store.batch_ids.finish("web", f"{number}", b"after")
+        claims.clear()
+        store.batch_ids.begin("web", f"{number}", lambda claim, claims=claims: claims.extend(claim))  # type: ignore[misc]
+        assert claims == [ClaimKind.DONE, b"after"]
