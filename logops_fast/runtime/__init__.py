@@ -1,0 +1,1 @@
+"""Processes: supervisor, workers, signals, and the wiring of the gateways."""

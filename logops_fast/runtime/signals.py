@@ -1,0 +1,93 @@
+"""Signals without races: blocked over a fork, read from a pipe by the supervisor, given to the loop in a worker."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Final
+
+STOP_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+RELOAD_SIGNAL: Final = signal.SIGHUP
+HANDLED: Final = frozenset({*STOP_SIGNALS, RELOAD_SIGNAL})
+
+_READ_BYTES: Final = 512
+
+
+class SignalPipe:
+    """Turns signals of the main thread into bytes that a selector waits for; nothing runs inside a handler.
+
+    Use as a context manager: the handlers that were there before come back at its end.
+    """
+
+    def __init__(self, watched: frozenset[signal.Signals]) -> None:
+        self._watched = watched
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> SignalPipe:
+        self.read_end, self._write_end = os.pipe()
+        os.set_blocking(self.read_end, False)
+        os.set_blocking(self._write_end, False)
+        self._wakeup_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
+        for number in self._watched:
+            # A Python handler, or the interpreter would not write to the pipe; not SIG_IGN, which a child inherits.
+            self._before[number] = signal.signal(number, _noted)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+        signal.set_wakeup_fd(self._wakeup_before)
+        os.close(self.read_end)
+        os.close(self._write_end)
+
+    def read(self) -> list[signal.Signals]:
+        """The signals since the last call, in order; none is not an error."""
+        try:
+            numbers = os.read(self.read_end, _READ_BYTES)
+        except BlockingIOError:
+            return []
+        return [signal.Signals(number) for number in numbers]
+
+    def forget_in_child(self) -> None:
+        """After a fork: default handlers, and the pipe, which is the parent's, closed."""
+        signal.set_wakeup_fd(-1)
+        for number in self._watched:
+            signal.signal(number, signal.SIG_DFL)
+        os.close(self.read_end)
+        os.close(self._write_end)
+
+
+def _noted(_number: int, _frame: FrameType | None) -> None:
+    pass
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Hold stop and reload signals back; a child forked meanwhile has them held back until :func:`let_through`.
+
+    So a signal that reaches a new worker before it has handlers waits for them instead of killing it or being lost.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def let_through() -> None:
+    """Deliver the signals held back since the fork, and all later ones."""
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+
+
+def install(
+    loop: asyncio.AbstractEventLoop, stop: Callable[[signal.Signals], None], reload: Callable[[], None]
+) -> None:
+    """Have ``loop`` call ``stop`` on SIGTERM and SIGINT, ``reload`` on SIGHUP; then let held-back signals through."""
+    for number in STOP_SIGNALS:
+        loop.add_signal_handler(number, stop, number)
+    loop.add_signal_handler(RELOAD_SIGNAL, reload)
+    let_through()

@@ -1,0 +1,206 @@
+"""A worker process: one event loop, one service, told by signals to reload and to drain."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from logops_fast.runtime.loop import ASYNCIO, accelerator, new_event_loop
+from logops_fast.runtime.signals import install
+from logops_fast.telemetry import logs
+from logops_fast.telemetry.families import ProcessMetrics, build_info, worker_restarts
+from logops_fast.telemetry.registry import Registry
+from logops_fast.telemetry.slab import Slab
+
+EXIT_OK: Final = 0
+EXIT_FAILED: Final = 1
+EXIT_STARTUP: Final = 2
+
+READY: Final = b"R"
+STARTUP_ERROR: Final = b"E"
+MAX_MESSAGE_BYTES: Final = 4000  # under PIPE_BUF on Linux; one write to an empty pipe does not block
+SAMPLE_EVERY: Final = 5.0  # seconds between samples of CPU and memory
+
+log = logging.getLogger(__name__)
+
+
+class StartupError(Exception):
+    """The service cannot start and trying again would not help; the message is one line a person can act on."""
+
+
+class Service(Protocol):
+    """What a worker runs. ``start`` returns once it serves; ``drain`` once nothing is in flight and all is stored."""
+
+    async def start(self) -> None:
+        """Bind and serve.
+
+        :raises StartupError: it cannot.
+        """
+
+    async def drain(self) -> None:
+        """Accept no more, finish what is in flight, flush. Cancelled at the drain timeout."""
+
+    def reload(self) -> None:
+        """Read keys and limits again; what does not validate changes nothing."""
+
+
+@dataclass(slots=True)
+class WorkerContext:
+    """What a worker knows of its place: its index among ``count``, the shared slab, the pipes to its supervisor."""
+
+    index: int
+    count: int
+    slab: Slab
+    report_fd: int
+    alive_fd: int
+    _registry: Registry | None = field(default=None, repr=False)
+
+    @property
+    def registry(self) -> Registry:
+        """The worker's metrics, over its own region of the slab."""
+        if self._registry is None:
+            self._registry = Registry(self.slab, self.index)
+        return self._registry
+
+    def ready(self) -> None:
+        """Tell the supervisor that this worker serves."""
+        self._report(READY)
+
+    def startup_failed(self, message: str) -> None:
+        """Tell the supervisor why this worker cannot start: it says so once, however many workers say the same."""
+        self._report(STARTUP_ERROR + message.encode("utf-8", "replace")[:MAX_MESSAGE_BYTES])
+
+    def _report(self, data: bytes) -> None:
+        with contextlib.suppress(OSError):  # the supervisor is gone: its pipe says so too
+            os.write(self.report_fd, data)
+
+
+def run_worker(
+    context: WorkerContext, build: Callable[[WorkerContext], Awaitable[Service]], *, drain_timeout: float
+) -> int:
+    """Build the service on a new event loop, run it until SIGTERM, SIGINT or the supervisor's death, drain it.
+
+    Returns the exit code: 0 after a clean drain, 1 when ``drain_timeout`` seconds were not enough.
+
+    :raises StartupError: from ``build`` or ``start``.
+    """
+    if context.count > 1:
+        logs.bind(worker=context.index)
+    if context.index == 0 and accelerator() == ASYNCIO:
+        log.info("uvloop is not installed: running on the standard event loop, which needs more CPU per request")
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(_Worker(context, build, drain_timeout).run())
+
+
+class _Worker:
+    """One run of a worker. A signal that comes during start-up is obeyed once the service has started."""
+
+    def __init__(
+        self,
+        context: WorkerContext,
+        build: Callable[[WorkerContext], Awaitable[Service]],
+        drain_timeout: float,
+    ) -> None:
+        self._context = context
+        self._build = build
+        self._drain_timeout = drain_timeout
+        self._stopping = asyncio.Event()
+        self._stop_at = 0.0
+        self._service: Service | None = None
+        self._reload_wanted = False
+
+    async def run(self) -> int:
+        self._loop = loop = asyncio.get_running_loop()
+        self._errors = logs.RateLimited(log)
+        loop.set_exception_handler(self._on_loop_error)
+        loop.add_reader(self._context.alive_fd, self._on_supervisor_gone)
+        install(loop, self._on_stop, self._on_reload)
+        start = asyncio.ensure_future(self._start())
+        stop = asyncio.ensure_future(self._stopping.wait())
+        try:
+            await asyncio.wait((start, stop), return_when=asyncio.FIRST_COMPLETED)
+            if not start.done():
+                await asyncio.wait((start,), timeout=self._time_left())
+                if not start.done():
+                    log.error("told to stop while starting, and the start did not end in time")
+                    return EXIT_FAILED
+            service = start.result()
+            await self._stopping.wait()
+            return await self._drain(service)
+        finally:
+            start.cancel()
+            stop.cancel()
+            self._errors.flush()
+
+    async def _start(self) -> Service:
+        registry = self._context.registry
+        build_info(registry, accelerator())
+        worker_restarts(registry)  # shown by whichever worker is asked, counted by the supervisor
+        self._process = ProcessMetrics(registry)
+        self._sample()
+        service = await self._build(self._context)
+        await service.start()
+        # What start-up made lives for good: the collector need not walk it again.
+        gc.collect()
+        gc.freeze()
+        self._service = service
+        self._context.ready()
+        if self._reload_wanted:
+            self._on_reload()
+        return service
+
+    async def _drain(self, service: Service) -> int:
+        try:
+            async with asyncio.timeout(self._time_left()) as limit:
+                await service.drain()
+        except Exception:
+            if not limit.expired():
+                log.exception("the drain failed")
+                return EXIT_FAILED
+            log.error(  # noqa: TRY400 - the traceback would say where it was cancelled, which helps nobody
+                "not drained in time: leaving what is in flight", extra={"drain_timeout": self._drain_timeout}
+            )
+            return EXIT_FAILED
+        return EXIT_OK
+
+    def _time_left(self) -> float:
+        return max(0.0, self._stop_at + self._drain_timeout - self._loop.time())
+
+    def _on_stop(self, _number: signal.Signals | None = None) -> None:
+        # Ctrl-C reaches the whole process group and the supervisor forwards it as well: twice is once.
+        if not self._stopping.is_set():
+            self._stop_at = self._loop.time()
+            self._stopping.set()
+
+    def _on_supervisor_gone(self) -> None:
+        # Nothing is ever written to this pipe: readable means its other end is closed.
+        self._loop.remove_reader(self._context.alive_fd)
+        log.warning("the supervisor is gone: draining")
+        self._on_stop()
+
+    def _on_reload(self) -> None:
+        if self._service is None:
+            self._reload_wanted = True
+            return
+        try:
+            self._service.reload()
+        except Exception:
+            log.exception("the reload failed: nothing was changed")
+
+    def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # A fault in a callback costs a request, not the worker; one in every request must not fill a disk.
+        error = context.get("exception")
+        message = str(context.get("message") or "unhandled error")
+        key = f"{type(error).__name__}: {message}"
+        self._errors.log(logging.ERROR, key, message, exc_info=error)
+
+    def _sample(self) -> None:
+        self._process.sample()
+        self._loop.call_later(SAMPLE_EVERY, self._sample)
