@@ -1,0 +1,102 @@
+"""Changes to a keys file: each is checked as a whole before it takes the old one's place.
+
+The file is written anew, so comments in it are lost. What a change did is told by its answer; a secret is in it once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from base64 import urlsafe_b64encode
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from logops_fast.config.errors import ConfigError, did_you_mean
+from logops_fast.config.keys_file import MAX_SECRETS, Keyring, dump_clients, new_secret, write_private
+from logops_fast.config.yaml_tree import read_tree
+
+
+def add_client(path: Path, name: str, emitter: str | None, emitters: Iterable[str]) -> str:
+    """Add a client with a new secret, which is returned; the file is made where there is none. Raises ConfigError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    secret = new_secret()
+    with _edited(path) as clients:
+        if name in clients:
+            raise ConfigError(f"{path} has a client {name} already; `logops keys rotate {name}` gives it a new secret")
+        entry: dict[str, Any] = {"secrets": [secret], "emitter": emitter or name}
+        if emitters := list(emitters):
+            entry["emitters"] = emitters
+        clients[name] = entry
+    return secret
+
+
+def rotate_client(path: Path, name: str) -> str:
+    """Give a client a new secret, which is returned; the one it had stays good. Raises ConfigError."""
+    secret = new_secret()
+    with _edited(path) as clients:
+        entry = _entry(clients, name, path)
+        newest = entry["secrets"][0]
+        if isinstance(newest, dict):
+            raise ConfigError(f"the secret of {name} stands in the file {newest['file']}; rotate it there")
+        entry["secrets"] = [secret, newest][:MAX_SECRETS]
+    return secret
+
+
+def revoke_client(path: Path, name: str) -> None:
+    """Take a client out: none of its secrets is good any more. Raises ConfigError."""
+    with _edited(path) as clients:
+        _entry(clients, name, path)
+        del clients[name]
+
+
+def revoke_old_secret(path: Path, name: str) -> bool:
+    """End a rotation: only the client's newest secret stays good. False where it had no other. Raises ConfigError."""
+    with _edited(path) as clients:
+        entry = _entry(clients, name, path)
+        had_another = len(entry["secrets"]) > 1
+        entry["secrets"] = entry["secrets"][:1]
+    return had_another
+
+
+def add_fernet_key(path: Path) -> None:
+    """Put a new Fernet key first into the file of keys: it encrypts from now on, those behind it still decrypt."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(path):
+        before = path.read_text("utf-8") if path.exists() else ""
+        key = urlsafe_b64encode(os.urandom(32)).decode()  # the Fernet specification's key
+        write_private(path, f"{key}\n{before}", replace=True)
+
+
+@contextmanager
+def _edited(path: Path) -> Iterator[dict[str, Any]]:
+    """The clients of the file as they are written, to be changed in place; written back checked."""
+    path = path.resolve()  # of a link, the file it leads to is replaced
+    with _locked(path):
+        clients: dict[str, Any] = {}
+        if path.exists():
+            Keyring.load(path)  # a file that is wrong is not made over
+            clients = (read_tree(path).value or {}).get("clients") or {}
+        yield clients
+        text = dump_clients(clients)
+        Keyring.parse(text, path.parent, str(path))
+        write_private(path, text, replace=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One editor at a time. The directory is locked: the file itself is another one after each change."""
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(directory)
+
+
+def _entry(clients: dict[str, Any], name: str, path: Path) -> dict[str, Any]:
+    if name not in clients:
+        raise ConfigError(f"{path} has no client {name}{did_you_mean(name, clients)}")
+    entry: dict[str, Any] = clients[name]
+    return entry

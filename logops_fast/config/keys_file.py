@@ -1,0 +1,214 @@
+"""The keys file: who may send, with which secrets, for which emitters.
+
+    clients:
+      web-1: {secrets: [s3cr3t-now, s3cr3t-before], emitter: web, emitters: [web, batch]}
+
+A secret is text or ``{file: path}`` (relative to the keys file; the line end at its end is not part of it). A client
+has one secret, or two while one is being rotated. ``emitter`` is the client's own name when left out; ``emitters``,
+those X-Emitter may name, is the emitter alone. No message and no repr here ever holds a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from logops_fast.config.errors import ConfigError, did_you_mean, shown
+from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.config.yaml_tree import Tree, as_mapping, parse_tree, read_tree
+
+MAX_SECRETS: Final = 2
+DEMO_CLIENT: Final = "demo"
+# What the demo's emitters and scenarios send as.
+DEMO_EMITTERS: Final = ("demo", "json", "csv", "minimal", "noise", "syslog", "web", "batch", "api", "payments")
+
+_KEYS: Final = ("secrets", "emitter", "emitters")
+_SHORT_SECRET: Final = 8  # bytes; a shorter one can be guessed
+_NEW_SECRET_BYTES: Final = 32
+_HEADER: Final = "# Clients and their secrets. Mode 0600. Edited by `logops keys`; comments are not kept.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """One sender: its name (X-Api-Key), its active secrets, its emitter and the emitters it may name."""
+
+    id: str
+    secrets: tuple[bytes, ...] = field(repr=False)
+    emitter: str
+    emitters: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """All clients of a keys file, and what is worth a warning about it."""
+
+    clients: Mapping[str, Client]
+    warnings: tuple[str, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path) -> Keyring:
+        """Read and check a keys file. Raises ConfigError with the path of what is wrong."""
+        tree = read_tree(path)
+        clients, warnings = _clients(tree, path.parent)
+        return cls(clients, (*_mode_warnings(path), *warnings))
+
+    @classmethod
+    def parse(cls, text: str, directory: Path, name: str = "keys.yaml") -> Keyring:
+        """Check the text of a keys file; ``directory`` is what ``{file: path}`` is relative to."""
+        clients, warnings = _clients(parse_tree(text, name), directory)
+        return cls(clients, warnings)
+
+    @classmethod
+    def of(cls, clients: Iterable[Client]) -> Keyring:
+        """A ring of clients made in a program."""
+        return cls({client.id: client for client in clients})
+
+    def emitters(self) -> frozenset[str]:
+        """Every emitter that some client may send as."""
+        return frozenset[str]().union(*(client.emitters for client in self.clients.values()))
+
+
+def new_secret() -> str:
+    """A random secret: 256 bits as text that needs no quoting anywhere."""
+    return secrets.token_urlsafe(_NEW_SECRET_BYTES)
+
+
+def make_demo_keys(path: Path) -> Client:
+    """Write a keys file with one random client ``demo``, mode 0600, directories made. Raises FileExistsError."""
+    entry = {"secrets": [new_secret()], "emitter": DEMO_CLIENT, "emitters": list(DEMO_EMITTERS)}
+    text = dump_clients({DEMO_CLIENT: entry})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_private(path, text, replace=False)
+    return Keyring.parse(text, path.parent).clients[DEMO_CLIENT]
+
+
+def dump_clients(clients: Mapping[str, Any]) -> str:
+    """The text of a keys file."""
+    return _HEADER + yaml.safe_dump({"clients": dict(clients)}, sort_keys=False, default_flow_style=None, width=120)
+
+
+def write_private(path: Path, text: str, *, replace: bool) -> None:
+    """Write a file whole or not at all: a new one with mode 0600, an old one's mode kept.
+
+    Raises FileExistsError where it is there and ``replace`` is false.
+    """
+    mode = stat.S_IMODE(path.stat().st_mode) if replace and path.exists() else 0o600
+    fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(fd, "w", encoding="utf-8") as out:
+            os.fchmod(out.fileno(), mode)
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        if replace:
+            os.replace(temporary, path)
+        else:
+            os.link(temporary, path)  # refuses to write over a file that came meanwhile
+            os.unlink(temporary)
+        directory = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str, ...]]:
+    root = as_mapping(tree.value, tree.name, tree.name)
+    for key in root:
+        if key != "clients":
+            raise ConfigError(f"{key}: unknown key{did_you_mean(key, ['clients'])}", tree.where((key,)))
+    if "clients" not in root:
+        # An empty file is a template that failed; `clients: {}` is somebody's will.
+        raise ConfigError("clients: expected a mapping of client names, got nothing", tree.name)
+    clients: dict[str, Client] = {}
+    warnings: list[str] = []
+    # In api_key mode the header is a secret, alone or as client:secret: each must lead to one client.
+    taken: dict[bytes, str] = {}
+    for name, body in as_mapping(root.get("clients"), "clients", tree.where(("clients",))).items():
+        client = _client(name, body, tree, directory, warnings)
+        clients[name] = client
+        for number, secret in enumerate(client.secrets):
+            where = tree.where(("clients", name, "secrets", str(number)))
+            for token in (secret, name.encode() + b":" + secret):
+                owner = taken.setdefault(token, name)
+                if owner != name or (token is secret and secret in client.secrets[:number]):
+                    other = "another of its secrets" if owner == name else f"one of client {owner}"
+                    raise ConfigError(f"clients.{name}.secrets.{number}: is the same as {other}", where)
+    if not clients:
+        warnings.append(f"{tree.name} names no client: nobody can send")
+    return clients, tuple(warnings)
+
+
+def _client(name: str, body: Any, tree: Tree, directory: Path, warnings: list[str]) -> Client:
+    at = f"clients.{name}"
+
+    def where(*path: str) -> str:
+        return tree.where(("clients", name, *path))
+
+    if not is_name(name):
+        raise ConfigError(f"clients: expected the name of a client ({NAME_RULE}), got {shown(name)}", where())
+    # a client is never shown as a whole: what stands in its place may be a secret put one level too high
+    if not isinstance(body, dict):
+        raise ConfigError(f"{at}: expected a mapping with secrets", where())
+    for key in body:
+        if key not in _KEYS:
+            raise ConfigError(f"{at}.{key}: unknown key{did_you_mean(key, _KEYS)}", where(key))
+    listed = body.get("secrets")
+    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_SECRETS:
+        raise ConfigError(f"{at}.secrets: expected a list of 1 to {MAX_SECRETS} secrets", where("secrets"))
+    found = tuple(
+        _secret(item, f"{at}.secrets.{i}", where("secrets", str(i)), directory, warnings)
+        for i, item in enumerate(listed)
+    )
+    emitter = body.get("emitter", name)
+    if not is_name(emitter):
+        raise ConfigError(
+            f"{at}.emitter: expected the name of an emitter ({NAME_RULE}), got {shown(emitter)}", where("emitter")
+        )
+    emitters = body.get("emitters", [emitter])
+    if not isinstance(emitters, list) or not all(map(is_name, emitters)):
+        raise ConfigError(f"{at}.emitters: expected a list of names of emitters ({NAME_RULE})", where("emitters"))
+    return Client(name, found, emitter, frozenset((emitter, *emitters)))
+
+
+def _secret(item: Any, at: str, where: str, directory: Path, warnings: list[str]) -> bytes:
+    if isinstance(item, str):
+        secret = item.encode()
+    elif isinstance(item, dict):
+        if set(item) != {"file"} or not isinstance(item["file"], str):
+            raise ConfigError(f"{at}: expected text or {{file: path}}", where)
+        path = directory / item["file"]
+        try:
+            secret = path.read_bytes()
+        except OSError as exc:
+            raise ConfigError(f"{at}.file: {path} cannot be read: {exc.strerror or exc}", where) from None
+        secret = secret.removesuffix(b"\n").removesuffix(b"\r")
+        warnings.extend(_mode_warnings(path))
+    else:
+        raise ConfigError(
+            f"{at}: expected text or {{file: path}}; put a secret that looks like a number in quotes", where
+        )
+    if not secret:
+        raise ConfigError(f"{at}: is empty", where)
+    if len(secret) < _SHORT_SECRET:
+        warnings.append(
+            f"{at} is shorter than {_SHORT_SECRET} bytes and can be guessed; `logops keys rotate` makes one"
+        )
+    return secret
+
+
+def _mode_warnings(path: Path) -> Iterator[str]:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        yield f"{path} has mode {mode:04o}, so others on this machine may read the secrets; chmod 600 {path}"

@@ -1,0 +1,194 @@
+"""From defaults, file, environment and flags to one checked ``Settings``, each value with where it came from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import msgspec
+
+from logops_fast.config import schema
+from logops_fast.config.environment import from_environment
+from logops_fast.config.errors import ConfigError
+from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.config.settings import Settings, worker_count
+from logops_fast.config.yaml_tree import Tree, as_mapping, read_tree
+
+DEFAULT_FILE: Final = "logops.yaml"
+
+_OVERRIDES: Final = ("ratelimit", "overrides")
+_LOOPBACK: Final = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
+
+
+class Loaded(NamedTuple):
+    """The settled configuration.
+
+    ``provenance`` has, for each dotted path, ``default``, ``file logops.yaml:7``, ``env NAME`` or ``flag``.
+    ``warnings`` are sentences for the log: allowed, but worth a thought.
+    """
+
+    settings: Settings
+    provenance: dict[str, str]
+    path: Path | None
+    warnings: tuple[str, ...]
+
+
+class _Value(NamedTuple):
+    value: Any
+    source: str  # for people: file logops.yaml:7
+    where: str  # before an error: logops.yaml:7
+
+
+def config_path(given: str | None, directory: Path | None = None) -> Path | None:
+    """The file to read: the one given, else ``logops.yaml`` in the working directory where there is one, else none."""
+    if given:
+        return Path(given)
+    # without a directory the path stays relative, and messages short
+    found = (directory or Path()) / DEFAULT_FILE
+    return found if found.exists() else None
+
+
+def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Settle the configuration: defaults, then the file, then the environment, then flags.
+
+    ``overrides`` are values of command-line flags by dotted path (``{"server.workers": 4}``); None means not given.
+    Raises ConfigError: one line with the path and what was expected.
+    """
+    values = {key: _Value(value, "default", "") for key, value in _defaults()}
+    if path is not None:
+        _apply_file(values, read_tree(path))
+    for key, value, name in from_environment(env, {_OVERRIDES: {key[2] for key in values if key[:2] == _OVERRIDES}}):
+        values[key] = _Value(value, f"env {name}", name)
+    for dotted, value in (overrides or {}).items():
+        if value is not None:
+            values[tuple(dotted.split("."))] = _Value(value, "flag", "command line")
+    _complete_overrides(values)
+    checked = {key: schema.leaf_at(key).check(item.value, key, item.where) for key, item in values.items()}
+    settings = schema.to_settings(checked)
+    provenance = {".".join(key): item.source for key, item in values.items()}
+    _check_together(settings, values)
+    return Loaded(settings, provenance, path, tuple(_warnings(settings)))
+
+
+def flat(settings: Settings) -> dict[str, Any]:
+    """Every value by its dotted path, in the order of the types."""
+    return {".".join(path): value for path, value in _flatten(msgspec.to_builtins(settings), ())}
+
+
+def shown_value(path: str, value: Any) -> Any:
+    """A value as it may be shown: secrets never, of a URL everything but its password."""
+    if not schema.leaf_at(tuple(path.split("."))).secret or value == "":
+        return value
+    return mask_url(value) if "://" in value else "***"
+
+
+def mask_url(url: str) -> str:
+    """The URL with ``***`` for its password, wherever one may stand: before the host or in the query."""
+    # by text and not by urlsplit: a password may hold / ? # that were not escaped
+    url = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
+
+
+def _defaults() -> Iterator[tuple[schema.Path, Any]]:
+    return _flatten(msgspec.to_builtins(Settings()), ())
+
+
+def _flatten(value: Any, path: schema.Path) -> Iterator[tuple[schema.Path, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _flatten(item, (*path, key))
+    else:
+        yield path, value
+
+
+def _apply_file(values: dict[schema.Path, _Value], tree: Tree) -> None:
+    root = as_mapping(tree.value, tree.name, tree.name)
+    ratelimit = root.get(_OVERRIDES[0])
+    if isinstance(ratelimit, dict) and _OVERRIDES[1] in ratelimit:
+        # A list of exceptions in the file is the whole list: the default one is no longer meant.
+        for key in [key for key in values if key[:2] == _OVERRIDES]:
+            del values[key]
+
+    def walk(node: schema.Branch | schema.Open, mapping: dict[str, Any], path: schema.Path) -> None:
+        for key, value in mapping.items():
+            where = tree.where((*path, key))
+            child = schema.child_of(node, key, path, where)
+            if isinstance(child, schema.Leaf):
+                values[(*path, key)] = _Value(value, f"file {where}", where)
+            else:
+                walk(child, as_mapping(value, ".".join((*path, key)), where), (*path, key))
+
+    walk(schema.schema(), root, ())
+
+
+def _complete_overrides(values: dict[schema.Path, _Value]) -> None:
+    """An override says what is different; what it leaves out is that of ``per_emitter``."""
+    for emitter, where in {key[2]: item.where for key, item in values.items() if key[:2] == _OVERRIDES}.items():
+        if not is_name(emitter):
+            raise ConfigError(f"ratelimit.overrides: expected the name of an emitter ({NAME_RULE})", where)
+        for part in ("capacity", "refill_per_sec"):
+            values.setdefault((*_OVERRIDES, emitter, part), values[("ratelimit", "per_emitter", part)])
+
+
+def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) -> None:
+    """Values that are each possible, but not together. Raises ConfigError at the one more likely meant to change."""
+
+    def refuse(path: str, message: str) -> None:
+        raise ConfigError(f"{path}: {message}", values[tuple(path.split("."))].where)
+
+    s = settings
+    if s.state.backend == "memory" and (workers := worker_count(s)) > 1:
+        refuse("state.backend", f"memory serves one worker and server.workers is {workers}; use shared or redis")
+    if s.state.backend == "redis" and not s.state.redis_url.startswith(("redis://", "rediss://", "unix://")):
+        refuse("state.redis_url", "expected a URL that starts with redis://, rediss:// or unix://")
+    if (s.authgw.host, s.authgw.port) == (s.ingest.host, s.ingest.port) and s.authgw.port:
+        refuse("authgw.port", f"{s.authgw.port} is ingest.port too; each gateway needs a port of its own")
+    if s.pii.encrypt and not (s.pii.fernet_keys_file or s.pii.fernet_key):
+        refuse("pii.encrypt", "needs a Fernet key; set pii.fernet_keys_file or pii.fernet_key")
+    if s.pii.encrypt and not s.pii.encrypt_fields:
+        refuse("pii.encrypt_fields", "is empty, so pii.encrypt would encrypt nothing; name the fields")
+    if s.tls.cert_file and not s.tls.key_file:
+        refuse("tls.key_file", "is needed with tls.cert_file")
+    if s.tls.key_file and not s.tls.cert_file:
+        refuse("tls.cert_file", "is needed with tls.key_file")
+    if s.tls.client_ca_file and not s.tls.cert_file:
+        refuse("tls.client_ca_file", "needs tls.cert_file and tls.key_file: clients are asked over TLS only")
+    if s.forward.base_delay > s.forward.max_delay:
+        refuse(
+            "forward.base_delay", f"{s.forward.base_delay:g} is more than forward.max_delay, {s.forward.max_delay:g}"
+        )
+    if s.forward.connect_timeout > s.forward.deadline:
+        refuse(
+            "forward.connect_timeout",
+            f"{s.forward.connect_timeout:g} is more than forward.deadline, {s.forward.deadline:g}",
+        )
+    if not _is_http_url(s.forward.url):
+        refuse("forward.url", "expected a URL such as http://127.0.0.1:8080/v1/logs")
+    if s.backpressure.max_body_bytes > s.server.max_inflight_bytes:
+        refuse(
+            "backpressure.max_body_bytes", "is more than server.max_inflight_bytes: the largest batch could never pass"
+        )
+    if s.housekeeping.archive != "delete" and not s.housekeeping.archive_dir:
+        refuse("housekeeping.archive_dir", f"is needed with housekeeping.archive: {s.housekeeping.archive}")
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_is_valid = parts.port != 0  # reading it raises for one that is no port
+    except ValueError:
+        return False
+    printable = url.isascii() and url.isprintable() and " " not in url
+    return printable and port_is_valid and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    if settings.auth.mode == "none" and not _LOOPBACK.fullmatch(settings.authgw.host):
+        yield f"auth.mode is none and the gateway listens on {settings.authgw.host}: anybody who reaches it may send"
+    if not settings.auth.require_nonce and settings.auth.mode in ("hmac", "any"):
+        yield "auth.require_nonce is false: a request without a nonce can be replayed"
+    if not settings.pii.mask:
+        yield "pii.mask is false: personal data is stored as it comes"

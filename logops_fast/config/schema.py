@@ -1,0 +1,190 @@
+"""The settings' types as a tree the loader walks: what each path may hold, and how that is said to a person."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from msgspec import inspect
+
+from logops_fast.config.errors import ConfigError, did_you_mean, shown
+from logops_fast.config.settings import Settings
+
+Path = tuple[str, ...]
+
+_WORDS: Final = {True: "true", False: "false"}
+
+
+class Leaf(NamedTuple):
+    """One value: its type, what a person is told it must be, and what it is for."""
+
+    type: inspect.Type
+    expected: str
+    description: str
+    secret: bool
+
+    def check(self, value: Any, path: Path, where: str) -> Any:
+        """The value in its type. Raises ConfigError in the words of the reference."""
+        try:
+            settled = _convert(self.type, value)
+        except (msgspec.ValidationError, ValueError):
+            # a secret is never repeated, not even a wrong one
+            got = "" if self.secret else f", got {shown(value)}"
+            raise ConfigError(f"{'.'.join(path)}: expected {self.expected}{got}", where) from None
+        return settled
+
+
+class Branch(NamedTuple):
+    """A section with fixed keys."""
+
+    children: dict[str, Leaf | Branch | Open]
+
+
+class Open(NamedTuple):
+    """A mapping whose keys are names that the user chooses."""
+
+    child: Branch
+
+
+Node = Leaf | Branch | Open
+
+
+@lru_cache(maxsize=1)
+def schema() -> Branch:
+    """The tree of ``Settings``."""
+    node = _node(inspect.type_info(Settings), "", False)
+    assert isinstance(node, Branch)  # noqa: S101 - for the type checker
+    return node
+
+
+def leaves(node: Node | None = None, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
+    """Every fixed leaf with its path, in the order of the types."""
+    node = schema() if node is None else node
+    if isinstance(node, Leaf):
+        yield path, node
+    elif isinstance(node, Branch):
+        for name, child in node.children.items():
+            yield from leaves(child, (*path, name))
+
+
+def leaf_at(path: Path) -> Leaf:
+    """The leaf of a path. Raises KeyError where none stands."""
+    node: Node = schema()
+    for name in path:
+        node = node.child if isinstance(node, Open) else node.children[name]  # type: ignore[union-attr]
+    if not isinstance(node, Leaf):
+        raise KeyError(path)
+    return node
+
+
+def child_of(node: Branch | Open, key: str, path: Path, where: str) -> Node:
+    """The node below ``path`` by its key. Raises ConfigError with the nearest known key."""
+    if isinstance(node, Open):
+        return node.child
+    try:
+        return node.children[key]
+    except KeyError:
+        full = ".".join((*path, key))
+        raise ConfigError(f"{full}: unknown key{did_you_mean(key, node.children)}", where) from None
+
+
+def to_settings(values: Mapping[Path, Any]) -> Settings:
+    """The frozen settings of checked leaf values."""
+    tree: dict[str, Any] = {}
+    for path, value in values.items():
+        at = tree
+        for name in path[:-1]:
+            at = at.setdefault(name, {})
+        at[path[-1]] = value
+    tree["ratelimit"].setdefault("overrides", {})  # left empty on purpose: the default must not come back
+    return msgspec.convert(tree, Settings)
+
+
+def _node(info: inspect.Type, description: str, secret: bool) -> Node:
+    while isinstance(info, inspect.Metadata):
+        description = (info.extra_json_schema or {}).get("description", description)
+        secret = secret or bool((info.extra or {}).get("secret"))
+        info = info.type
+    if isinstance(info, inspect.StructType):
+        return Branch({f.name: _node(f.type, "", False) for f in info.fields})
+    if isinstance(info, inspect.DictType):
+        child = _node(info.value_type, "", False)
+        assert isinstance(child, Branch)  # noqa: S101 - for the type checker
+        return Open(child)
+    return Leaf(info, _expected(info), description, secret)
+
+
+def _bare(info: inspect.Type) -> inspect.Type:
+    while isinstance(info, inspect.Metadata):
+        info = info.type
+    return info
+
+
+def _expected(info: inspect.Type) -> str:
+    info = _bare(info)
+    if isinstance(info, inspect.IntType):
+        return "an integer" + _bounds(info)
+    if isinstance(info, inspect.FloatType):
+        return "a number" + _bounds(info)
+    if isinstance(info, inspect.BoolType):
+        return "true or false"
+    if isinstance(info, inspect.StrType):
+        return "text that is not empty" if info.min_length else "text"
+    if isinstance(info, inspect.LiteralType):
+        # msgspec sorts them: the order of the types is kept nowhere else, and a list reads well sorted
+        words = [str(value) for value in info.values]
+        return words[0] if len(words) == 1 else "one of " + ", ".join(words)
+    if isinstance(info, inspect.UnionType):
+        return " or ".join(_expected(member) for member in info.types)
+    if isinstance(info, inspect.CollectionType):
+        return "a list of texts"
+    raise TypeError(f"no wording for {info}")
+
+
+def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
+    low, high = info.ge, info.le
+    if low is not None and high is not None:
+        return f" from {low:g} to {high:g}"
+    if info.gt is not None and high is not None:
+        return f" > {info.gt:g} and <= {high:g}"
+    if low is not None:
+        return f" >= {low:g}"
+    return f" > {info.gt:g}" if info.gt is not None else ""
+
+
+def _convert(info: inspect.Type, value: Any) -> Any:
+    """Strict conversion of one leaf; a whole number is a number, true is not an integer."""
+    info = _bare(info)
+    if isinstance(info, inspect.UnionType):
+        for member in info.types:
+            try:
+                return _convert(member, value)
+            except ValueError:
+                continue
+        raise ValueError(value)
+    if isinstance(info, inspect.BoolType):
+        return _must(value, isinstance(value, bool))
+    if isinstance(info, inspect.StrType):
+        return _must(value, isinstance(value, str) and len(value) >= (info.min_length or 0) and "\x00" not in value)
+    if isinstance(info, inspect.LiteralType):
+        return _must(value, value in info.values and isinstance(value, str))
+    if isinstance(info, inspect.CollectionType):
+        return _must(value, isinstance(value, list) and all(isinstance(item, str) and item for item in value))
+    _must(value, isinstance(value, (int, float)) and not isinstance(value, bool))
+    if isinstance(info, inspect.IntType):
+        _must(value, isinstance(value, int) and abs(value) < 1 << 63)
+    elif isinstance(info, inspect.FloatType):
+        _must(value, math.isfinite(value))
+        value = float(value)
+    _must(value, info.ge is None or value >= info.ge)  # type: ignore[attr-defined]
+    _must(value, info.gt is None or value > info.gt)  # type: ignore[attr-defined]
+    return _must(value, info.le is None or value <= info.le)  # type: ignore[attr-defined]
+
+
+def _must(value: Any, good: bool) -> Any:
+    if not good:
+        raise ValueError(value)
+    return value
