@@ -1,0 +1,1 @@
+"""Auth Gateway (C4 container): proves who sent a batch and refuses what would hurt."""

@@ -1,0 +1,339 @@
+"""The way to an Ingest Gateway of its own: HTTP over pooled connections, with retries, a deadline and a breaker.
+
+Every try of a batch carries the same X-Batch-Id, so a try whose answer was lost may be repeated: what was stored is
+answered again, not stored again. Only what may be better a moment later is tried again: a connection that failed, 502,
+503, 504, and a batch that is still being stored (``batch_in_progress``, which says nothing against the downstream).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Callable
+from typing import Final, Literal, Protocol
+from urllib.parse import quote
+
+import orjson
+
+from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker
+from logops_fast.authgw.retry import Backoff, RetryBudget
+from logops_fast.formats.batch import Batch, Reply
+from logops_fast.formats.media_type import Format
+from logops_fast.http.client import ClientError, ClientResponse, Done, ErrorKind
+from logops_fast.http.refusal import Refusal
+
+MIN_TRY: Final = 0.02
+"""Seconds that a try must have before it: a shorter one would fail for certain, and count against the downstream."""
+
+Outcome = Literal[
+    "ok", "refused", "http_5xx", "connect_error", "timeout", "closed", "circuit_open", "budget_exhausted"
+]  # fmt: skip
+"""What became of one try, for ``logops_forward_attempts_total``.
+
+``ok`` 2xx; ``refused`` any other answer below 500; ``http_5xx`` an answer of 500 and up; ``connect_error`` no
+connection (or the pool's queue is full); ``timeout`` no connection or no whole answer in time; ``closed`` the
+connection ended before a whole answer, or what came was no answer that can be read. Two are tries not made:
+``circuit_open`` the breaker let none through, ``budget_exhausted`` a retry was due and the budget did not allow it.
+"""
+
+_OUTCOMES: Final[dict[ErrorKind, Outcome]] = {
+    "connect": "connect_error",
+    "pool_full": "connect_error",
+    "connect_timeout": "timeout",
+    "read_timeout": "timeout",
+    "closed": "closed",
+    "protocol": "closed",
+    "too_large": "closed",
+}
+_SENTENCES: Final[dict[ErrorKind, str]] = {
+    "connect": "no connection to it could be made",
+    "pool_full": "too many requests wait for a connection to it",
+    "connect_timeout": "no connection to it could be made in time",
+    "read_timeout": "it did not answer in time",
+    "closed": "it closed the connection before it had answered",
+    "protocol": "what it answered is not HTTP/1",
+    "too_large": "its answer is too large",
+}
+_CONTENT_TYPES: Final = {
+    Format.JSON: "application/json",
+    Format.NDJSON: "application/x-ndjson",
+    Format.CSV: "text/csv",
+    Format.PLAIN: "text/plain",
+}
+_RETRYABLE: Final = (502, 503, 504)
+_IN_PROGRESS: Final = "batch_in_progress"
+_REASON: Final = re.compile(r"[a-z_]{1,40}")
+_SECONDS: Final = re.compile(rb"[0-9]{1,5}")
+_FIELD_VALUE: Final = re.compile(rb"[!-~]([ -~]{0,126}[!-~])?")
+_PASSED_ON: Final = (b"retry-after", b"x-backpressure-reason")
+_MAX_ERROR_BODY: Final = 65_536
+
+
+class Transport(Protocol):
+    """What sends one request: ``HttpPool``."""
+
+    def send(
+        self,
+        method: bytes,
+        target: bytes,
+        headers: bytes,
+        body: bytes,
+        done: Done,
+        *,
+        timeout: float | None = None,
+    ) -> None:
+        """Send; ``done`` is called exactly once, not inside the call. ``timeout`` bounds all of it, in seconds."""
+
+
+def _ignore(outcome: Outcome) -> None:
+    """Nobody counts."""
+
+
+class Forwarder:
+    """A ``Downstream`` that posts each batch to ``target`` at the other end of ``pool``.
+
+    ``deadline`` bounds all tries of a batch together, in seconds; ``on_attempt`` is told of every try's ``Outcome``.
+    ``call_later`` is the loop's, unless given. A forward runs to its end whether or not its client still waits.
+    """
+
+    def __init__(
+        self,
+        pool: Transport,
+        breaker: CircuitBreaker,
+        *,
+        target: bytes,
+        deadline: float = 10.0,
+        max_attempts: int = 3,
+        backoff: Backoff | None = None,
+        budget: RetryBudget | None = None,
+        mono: Callable[[], float] = time.monotonic,
+        call_later: Callable[[float, Callable[[], None]], object] | None = None,
+        on_attempt: Callable[[Outcome], None] = _ignore,
+    ) -> None:
+        self.pool: Final = pool
+        self.breaker: Final = breaker
+        self.target: Final = target
+        self.deadline: Final = deadline
+        self.max_attempts: Final = max_attempts
+        self.backoff: Final = Backoff() if backoff is None else backoff
+        self.budget: Final = RetryBudget(mono=mono) if budget is None else budget
+        self.mono: Final = mono
+        self.call_later: Final = _loop_call_later if call_later is None else call_later
+        self.on_attempt: Final = on_attempt
+        self._inflight = 0
+        self._all_done: asyncio.Event | None = None
+
+    @property
+    def inflight(self) -> int:
+        """Batches without a reply yet, those between two tries included."""
+        return self._inflight
+
+    @property
+    def ready(self) -> bool:
+        """False while the breaker is open; half-open counts as ready, or no probe would ever come."""
+        return self.breaker.state is not BreakerState.OPEN
+
+    def send(self, batch: Batch, reply: Callable[[Reply], None]) -> None:
+        """Forward the batch; ``reply`` is called exactly once, inside this call only where the breaker is open."""
+        self._inflight += 1
+        _Forward(self, batch, reply).attempt()
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109  # the shape of every drain here
+        """Wait until nothing is in flight, at most ``timeout`` seconds; true where that was reached."""
+        if self._inflight:
+            self._all_done = asyncio.Event()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._all_done.wait()
+            except TimeoutError:
+                return False
+        return True
+
+    def ended(self) -> None:
+        """One batch has its reply (called by its forward)."""
+        self._inflight -= 1
+        if not self._inflight and self._all_done is not None:
+            self._all_done.set()
+
+
+class _Forward:
+    """One batch on its way: the state between its tries."""
+
+    __slots__ = ("_attempts", "_body", "_deadline", "_forwarder", "_headers", "_reply", "_token")
+
+    def __init__(self, forwarder: Forwarder, batch: Batch, reply: Callable[[Reply], None]) -> None:
+        self._forwarder = forwarder
+        self._reply = reply
+        self._body = batch.body
+        self._headers = header_lines(batch)
+        self._deadline = forwarder.mono() + forwarder.deadline
+        self._attempts = 0
+        self._token = 0
+
+    def attempt(self) -> None:
+        """Make the next try, if the breaker lets it through."""
+        forwarder = self._forwarder
+        left = self._deadline - forwarder.mono()
+        if left <= 0:  # the loop was held up for longer than the wait was to be
+            self._end(self._out_of_time("the wait before the next try took too long"))
+            return
+        self._token = token = forwarder.breaker.allow()
+        if not token:
+            forwarder.on_attempt("circuit_open")
+            self._end(_circuit_open(forwarder.breaker.retry_after()))
+            return
+        if not self._attempts:
+            forwarder.budget.request()
+        self._attempts += 1
+        forwarder.pool.send(b"POST", forwarder.target, self._headers, self._body, self._done, timeout=left)
+
+    def _done(self, result: ClientResponse | ClientError) -> None:
+        if isinstance(result, ClientError):
+            self._failed(result)
+        elif 200 <= result.status < 300:
+            self._forwarder.breaker.record(True, self._token)
+            self._forwarder.on_attempt("ok")
+            self._end(Reply(result.status, result.body, (), _items(result.body)))
+        else:
+            self._answered(result)
+
+    def _failed(self, error: ClientError) -> None:
+        forwarder = self._forwarder
+        forwarder.on_attempt(_OUTCOMES[error.kind])
+        sentence = _SENTENCES[error.kind]
+        if error.kind == "pool_full":
+            # This process has more than it can send: no news of the downstream, and a retry would add to it.
+            forwarder.breaker.withdraw(self._token)
+            self._end(Reply.of(Refusal(503, "overloaded", f"The ingest gateway is behind: {sentence}.", 1)))
+            return
+        forwarder.breaker.record(False, self._token)
+        if error.kind == "too_large":
+            self._end(self._out_of_tries(sentence))
+        else:
+            self._try_again(sentence, None)
+
+    def _answered(self, response: ClientResponse) -> None:
+        forwarder = self._forwarder
+        status = response.status
+        reason = _reason_of(response)
+        in_progress = status in (409, 503) and reason == _IN_PROGRESS
+        forwarder.breaker.record(status < 500 or in_progress, self._token)
+        forwarder.on_attempt("refused" if status < 500 else "http_5xx")
+        sentence = f"it answered {status} ({reason})" if reason else f"it answered {status}"
+        if status in _RETRYABLE or in_progress:
+            self._try_again(sentence, response)
+        elif status < 400:
+            self._end(self._out_of_tries(sentence))
+        else:
+            self._end(_pass_on(response, reason))
+
+    def _try_again(self, failure: str, response: ClientResponse | None) -> None:
+        """Set the next try, or end where there is no try, no time or no budget left for one."""
+        forwarder = self._forwarder
+        left = self._deadline - forwarder.mono() - MIN_TRY
+        if left <= 0:
+            self._end(self._out_of_time(failure))
+            return
+        passed_on = () if response is None else _passed_on(response)
+        if self._attempts >= forwarder.max_attempts:
+            self._end(self._out_of_tries(failure, passed_on))
+            return
+        asked = 0 if response is None else _retry_after(response)
+        if response is not None and asked >= left:
+            # The downstream has said when, and that is for the client to wait out.
+            self._end(_pass_on(response, _reason_of(response)))
+            return
+        # The jitter goes on top: batches refused together would come back together.
+        delay = asked + forwarder.backoff.delay(self._attempts)
+        if delay >= left:
+            self._end(self._out_of_time(failure))
+        elif not forwarder.budget.take():
+            forwarder.on_attempt("budget_exhausted")
+            self._end(self._out_of_tries(f"{failure}, and too many others are being tried again", passed_on))
+        else:
+            forwarder.call_later(delay, self.attempt)
+
+    def _out_of_tries(self, failure: str, passed_on: tuple[tuple[bytes, bytes], ...] = ()) -> Reply:
+        tries = "1 try" if self._attempts == 1 else f"{self._attempts} tries"
+        detail = f"The ingest gateway did not take the batch in {tries}: {failure}. {_SEND_AGAIN}"
+        return Reply(502, Refusal(502, "downstream_error", detail).body(), passed_on)
+
+    def _out_of_time(self, failure: str) -> Reply:
+        detail = (
+            f"The ingest gateway did not take the batch in {self._forwarder.deadline:g} s: {failure}. {_SEND_AGAIN}"
+        )
+        return Reply.of(Refusal(504, "downstream_timeout", detail))
+
+    def _end(self, reply: Reply) -> None:
+        self._forwarder.ended()
+        self._reply(reply)
+
+
+_SEND_AGAIN: Final = "Send it again later, with the same X-Batch-Id."
+
+
+def header_lines(batch: Batch) -> bytes:
+    """The header lines of a batch. A value that could break out of its line goes percent-encoded, which is refused."""
+    emitter, scenario_id, batch_id = batch.emitter, batch.scenario_id, batch.batch_id
+    values = emitter + scenario_id + batch_id
+    if not (values.isascii() and values.isprintable()):
+        emitter, scenario_id, batch_id = quote(emitter), quote(scenario_id), quote(batch_id)
+    return (
+        f"content-type: {_CONTENT_TYPES[batch.format]}\r\nx-emitter: {emitter}\r\n"
+        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n"
+    ).encode("ascii")
+
+
+def _loop_call_later(delay: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(delay, callback)
+
+
+def _circuit_open(seconds: int) -> Reply:
+    detail = f"The ingest gateway has been failing and is left alone for now; try again in {seconds} s."
+    return Reply.of(Refusal(503, "circuit_open", detail, seconds))
+
+
+def _items(body: bytes) -> int | None:
+    """Events accepted and rejected, by the Ingest Gateway's summary; None where this is none."""
+    try:
+        summary = orjson.loads(body)
+        items = summary["accepted"] + summary["rejected"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return items if isinstance(items, int) and items >= 0 else None
+
+
+def _reason_of(response: ClientResponse) -> str:
+    """The ``error`` of a refusal, where it is a word of the vocabulary's form; else nothing: it is foreign text."""
+    if len(response.body) > _MAX_ERROR_BODY:
+        return ""
+    try:
+        reason = orjson.loads(response.body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else ""
+
+
+def _retry_after(response: ClientResponse) -> int:
+    """Seconds of Retry-After; 0 where there is none, or a date (RFC 9110, 10.2.3)."""
+    value = response.headers.get(b"retry-after", b"")
+    return int(value) if _SECONDS.fullmatch(value) else 0
+
+
+def _passed_on(response: ClientResponse) -> tuple[tuple[bytes, bytes], ...]:
+    headers = response.headers
+    return tuple((name, headers[name]) for name in _PASSED_ON if _FIELD_VALUE.fullmatch(headers.get(name, b"")))
+
+
+def _pass_on(response: ClientResponse, reason: str) -> Reply:
+    """The downstream's own refusal; one without a reason (a proxy's page) is put into the shape of all others."""
+    passed_on = _passed_on(response)
+    if reason:
+        return Reply(response.status, response.body, passed_on)
+    detail = f"The ingest gateway, or a proxy before it, answered {response.status} without a reason."
+    refusal = Refusal(response.status, "downstream_error", detail)
+    named = {name for name, _ in passed_on}
+    return Reply(
+        response.status, refusal.body(), (*passed_on, *(field for field in refusal.headers() if field[0] not in named))
+    )
