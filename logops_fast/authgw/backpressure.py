@@ -1,0 +1,54 @@
+"""Backpressure: the caps on bytes and items (SPEC 3, checks 1, 8 and 9)."""
+
+from __future__ import annotations
+
+from logops_fast.formats.item_count import exact, upper_bound
+from logops_fast.formats.media_type import Format
+from logops_fast.http.refusal import Refusal
+
+
+class Backpressure:
+    """Size caps of one request: ``max_body_bytes`` on the wire and decompressed, ``max_items`` in a batch.
+
+    413 tells a client never to send the same again, so it is used for size alone; load is 429 or 503.
+    """
+
+    __slots__ = ("max_body_bytes", "max_items")
+
+    def __init__(self, max_body_bytes: int, max_items: int) -> None:
+        self.max_body_bytes = max_body_bytes
+        self.max_items = max_items
+
+    def declared(self, content_length: int | None) -> Refusal | None:
+        """Check 1: the Content-Length alone, before anything is read."""
+        if content_length is None or content_length <= self.max_body_bytes:
+            return None
+        detail = (
+            f"Content-Length is {content_length} bytes and at most {self.max_body_bytes} are taken: split the batch."
+        )
+        return Refusal(413, "too_large_hdr", detail)
+
+    def received(self, size: int) -> Refusal | None:
+        """Check 8: the bytes that arrived so far, for bodies that do not declare their length."""
+        if size <= self.max_body_bytes:
+            return None
+        return Refusal(413, "too_large", f"The body is over {self.max_body_bytes} bytes: split the batch.")
+
+    def items(self, body_format: Format, body: bytes) -> int | Refusal:
+        """Check 9: an upper bound of the items in the body, exact only where the bound is over the cap.
+
+        Counting at memory speed saves parsing the batch twice; what was counted too much is settled with
+        the bucket when the answer tells the true number.
+        """
+        count = upper_bound(body_format, body)
+        if count > self.max_items:
+            count = exact(body_format, body)
+            if count > self.max_items:
+                detail = f"The batch holds {count} events and at most {self.max_items} are taken: split it."
+                return Refusal(413, "too_many_items", detail)
+        return count
+
+    @staticmethod
+    def exact(body_format: Format, body: bytes) -> int:
+        """The true item count, for a batch whose bound does not fit its bucket."""
+        return exact(body_format, body)

@@ -1,0 +1,260 @@
+"""Who is it: the checks of a request's headers, before a byte of its body is read.
+
+Pure: headers in, a client or a refusal out; no I/O, the clock is given. The nonce is only checked for its form here:
+it is spent (nonce_store) after the signature has proved right, so that a bad signature never burns one.
+
+Order: missing headers, timestamp, nonce and digest well formed, client known, clock, signature. An unknown client is
+signed for all the same, with a key of this process, so that the answer takes as long as a known one's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from hmac import compare_digest
+from typing import Final, NamedTuple
+
+from logops_fast.config.keys_file import Client, Keyring
+from logops_fast.config.settings import Mode
+from logops_fast.formats.batch import UNKNOWN_EMITTER
+from logops_fast.formats.signature import SigningKey, canonical
+from logops_fast.http.refusal import Refusal
+
+NONCE_MIN: Final = 8
+NONCE_MAX: Final = 128
+ANONYMOUS: Final = "anonymous"
+
+_NONCE_CHARS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
+_HEX_CHARS: Final = b"0123456789abcdefABCDEF"
+_EPOCH_DIGITS: Final = 12  # 13 would be milliseconds
+# fromisoformat takes far more than this: dates alone, week dates, any separator, comma fractions.
+_ISO: Final = re.compile(
+    rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
+    rb"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
+)
+_SIGNED: Final = ("X-Api-Key", "X-Timestamp", "X-Content-SHA256", "X-Signature")
+
+_BAD_TIMESTAMP: Final = Refusal(
+    401,
+    "bad_timestamp",
+    "X-Timestamp must be ISO 8601 with Z or an offset (2025-01-31T12:00:00Z) or whole epoch seconds.",
+)
+_BAD_NONCE: Final = Refusal(
+    401,
+    "bad_nonce",
+    f"X-Nonce must be {NONCE_MIN} to {NONCE_MAX} characters of A-Z a-z 0-9 . _ ~ -, new for each request.",
+)
+_BAD_DIGEST: Final = Refusal(
+    401, "bad_content_sha256", "X-Content-SHA256 must be the SHA-256 of the body as sent: 64 hexadecimal digits."
+)
+_UNKNOWN: Final = Refusal(
+    401, "unknown_client", "X-Api-Key names no client of the keys file; `logops keys list` shows those there are."
+)
+_UNKNOWN_KEY: Final = Refusal(401, "unknown_client", "X-Api-Key is not an active secret of any client.")
+_BAD_SIGNATURE: Final = Refusal(
+    401,
+    "bad_signature",
+    "X-Signature does not match; check the secret, and that method, target with query, digest, X-Timestamp and X-Nonce "
+    "are signed exactly as sent (`logops verify` tells which).",
+)
+
+
+class Verified(NamedTuple):
+    """A request whose headers are in order.
+
+    ``nonce`` and ``timestamp`` (epoch seconds) are None where the mode does not check them; ``content_sha256`` is the
+    digest in lower-case hex that the body must still prove, None where none was sent.
+    """
+
+    client: Client
+    nonce: bytes | None
+    timestamp: float | None
+    content_sha256: bytes | None
+
+
+class _Keys(NamedTuple):
+    """A keyring, prepared: replaced as a whole on reload."""
+
+    signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]]
+    by_secret: dict[bytes, Client]  # SHA-256 of what X-Api-Key may hold in api_key mode
+    dummy: tuple[SigningKey, ...]
+
+
+class HmacAuth:
+    """Checks 2 to 5 of the contract's section 3, in one of its four modes.
+
+    ``tolerance`` in seconds; ``wall`` is the clock of timestamps (time.time); ``anonymous_emitters`` are those that
+    X-Emitter may name in mode ``none``.
+
+    In ``api_key`` mode X-Api-Key holds the secret itself, alone or as ``client:secret``; it is looked up by its hash,
+    so that the time of the look-up says nothing about it. X-Timestamp, X-Nonce and X-Signature are not looked at. In
+    ``any`` a request that sends one of those three is a signed one, and must be so in full.
+    """
+
+    __slots__ = ("_anonymous", "_keys", "_mode", "_require_nonce", "_tolerance", "_wall")
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        *,
+        mode: Mode,
+        tolerance: float,
+        require_nonce: bool,
+        wall: Callable[[], float],
+        anonymous_emitters: frozenset[str] = frozenset(),
+    ) -> None:
+        self._mode: Mode = mode
+        self._tolerance = tolerance
+        self._require_nonce = require_nonce
+        self._wall = wall
+        self._anonymous = Client(ANONYMOUS, (), UNKNOWN_EMITTER, anonymous_emitters | {UNKNOWN_EMITTER})
+        self._keys = _prepare(keyring)
+
+    def replace_keyring(self, keyring: Keyring) -> None:
+        """Take another keyring; requests from now on are checked against it alone."""
+        self._keys = _prepare(keyring)
+
+    def verify(self, method: str, target: bytes, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
+        """Check a request's headers (lower-case names). Never raises, whatever they hold."""
+        mode = self._mode
+        if mode == "hmac":
+            return self._verify_signed(method, target, headers)
+        if mode == "api_key":
+            return self._verify_key(headers)
+        if mode == "none":
+            return _with_digest(self._anonymous, headers)
+        if b"x-signature" in headers or b"x-timestamp" in headers or b"x-nonce" in headers:
+            return self._verify_signed(method, target, headers)
+        return self._verify_key(headers)
+
+    def choose_emitter(self, client: Client, wanted: bytes | None) -> str | Refusal:
+        """Check 7: the client's own emitter, or the one X-Emitter names where the client's list allows it.
+
+        An anonymous client's name that the configuration does not know is ``unknown``: a name a stranger may choose
+        must not become a bucket of its own.
+        """
+        if not wanted:
+            return client.emitter
+        name = wanted.decode("latin-1")
+        if name in client.emitters:
+            return name
+        if client is self._anonymous:
+            return client.emitter
+        allowed = ", ".join(sorted(client.emitters))
+        return Refusal(403, "emitter_not_allowed", f"X-Emitter must be one of this client's emitters: {allowed}.")
+
+    def _verify_signed(self, method: str, target: bytes, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
+        get = headers.get
+        key_id = get(b"x-api-key")
+        stamp = get(b"x-timestamp")
+        nonce = get(b"x-nonce") or b""
+        digest = get(b"x-content-sha256")
+        signature = get(b"x-signature")
+        if not (key_id and stamp and digest and signature) or (self._require_nonce and not nonce):
+            return self._missing(headers)
+
+        # Well formed?
+        timestamp = parse_timestamp(stamp)
+        if timestamp is None:
+            return _BAD_TIMESTAMP
+        if nonce and not is_nonce(nonce):
+            return _BAD_NONCE
+        if not is_digest(digest):
+            return _BAD_DIGEST
+        digest = digest.lower()
+
+        # The same work for everybody: each secret is tried, also after one has matched
+        keys = self._keys
+        entry = keys.signers.get(key_id)
+        signers = keys.dummy if entry is None else entry[1]
+        message = canonical(method.encode("latin-1", "replace"), target, digest, stamp, nonce)
+        matched = False
+        for signer in signers:
+            # The text is compared, not the decoded bytes: only one text of 44 characters encodes a digest strictly.
+            # Bytes, since compare_digest raises for text that is not ASCII.
+            if compare_digest(signer.signature(message), signature):
+                matched = True
+
+        # The verdict, in the order of the contract.
+        if entry is None:
+            return _UNKNOWN
+        off = self._wall() - timestamp
+        if not -self._tolerance <= off <= self._tolerance:
+            return _skewed(off, self._tolerance)
+        if not matched:
+            return _BAD_SIGNATURE
+        return Verified(entry[0], nonce or None, timestamp, digest)
+
+    def _verify_key(self, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
+        key = headers.get(b"x-api-key")
+        if not key:
+            return Refusal(401, "missing_headers", "X-Api-Key is missing; it holds the client's secret.")
+        client = self._keys.by_secret.get(hashlib.sha256(key).digest())
+        return _UNKNOWN_KEY if client is None else _with_digest(client, headers)
+
+    def _missing(self, headers: Mapping[bytes, bytes]) -> Refusal:
+        needed = (*_SIGNED, "X-Nonce") if self._require_nonce else _SIGNED
+        missing = [name for name in needed if not headers.get(name.lower().encode())]
+        verb = "is" if len(missing) == 1 else "are"
+        return Refusal(
+            401, "missing_headers", f"{', '.join(missing)} {verb} missing or empty; a request must be signed."
+        )
+
+
+def is_nonce(value: bytes) -> bool:
+    """Whether X-Nonce has the form it must have: 8 to 128 of the characters a URL need not escape."""
+    return NONCE_MIN <= len(value) <= NONCE_MAX and not value.translate(None, _NONCE_CHARS)
+
+
+def is_digest(value: bytes) -> bool:
+    """Whether X-Content-SHA256 is 64 hexadecimal digits."""
+    return len(value) == 64 and not value.translate(None, _HEX_CHARS)
+
+
+def parse_timestamp(value: bytes) -> float | None:
+    """X-Timestamp as epoch seconds, or None: whole seconds of up to 12 digits, or ISO 8601 with a zone."""
+    if value.isdigit():
+        return float(value) if len(value) <= _EPOCH_DIGITS else None
+    if _ISO.fullmatch(value) is None:
+        return None
+    try:
+        return datetime.fromisoformat(value.decode("ascii")).timestamp()
+    except (ValueError, OverflowError):  # 2025-02-30, year 0, 9999 behind an offset
+        return None
+
+
+def _skewed(off: float, tolerance: float) -> Refusal:
+    side = "behind" if off > 0 else "ahead of"
+    return Refusal(
+        401,
+        "clock_skew",
+        f"X-Timestamp is {abs(off):.0f} s {side} the gateway's clock; at most {tolerance:.0f} s is allowed: check NTP.",
+    )
+
+
+def _with_digest(client: Client, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
+    """Without a signature the digest is optional; one that is sent must hold."""
+    digest = headers.get(b"x-content-sha256")
+    if not digest:
+        return Verified(client, None, None, None)
+    if not is_digest(digest):
+        return _BAD_DIGEST
+    return Verified(client, None, None, digest.lower())
+
+
+def _prepare(keyring: Keyring) -> _Keys:
+    # While one client rotates, all are tried as often as that one: the time tells nobody apart.
+    tries = max((len(client.secrets) for client in keyring.clients.values()), default=1)
+    padding = tuple(SigningKey(secrets.token_bytes(32)) for _ in range(tries))
+    signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]] = {}
+    by_secret: dict[bytes, Client] = {}
+    for client in keyring.clients.values():
+        own = tuple(map(SigningKey, client.secrets))
+        signers[client.id.encode()] = (client, own + padding[len(own) :])
+        for secret in client.secrets:
+            by_secret[hashlib.sha256(secret).digest()] = client
+            by_secret[hashlib.sha256(client.id.encode() + b":" + secret).digest()] = client
+    return _Keys(signers, by_secret, padding)

@@ -1,0 +1,244 @@
+"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Mapping
+from functools import partial
+from socket import AF_INET6, inet_ntoa, inet_pton
+from time import monotonic
+from typing import Final, Literal, NamedTuple
+
+from logops_fast.http.refusal import Refusal
+from logops_fast.state.buckets import refill, spend, wait_for
+from logops_fast.state.interface import BucketStore, BucketVerdict
+from logops_fast.telemetry.logs import RateLimited
+
+Unit = Literal["events", "requests"]
+
+MAX_RETRY_AFTER: Final = 86_400
+
+MAX_LOCAL_BUCKETS: Final = 4096
+MAX_BLOCKED_PEERS: Final = 10_000
+
+_EMITTER: Final = b"emitter\0"
+_PEER: Final = b"peer\0"
+_V4_MAPPED: Final = bytes(10) + b"\xff\xff"
+
+
+class Limit(NamedTuple):
+    """The size of a bucket: tokens at most, and tokens a second."""
+
+    capacity: float
+    refill_per_sec: float
+
+
+class BucketGrant(NamedTuple):
+    """What a bucket said to a batch."""
+
+    refusal: Refusal | None
+    limit: int
+    remaining: int
+    local: bool = False
+    """The store did not answer; this worker's own bucket did."""
+
+    @property
+    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
+        """``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``, for every answer behind check 10."""
+        return ((b"x-ratelimit-limit", b"%d" % self.limit), (b"x-ratelimit-remaining", b"%d" % self.remaining))
+
+
+class LocalBuckets:
+    """Buckets of this process alone, for while the store does not answer. At most ``MAX_LOCAL_BUCKETS``."""
+
+    __slots__ = ("_held", "_mono")
+
+    def __init__(self, mono: Callable[[], float]) -> None:
+        self._held: dict[bytes, tuple[float, float]] = {}
+        self._mono = mono
+
+    def take(self, key: bytes, cost: float, limit: Limit) -> BucketVerdict:
+        """Take ``cost`` tokens if that many are there."""
+        tokens, now = self._tokens(key, limit)
+        verdict = spend(tokens, cost, *limit)
+        self._held[key] = (verdict.remaining, now)
+        return verdict
+
+    def give(self, key: bytes, amount: float, limit: Limit) -> None:
+        """Give tokens back, or take a debt."""
+        tokens, now = self._tokens(key, limit)
+        self._held[key] = (min(tokens + amount, limit.capacity), now)
+
+    def _tokens(self, key: bytes, limit: Limit) -> tuple[float, float]:
+        now = self._mono()
+        held = self._held.get(key)
+        if held is not None:
+            return refill(*held, now, *limit), now
+        if len(self._held) >= MAX_LOCAL_BUCKETS:
+            # Only names from outside get here (mode `none`); limits fail open, and memory stays bounded.
+            self._held.clear()
+        return limit.capacity, now
+
+
+class EmitterBuckets:
+    """The buckets of emitters. ``unit`` says what a batch costs: its events, or one.
+
+    While the store does not answer, each worker limits by a bucket of its own of the same size: data is not
+    turned away for the store's sake, and a flood does not get through either. ``on_local`` is told of each such
+    batch; the log once a minute.
+    """
+
+    __slots__ = ("_default", "_local", "_on_local", "_overrides", "_store", "_unit", "_warnings")
+
+    def __init__(
+        self,
+        store: BucketStore,
+        default: Limit,
+        overrides: Mapping[str, Limit],
+        unit: Unit = "events",
+        *,
+        on_local: Callable[[], None] | None = None,
+        mono: Callable[[], float] = monotonic,
+    ) -> None:
+        self._store = store
+        self._on_local = on_local
+        self._local = LocalBuckets(mono)
+        self._warnings = RateLimited(logging.getLogger(__name__), clock=mono)
+        self.replace_limits(default, overrides, unit)
+
+    def replace_limits(self, default: Limit, overrides: Mapping[str, Limit], unit: Unit) -> None:
+        """Go on with other limits (a reload); what a bucket holds stays, up to its new capacity."""
+        self._default = default
+        self._overrides = dict(overrides)
+        self._unit = unit
+
+    def limit_of(self, emitter: str) -> Limit:
+        """The size of an emitter's bucket."""
+        return self._overrides.get(emitter, self._default)
+
+    def take(self, emitter: str, items: int, done: Callable[[BucketGrant], None]) -> None:
+        """Charge a batch of ``items`` events to its emitter; a grant that denies it holds the refusal."""
+        limit = self.limit_of(emitter)
+        cost = items if self._unit == "events" else 1
+        key = _EMITTER + emitter.encode()
+        self._store.take(key, cost, *limit, partial(self._taken, done, key, cost, limit))
+
+    def settle(self, emitter: str, grant: BucketGrant, estimate: int, actual: int) -> BucketGrant:
+        """Correct a charge of ``estimate`` events to ``actual``; returns the grant with what remains then.
+
+        What was charged too little becomes a debt. Where requests are counted there is nothing to correct.
+        """
+        difference = estimate - actual
+        if self._unit != "events" or not difference:
+            return grant
+        limit = self.limit_of(emitter)
+        key = _EMITTER + emitter.encode()
+        if grant.local:
+            self._local.give(key, difference, limit)
+        else:
+            self._store.give(key, difference, *limit)
+        return grant._replace(remaining=max(0, min(grant.remaining + difference, int(limit.capacity))))
+
+    def _taken(
+        self, done: Callable[[BucketGrant], None], key: bytes, cost: int, limit: Limit, verdict: BucketVerdict
+    ) -> None:
+        local = not verdict.available
+        if local:
+            verdict = self._local.take(key, cost, limit)
+            self._warnings.log(
+                logging.WARNING, "local", "the state store does not answer, each worker limits rates by itself"
+            )
+            if self._on_local is not None:
+                self._on_local()
+        refusal = None if verdict.allowed else self._refusal(cost, limit, verdict)
+        done(BucketGrant(refusal, int(limit.capacity), max(0, math.floor(verdict.remaining)), local))
+
+    def _refusal(self, cost: int, limit: Limit, verdict: BucketVerdict) -> Refusal:
+        if cost > limit.capacity:
+            # Waiting does not help this batch, but its parts will find the bucket full by then.
+            full = wait_for(limit.capacity, verdict.remaining, *limit)
+            detail = (
+                f"The batch holds {cost} events and the emitter's bucket at most {limit.capacity:g}, so it can never "
+                "pass: split the batch."
+            )
+            return Refusal(429, "rate_limited", detail, _whole_seconds(full))
+        wait = _whole_seconds(verdict.retry_after)
+        left = max(0, math.floor(verdict.remaining))
+        detail = f"The emitter's bucket has {left} of the {cost} {self._unit} it would take: try again in {wait} s."
+        return Refusal(429, "rate_limited", detail, wait)
+
+
+class AuthFailureLimiter:
+    """Slows guessing: a peer address whose bucket of failures is empty is refused before anything is checked.
+
+    All workers share the buckets. The refusing is each worker's own, from what it last heard about a peer, so a
+    peer gets at most one try more from each worker, and a check costs nothing while nobody is refused. An IPv6 peer
+    is its /64, of which a single host commands all addresses.
+    """
+
+    __slots__ = ("_blocked", "_blocked_until", "_limit", "_local", "_mono", "_store")
+
+    def __init__(self, store: BucketStore, limit: Limit, *, mono: Callable[[], float] = monotonic) -> None:
+        self._store = store
+        self._limit = limit
+        self._mono = mono
+        self._local = LocalBuckets(mono)
+        self._blocked: dict[bytes, float] = {}
+        self._blocked_until = 0.0
+
+    def replace_limit(self, limit: Limit) -> None:
+        """Go on with another limit (a reload)."""
+        self._limit = limit
+
+    def check(self, peer: str) -> Refusal | None:
+        """None, or the refusal of a peer that has failed too often."""
+        blocked = self._blocked
+        if not blocked:
+            return None
+        now = self._mono()
+        if now >= self._blocked_until:
+            blocked.clear()
+            return None
+        wait = blocked.get(_network(peer), now) - now
+        if wait <= 0.0:
+            return None
+        seconds = _whole_seconds(wait)
+        detail = f"Too many failed authentications from this address: try again in {seconds} s."
+        return Refusal(429, "auth_failures", detail, seconds)
+
+    def failed(self, peer: str) -> None:
+        """Count a failed authentication of ``peer``."""
+        network = _network(peer)
+        self._store.take(_PEER + network, 1, *self._limit, partial(self._counted, network))
+
+    def _counted(self, network: bytes, verdict: BucketVerdict) -> None:
+        if not verdict.available:
+            verdict = self._local.take(network, 1, self._limit)
+        wait = wait_for(1, verdict.remaining, *self._limit)
+        if wait <= 0.0:
+            return
+        if len(self._blocked) >= MAX_BLOCKED_PEERS:
+            # Each gets one try more; the store still knows them.
+            self._blocked.clear()
+        until = self._mono() + wait
+        self._blocked[network] = until
+        self._blocked_until = max(self._blocked_until, until)
+
+
+def _whole_seconds(wait: float) -> int:
+    return max(1, math.ceil(min(wait, MAX_RETRY_AFTER)))
+
+
+def _network(peer: str) -> bytes:
+    """What one sender can be told by: an IPv4 address, an IPv6 /64, or whatever else the peer is named."""
+    if ":" not in peer:
+        return peer.encode()
+    try:
+        packed = inet_pton(AF_INET6, peer.partition("%")[0])
+    except OSError:
+        return peer.encode()
+    if packed.startswith(_V4_MAPPED):
+        # All IPv4 peers of a dual-stack socket look like this; they must not share one bucket.
+        return inet_ntoa(packed[12:]).encode()
+    return packed[:8]

@@ -1,0 +1,54 @@
+"""``logops config``: the settled configuration, each value with where it came from; secrets never."""
+
+from __future__ import annotations
+
+import argparse
+
+import orjson
+
+from logops_fast.cli.options import add_json, example, load_settings
+from logops_fast.cli.output import complain, print_json, print_table
+from logops_fast.config.loader import flat, shown_value
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Its arguments."""
+    parser.add_argument(
+        "prefix", nargs="?", default="", metavar="PATH", help="only what stands below, such as ratelimit"
+    )
+    parser.add_argument("--changed", action="store_true", help="only what is not a default")
+    add_json(parser)
+    example(
+        parser,
+        """
+LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY=500 logops config ratelimit
+setting                         value  source
+ratelimit.per_emitter.capacity  500    env LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY
+""",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print it; 1 where nothing has that path."""
+    loaded = load_settings(args)
+    rows = [
+        (path, shown_value(path, value), loaded.provenance[path])
+        for path, value in flat(loaded.settings).items()
+        if not args.prefix or path == args.prefix or path.startswith(f"{args.prefix.rstrip('.')}.")
+    ]
+    if not rows:
+        complain(f"no setting has the path {args.prefix}")
+        return 1
+    if args.changed:
+        rows = [row for row in rows if row[2] != "default"]
+    if args.json:
+        print_json({path: {"value": value, "source": source} for path, value, source in rows})
+    else:
+        print_table(("setting", "value", "source"), [(path, _text(value), source) for path, value, source in rows])
+    return 0
+
+
+def _text(value: object) -> str:
+    if isinstance(value, str):
+        return value or '""'
+    return f"{value:.15g}" if isinstance(value, float) else orjson.dumps(value).decode()

@@ -1,0 +1,161 @@
+"""The ``logops`` command: finds the command, imports it alone, and turns its errors into one line.
+
+Each command is a module with ``configure(parser)`` and ``run(args) -> int``; modules are imported when they are
+called for, so that ``logops sign`` does not pay for a gateway.
+
+Exit codes: 0 done; 1 it did not work out; 2 wrong usage or configuration; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final, NamedTuple, Protocol, cast
+
+from logops_fast import __version__
+from logops_fast.cli.output import complain
+from logops_fast.config.errors import ConfigError
+
+EXIT_USAGE: Final = 2
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell has it
+EXIT_PIPE: Final = 141  # 128 + SIGPIPE
+
+COMMANDS: Final[dict[str, tuple[str, str]]] = {
+    "up": ("logops_fast.cli.up", "run both gateways on this machine; nothing else is needed"),
+    "authgw": ("logops_fast.cli.authgw", "run the Auth Gateway alone, forwarding over HTTP"),
+    "ingest": ("logops_fast.cli.ingest", "run the Ingest Gateway alone"),
+    "demo": ("logops_fast.cli.demo", "start, run a scenario, and show what came of it"),
+    "emit": ("logops_fast.cli.emit", "send synthetic events at a steady rate"),
+    "scenario": ("logops_fast.cli.scenario", "run, list or validate scenarios of several emitters"),
+    "sign": ("logops_fast.cli.sign", "print the headers of a signed request"),
+    "verify": ("logops_fast.cli.verify", "check a set of headers and say which part is wrong"),
+    "keys": ("logops_fast.cli.keys", "list, add, rotate and revoke clients"),
+    "tail": ("logops_fast.cli.tail", "follow the stored events"),
+    "decrypt": ("logops_fast.cli.decrypt", "read encrypted fields back"),
+    "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
+    "config": ("logops_fast.cli.config", "print the settled configuration and where each value came from"),
+}
+
+STARTUP_ERRORS: Final = (
+    ("logops_fast.runtime.worker", "StartupError"),
+    ("logops_fast.state.shared", "StateError"),
+)
+
+
+class Command(Protocol):
+    """What a command's module has."""
+
+    def configure(self, parser: argparse.ArgumentParser) -> None:
+        """Add its arguments, and its example (``options.example``)."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do it; the exit code."""
+
+
+class _Start(NamedTuple):
+    config: str | None
+    command: str | None
+    rest: list[str]
+
+
+class _Formatter(argparse.RawDescriptionHelpFormatter):
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=28)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``logops`` with these arguments (those of the process); the exit code."""
+    try:
+        code = _dispatch(list(sys.argv[1:] if argv is None else argv))
+        sys.stdout.flush()
+    except SystemExit as exc:  # argparse: --help, --version, wrong usage
+        return exc.code if isinstance(exc.code, int) else EXIT_USAGE if exc.code else 0
+    except ConfigError as exc:
+        complain(exc.located)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # `logops tail | head`: nobody reads on. The interpreter would complain when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
+    except KeyboardInterrupt:
+        return EXIT_INTERRUPTED
+    except OSError as exc:
+        complain(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
+        return EXIT_USAGE
+    except Exception as exc:
+        if not _is_startup_error(exc):
+            raise
+        complain(str(exc))
+        return EXIT_USAGE
+    return code
+
+
+def _is_startup_error(exc: Exception) -> bool:
+    """Whether a part that was started refused to, in a sentence of its own."""
+    # looked up, not imported: what was never loaded cannot have raised
+    kinds = [getattr(sys.modules.get(module), name, None) for module, name in STARTUP_ERRORS]
+    return isinstance(exc, tuple(kind for kind in kinds if kind is not None))
+
+
+def _dispatch(argv: list[str]) -> int:
+    start = _split(argv)
+    if start.command is None:
+        _top_parser().print_help()
+        return EXIT_USAGE
+    if start.command not in COMMANDS:
+        near = difflib.get_close_matches(start.command, COMMANDS, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else "see logops --help"
+        complain(f"unknown command {start.command!r}; {hint}")
+        return EXIT_USAGE
+    name, summary = COMMANDS[start.command]
+    command = cast(Command, import_module(name))
+    parser = argparse.ArgumentParser(
+        prog=f"logops {start.command}",
+        description=summary[0].upper() + summary[1:] + ".",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    command.configure(parser)
+    parser.add_argument(
+        "--config", metavar="FILE", default=start.config, help="settings (default: logops.yaml if there)"
+    )
+    return command.run(parser.parse_args(start.rest))
+
+
+def _split(argv: list[str]) -> _Start:
+    """The options before the command, the command, and what belongs to it.
+
+    By hand, since a parser that knows every command's options would have to import every command.
+    """
+    config: str | None = None
+    rest = list(argv)
+    while rest and rest[0].startswith("-"):
+        option = rest.pop(0)
+        if option == "--config" and rest:
+            config = rest.pop(0)
+        elif option.startswith("--config="):
+            config = option.partition("=")[2]
+        else:
+            _top_parser().parse_args([option])  # --help, --version, or the complaint
+    return _Start(config, rest[0], rest[1:]) if rest else _Start(config, None, [])
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    width = max(map(len, COMMANDS))
+    listed = "\n".join(f"  {name.ljust(width)}  {summary}" for name, (_, summary) in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="logops",
+        usage="logops [--config FILE] COMMAND ...",
+        description="A gateway for logs that proves, refuses, masks and stores.",
+        epilog=f"commands:\n{listed}\n\n`logops COMMAND --help` shows its options and an example.\n\n"
+        "Example:\n  logops up          # in one terminal\n  logops emit json   # in another",
+        formatter_class=_Formatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--config", metavar="FILE", help="settings (default: logops.yaml if there)")
+    parser.add_argument("--version", action="version", version=f"logops {__version__}")
+    return parser

@@ -1,0 +1,49 @@
+"""Options and start-up steps that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from logops_fast.cli.output import warn
+from logops_fast.config.loader import Loaded, config_path, load
+
+
+def example(parser: argparse.ArgumentParser, text: str) -> None:
+    """Put ``text`` under "Example" at the end of a command's help."""
+    lines = "\n".join(f"  {line}" if line else "" for line in text.strip().splitlines())
+    parser.epilog = f"Example:\n{lines}"
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """``--json``."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def add_body(parser: argparse.ArgumentParser) -> None:
+    """``BODY`` and ``--body-file``."""
+    parser.add_argument("body", nargs="?", metavar="BODY", help="the body; none: empty")
+    parser.add_argument("--body-file", metavar="FILE", help="read the body from a file; - for standard input")
+
+
+def read_body(args: argparse.Namespace) -> bytes | None:
+    """The body of ``add_body``'s options; None where none was given."""
+    if args.body_file == "-":
+        return sys.stdin.buffer.read()
+    if args.body_file is not None:
+        return Path(args.body_file).read_bytes()
+    return None if args.body is None else os.fsencode(args.body)
+
+
+def load_settings(
+    args: argparse.Namespace, overrides: Mapping[str, Any] | None = None, *, quiet: bool = False
+) -> Loaded:
+    """The configuration of ``--config``, the environment and flags, its warnings printed. Raises ConfigError."""
+    loaded = load(config_path(args.config), os.environ, overrides)
+    for warning in () if quiet else loaded.warnings:
+        warn(warning)
+    return loaded

@@ -1,0 +1,125 @@
+"""The NDJSON files of a directory as one stream of lines: their end, and what is added, in files old and new."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from logops_fast.ingest.day_files import parse_name
+
+_BLOCK: Final = 1 << 16
+
+
+def day_files(directory: Path) -> list[Path]:
+    """The files of all days, oldest first."""
+    try:
+        names = os.listdir(directory)
+    except FileNotFoundError:  # the gateway makes it with the first batch
+        return []
+    found = {name: parse_name(name) for name in names}
+    return sorted(directory / name for name, file in found.items() if file is not None and not file.torn)
+
+
+def last_lines(path: Path, count: int, keep: Callable[[bytes], bool]) -> list[bytes]:
+    """The last ``count`` whole lines that ``keep`` takes, read from the end of the file."""
+    found: list[bytes] = []
+    for line in _lines_backwards(path):
+        if len(found) >= count:
+            break
+        if keep(line):
+            found.append(line)
+    return found[::-1]
+
+
+class Follower:
+    """What is added to the files of a directory from now on; ``poll`` never waits.
+
+    A file that is there at the start is read from its end, one that comes later from its beginning. One that is
+    renamed or removed is read to its end before its successor.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[Path, _Followed] = {}
+        for path in day_files(directory):
+            self._add(path, at_end=True)
+
+    def poll(self) -> list[bytes]:
+        """The whole lines added since the last time."""
+        lines: list[bytes] = []
+        present = set(day_files(self._directory))
+        for path, followed in list(self._open.items()):
+            moved = path not in present or not followed.is_at(path)
+            lines += followed.read()
+            if moved:
+                followed.close()
+                del self._open[path]
+        for path in sorted(present - self._open.keys()):
+            self._add(path, at_end=False)
+            if path in self._open:
+                lines += self._open[path].read()
+        return lines
+
+    def close(self) -> None:
+        """Close the files."""
+        for followed in self._open.values():
+            followed.close()
+        self._open.clear()
+
+    def _add(self, path: Path, *, at_end: bool) -> None:
+        try:
+            self._open[path] = _Followed(path, at_end=at_end)
+        except FileNotFoundError:  # gone again since it was listed
+            return
+
+
+class _Followed:
+    """One open file, and how far it was read."""
+
+    __slots__ = ("_file", "_partial", "_position")
+
+    def __init__(self, path: Path, *, at_end: bool) -> None:
+        self._file: BinaryIO = path.open("rb", buffering=0)
+        self._position = os.fstat(self._file.fileno()).st_size if at_end else 0
+        self._partial = b""
+
+    def is_at(self, path: Path) -> bool:
+        try:
+            return os.path.samestat(os.stat(path), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return False
+
+    def read(self) -> list[bytes]:
+        size = os.fstat(self._file.fileno()).st_size
+        if size < self._position:
+            # Cut back: a failed write was undone, or somebody emptied the file. What is left was seen before.
+            self._position, self._partial = size, b""
+        if size == self._position:
+            return []
+        data = os.pread(self._file.fileno(), size - self._position, self._position)
+        self._position += len(data)
+        *lines, self._partial = (self._partial + data).split(b"\n")
+        return [line for line in lines if line]
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _lines_backwards(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        position = file.seek(0, os.SEEK_END)
+        start = b""  # of a line whose beginning stands further up
+        ended = False  # whether a line end was seen
+        while position:
+            step = min(_BLOCK, position)
+            position -= step
+            file.seek(position)
+            start, *lines = (file.read(step) + start).split(b"\n")
+            if lines and not ended:
+                lines.pop()  # what stands behind the last line end is not a whole line yet
+                ended = True
+            yield from (line for line in reversed(lines) if line)
+        if ended and start:
+            yield start

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from logops_fast.config.keys_file import Keyring
+from tests.cli.conftest import Logops
+
+
+def test_a_client_from_add_to_revoke(logops: Logops, keys: Path) -> None:
+    done = logops("keys", "add", "batch-1", "--emitter", "batch", "--emitters", "web, csv")
+    secret = done.out.splitlines()[1]
+    client = Keyring.load(keys).clients["batch-1"]
+    assert client.secrets == (secret.encode(),)
+    assert client.emitters == {"batch", "web", "csv"}
+    rotated = json.loads(logops("keys", "rotate", "batch-1", "--json").out)
+    assert Keyring.load(keys).clients["batch-1"].secrets == (rotated["secret"].encode(), secret.encode())
+    assert logops("keys", "revoke", "batch-1", "--old").out == "Only the newest secret of batch-1 is good now.\n"
+    assert logops("keys", "revoke", "batch-1", "--old").out == "batch-1 has one secret; nothing was changed.\n"
+    assert logops("keys", "revoke", "batch-1").out == "batch-1 is no client any more.\n"
+    assert "batch-1" not in Keyring.load(keys).clients
+
+
+def test_list_shows_everything_but_secrets(logops: Logops, keys: Path) -> None:
+    assert logops("keys", "list").out.splitlines() == [
+        "client  emitter  may send as  secrets",
+        "demo    demo     demo, web    1",
+        "web-1   web      web          2",
+    ]
+    assert json.loads(logops("keys", "list", "--json").out)[1] == {
+        "name": "web-1",
+        "emitter": "web",
+        "emitters": ["web"],
+        "secrets": 2,
+    }
+
+
+def test_check_warns_of_what_is_weak(logops: Logops, keys: Path) -> None:
+    assert logops("keys", "check") == (0, "data/keys.yaml: 2 clients, 0 warnings\n", "")
+    keys.chmod(0o644)
+    done = logops("keys", "check")
+    assert "has mode 0644" in done.err
+    keys.write_text("clients: {a: {secrets: 3}}")
+    assert (
+        logops("keys", "check").err
+        == "logops: data/keys.yaml:1: clients.a.secrets: expected a list of 1 to 2 secrets\n"
+    )
+
+
+def test_a_wrong_name_is_one_line(logops: Logops, keys: Path) -> None:
+    assert logops("keys", "rotate", "web-2") == (
+        2,
+        "",
+        "logops: data/keys.yaml has no client web-2; did you mean web-1?\n",
+    )
+    assert logops("keys").code == 2
+
+
+def test_a_fernet_key_is_made_where_the_settings_say(logops: Logops) -> None:
+    assert logops("keys", "fernet").code == 0
+    assert len((logops.folder / "data" / "fernet.keys").read_text().strip()) == 44
