@@ -1,0 +1,106 @@
+"""The bodies that everything here is measured on: the same for us and for the others.
+
+``mixed``: events of about 210 bytes, 30% with an e-mail address, 30% with an IPv4 address, a third under aliases
+of ts, level and msg, 5% without ts or level, a few nested. ``clean``: the same without personal data.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+from typing import Any, Final, Literal
+
+import orjson
+
+Kind = Literal["mixed", "clean"]
+BodyFormat = Literal["json", "ndjson", "csv", "plain"]
+
+CONTENT_TYPES: Final[dict[str, bytes]] = {
+    "json": b"application/json",
+    "ndjson": b"application/x-ndjson",
+    "csv": b"text/csv",
+    "plain": b"text/plain",
+}
+
+_LEVELS: Final = ("INFO",) * 12 + ("WARN",) * 3 + ("ERROR",) * 2 + ("DEBUG",) * 3
+_ALIASED_LEVELS: Final = {"INFO": "info", "WARN": "warning", "ERROR": "err", "DEBUG": "debug"}
+_SERVICES: Final = ("checkout", "catalog", "payments", "identity", "search", "shipping")
+_VERBS: Final = ("GET", "POST", "PUT", "DELETE")
+_PATHS: Final = ("/api/v1/orders", "/api/v1/cart/items", "/health", "/login", "/api/v2/products/search")
+_NAMES: Final = ("ana", "bob.smith", "chloe", "d.vader", "erin+news", "frank_l", "grace", "heidi")
+_DOMAINS: Final = ("example.com", "mail.example.org", "corp.example.net")
+_TEXTS: Final = (
+    "request completed in {ms} ms with status {status} for {path}",
+    "{verb} {path} returned {status} after {ms} ms, upstream pool 1.2.3 healthy",
+    "cache miss on key session:{hex} while serving {path}, fell back to the database",
+    "retrying call to inventory service (attempt 2 of 5) after timeout of {ms} ms",
+    "order {hex} moved to state PAID, total 129.90 EUR, 3 items, warehouse 7",
+)
+
+
+def events(count: int, kind: Kind = "mixed", seed: int = 1) -> list[dict[str, Any]]:
+    """``count`` events, the same for the same arguments."""
+    rng = random.Random(seed)
+    return [_event(rng, number, kind) for number in range(count)]
+
+
+def _event(rng: random.Random, number: int, kind: Kind) -> dict[str, Any]:
+    text = rng.choice(_TEXTS).format(
+        ms=rng.randrange(1, 900),
+        status=rng.choice((200, 200, 200, 201, 404, 500)),
+        path=rng.choice(_PATHS),
+        verb=rng.choice(_VERBS),
+        hex=f"{rng.getrandbits(48):012x}",
+    )
+    if kind == "mixed":
+        if rng.random() < 0.30:
+            text += f" user {rng.choice(_NAMES)}@{rng.choice(_DOMAINS)}"
+        if rng.random() < 0.30:
+            text += f" from 10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
+    second = number % 60
+    stamp = f"2026-03-{1 + number // 86400 % 28:02d}T{number // 3600 % 24:02d}:{number // 60 % 60:02d}:{second:02d}"
+    stamp += f".{rng.randrange(1000):03d}Z"
+    level = rng.choice(_LEVELS)
+    aliased = rng.random() < 1 / 3
+    event: dict[str, Any] = {}
+    if rng.random() >= 0.05:
+        event["timestamp" if aliased else "ts"] = stamp
+    if rng.random() >= 0.05:
+        event["severity" if aliased else "level"] = _ALIASED_LEVELS[level] if aliased else level
+    event["message" if aliased else "msg"] = text
+    event["app"] = rng.choice(_SERVICES)
+    event["request_id"] = f"{rng.getrandbits(64):016x}"
+    event["duration_ms"] = rng.randrange(1, 900)
+    if rng.random() < 0.2:
+        event["http"] = {"method": rng.choice(_VERBS), "status": 200}
+    return event
+
+
+def body(batch: list[dict[str, Any]], body_format: BodyFormat = "json") -> bytes:
+    """The events as a request body."""
+    if body_format == "json":
+        return orjson.dumps(batch)
+    if body_format == "ndjson":
+        return b"\n".join(map(orjson.dumps, batch))
+    rows = [
+        (
+            str(event.get("ts") or event.get("timestamp") or ""),
+            str(event.get("level") or event.get("severity") or ""),
+            str(event.get("msg") or event.get("message")),
+            str(event["app"]),
+        )
+        for event in batch
+    ]
+    if body_format == "csv":
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\n")
+        writer.writerow(("ts", "level", "msg", "app"))
+        writer.writerows(rows)
+        return out.getvalue().encode()
+    return "\n".join(f"<134>1 {ts or '-'} host7 {app} 4711 ID47 - {msg}" for ts, _level, msg, app in rows).encode()
+
+
+def bodies(count: int, size: int, kind: Kind = "mixed", body_format: BodyFormat = "json") -> list[bytes]:
+    """``count`` different bodies of ``size`` events."""
+    return [body(events(size, kind, seed), body_format) for seed in range(count)]
