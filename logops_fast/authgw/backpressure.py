@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from logops_fast.formats.item_count import exact, upper_bound
+from logops_fast.formats.item_count import at_most, exact
 from logops_fast.formats.media_type import Format
 from logops_fast.http.refusal import Refusal
 
@@ -40,13 +40,7 @@ class Backpressure:
         Counting at memory speed saves parsing the batch twice; what was counted too much is settled with
         the bucket when the answer tells the true number.
         """
-        count = upper_bound(body_format, body)
-        if count > self.max_items:
-            count = exact(body_format, body)
-            if count > self.max_items:
-                detail = f"The batch holds {count} events and at most {self.max_items} are taken: split it."
-                return Refusal(413, "too_many_items", detail)
-        return count
+        return at_most(body_format, body, self.max_items)
 
     @staticmethod
     def exact(body_format: Format, body: bytes) -> int:

@@ -208,4 +208,3 @@ class _Exchange:
             headers = (*headers, *self._grant.headers)
         self._request.respond(Response(status, body, headers=headers))
         self._gateway.metrics.request_done(status, self._emitter, monotonic() - self._request.received_at)
-

@@ -1,0 +1,139 @@
+"""What travels between the gateways: a batch on its way in, a reply on its way out."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+import orjson
+
+from logops_fast.formats import content_encoding
+from logops_fast.formats.media_type import Format, format_of
+from logops_fast.http.refusal import Refusal
+
+BATCH_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
+"""The form of an X-Batch-Id; it becomes part of a key, a log line and a header."""
+
+NAME: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+"""The form of an emitter or a scenario id; both become metric labels and fields of each line."""
+
+NO_SCENARIO: Final = "na"
+
+UNKNOWN_EMITTER: Final = "unknown"
+
+UNSUPPORTED_MEDIA_TYPE: Final = Refusal(
+    415, "unsupported_media_type", "Send application/json, application/x-ndjson, text/csv or text/plain."
+)
+UNSUPPORTED_ENCODING: Final = Refusal(
+    415, "unsupported_encoding", "Content-Encoding must be gzip or zstd, or left out."
+)
+BAD_SCENARIO_ID: Final = Refusal(
+    400, "bad_scenario_id", "X-Scenario-Id must be 1 to 64 characters of A-Z a-z 0-9 . _ -"
+)
+BAD_BATCH_ID: Final = Refusal(400, "bad_batch_id", "X-Batch-Id must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -")
+
+
+class Batch(NamedTuple):
+    """A body whose sender is known, decoded from its content encoding, not yet parsed."""
+
+    body: bytes
+    format: Format
+    emitter: str
+    scenario_id: str
+    batch_id: str
+    repeatable: bool
+    """True where somebody else knows the batch id and may send it again: it must then be remembered."""
+    started: float
+    """Monotonic seconds of the request's first byte: where batch latency is counted from."""
+
+
+class Reply(NamedTuple):
+    """What becomes of a batch: an HTTP status and body, and how many items were counted in it."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    items: int | None = None
+    """Events accepted and rejected together, where they were counted; None where nobody got that far."""
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Reply:
+        """The reply that a refusal makes."""
+        return cls(refusal.status, refusal.body(), tuple(refusal.headers()))
+
+    @property
+    def reason(self) -> str | None:
+        """The fixed reason of a refusal, read from its body; None for a success or a foreign body."""
+        if self.status < 400:
+            return None
+        try:
+            reason = orjson.loads(self.body)["error"]
+        except (ValueError, KeyError, TypeError):
+            return None
+        return reason if isinstance(reason, str) else None
+
+
+class Downstream(Protocol):
+    """Where an accepted batch goes: the ingest pipeline in process, or the forwarder over HTTP."""
+
+    def send(self, batch: Batch, reply: Callable[[Reply], None]) -> None:
+        """Take the batch; call ``reply`` exactly once, perhaps before returning."""
+
+
+class BatchHeaderError(Exception):
+    """A header of a batch is not of its form; carries the refusal."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
+
+
+class BatchHead(NamedTuple):
+    """What the headers of a batch say about it, each in its form."""
+
+    format: Format
+    encoding: bytes | None
+    scenario_id: str
+    batch_id: str
+    repeatable: bool
+
+    @classmethod
+    def of(cls, headers: dict[bytes, bytes]) -> BatchHead:
+        """Read Content-Type, Content-Encoding, X-Scenario-Id (or X-Scenario) and X-Batch-Id.
+
+        Raises BatchHeaderError: 415 ``unsupported_media_type`` or ``unsupported_encoding``, 400 ``bad_scenario_id``
+        or ``bad_batch_id``.
+        """
+        body_format = format_of(headers.get(b"content-type"))
+        if body_format is None:
+            raise BatchHeaderError(UNSUPPORTED_MEDIA_TYPE)
+        encoding = headers.get(b"content-encoding")
+        if encoding is not None and not content_encoding.supported(encoding):
+            raise BatchHeaderError(UNSUPPORTED_ENCODING)
+        scenario = headers.get(b"x-scenario-id") or headers.get(b"x-scenario")
+        if scenario and NAME.fullmatch(scenario) is None:
+            raise BatchHeaderError(BAD_SCENARIO_ID)
+        batch_id = headers.get(b"x-batch-id")
+        if batch_id and BATCH_ID.fullmatch(batch_id) is None:
+            raise BatchHeaderError(BAD_BATCH_ID)
+        return cls(
+            body_format,
+            encoding,
+            scenario.decode("ascii") if scenario else NO_SCENARIO,
+            # Not a secret: it only has to differ from all others for ten minutes.
+            batch_id.decode("ascii") if batch_id else f"{random.getrandbits(128):032x}",
+            bool(batch_id),
+        )
+
+    def decode(self, body: bytes, cap: int) -> bytes:
+        """The body out of its content encoding, at most ``cap`` bytes.
+
+        Raises EncodingError: 413 ``too_large`` or 400 ``malformed``.
+        """
+        return body if self.encoding is None else content_encoding.decode(body, self.encoding, cap)
+
+    def batch(self, body: bytes, emitter: str, started: float) -> Batch:
+        """The batch that these headers and this decoded body make."""
+        return Batch(body, self.format, emitter, self.scenario_id, self.batch_id, self.repeatable, started)

@@ -1,0 +1,1 @@
+"""Parsers: bytes of one format in, events and faults out."""

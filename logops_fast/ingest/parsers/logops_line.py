@@ -1,0 +1,25 @@
+"""The LogOps line: ``YYYY-MM-DD HH:MM:SS LEVEL host app[pid]: text``."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+# Fractions and a zone are taken too. "[pid]:" must be there: without it, prose with a colon would be cut up.
+_LINE: Final = re.compile(
+    r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+) ++"
+    r"([A-Za-z]++) ++(\S++) ([^\s\[\]]++)\[([^\]\s]*+)\]: ?(.*)",
+    re.DOTALL,
+)
+
+
+def parse_line(line: str) -> dict[str, Any] | None:
+    """The event of one line, or None where it is not of this form. The level is left as it stands."""
+    found = _LINE.match(line)
+    if found is None:
+        return None
+    ts, level, host, app, pid, msg = found.groups()
+    event: dict[str, Any] = {"ts": ts.replace(",", "."), "level": level, "host": host, "app": app, "msg": msg}
+    if pid:
+        event["pid"] = pid
+    return event

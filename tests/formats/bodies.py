@@ -1,0 +1,39 @@
+"""Bodies for properties: arbitrary bytes, and near-misses of each format."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hypothesis import strategies as st
+
+_BYTES: Final = [
+    b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\r\n", b"\r", b" ", b"\t", b"\x0b", b"\x00", b"\xff",
+    b"\xef\xbb\xbf", b"\xc2\x85", b"\xe2\x80\xa8", "é注😀".encode(),
+]  # fmt: skip
+_JSON: Final = [
+    b'{"a":1}', b'{"ts":"x","level":"INFO","msg":"m"}', b'{"resourceLogs":[]}', b"null", b"-1", b"1e999", b"NaN",
+    b"99999999999999999999", rb"\ud800", rb"\ud83d\ude00", rb"\\",
+    b"[" * 300, b"]" * 300, b'{"a":' * 300, b"}" * 300, b"[" * 2000,
+]  # fmt: skip
+_TEXT: Final = [
+    b"ts,level,msg", b"2025-03-03T12:00:00Z", b"INFO", b'""', b'"a,b\nc"',
+    b"<34>", b"<34>1 ", b"<165>1 2025-03-03T12:00:00Z h a p m ", b'[x y="z"]', b"- - ", b"Mar  3 12:00:00 host ",
+    b"Feb 30 99:99:99 h ", b"app[1]: ", b"2025-03-03 12:00:00 INFO host app[1]: text",
+]  # fmt: skip
+_JSON_LINES: Final = [
+    b'{"a":1}', b"{}", b"[1", b"2]", b'{"a":1', b'"b":2}', b'{"x":1},{"y":2}', b'{"x":1}{"y":2}', b'{"a":"x', b'y"}',
+    b"[", b"]", b"", b" ", b"1", b"null,", b",", b'{"k":[1', b'{"a":1}\r', b"\xef\xbb\xbf{}",
+    b'{"big":18446744073709551616}', rb'{"s":"\ud800"}', b'{"b":"\xff"}', b'{"f":1e999}',
+    *(b'{"d":' + b"[" * depth + b"]" * depth + b"}" for depth in (251, 252, 253, 260, 1500)),
+]  # fmt: skip
+
+near_misses = st.lists(st.sampled_from(_BYTES + _JSON + _TEXT), max_size=14).map(b"".join)
+
+json_lines = st.lists(st.sampled_from(_JSON_LINES), max_size=8)
+
+any_body = st.one_of(
+    st.binary(max_size=60),
+    near_misses,
+    json_lines.map(b"\n".join),
+    json_lines.map(lambda lines: b"[" + b",".join(lines) + b"]"),
+)

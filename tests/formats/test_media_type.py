@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+import pytest
+
+from logops_fast.formats.media_type import Format, format_of
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        (None, Format.JSON),
+        (b"", Format.JSON),
+        (b"application/json", Format.JSON),
+        (b"Application/JSON", Format.JSON),
+        (b"application/json; charset=utf-8", Format.JSON),
+        (b"application/json;charset=latin-1", Format.JSON),
+        (b" application/json ; a=b", Format.JSON),
+        (b"application/x-ndjson", Format.NDJSON),
+        (b"application/ndjson", Format.NDJSON),
+        (b"application/jsonl", Format.NDJSON),
+        (b"text/csv; header=present", Format.CSV),
+        (b"TEXT/PLAIN", Format.PLAIN),
+    ],
+)
+def test_a_known_content_type_names_its_format(content_type: bytes | None, expected: Format) -> None:
+    assert format_of(content_type) is expected
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [b"application/xml", b"application/x-protobuf", b"text", b"application/json, text/csv", b"\xff", b"*/*"],
+)
+def test_any_other_content_type_names_none(content_type: bytes) -> None:
+    assert format_of(content_type) is None
+
+
+def test_labels_differ() -> None:
+    assert {known.label for known in Format} == {"json", "ndjson", "csv", "plain"}

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logops_fast.formats.media_type import Format
+from logops_fast.ingest.parsers.base import MalformedBody
+from logops_fast.ingest.parsers.registry import parse
+from tests.data.regen import CORPUS, DATA, NOW, golden_path
+from tests.data.regen import parsed as parsed_file
+from tests.formats.bodies import any_body
+from tests.ingest.parsers.support import outcome
+
+REASONS = {
+    Format.JSON: {"empty", "malformed", "otlp_not_supported"},
+    Format.NDJSON: {"empty", "otlp_not_supported"},
+    Format.CSV: {"empty"},
+    Format.PLAIN: {"empty"},
+}
+
+
+@pytest.mark.parametrize("name", CORPUS)
+def test_the_corpus_parses_as_reviewed(name: str) -> None:
+    golden = golden_path(name).read_bytes()
+    assert json.loads(parsed_file(name)) == json.loads(golden)
+    assert parsed_file(name) == golden
+
+
+@pytest.mark.parametrize("format", Format)
+def test_each_format_has_a_corpus_of_sixty_events(format: Format) -> None:
+    bodies = [(DATA / name).read_bytes() for name in CORPUS if CORPUS[name] is format]
+    assert sum(len(parse(format, body, NOW).events) for body in bodies) >= 60
+
+
+@given(st.sampled_from(Format), any_body)
+def test_nothing_is_raised_but_a_refusal(format: Format, body: bytes) -> None:
+    parsed = outcome(lambda: parse(format, body, NOW))
+    if isinstance(parsed, MalformedBody):
+        assert parsed.reason in REASONS[format]
+        assert parsed.detail.endswith(".")
+    else:
+        assert parsed.events or parsed.faults or format in (Format.JSON, Format.CSV)

@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+
+from logops_fast.ingest.parsers import logops_line, plain
+from logops_fast.ingest.parsers.base import MalformedBody
+from logops_fast.ingest.parsers.level_word import level_word
+from tests.formats.bodies import any_body
+from tests.ingest.parsers.support import outcome
+
+NOW = 1741003200.0  # 2025-03-03T12:00:00Z
+
+
+def events_of(body: bytes) -> list[dict[str, Any]]:
+    events, faults = plain.parse(body, NOW)
+    assert faults == []
+    return events
+
+
+def test_forms_may_be_mixed() -> None:
+    body = (
+        b"<13>1 2025-03-03T12:00:00Z h a 1 - - five\r\n\n"
+        b"<13>Mar  3 12:00:00 h a[1]: three\n"
+        b"2025-03-03 12:00:00 WARN h a[1]: ours\n   \n"
+        b"<13>bare\n"
+        b"\tat free text"
+    )
+    assert [event["msg"] for event in events_of(body)] == ["five", "three", "ours", "bare", "\tat free text"]
+
+
+@pytest.mark.parametrize(
+    ("line", "event"),
+    [
+        (
+            "2025-03-03 12:00:00 INFO h a[1]: m",
+            {"ts": "2025-03-03 12:00:00", "level": "INFO", "host": "h", "app": "a", "pid": "1", "msg": "m"},
+        ),
+        (
+            "2025-03-03T12:00:00,25+01:00  odd  h a/b[x-1]:m: n",
+            {
+                "ts": "2025-03-03T12:00:00.25+01:00",
+                "level": "odd",
+                "host": "h",
+                "app": "a/b",
+                "pid": "x-1",
+                "msg": "m: n",
+            },
+        ),
+        (
+            "2025-03-03 12:00:00 INFO h a[]:",
+            {"ts": "2025-03-03 12:00:00", "level": "INFO", "host": "h", "app": "a", "msg": ""},
+        ),
+        ("2025-03-03 12:00:00 INFO worker done: m", None),
+        ("2025-03-03 INFO h a[1]: m", None),
+        ("12:00:00 INFO h a[1]: m", None),
+    ],
+)
+def test_the_logops_form_is_read(line: str, event: dict[str, str] | None) -> None:
+    assert logops_line.parse_line(line) == event
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ("INFO up", "INFO"),
+        ("[error] failed", "error"),
+        ("12:00 Warning: hot", "Warning"),
+        ('level=warn msg="ERROR budget"', "warn"),
+        ('{"severity": "notice", "m": "ERROR"}', "notice"),
+        ("an error, then FATAL", "FATAL"),
+        ("first WARN then ERROR", "WARN"),
+        ("it ended in error.", "error"),
+        ("\x1b[1;31mERROR\x1b[0m red", "ERROR"),
+        ("错误ERROR出现", "ERROR"),
+        ("Level: odd, INFO", "INFO"),
+        ("/error/page error.log no-error error-rate my_error x.error error@x errors Errors", None),
+        ("please notice the alert, do not panic", None),
+        ("Alert: NOTICE", "NOTICE"),
+        ("information", None),
+        ("", None),
+        ("x" * 2000 + " ERROR", None),
+    ],
+)
+def test_a_level_word_is_found(line: str, word: str | None) -> None:
+    assert level_word(line) == word
+
+
+def test_a_level_word_becomes_the_level_of_free_text_only() -> None:
+    first, second, third = events_of(b"ERROR x\n<14>ERROR x\nMar  3 12:00:00 h a: ERROR x")
+    assert (first["level"], second["level"], third["level"]) == ("ERROR", "INFO", "ERROR")
+
+
+def test_bad_utf8_and_control_characters_are_kept_as_they_can_be() -> None:
+    body = b"\xff caf\xe9 \x00\x1b \xc2\x85\xe2\x80\xa8 x\n\x1c\n"
+    assert events_of(body) == [{"msg": "\ufffd caf\ufffd \x00\x1b \x85\u2028 x"}, {"msg": "\x1c"}]
+
+
+@pytest.mark.parametrize("body", [b"", b"\r\n \n", b"\xef\xbb\xbf"])
+def test_a_body_of_nothing_is_empty(body: bytes) -> None:
+    with pytest.raises(MalformedBody) as caught:
+        plain.parse(body, NOW)
+    assert caught.value.reason == "empty"
+
+
+@given(any_body)
+def test_any_bytes_give_one_event_a_line_that_can_be_written(body: bytes) -> None:
+    parsed = outcome(lambda: plain.parse(body, NOW))
+    if isinstance(parsed, MalformedBody):
+        assert parsed.reason == "empty"
+    else:
+        events = parsed.events
+        lines = [line for line in body.removeprefix(b"\xef\xbb\xbf").split(b"\n") if line.strip()]
+        assert len(events) == len(lines)
+        assert all(isinstance(event["msg"], str) for event in events)
+        assert orjson.dumps(events)
+
+
+HOSTILE: dict[str, Callable[[int], str]] = {
+    "open structured data": lambda n: "<13>1 - - - - - [a" + ' k="v"' * (n // 6),
+    "open value": lambda n: '<13>1 - - - - - [a k="' + "\\" * n,
+    "open elements": lambda n: "<13>1 - - - - - " + "[a]" * (n // 3) + "[",
+    "escaped quotes": lambda n: '<13>1 - - - - - [a k="' + '\\"' * (n // 2),
+    "spaces": lambda n: "<13>1 - - - - - [a" + " " * n + "x",
+    "many parameters": lambda n: "<13>1 - - - - - [a" + ' k="v"' * (n // 6) + "] m",
+    "one word": lambda n: "<13>1 " + "a" * n,
+    "bsd tag": lambda n: "<13>Mar  3 12:00:00 h " + "a" * n,
+    "bsd brackets": lambda n: "<13>Mar  3 12:00:00 h a[" + "1" * n,
+    "bsd many tags": lambda n: "<13>Mar  3 12:00:00 h " + "a[1]" * (n // 4),
+    "bsd fraction": lambda n: "<13>Mar  3 12:00:00." + "1" * n,
+    "logops fraction": lambda n: "2025-03-03 12:00:00." + "1" * n,
+    "logops level": lambda n: "2025-03-03 12:00:00 " + "A" * n,
+    "logops spaces": lambda n: "2025-03-03 12:00:00 A" + " " * n,
+    "logops host": lambda n: "2025-03-03 12:00:00 A " + "h" * n,
+    "logops pid": lambda n: "2025-03-03 12:00:00 A h a[" + "1" * n,
+    "logops app": lambda n: "2025-03-03 12:00:00 A h " + "a[" * (n // 2),
+    "level words": lambda n: "xERROR" * (n // 6),
+    "level names": lambda n: "level=" * (n // 6),
+    "colours": lambda n: "\x1b[" + "0;" * (n // 2),
+}
+
+
+@pytest.mark.timeout(20)  # what is quadratic takes minutes at this size; what is linear, hundredths of a second
+@pytest.mark.parametrize("shape", HOSTILE)
+def test_a_hostile_mebibyte_is_linear(shape: str) -> None:
+    (event,) = events_of(HOSTILE[shape](1 << 20).encode())
+    assert len(orjson.dumps(event)) > 1000
