@@ -1,0 +1,210 @@
+"""What the HTTP server and an application say to each other: requests, body pieces, responses.
+
+Callbacks, not coroutines: on the hot path a request makes no task and no future. Everything here belongs to the event
+loop's thread.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Final, Protocol
+
+from logops_fast.http.head import Head
+from logops_fast.http.refusal import Refusal
+
+JSON: Final = b"application/json"
+
+_STATUS_LINES: Final[Mapping[int, bytes]] = {
+    status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
+}
+_BODILESS: Final = frozenset({204, 304})  # RFC 9110, 6.4.1; 1xx are not final and never come here
+
+
+class Response:
+    """A final answer. ``headers`` are extra fields, lower-case; framing, date and connection are the server's."""
+
+    __slots__ = ("body", "close", "content_type", "headers", "status")
+
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        content_type: bytes = JSON,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+        close: bool = False,
+    ) -> None:
+        self.status = status
+        self.body = body
+        self.content_type = content_type
+        self.headers = headers
+        self.close = close
+
+    @classmethod
+    def of(cls, refusal: Refusal) -> Response:
+        """The answer that a refusal renders as."""
+        return cls(refusal.status, refusal.body(), JSON, refusal.headers())
+
+
+class BodyConsumer(Protocol):
+    """Takes a request's body as it arrives. Once the request is answered, nothing more is called."""
+
+    def feed(self, data: bytes) -> None:
+        """The next piece, never empty."""
+        ...
+
+    def end(self) -> None:
+        """The body is whole."""
+        ...
+
+    def abort(self, reason: str) -> None:
+        """The body will never be whole; the request is ``closed`` and an answer would go nowhere.
+
+        ``reason`` is ``closed`` (the peer left, or the server was told to stop) or the reason of the refusal that the
+        HTTP layer has given by itself: ``bad_request``, ``body_timeout``, ``overloaded``, ``internal_error``.
+        """
+        ...
+
+
+class Exchange(Protocol):
+    """The connection as a request sees it."""
+
+    def answer(self, request: Request, response: Response) -> None:
+        """Writes the response."""
+        ...
+
+    def take_body(self, request: Request, consumer: BodyConsumer) -> None:
+        """Lets the body flow."""
+        ...
+
+
+class Request:
+    """One request, handed over as soon as its head is whole. To be answered exactly once."""
+
+    __slots__ = (
+        "_accepted",
+        "_exchange",
+        "answered",
+        "chunked",
+        "closed",
+        "content_length",
+        "expect_continue",
+        "has_body",
+        "headers",
+        "keep_alive",
+        "method",
+        "on_close",
+        "path",
+        "peer",
+        "received_at",
+        "target",
+        "version",
+    )
+
+    def __init__(self, head: Head, peer: str, received_at: float, exchange: Exchange) -> None:
+        self.method: str = head.method
+        """A token as sent, upper and lower case told apart."""
+        self.target: bytes = head.target
+        """Path and query exactly as sent."""
+        self.path: bytes = head.path
+        """The target up to its ``?``."""
+        self.headers: dict[bytes, bytes] = head.headers
+        """Lower-case names."""
+        self.version: str = head.version
+        """``1.0`` or ``1.1``."""
+        self.keep_alive: bool = head.keep_alive
+        self.expect_continue: bool = head.expect_continue
+        self.chunked: bool = head.chunked
+        self.content_length: int | None = head.content_length
+        self.has_body: bool = head.chunked or bool(head.content_length)
+        """A body is announced: Content-Length above 0, or chunked (which may still turn out empty)."""
+        self.peer: str = peer
+        """The peer's IP address as text, an IPv4 one in its own form even on an IPv6 socket."""
+        self.received_at: float = received_at
+        """The server's clock (``loop.time()``) when the first byte of the request was read."""
+        self.answered: bool = False
+        self.closed: bool = False
+        """The peer is gone, or the HTTP layer has ended the request itself: an answer would go nowhere."""
+        self.on_close: Callable[[], None] | None = None
+        """Called once if the request becomes ``closed`` before it is answered, after the consumer's ``abort``."""
+        self._exchange = exchange
+        self._accepted = False
+
+    def respond(self, response: Response) -> None:
+        """Answers. Before the end of an announced body the answer says ``Connection: close`` and is the last one.
+
+        Does nothing once the request is ``closed``.
+
+        Raises:
+            RuntimeError: the request has been answered before.
+            ValueError: a header value would break out of its line; nothing is sent and the request is still open.
+        """
+        if self.answered:
+            raise RuntimeError("the request has been answered before")
+        if self.closed:
+            self.answered = True
+            return
+        self._exchange.answer(self, response)
+
+    def accept_body(self, consumer: BodyConsumer) -> None:
+        """Lets the body flow to ``consumer``, after ``100 Continue`` where the client waits for one.
+
+        Within ``Application.handle`` the pieces come once ``handle`` has returned; later, those that are here already
+        come inside this call. Without a body ``end()`` is called at once. Does nothing once the request is answered
+        or closed.
+
+        Raises:
+            RuntimeError: the body has been accepted before.
+        """
+        if self._accepted:
+            raise RuntimeError("the body has been accepted before")
+        self._accepted = True
+        if self.answered or self.closed:
+            return
+        if self.has_body:
+            self._exchange.take_body(self, consumer)
+        else:
+            consumer.end()
+
+
+class Application(Protocol):
+    """What serves the requests."""
+
+    def handle(self, request: Request) -> None:
+        """Answers, now or later. Must not raise; if it does, 500 ``internal_error`` is the last answer."""
+        ...
+
+    def refused(self, refusal: Refusal, peer: str) -> None:
+        """Told of each refusal that the HTTP layer gave by itself, to count it. Must not raise."""
+        ...
+
+
+def render(response: Response, date: bytes, *, head_only: bool, version: str, close: bool) -> bytes:
+    """The response's bytes, in one piece. ``date`` is the whole field line; ``head_only`` leaves the body out (HEAD).
+
+    Raises:
+        ValueError: a header holds a line break or a NUL.
+    """
+    status = response.status
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    body = response.body
+    extra = b""
+    if response.headers:
+        extra = b"".join([b"%b: %b\r\n" % field for field in response.headers])
+        # An application's value that ends its line would write further fields, or a whole second response.
+        if extra.count(b"\n") != len(response.headers) or extra.count(b"\r") != len(response.headers) or b"\0" in extra:
+            raise ValueError("a response header holds a line break or a NUL")
+    if close:
+        extra += b"connection: close\r\n"
+    elif version == "1.0":
+        extra += b"connection: keep-alive\r\n"
+    if status in _BODILESS:
+        return b"%b%b%b\r\n" % (line, date, extra)
+    return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
+        line,
+        date,
+        response.content_type,
+        len(body),
+        extra,
+        b"" if head_only else body,
+    )
