@@ -1,0 +1,248 @@
+"""What the commands that send events share: whom they send as, the live line, Ctrl-C, the summary."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+from logops_fast.cli.options import load_settings
+from logops_fast.cli.output import DIM, GREEN, RED, YELLOW, complain, is_fancy, paint, print_json
+from logops_fast.config.errors import ConfigError
+from logops_fast.emitters.runner import Progress, run
+from logops_fast.emitters.scenario import Scenario
+from logops_fast.emitters.target import Target
+from logops_fast.emitters.totals import Count, Latency, Totals
+from logops_fast.runtime.loop import new_event_loop
+
+EXIT_LOST: Final = 1
+EXIT_INTERRUPTED: Final = 130
+
+_PLAIN_EVERY: Final = 5.0
+"""Seconds between two lines of progress where no terminal shows a live one."""
+_HINTS: Final = {
+    "403 emitter_not_allowed": "it may not send as this emitter: allow it in the keys file, or try --own-emitter",
+    "401 unknown_client": "the gateway does not know this key: see --key, LOGOPS_API_KEY and its keys file",
+    "401 bad_signature": "the secret is not the client's: see --secret and LOGOPS_SECRET",
+    "connect": "nobody listens there: is `logops up` running?",
+}
+
+
+def add_target(parser: argparse.ArgumentParser) -> None:
+    """``--url``, ``--key``, ``--secret``, ``--own-emitter``."""
+    parser.add_argument("--url", metavar="URL", help="the gateway (ENTRYPOINT_URL, else http://127.0.0.1:8081/ingest)")
+    parser.add_argument("--key", metavar="NAME", help="the client (LOGOPS_API_KEY, else the first of the keys file)")
+    parser.add_argument("--secret", metavar="TEXT", help="its secret (LOGOPS_SECRET, else of the keys file)")
+    parser.add_argument("--own-emitter", action="store_true", help="send no X-Emitter: all is the client's own emitter")
+
+
+def target_of(args: argparse.Namespace) -> Target:
+    """The target of ``add_target``'s options. Raises ConfigError."""
+    keys_file = Path(load_settings(args, quiet=True).settings.auth.keys_file)
+    return Target.resolve(url=args.url, key=args.key, secret=args.secret, env=os.environ, keys_file=keys_file)
+
+
+def drive(
+    scenario: Scenario, target: Target, args: argparse.Namespace, *, telemetry_path: Path | None = None
+) -> Totals:
+    """Run a scenario with a live line. The first Ctrl-C ends it with its tick, the second at once."""
+
+    async def main(live: Live) -> Totals:
+        stop = asyncio.Event()
+        with _interruptible(stop, live):
+            return await run(
+                scenario,
+                target,
+                seed=args.seed,
+                on_tick=live.show,
+                telemetry_path=telemetry_path,
+                stop=stop,
+                own_emitter=args.own_emitter,
+            )
+
+    with Live(scenario.name) as live, asyncio.Runner(loop_factory=new_event_loop) as runner:
+        return runner.run(main(live))
+
+
+@contextmanager
+def _interruptible(stop: asyncio.Event, live: Live) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+
+    def interrupted() -> None:
+        if stop.is_set() and task is not None:
+            task.cancel()
+            return
+        live.note("ending with this tick; Ctrl-C again leaves at once")
+        stop.set()
+
+    loop.add_signal_handler(signal.SIGINT, interrupted)
+    try:
+        yield
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+
+
+class Live:
+    """The progress of a run on standard error: a live line on a terminal, else a line every few seconds."""
+
+    def __init__(self, title: str) -> None:
+        self._title = title
+        self._rich: Any = None
+        self._task: Any = None
+        self._written = 0.0
+        self._note = ""
+
+    def __enter__(self) -> Live:
+        if is_fancy(sys.stderr):
+            from rich.console import Console
+            from rich.progress import BarColumn, TextColumn
+            from rich.progress import Progress as Bar
+
+            self._rich = Bar(
+                TextColumn("[bold]{task.description}"),
+                BarColumn(bar_width=24),
+                TextColumn("{task.fields[state]}"),
+                console=Console(stderr=True),
+                transient=True,
+            )
+            self._rich.start()
+            self._task = self._rich.add_task(self._title, total=1.0, state="starting")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self._rich is not None:
+            self._rich.stop()
+
+    def note(self, text: str) -> None:
+        """Say something beside the progress."""
+        if self._rich is None:
+            print(text, file=sys.stderr)
+        else:
+            self._rich.console.print(text)
+
+    def show(self, progress: Progress) -> None:
+        """Take the state at the end of a tick (an ``on_tick``)."""
+        if self._rich is not None:
+            self._rich.update(self._task, completed=progress.elapsed, total=progress.duration, state=line(progress))
+        elif time.monotonic() - self._written >= _PLAIN_EVERY:
+            self._written = time.monotonic()
+            print(f"{self._title}: {line(progress)}", file=sys.stderr, flush=True)
+
+
+def line(progress: Progress) -> str:
+    """The state in one line: time left, target and achieved EPS, accepted, refused by reason, p95."""
+    parts = [
+        f"{progress.left:.0f} s left",
+        f"{progress.achieved_eps:,.0f}/{progress.target_eps:,.0f} EPS",
+        f"accepted {progress.accepted.events:,}",
+    ]
+    if progress.rejected.events:
+        parts.append(f"rejected {progress.rejected.events:,}")
+    parts += [f"{reason} {count.events:,}" for reason, count in _by_size(progress.refused)[:4]]
+    parts.append(f"p95 {milliseconds(progress.latency.p95)}")
+    if progress.lateness > 1.0:
+        parts.append(f"the sender is {progress.lateness:.1f} s behind")
+    return " | ".join(parts)
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A latency for people."""
+    return "-" if seconds is None else f"{seconds * 1e3:.1f} ms"
+
+
+def summarise(totals: Totals) -> None:
+    """The end of a run, for people."""
+    fancy = is_fancy()
+    rate = totals.accepted.events / totals.seconds if totals.seconds else 0.0
+
+    def row(name: str, count: Count, colour: str = "", extra: str = "") -> None:
+        text = f"{count.events:>12,} events  {count.batches:>9,} batches"
+        print(f"  {name:<11}{paint(text, colour, fancy and bool(colour and count.events))}{extra}")
+
+    print(f"{totals.seconds:.1f} s{', interrupted' if totals.interrupted else ''}")
+    row("sent", totals.sent)
+    row("accepted", totals.accepted, GREEN, f"  {rate:,.0f} EPS")
+    if totals.rejected.events:
+        row("rejected", totals.rejected, YELLOW, "  could not be read; kept in the rejected file")
+    row("lost", totals.lost, RED)
+    for reason, count in _by_size(totals.refused):
+        print(f"    {reason}: {count.events:,} events in {count.batches:,} batches")
+        if reason in _HINTS:
+            print(paint(f"      {_HINTS[reason]}", DIM, fancy))
+    if totals.retries:
+        print(f"  {'retries':<11}{totals.retries:>12,}")
+    for reason, number in sorted(totals.replays_refused.items()):
+        print(f"  replays refused: {number:,} with {reason}")
+    if totals.replays_accepted:
+        print(paint(f"  replays accepted: {totals.replays_accepted:,}", RED, fancy))
+    print(f"  {'latency':<11}{_latency(totals.latency)}")
+
+
+def print_totals(totals: Totals) -> None:
+    """The end of a run as JSON."""
+    fields = totals.as_fields()
+    fields["seconds"] = totals.seconds
+    fields["interrupted"] = totals.interrupted
+    print_json(fields)
+
+
+def _latency(latency: Latency) -> str:
+    names = ("p50", "p95", "p99")
+    return "  ".join(f"{name} {milliseconds(value)}" for name, value in zip(names, latency, strict=True))
+
+
+def _by_size(refused: dict[str, Count]) -> list[tuple[str, Count]]:
+    return sorted(refused.items(), key=lambda item: (-item[1].events, item[0]))
+
+
+def complain_of(problems: list[str]) -> None:
+    """A line on standard error for each thing that did not come true."""
+    for problem in problems:
+        complain(problem)
+
+
+def number_in(least: float, most: float) -> Callable[[str], float]:
+    """An argparse type: a number within its bounds."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {text!r}")
+        return value
+
+    return number
+
+
+def whole_in(least: int, most: int) -> Callable[[str], int]:
+    """An argparse type: a whole number within its bounds."""
+
+    def whole(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
+        return int(text)
+
+    return whole
+
+
+def check_out_file(path: str | None) -> Path | None:
+    """A file that is to be written. Raises ConfigError where its folder is not there."""
+    if path is None:
+        return None
+    found = Path(path)
+    if not found.parent.is_dir():
+        raise ConfigError(f"{found}: there is no folder {found.parent}")
+    return found

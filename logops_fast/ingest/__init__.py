@@ -1,0 +1,1 @@
+"""Ingest Gateway (C4 container): parses, normalises, masks and stores batches."""

@@ -1,0 +1,223 @@
+"""The commit journal: which batches a group holds and where it lies, written before the group itself.
+
+It is what makes a batch with an id exactly-once across a killed process. The order in a group is: journal record,
+rejected lines, data lines (each synced where durability asks for it), answers. So after a crash
+
+* every record but the last is of a complete group: a failed group's record is cut away again before the next;
+* the last one is complete if each of its files reaches the end it names; else nobody was answered, and the whole
+  group is cut out of the files, so that a retry stores it once.
+
+The journal is not synced of itself: it outlives the process, not a loss of power. After one, nothing that was
+acknowledged is missing (durability ``fsync``), but a batch whose answer was lost may be stored twice. Syncing it too
+would double the time of each group.
+
+Format of a segment ``w<worker>.<number>.log``: MAGIC, then records of a little-endian header (length and CRC-32 of
+the payload) and the payload.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from logops_fast.ingest.append_file import AppendFile, FileOps, sync_directory
+
+MAGIC: Final = b"LOGOPSJ1"
+TTL: Final = 600.0  # s: as long as batch ids are remembered
+SEGMENT_BYTES: Final = 16 << 20
+MAX_SEGMENTS: Final = 5  # with SEGMENT_BYTES: about 250,000 batches, more than the store of batch ids holds
+JOURNAL_MODE: Final = 0o600
+
+_HEADER: Final = struct.Struct("<II")
+_GROUP: Final = struct.Struct("<dBI")
+_PART: Final = struct.Struct("<QQQH")
+_ENTRY: Final = struct.Struct("<HHI")
+_SEGMENT: Final = re.compile(r"w([0-9]{1,4})\.([0-9]{10})\.log")
+
+
+class LedgerEntry(NamedTuple):
+    """A batch that may be sent again: its id belongs to its emitter, its answer is what a repeat gets."""
+
+    emitter: str
+    batch_id: str
+    answer: bytes
+
+
+class Part(NamedTuple):
+    """Where a group lies in one file: ``name`` relative to the sink's directory, bytes ``start`` to ``end``."""
+
+    name: str
+    inode: int
+    start: int
+    end: int
+
+
+class GroupRecord(NamedTuple):
+    """One journalled group; ``wall`` is the time it was written, seconds since the epoch."""
+
+    wall: float
+    parts: tuple[Part, ...]
+    entries: tuple[LedgerEntry, ...]
+
+
+def encode_entry(entry: LedgerEntry) -> bytes:
+    """An entry as it stands in a record. Raises ValueError or struct.error for ids that cannot be written."""
+    emitter, batch_id, answer = entry.emitter.encode(), entry.batch_id.encode(), entry.answer
+    return b"%b%b%b%b" % (_ENTRY.pack(len(emitter), len(batch_id), len(answer)), emitter, batch_id, answer)
+
+
+def encode_record(wall: float, parts: Sequence[Part], entries: Sequence[bytes]) -> bytes:
+    """A record as it stands in a segment, of entries that are encoded already."""
+    out = [_GROUP.pack(wall, len(parts), len(entries))]
+    for part in parts:
+        name = part.name.encode()
+        out += (_PART.pack(part.inode, part.start, part.end, len(name)), name)
+    out += entries
+    payload = b"".join(out)
+    return _HEADER.pack(len(payload), zlib.crc32(payload)) + payload
+
+
+def decode_segment(blob: bytes) -> Iterator[GroupRecord]:
+    """The valid records of a segment, up to the first that is torn or damaged."""
+    if not blob.startswith(MAGIC):
+        return
+    at = len(MAGIC)
+    while at + _HEADER.size <= len(blob):
+        length, crc = _HEADER.unpack_from(blob, at)
+        payload = blob[at + _HEADER.size : at + _HEADER.size + length]
+        if len(payload) != length or length < _GROUP.size or zlib.crc32(payload) != crc:
+            return
+        yield _decode_payload(payload)
+        at += _HEADER.size + length
+
+
+def _decode_payload(payload: bytes) -> GroupRecord:
+    wall, part_count, entry_count = _GROUP.unpack_from(payload)
+    at = _GROUP.size
+    parts = []
+    for _ in range(part_count):
+        inode, start, end, size = _PART.unpack_from(payload, at)
+        at += _PART.size
+        parts.append(Part(payload[at : at + size].decode(), inode, start, end))
+        at += size
+    entries = []
+    for _ in range(entry_count):
+        emitter_size, id_size, answer_size = _ENTRY.unpack_from(payload, at)
+        at += _ENTRY.size
+        ids = at + emitter_size
+        answer = ids + id_size
+        entries.append(
+            LedgerEntry(payload[at:ids].decode(), payload[ids:answer].decode(), payload[answer : answer + answer_size])
+        )
+        at = answer + answer_size
+    return GroupRecord(wall, tuple(parts), tuple(entries))
+
+
+def segments(directory: Path) -> dict[int, list[Path]]:
+    """The segments in the journal directory by worker, oldest first."""
+    found: dict[int, list[Path]] = {}
+    if directory.is_dir():
+        for path in sorted(directory.iterdir()):
+            if match := _SEGMENT.fullmatch(path.name):
+                found.setdefault(int(match[1]), []).append(path)
+    return found
+
+
+def rewrite_segment(path: Path, records: Sequence[GroupRecord]) -> None:
+    """Replace a segment by one that holds ``records`` only, atomically and durably."""
+    temporary = path.with_suffix(".tmp")
+    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, JOURNAL_MODE)) as out:
+        out.write(MAGIC)
+        out.writelines(encode_record(r.wall, r.parts, [encode_entry(e) for e in r.entries]) for r in records)
+        out.flush()
+        os.fsync(out.fileno())
+    temporary.replace(path)
+    sync_directory(path.parent)
+
+
+class CommitLog:
+    """Writes one worker's journal: a new segment each ttl or SEGMENT_BYTES, old ones removed. Not thread-safe."""
+
+    __slots__ = ("_current", "_directory", "_number", "_opened", "_ops", "_ttl", "_wall", "_worker", "_written")
+
+    def __init__(
+        self, directory: Path, worker: int, *, wall: Callable[[], float], ops: FileOps, ttl: float = TTL
+    ) -> None:
+        self._directory = directory
+        self._worker = worker
+        self._wall = wall
+        self._ops = ops
+        self._ttl = ttl
+        existing = segments(directory).get(worker, [])
+        self._number = int(existing[-1].name.split(".")[1]) if existing else 0
+        self._current: AppendFile | None = None
+        self._opened = 0.0
+        self._written = 0
+
+    def append(self, parts: Sequence[Part], entries: Sequence[bytes]) -> None:
+        """Write the record of a group of encoded entries; ``accept`` or ``rollback`` must follow.
+
+        Raises StepFailedError.
+        """
+        now = self._wall()
+        current = self._segment(now)
+        record = encode_record(now, parts, entries)
+        if current.good == 0:
+            record = MAGIC + record
+        self._written = len(record)
+        current.write([record])
+
+    def accept(self) -> None:
+        """The group of the last ``append`` is stored, or none was appended."""
+        if self._current is not None and self._written:
+            self._current.accept(self._written)
+        self._written = 0
+
+    def rollback(self) -> None:
+        """Forget an ``append`` that was not accepted; does nothing where there is none. Raises StepFailedError.
+
+        Call it after the files are cut back, never before: while they hold a piece of the group, the record says so.
+        """
+        self._written = 0
+        if self._current is not None:
+            self._current.rollback()
+
+    def prune(self) -> None:
+        """Remove segments that nobody can ask for any more: older than twice the ttl, or too many."""
+        own = segments(self._directory).get(self._worker, [])
+        oldest = self._wall() - 2 * self._ttl
+        current = None if self._current is None else self._current.path
+        for position, path in enumerate(reversed(own)):
+            try:
+                if path != current and (position >= MAX_SEGMENTS or path.stat().st_mtime < oldest):
+                    path.unlink()
+            except OSError:
+                continue
+
+    def close(self) -> None:
+        """Close the segment; it is not synced (see above). Raises StepFailedError."""
+        if self._current is not None:
+            self._current.close(sync=False)
+            self._current = None
+
+    def _segment(self, now: float) -> AppendFile:
+        current = self._current
+        if current is not None:
+            # `not 0 <= age` also starts a new one where the clock was stepped back.
+            if 0 <= now - self._opened < self._ttl and current.good < SEGMENT_BYTES:
+                current.ready()
+                return current
+            self.close()
+        self._number += 1
+        path = self._directory / f"w{self._worker}.{self._number:010d}.log"
+        current = AppendFile(path, durable=False, ops=self._ops, lines=False, mode=JOURNAL_MODE)
+        current.ready()
+        self._current = current
+        self._opened = now
+        self.prune()
+        return current

@@ -1,0 +1,272 @@
+"""Stores groups of batches, one at a time: all of a group or nothing. Synchronous; used from one thread."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from logops_fast.ingest.append_file import AppendFile, FileOps, StepFailedError
+from logops_fast.ingest.commit_log import CommitLog, Part
+from logops_fast.ingest.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, file_name
+
+CHECK_INTERVAL: Final = 1.0  # s between looks at whether a file still is where its name says
+MIN_PROBE_BYTES: Final = 4096
+MAX_PROBE_BYTES: Final = 1 << 20
+
+
+class SinkBusyError(Exception):
+    """Another gateway writes to the directory; the message is one line a person can act on."""
+
+
+class Group:
+    """What is stored together, all of one day: the parts of each stream and the encoded ledger entries."""
+
+    __slots__ = ("data", "day", "entries", "rejected", "size")
+
+    def __init__(self, day: str) -> None:
+        self.day = day
+        self.data: list[bytes] = []
+        self.rejected: list[bytes] = []
+        self.entries: list[bytes] = []
+        self.size = 0
+
+    def add(self, lines: bytes, rejected: bytes, entry: bytes | None) -> None:
+        """Add one batch."""
+        if lines:
+            self.data.append(lines)
+        if rejected:
+            self.rejected.append(rejected)
+        if entry is not None:
+            self.entries.append(entry)
+        self.size += len(lines) + len(rejected)
+
+
+class WorkerLock:
+    """The right to write one worker's files in a sink directory; the kernel releases it with the process."""
+
+    __slots__ = ("_fd",)
+
+    def __init__(self, directory: Path, worker: int) -> None:
+        """Raises SinkBusyError if another process has it, OSError where the directory cannot be made or written."""
+        journal = directory / JOURNAL_DIR
+        journal.mkdir(parents=True, exist_ok=True)
+        self._fd = os.open(journal / f"w{worker}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._fd)
+            raise SinkBusyError(f"{directory} is in use by another gateway: stop it, or set another sink.dir") from None
+
+    def release(self) -> None:
+        """Give it back."""
+        os.close(self._fd)
+
+
+class DayStream:
+    """A file a day; the newest is open, and followed where somebody moves or removes it."""
+
+    __slots__ = (
+        "_checked",
+        "_directory",
+        "_durable",
+        "_file",
+        "_mono",
+        "_ops",
+        "_prefix",
+        "_worker",
+        "_workers",
+        "day",
+    )
+
+    def __init__(
+        self,
+        directory: Path,
+        prefix: str,
+        *,
+        worker: int,
+        workers: int,
+        durable: bool,
+        ops: FileOps,
+        mono: Callable[[], float],
+    ) -> None:
+        self._directory = directory
+        self._prefix = prefix
+        self._worker = worker
+        self._workers = workers
+        self._durable = durable
+        self._ops = ops
+        self._mono = mono
+        self._file: AppendFile | None = None
+        self._checked = 0.0
+        self.day = ""
+
+    def at(self, day: str) -> AppendFile:
+        """The file of ``day``, ready to be written. Raises StepFailedError."""
+        if self._file is None or self.day != day:
+            self.close()
+            path = self._directory / file_name(day, self._worker, self._workers)
+            self._file = AppendFile(path, durable=self._durable, ops=self._ops)
+            self.day = day
+            self._checked = self._mono()
+        current = self._file
+        now = self._mono()
+        current.ready()
+        if now - self._checked >= CHECK_INTERVAL:
+            self._checked = now
+            current.check()
+        return current
+
+    def part(self, parts: list[bytes]) -> Part:
+        """Where ``parts`` will lie in the current file."""
+        current = self._current()
+        return Part(self._prefix + current.path.name, current.inode, current.good, current.good + sum(map(len, parts)))
+
+    def write(self, parts: list[bytes]) -> None:
+        """Write to the current file. Raises StepFailedError."""
+        self._current().write(parts)
+
+    def accept(self, part: Part) -> None:
+        """What was written stays."""
+        self._current().accept(part.end - part.start)
+
+    def rollback(self) -> None:
+        """Cut away what was written last, if it was not accepted. Raises StepFailedError."""
+        if self._file is not None:
+            self._file.rollback()
+
+    def close(self) -> None:
+        """Sync and close the current file. Raises StepFailedError."""
+        if self._file is not None:
+            self._file.close(sync=True)
+            self._file = None
+
+    def _current(self) -> AppendFile:
+        assert self._file is not None, "at() comes first"  # noqa: S101
+        return self._file
+
+
+class GroupWriter:
+    """One worker's files: events, rejected events, journal."""
+
+    __slots__ = ("_data", "_directory", "_failed_bytes", "_journal", "_lock", "_ops", "_rejected", "_wall", "_worker")
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        durable: bool,
+        worker: int,
+        workers: int,
+        lock: WorkerLock,
+        wall: Callable[[], float] = time.time,
+        mono: Callable[[], float] = time.monotonic,
+        ops: FileOps | None = None,
+    ) -> None:
+        """``lock`` is released by ``close``. Recovery must have run before."""
+        ops = FileOps() if ops is None else ops
+        self._directory = directory
+        self._worker = worker
+        self._lock = lock
+        self._wall = wall
+        self._ops = ops
+        self._data = DayStream(directory, "", worker=worker, workers=workers, durable=durable, ops=ops, mono=mono)
+        self._rejected = DayStream(
+            directory / REJECTED_DIR,
+            f"{REJECTED_DIR}/",
+            worker=worker,
+            workers=workers,
+            durable=durable,
+            ops=ops,
+            mono=mono,
+        )
+        self._journal = CommitLog(directory / JOURNAL_DIR, worker, wall=wall, ops=ops)
+        self._failed_bytes = 0
+
+    def open(self) -> None:
+        """Open today's file, so that a directory that cannot be written is noticed. Raises StepFailedError."""
+        self._data.at(day_of(self._wall()))
+
+    def commit(self, group: Group) -> None:
+        """Store a group as a whole. Raises StepFailedError: then nothing of it is in the files.
+
+        Where even cutting it away fails, nothing else is written until that has been repaired.
+        """
+        self._repair()
+        try:
+            self._store(group)
+        except BaseException as error:
+            self._failed_bytes = group.size
+            try:
+                self._repair()
+            except StepFailedError as second:
+                # Each file remembers that it is dirty; _repair comes before anything else is written.
+                if isinstance(error, StepFailedError):
+                    error.rollback = second
+            raise
+        self._failed_bytes = 0
+
+    def probe(self) -> None:
+        """Try whether storing works again: repair, then write, sync and remove a file as large as what failed.
+
+        Raises StepFailedError.
+        """
+        self._repair()
+        size = min(max(self._failed_bytes, MIN_PROBE_BYTES), MAX_PROBE_BYTES)
+        path = self._directory / f".probe.w{self._worker}"
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            fd = self._ops.open(path, mode=0o600)
+            try:
+                if self._ops.writev(fd, [bytes(size)]) != size:
+                    raise OSError(errno.ENOSPC, "the disk is still full")
+                self._ops.sync(fd)
+            finally:
+                os.close(fd)
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise StepFailedError("probe", path, error) from error
+
+    def idle(self) -> None:
+        """Nothing to store: close yesterday's file, remove old journal segments. Raises StepFailedError."""
+        today = day_of(self._wall())
+        for stream in (self._data, self._rejected):
+            if stream.day != today:
+                stream.close()
+        self._journal.prune()
+
+    def close(self) -> None:
+        """Sync and close everything and release the lock. Raises the first StepFailedError, having closed the rest."""
+        failure: StepFailedError | None = None
+        for close in (self._data.close, self._rejected.close, self._journal.close):
+            try:
+                close()
+            except StepFailedError as error:
+                failure = failure or error
+        self._lock.release()
+        if failure is not None:
+            raise failure
+
+    def _store(self, group: Group) -> None:
+        work: list[tuple[DayStream, list[bytes], Part]] = []
+        # Rejected lines first: the data file's end is then the last thing to be reached.
+        for stream, parts in ((self._rejected, group.rejected), (self._data, group.data)):
+            if parts:
+                stream.at(group.day)
+                work.append((stream, parts, stream.part(parts)))
+        if group.entries:
+            self._journal.append([part for _, _, part in work], group.entries)
+        for stream, parts, _ in work:
+            stream.write(parts)
+        for stream, _, part in work:
+            stream.accept(part)
+        self._journal.accept()
+
+    def _repair(self) -> None:
+        self._data.rollback()
+        self._rejected.rollback()
+        self._journal.rollback()

@@ -1,0 +1,68 @@
+"""What is under the Ingest Gateway of one worker: its sink, recovered and replayed, and the housekeeping beside it."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Final
+
+from logops_fast.config.settings import Settings
+from logops_fast.ingest import ledger
+from logops_fast.ingest.file_sink import FileSink, NullSink, Sink, SinkCommit, SinkStartError
+from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.runtime.worker import StartupError, WorkerContext
+from logops_fast.state.interface import MAX_WORKERS, StateStore
+from logops_fast.telemetry.logs import RateLimited
+
+log = logging.getLogger(__name__)
+
+
+class Storage:
+    """Opens, tells of and closes what stores batches."""
+
+    def __init__(self, settings: Settings, context: WorkerContext, state: StateStore, metrics: IngestMetrics) -> None:
+        self._state: Final = state
+        self._context: Final = context
+        self._metrics: Final = metrics
+        self._errors: Final = RateLimited(log)
+        self._file_sink: FileSink | None = None
+        if settings.sink.enabled:
+            self._file_sink = FileSink(
+                Path(settings.sink.dir),
+                durability=settings.sink.durability,
+                worker=context.index,
+                workers=context.count,
+                on_commit=self._committed,
+                on_error=self._failed,
+            )
+        self.sink: Final[Sink] = self._file_sink or NullSink()
+
+    async def start(self) -> None:
+        """Lock the directory, mend what a crash left, tell the batch ids that were stored. Raises StartupError."""
+        if self._file_sink is not None:
+            try:
+                report = self._file_sink.start()
+            except SinkStartError as error:
+                raise StartupError(str(error)) from None
+            replayed = ledger.replay(report, self._state.batch_ids)
+            if report.torn_bytes:
+                log.warning("%s", report.text())
+            elif replayed:
+                log.info("%s", report.text())
+        # Only now: claims left in progress become free, and those of stored batches are finished by the replay.
+        if self._context.index == 0:
+            # Workers that are no more: worker 0 has replayed their journals.
+            for index in range(self._context.count, MAX_WORKERS):
+                self._state.worker_started(index)
+        self._state.worker_started(self._context.index)
+
+    async def close(self) -> None:
+        """Flush and sync what is pending; let go of the files."""
+        await self.sink.close()
+
+    def _committed(self, commit: SinkCommit) -> None:
+        self._metrics.sink_committed(commit.bytes, commit.seconds)
+
+    def _failed(self, operation: str, text: str) -> None:
+        self._metrics.sink_failed()
+        self._errors.log(logging.ERROR, operation, f"the sink failed: {text}")

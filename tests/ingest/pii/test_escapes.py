@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+import orjson
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from logops_fast.ingest.pii.escapes import neutralise, restore
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example("".join(map(chr, range(0x300))))
+@example('\\\\"\\n\\u0001')
+@example("\\" * 7 + '"')
+def test_neutral_text_has_no_escapes_and_comes_back_whole(text: str) -> None:
+    written = orjson.dumps([text, {text: text}])
+    neutral = neutralise(written)
+    assert b"\\" not in neutral
+    assert neutral.count(b'"') == 6
+    assert restore(neutral) == written
+
+
+@given(st.text('\\"\n\t\x00a', max_size=12))
+def test_one_character_is_one_byte(text: str) -> None:
+    assert len(neutralise(orjson.dumps(text))) == len(text) + 2

@@ -1,0 +1,200 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from logops_fast.ingest.pii.masker import Masker
+from logops_fast.ingest.serialiser import to_lines
+from tests.ingest.pii.strategies import CARDS, EMAILS, IPV4S, IPV6S, NEAR, PII, TOKENS, strings
+
+
+def mask(event: dict[str, Any], *fields: str) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(Masker(fields).mask_lines(to_lines([event]), [event], {}))
+    return stored
+
+
+def kinds(event: dict[str, Any], *fields: str) -> dict[str, int]:
+    hits: dict[str, int] = {}
+    Masker(fields).mask_lines(to_lines([event]), [event], hits)
+    return hits
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("alice@example.com", "a***@example.com"),
+        ("to <bob.smith+tag@mail.example.co.uk>, ok", "to <b***@mail.example.co.uk>, ok"),
+        ("a@b.com,c@d.com", "a***@b.com,c***@d.com"),
+        ("a@b.com@c.com", "a***@b***@c.com"),
+        ("user=bob@x.com&next=1", "user=b***@x.com&next=1"),
+        ("mailto:bob@x.com?subject=hi", "mailto:b***@x.com?subject=hi"),
+        ("'bob@x.com'", "'b***@x.com'"),
+        ("jörg.müller@exämple.de", "j***@exämple.de"),
+        ("用户@例子.公司", "用***@例子.公司"),
+        ("联系：bob@example.com，谢谢", "联系：b***@example.com，谢谢"),  # noqa: RUF001
+        ("“bob@example.com”", "“b***@example.com”"),
+        ("root@[10.1.2.3]", "r***@[10.1.x.x]"),
+        ("ops@10.9.8.7", "o***@10.9.x.x"),
+        ("/find?mail=bob%40example.com&x=1", "/find?mail=b***%40example.com&x=1"),
+        ("bob@example.com.", "b***@example.com."),
+        ("bob@example.com.2", "b***@example.com.2"),
+        ("10.1.2.3", "10.1.x.x"),
+        ("from 10.1.2.3.", "from 10.1.x.x."),
+        ("10.1.2.3:8080", "10.1.x.x:8080"),
+        ("10.1.2.3/24", "10.1.x.x/24"),
+        ("ip=10.1.2.3,", "ip=10.1.x.x,"),
+        ("http://10.1.2.3/a", "http://10.1.x.x/a"),
+        ("10.1.2.3.nip.io", "10.1.x.x.nip.io"),
+        ("ip10.1.2.3", "ip10.1.x.x"),
+        ("dev10.1.2.3", "dev10.1.x.x"),
+        ("10.1.2.3 10.1.2.4", "10.1.x.x 10.1.x.x"),
+        ("2001:db8::7", "2001:db8:x:x:x:x:x:x"),
+        ("[2001:db8::7]:443", "[2001:db8:x:x:x:x:x:x]:443"),
+        ("2001:db8::7: refused", "2001:db8:x:x:x:x:x:x: refused"),
+        ("fe80::1%eth0", "fe80:0:x:x:x:x:x:x%eth0"),
+        ("::1", "0:0:x:x:x:x:x:x"),
+        ("::ffff:10.1.2.3", "::ffff:10.1.x.x"),
+        ("2001:db8::1.443 > x", "2001:db8:x:x:x:x:x:x.443 > x"),
+        ("2001:0DB8:85A3:0000:0000:8A2E:0370:7334", "2001:0DB8:x:x:x:x:x:x"),
+        ("4111111111111111", "************1111"),
+        ("4111 1111 1111 1111", "**** **** **** 1111"),
+        ("3782-822463-10005", "****-******-*0005"),
+        ("card4111111111111111.", "card************1111."),
+        ("1234 4111 1111 1111 1111 99", "1234 **** **** **** 1111 99"),
+        ("5555-5555 4444 4111-1111-1111-1111", "****-**** **** ****-****-****-1111"),
+        ("Authorization: Bearer abc.def-1", "Authorization: Bearer ***"),
+        ("bearer\tabc", "bearer\t***"),
+        ("t=eyJhbGciOiJub25lIn0.e30.x;", "t=***jwt***;"),
+    ],
+)  # fmt: skip
+def test_personal_data_is_masked(text: str, masked: str) -> None:
+    assert mask({"k": text}) == {"k": masked}
+    assert mask({"k": f'"\t{text}\n'}) == {"k": f'"\t{masked}\n'}
+    assert Masker().mask_text(text) == masked
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1.2.3", "v1.2.3.4", "V10.0.0.1", "1.2.3.4.5", "256.1.1.1", "1.3.6.1.4.1.311", "10.1.2", "3.14159",
+        "1.2.3.1234",
+        "12:34:56.789", "2025-01-02T03:04:05.678Z", "2025-01-02 03:04:05,678", "aa:bb:cc:dd:ee:ff", "00-1B-44-11-3A-B7",
+        "550e8400-e29b-41d4-a716-446655440000", "4bf92f3577b34da6a3ce929d0e0e4736", "std::vector", "std::fade", "a::b",
+        "db::add", "id::date", "::", "lodash@4.17.21", "@user", "user@localhost", "a @ b.com", "1700000000000",
+        "1700000000000000000", "4111111111111112", "9111111111111111", "0.4111111111111111", "bearer token expired",
+        'Bearer realm="api"', "the bearer of news", "eyJ", "eyJabc.def",
+        "16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48",
+        "acde4111111111111111beef", "1234567890123456", "+49 170 1234567", "",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_it_stays(text: str) -> None:
+    assert mask({"k": text, "l": [f"({text})", {"m": f"\n{text}\t"}]}) == {
+        "k": text,
+        "l": [f"({text})", {"m": f"\n{text}\t"}],
+    }
+
+
+def test_a_bare_number_that_is_a_card_becomes_a_string_and_no_other_number_changes() -> None:
+    event = {
+        "pan": 4111111111111111, "n": [378282246310005, 1], "f": 4111111111111111.0, "ts": 1700000000123,
+        "ns": 1700000000123456789, "neg": -4111111111111111, "frac": 0.4111111111111111, "id": 4111111111111112,
+    }  # fmt: skip
+    assert mask(event) == {
+        **event, "pan": "************1111", "n": ["***********0005", 1], "f": "************1111",
+    }  # fmt: skip
+
+
+def test_each_kind_is_counted() -> None:
+    event = {"a": "x@y.org 10.1.2.3 10.1.2.4", "b": ["::1", 4111111111111111], "c": {"d": "Bearer q1", "pin": 5}}
+    assert kinds(event, "pin") == {"email": 1, "ipv4": 2, "ipv6": 1, "card": 1, "token": 1, "field": 1}
+    assert kinds({"a": "nothing here"}) == {}
+
+
+def test_keys_that_become_the_same_stay_two_keys() -> None:
+    event = {"ann@x.com": 1, "abe@x.com": {"10.1.2.3": 2, "10.1.9.9": 3}, "a***@x.com": 4}
+    assert mask(event) == {"a***@x.com#2": 1, "a***@x.com#3": {"10.1.x.x": 2, "10.1.x.x#2": 3}, "a***@x.com": 4}
+
+
+def test_a_key_with_personal_data_leaves_the_other_lines_of_the_batch_as_they_are() -> None:
+    batch = [{"m": "bob@x.com"}, {"bob@x.com": "c@x.com"}, {"m": 'said "10.1.2.3"\n'}]
+    lines = Masker().mask_lines(to_lines(batch), batch, {})
+    assert [json.loads(line) for line in lines.splitlines()] == [
+        {"m": "b***@x.com"},
+        {"b***@x.com": "c***@x.com"},
+        {"m": 'said "10.1.x.x"\n'},
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["hunter2", 7, -1.5e300, True, None, [], {}, [1, [2, {"a": "]}"}]], {"a": {"b": 'x"]\\}'}}, "", 'a"\\b\n']
+)
+def test_a_named_field_is_masked_whole_whatever_it_holds_and_however_deep(value: Any) -> None:
+    event = {"PassWord": value, "n": [{"password": value, "z": 1}], "passwords": "x", "a": "password", "b": 2}
+    assert mask(event, "password") == {
+        "PassWord": "***", "n": [{"password": "***", "z": 1}], "passwords": "x", "a": "password", "b": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["Straße", 'a"b', "a\\b", "a\nb", "x.y(z)", "é"])
+def test_a_field_may_have_any_name(name: str) -> None:
+    assert mask({name: "x", "o": {name: 1}, "p": f'"{name}":1'}, name) == {
+        name: "***",
+        "o": {name: "***"},
+        "p": f'"{name}":1',
+    }
+
+
+def test_raw_text_is_masked_as_far_as_it_looks_like_json() -> None:
+    masker = Masker(["password"])
+    raw = '{"a": "bob\\u0040x.com", "PASSWORD" : "a\\"b", "n": {"password":12}, "pan": 4111111111111111, \t10.1.2.3'
+    masked = masker.mask_text(raw)
+    assert masked == (
+        '{"a": "b***@x.com", "PASSWORD" : "***", "n": {"password":"***"}, "pan": ************1111, \t10.1.x.x'
+    )
+    assert masker.mask_text("\ud800 a@b.com") == "\ufffd a***@b.com"
+
+
+neighbours = st.sampled_from([*' ,;"\\\n\t\r\x00\x1f()<>[]{}|', "", '"\\'])
+
+
+@settings(max_examples=150)
+@given(st.lists(st.tuples(neighbours, st.sampled_from(PII)), min_size=1, max_size=4), neighbours, st.data())
+def test_nothing_survives_in_any_string_however_nested_or_escaped(
+    parts: list[tuple[str, str]], last: str, data: st.DataObject
+) -> None:
+    text = "".join(f"{left or ' '}{item}" for left, item in parts) + last
+    event = {"m": text, text: 1, "n": [[{"o": {"p": text, text: [text]}}]]}
+    batch = [{"first": 1}, event, {"last": text}]
+    lines = Masker().mask_lines(to_lines(batch), batch, {}).splitlines()
+    assert len(lines) == 3
+    for line in lines:
+        for string in strings(json.loads(line)):
+            for _, item in parts:
+                assert item not in string
+
+
+@settings(max_examples=100)
+@given(
+    st.lists(st.sampled_from(PII + NEAR), min_size=1, max_size=5), st.sampled_from([" ", ", ", '"', "\n", " - ", "("])
+)
+def test_masking_what_is_masked_changes_nothing(parts: list[str], between: str) -> None:
+    once = mask({"k": between.join(parts), between.join(parts): 1})
+    assert mask(once) == once
+    assert mask(once) == mask(mask(once))
+
+
+def test_the_samples_are_what_they_say() -> None:
+    for item in EMAILS:
+        assert "email" in kinds({"k": item}), item
+    for item in IPV4S:
+        assert kinds({"k": item}) == {"ipv4": 1}, item
+    for item in IPV6S:
+        assert kinds({"k": item}).keys() & {"ipv6", "ipv4"}, item
+    for item in CARDS:
+        assert kinds({"k": item}) == {"card": 1}, item
+    for item in TOKENS:
+        assert kinds({"k": item}) == {"token": 1}, item

@@ -1,0 +1,127 @@
+"""Helpers of the sink's tests: a sink on a loop, appends that are awaited, disks that fail on cue."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from logops_fast.ingest.append_file import FileOps
+from logops_fast.ingest.commit_log import LedgerEntry
+from logops_fast.ingest.file_sink import FileSink
+
+NOON = 1_732_622_400.0  # 2024-11-26 12:00:00 UTC: the past, since segments are removed by their mtime, which is real
+DAY = "20241126"
+
+
+def entry(number: int, emitter: str = "web") -> LedgerEntry:
+    return LedgerEntry(emitter, f"batch-{number}", b'{"accepted":%d}' % number)
+
+
+async def stored(sink: FileSink, lines: bytes, *, rejected: bytes = b"", entry: LedgerEntry | None = None) -> bool:
+    """Append and wait for the verdict."""
+    future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    sink.append(lines, future.set_result, rejected=rejected, entry=entry)
+    return await asyncio.wait_for(future, 20)
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for something that a thread brings about."""
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - the thread's doing has no event to wait for
+            await asyncio.sleep(0.005)
+
+
+def data(directory: Path, day: str = DAY) -> bytes:
+    return (directory / f"{day}.ndjson").read_bytes()
+
+
+class FaultyOps(FileOps):
+    """Real system calls that fail where a test says so (``fail``: name to errno; ``only``: in paths that hold this).
+
+    ``short`` bytes are taken before a write fails.
+    """
+
+    def __init__(self) -> None:
+        self.fail: dict[str, int] = {}
+        self.short: int | None = None
+        self.only = ""
+        self._names: dict[int, str] = {}
+
+    def open(self, path: Path, *, mode: int) -> int:
+        fd = super().open(path, mode=mode)
+        self._names[fd] = str(path)
+        return fd
+
+    def _check(self, name: str, fd: int) -> None:
+        code = self.fail.get(name)
+        if code is not None and self.only in self._names[fd]:
+            raise OSError(code, os.strerror(code))
+
+    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+        if "write" in self.fail and self.short is not None and self.only in self._names[fd]:
+            took, self.short = self.short, None
+            if took:
+                return super().writev(fd, [b"".join(parts)[:took]])
+        self._check("write", fd)
+        return super().writev(fd, parts)
+
+    def sync(self, fd: int) -> None:
+        self._check("sync", fd)
+        super().sync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        self._check("truncate", fd)
+        super().truncate(fd, size)
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class CrashingOps(FileOps):
+    """Lets ``budget`` bytes through, then dies: nothing works any more. ``die`` frees what the kernel would."""
+
+    def __init__(self) -> None:
+        self.budget: int | None = None
+        self.fds: set[int] = set()
+
+    def open(self, path: Path, *, mode: int) -> int:
+        self._alive()
+        fd = super().open(path, mode=mode)
+        self.fds.add(fd)
+        return fd
+
+    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+        self._alive()
+        if self.budget is None:
+            return super().writev(fd, parts)
+        whole = b"".join(parts)
+        taken = whole[: self.budget]
+        if taken:
+            super().writev(fd, [taken])
+        self.budget -= len(taken)
+        self._alive()
+        if len(taken) < len(whole):
+            raise Crash
+        return len(taken)
+
+    def sync(self, fd: int) -> None:
+        self._alive()
+
+    def truncate(self, fd: int, size: int) -> None:
+        self._alive()
+        super().truncate(fd, size)
+
+    def die(self) -> None:
+        for fd in self.fds:
+            try:
+                os.close(fd)
+            except OSError:  # the writer closed it in time
+                continue
+        self.fds.clear()
+
+    def _alive(self) -> None:
+        if self.budget is not None and self.budget <= 0:
+            raise Crash

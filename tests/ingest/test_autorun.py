@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from pathlib import Path
+
+import pytest
+
+from logops_fast.ingest.archive import Stop
+from logops_fast.ingest.autorun import Autorun
+from logops_fast.ingest.housekeeping import Report
+from tests.ingest.sink_support import until
+
+
+class Job:
+    def __init__(self) -> None:
+        self.runs = 0
+        self.threads: set[str] = set()
+
+    def __call__(self, stop: Stop) -> Report:
+        self.runs += 1
+        self.threads.add(threading.current_thread().name)
+        return Report(dry_run=False)
+
+
+def test_it_runs_at_the_start_and_every_interval_off_the_loop(tmp_path: Path) -> None:
+    async def main() -> None:
+        job, reports = Job(), []
+        autorun = Autorun(tmp_path, 0.01, job, reports.append)
+        autorun.start()
+        await until(lambda: job.runs >= 3)
+        await autorun.stop()
+        assert threading.current_thread().name not in job.threads
+        assert len(reports) == job.runs
+
+    asyncio.run(main())
+
+
+def test_an_interval_of_zero_means_once(tmp_path: Path) -> None:
+    async def main() -> None:
+        job, reports = Job(), []
+        autorun = Autorun(tmp_path, 0, job, reports.append)
+        autorun.start()
+        await until(lambda: reports)
+        await asyncio.sleep(0.02)
+        assert autorun.leading
+        await autorun.stop()
+        assert job.runs == 1
+
+    asyncio.run(main())
+
+
+def test_one_worker_does_it_and_another_takes_over(tmp_path: Path) -> None:
+    async def main() -> None:
+        jobs = [Job(), Job()]
+        runs = [Autorun(tmp_path, 0.01, job, lambda _r: None, retry=0.01) for job in jobs]
+        runs[0].start()
+        await until(lambda: jobs[0].runs)
+        runs[1].start()
+        seen = jobs[0].runs
+        await until(lambda: jobs[0].runs > seen + 2)
+        assert jobs[1].runs == 0
+        await runs[0].stop()
+        await until(lambda: jobs[1].runs)
+        await runs[1].stop()
+
+    asyncio.run(main())
+
+
+def test_a_long_run_is_stopped_at_its_next_piece(tmp_path: Path) -> None:
+    async def main() -> None:
+        started = threading.Event()
+
+        def job(stop: Stop) -> Report:
+            started.set()
+            while not stop():
+                pass
+            return Report(dry_run=False)
+
+        autorun = Autorun(tmp_path, 60, job, lambda _r: None)
+        autorun.start()
+        await until(started.is_set)
+        async with asyncio.timeout(10):
+            await autorun.stop()
+
+    asyncio.run(main())
+
+
+def test_a_run_that_raises_does_not_end_the_service(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        calls = 0
+
+        def job(stop: Stop) -> Report:
+            nonlocal calls
+            calls += 1
+            raise RuntimeError("defect")
+
+        autorun = Autorun(tmp_path, 0.01, job, lambda _r: None)
+        autorun.start()
+        await until(lambda: calls >= 2)
+        await autorun.stop()
+
+    asyncio.run(main())
+    assert "the housekeeping failed" in caplog.text
+
+
+def test_stopping_what_never_started(tmp_path: Path) -> None:
+    asyncio.run(Autorun(tmp_path, 1, Job(), lambda _r: None).stop())

@@ -1,0 +1,461 @@
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+import resource
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from logops_fast.ingest.file_sink import FileSink, NullSink, SinkCommit, SinkStartError
+from tests.ingest.sink_support import DAY, NOON, FaultyOps, data, entry, stored, until
+
+Test = Callable[[FileSink], Awaitable[None]]
+
+
+class Told:
+    """What the sink reported."""
+
+    def __init__(self) -> None:
+        self.commits: list[SinkCommit] = []
+        self.errors: list[str] = []
+
+
+def run(
+    directory: Path, test: Test, *, told: Told | None = None, factory: Any = uvloop.new_event_loop, **kw: Any
+) -> None:
+    """Run a test on a started sink, and close it."""
+    notes = told or Told()
+
+    async def main() -> None:
+        kw.setdefault("wall", lambda: NOON)
+        sink = FileSink(
+            directory, on_commit=notes.commits.append, on_error=lambda op, _text: notes.errors.append(op), **kw
+        )
+        sink.start()
+        try:
+            await test(sink)
+        finally:
+            await sink.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
+@pytest.mark.parametrize("factory", [uvloop.new_event_loop, asyncio.new_event_loop])
+@pytest.mark.parametrize("durability", ["fsync", "written"])
+def test_a_batch_is_in_the_file_when_it_is_acknowledged(tmp_path: Path, durability: str, factory: Any) -> None:
+    async def test(sink: FileSink) -> None:
+        for n in range(20):
+            assert await stored(
+                sink, b"%d\n" % n, rejected=b"r\n" if n == 3 else b"", entry=entry(n) if n % 2 else None
+            )
+            assert data(tmp_path).endswith(b"%d\n" % n)
+
+    run(tmp_path, test, durability=durability, factory=factory)
+    assert data(tmp_path) == b"".join(b"%d\n" % n for n in range(20))
+    assert (tmp_path / "rejected" / f"{DAY}.ndjson").read_bytes() == b"r\n"
+
+
+def test_the_appends_of_one_turn_go_together_and_in_order(tmp_path: Path) -> None:
+    told = Told()
+
+    async def test(sink: FileSink) -> None:
+        await asyncio.sleep(0.05)
+        order: list[int] = []
+        for n in range(64):
+            sink.append(b"%d\n" % n, lambda ok, n=n: order.append(n) if ok else None)  # type: ignore[misc]
+        await stored(sink, b"last\n")
+        assert order == list(range(64))
+
+    run(tmp_path, test, told=told)
+    assert [(c.batches, c.bytes) for c in told.commits] == [(65, len(data(tmp_path)))]
+
+
+class GatedOps(FaultyOps):
+    """Writes wait for the gate."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+
+    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+        self.entered.set()
+        assert self.gate.wait(10)
+        return super().writev(fd, parts)
+
+
+def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None:
+    told, ops = Told(), GatedOps()
+
+    async def test(sink: FileSink) -> None:
+        first = asyncio.ensure_future(stored(sink, b"first\n"))
+        await asyncio.to_thread(ops.entered.wait, 10)
+        rest = [asyncio.ensure_future(stored(sink, b"%d\n" % n)) for n in range(10)]
+        await asyncio.sleep(0)
+        ops.gate.set()
+        assert await asyncio.gather(first, *rest) == [True] * 11
+
+    run(tmp_path, test, told=told, ops=ops)
+    assert [c.batches for c in told.commits] == [1, 10]
+
+
+def test_a_write_that_hangs_makes_the_sink_failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logops_fast.ingest.file_sink.STALL_SECONDS", -1.0)
+    ops = GatedOps()
+
+    async def test(sink: FileSink) -> None:
+        assert sink.failing is None
+        pending = asyncio.ensure_future(stored(sink, b"a\n"))
+        await asyncio.to_thread(ops.entered.wait, 10)
+        assert "has been going on" in (sink.failing or "")
+        ops.gate.set()
+        assert await pending
+        await until(lambda: sink.failing is None)
+
+    run(tmp_path, test, ops=ops)
+
+
+def test_a_large_pile_is_written_in_several_groups(tmp_path: Path) -> None:
+    told = Told()
+
+    async def test(sink: FileSink) -> None:
+        await asyncio.sleep(0.05)
+        block = b"x" * (3 << 20) + b"\n"
+        assert all(await asyncio.gather(*(stored(sink, block) for _ in range(7))))
+
+    run(tmp_path, test, told=told)
+    assert [c.batches for c in told.commits] == [3, 3, 1]
+
+
+def test_the_file_changes_at_midnight_by_the_time_of_receipt(tmp_path: Path) -> None:
+    clock = [NOON + 12 * 3600 - 1]
+
+    async def test(sink: FileSink) -> None:
+        before = asyncio.ensure_future(stored(sink, b"before\n", entry=entry(1)))
+        await asyncio.sleep(0)
+        clock[0] += 2
+        after = asyncio.ensure_future(stored(sink, b"after\n", rejected=b"bad\n", entry=entry(2)))
+        assert await asyncio.gather(before, after) == [True, True]
+        clock[0] -= 2  # stepped back
+        assert await stored(sink, b"again\n")
+
+    run(tmp_path, test, wall=lambda: clock[0])
+    assert data(tmp_path) == b"before\nagain\n"
+    assert data(tmp_path, "20241127") == b"after\n"
+    assert (tmp_path / "rejected" / "20241127.ndjson").read_bytes() == b"bad\n"
+
+
+def test_a_failed_group_is_refused_and_the_sink_recovers_with_traffic(tmp_path: Path) -> None:
+    told, ops = Told(), FaultyOps()
+
+    async def test(sink: FileSink) -> None:
+        assert await stored(sink, b"good\n")
+        ops.fail = {"write": errno.EIO}
+        results = await asyncio.gather(*(stored(sink, b"bad\n", entry=entry(n)) for n in range(5)))
+        assert results == [False] * 5
+        assert "Input/output error" in (sink.failing or "")
+        ops.fail = {}
+        assert await stored(sink, b"next\n")
+        assert sink.failing is None
+
+    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    assert data(tmp_path) == b"good\nnext\n"
+    assert set(told.errors) == {"write"}
+
+
+def test_a_failed_sync_acknowledges_nothing(tmp_path: Path) -> None:
+    told, ops = Told(), FaultyOps()
+
+    async def test(sink: FileSink) -> None:
+        ops.fail = {"sync": errno.EIO}
+        assert not await stored(sink, b"bad\n")
+        assert not await stored(sink, b"bad\n")
+        ops.fail = {}
+        assert await stored(sink, b"next\n")
+
+    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    assert data(tmp_path) == b"next\n"
+    assert told.errors == ["sync", "truncate", "truncate"], "a rollback that cannot be synced is tried again first"
+
+
+def test_readiness_comes_back_without_traffic(tmp_path: Path) -> None:
+    told, ops = Told(), FaultyOps()
+
+    async def test(sink: FileSink) -> None:
+        ops.fail = {"write": errno.ENOSPC}
+        assert not await stored(sink, b"bad\n")
+        await until(lambda: "probe" in told.errors)
+        assert sink.failing is not None
+        ops.fail = {}
+        await until(lambda: sink.failing is None)
+
+    run(tmp_path, test, told=told, ops=ops, probe_interval=0.02)
+    assert data(tmp_path) == b""
+
+
+@pytest.fixture
+def file_limit() -> Iterator[Callable[[int], None]]:
+    """Sets RLIMIT_FSIZE for real: a write beyond it falls short, then fails with EFBIG (Python ignores SIGXFSZ)."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_real_write_that_falls_short(tmp_path: Path, file_limit: Callable[[int], None]) -> None:
+    line = b"y" * 9_999 + b"\n"
+
+    async def test(sink: FileSink) -> None:
+        file_limit(45_000)
+        for n in range(4):
+            assert await stored(sink, line, entry=entry(n))
+        assert not await stored(sink, line, entry=entry(4))
+        assert data(tmp_path) == line * 4
+        assert "File too large" in (sink.failing or "")
+        file_limit(resource.RLIM_INFINITY)
+        assert await stored(sink, line, entry=entry(5))
+
+    run(tmp_path, test, probe_interval=60)
+    assert data(tmp_path) == line * 5
+
+
+def test_a_real_full_disk(tmp_path: Path) -> None:
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], capture_output=True)
+    if mount.returncode:
+        pytest.skip("needs the right to mount a small tmpfs")
+    line = b"z" * 29_999 + b"\n"
+    good = 0
+
+    async def test(sink: FileSink) -> None:
+        nonlocal good
+        while await stored(sink, line, rejected=b"r\n", entry=entry(good)):
+            good += 1
+        assert "No space left" in (sink.failing or "")
+        assert data(tmp_path) == line * good
+        assert not await stored(sink, line)
+        (tmp_path / "ballast").unlink()
+        await until(lambda: sink.failing is None)
+        assert await stored(sink, line)
+
+    try:
+        (tmp_path / "ballast").write_bytes(b"b" * 100_000)
+        run(tmp_path, test, probe_interval=0.05)
+        assert 0 < good < 6
+        assert data(tmp_path) == line * (good + 1)
+        assert (tmp_path / "rejected" / f"{DAY}.ndjson").read_bytes() == b"r\n" * good
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
+
+
+def test_a_second_gateway_on_the_directory_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    async def test(sink: FileSink) -> None:
+        with pytest.raises(SinkStartError, match="in use by another gateway"):
+            FileSink(tmp_path).start()
+        with pytest.raises(SinkStartError, match="in use by another gateway"):
+            FileSink(tmp_path, worker=0, workers=4).start()
+        script = f"""if True:
+            import asyncio, pathlib
+            from logops_fast.ingest.file_sink import FileSink
+            async def main(): FileSink(pathlib.Path({str(tmp_path)!r})).start()
+            asyncio.run(main())"""
+        other = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True)
+        assert b"in use by another gateway" in other.stderr
+        assert await stored(sink, b"a\n")
+
+    run(tmp_path, test)
+    run(tmp_path, lambda sink: asyncio.sleep(0))  # and free again afterwards
+
+
+@pytest.mark.parametrize("kind", ["file", "below_a_file", "file_of_the_day_is_a_folder"])
+def test_a_directory_that_cannot_be_used_stops_the_start(tmp_path: Path, kind: str) -> None:
+    directory = tmp_path / "sink"
+    if kind == "file":
+        directory.write_text("")
+    elif kind == "below_a_file":
+        (tmp_path / "f").write_text("")
+        directory = tmp_path / "f" / "sink"
+    else:
+        (directory / f"{DAY}.ndjson").mkdir(parents=True)
+
+    async def main() -> None:
+        with pytest.raises(SinkStartError, match=str(directory)):
+            FileSink(directory, wall=lambda: NOON).start()
+
+    asyncio.run(main())
+
+
+def test_the_directory_is_free_again_after_a_start_that_failed(tmp_path: Path) -> None:
+    (tmp_path / f"{DAY}.ndjson").mkdir()
+
+    async def main() -> None:
+        with pytest.raises(SinkStartError):
+            FileSink(tmp_path, wall=lambda: NOON).start()
+        (tmp_path / f"{DAY}.ndjson").rmdir()
+        sink = FileSink(tmp_path, wall=lambda: NOON)
+        sink.start()
+        assert await stored(sink, b"a\n")
+        await sink.close()
+
+    asyncio.run(main())
+
+
+def test_close_stores_what_is_pending_and_refuses_what_comes_later(tmp_path: Path) -> None:
+    async def main() -> None:
+        sink = FileSink(tmp_path, wall=lambda: NOON)
+        sink.start()
+        pending = [asyncio.ensure_future(stored(sink, b"%d\n" % n)) for n in range(10)]
+        await asyncio.sleep(0)
+        await asyncio.gather(sink.close(), sink.close())
+        assert all(await asyncio.gather(*pending))
+        assert not await stored(sink, b"late\n")
+        await sink.close()
+        assert not [thread for thread in threading.enumerate() if thread.name == "file-sink" and thread.is_alive()]
+
+    asyncio.run(main())
+    assert data(tmp_path) == b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"
+
+
+def test_an_append_before_the_start_is_refused(tmp_path: Path) -> None:
+    async def main() -> None:
+        assert not await stored(FileSink(tmp_path), b"a\n")
+
+    asyncio.run(main())
+
+
+def test_one_callback_that_raises_costs_the_others_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    def bad(_ok: bool) -> None:
+        raise RuntimeError("mine")
+
+    async def test(sink: FileSink) -> None:
+        sink.append(b"a\n", bad)
+        assert await stored(sink, b"b\n")
+
+    run(tmp_path, test)
+    assert "a callback of the sink failed" in caplog.text
+
+
+def test_a_defect_in_the_writer_refuses_its_group_and_the_thread_lives_on(tmp_path: Path) -> None:
+    class Broken(FaultyOps):
+        broken = True
+
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            if self.broken:
+                raise MemoryError
+            return super().writev(fd, parts)
+
+    told, ops = Told(), Broken()
+
+    async def test(sink: FileSink) -> None:
+        assert not await stored(sink, b"a\n")
+        ops.broken = False
+        assert await stored(sink, b"b\n")
+
+    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    assert told.errors == ["internal"]
+    assert data(tmp_path) == b"b\n"
+
+
+def test_lines_must_end_as_lines_do(tmp_path: Path) -> None:
+    async def test(sink: FileSink) -> None:
+        for lines, rejected in ((b"a", b""), (b"a\n", b"b")):
+            with pytest.raises(ValueError, match="newline"):
+                sink.append(lines, pytest.fail, rejected=rejected)  # type: ignore[arg-type]
+        assert await stored(sink, b"")
+
+    run(tmp_path, test)
+    assert data(tmp_path) == b""
+
+
+def test_a_restart_remembers_what_was_stored(tmp_path: Path) -> None:
+    async def main() -> None:
+        for n in range(3):
+            sink = FileSink(tmp_path, wall=lambda: NOON)
+            report = sink.start()
+            assert [batch.batch_id for batch in report.remembered] == [f"batch-{i}" for i in range(n)]
+            assert await stored(sink, b"a\n", entry=entry(n))
+            await sink.close()
+
+    asyncio.run(main())
+
+
+def test_workers_write_files_of_their_own(tmp_path: Path) -> None:
+    async def main() -> None:
+        sinks = [FileSink(tmp_path, worker=i, workers=3, wall=lambda: NOON) for i in range(3)]
+        for sink in sinks:
+            sink.start()
+        assert all(await asyncio.gather(*(stored(sink, b'{"n":%d}\n' % i) for i, sink in enumerate(sinks))))
+        for sink in sinks:
+            await sink.close()
+
+    asyncio.run(main())
+    for i in range(3):
+        assert json.loads((tmp_path / f"{DAY}.w{i}.ndjson").read_bytes()) == {"n": i}
+
+
+def test_a_file_taken_away_under_a_running_sink_is_made_again(tmp_path: Path) -> None:
+    async def test(sink: FileSink) -> None:
+        assert await stored(sink, b"old\n")
+        (tmp_path / f"{DAY}.ndjson").rename(tmp_path / "taken")
+        deadline = time.monotonic() + 10
+        while not (tmp_path / f"{DAY}.ndjson").exists():
+            assert await stored(sink, b"more\n")
+            assert time.monotonic() < deadline
+
+    run(tmp_path, test)
+    old, new = (tmp_path / "taken").read_bytes(), data(tmp_path)
+    assert old.startswith(b"old\n")
+    assert new == b"more\n"
+
+
+def test_the_null_sink_says_that_it_stores_nothing() -> None:
+    async def main() -> None:
+        sink = NullSink()
+        assert not sink.stores
+        assert sink.failing is None
+        assert await stored(sink, b"a\n")  # type: ignore[arg-type]
+        await sink.close()
+
+    asyncio.run(main())
+
+
+def test_a_closed_loop_does_not_break_the_thread(tmp_path: Path) -> None:
+    """A worker that is torn down without a drain: no traceback, and the lock is free."""
+    script = f"""if True:
+        import asyncio, pathlib
+        from logops_fast.ingest.file_sink import FileSink
+        async def main():
+            sink = FileSink(pathlib.Path({str(tmp_path)!r}))
+            sink.start()
+            sink.append(b"a\\n", lambda ok: None)
+            await asyncio.sleep(0)
+        asyncio.run(main())"""
+    process = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=20, env=dict(os.environ))
+    assert (process.returncode, process.stderr) == (0, b"")
+
+
+def test_a_thread_that_dies_leaves_nobody_waiting_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def take(sink: FileSink) -> None:
+        if sink._pending:
+            raise RuntimeError("defect")
+
+    monkeypatch.setattr(FileSink, "_take", take)
+
+    async def test(sink: FileSink) -> None:
+        assert not await stored(sink, b"a\n")
+        assert not await stored(sink, b"b\n")
+        assert "defect" in (sink.failing or "")
+
+    run(tmp_path, test)
+    assert "the sink's thread has ended" in caplog.text

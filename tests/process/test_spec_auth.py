@@ -1,0 +1,412 @@
+"""SPEC 3, row by row, against the real command over sockets: status, reason, headers and metric."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from logops_fast.state.factory import open_state
+from tests.support.gateway import KEY, SECRET, Answer, Gateway, raw, request, running
+from tests.support.signing import signed
+
+pytestmark = pytest.mark.process
+
+BODY = json.dumps([{"msg": "hello", "level": "info"}]).encode()
+LENIENT = {"failures": {"capacity": 100000, "refill_per_sec": 1000}}
+
+
+@pytest.fixture(scope="module")
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    settings = {
+        "auth": LENIENT,
+        "backpressure": {"max_body_bytes": 20000, "max_items": 50},
+        "ratelimit": {
+            "overrides": {"csv": {"capacity": 10, "refill_per_sec": 1}, "app": {"capacity": 60, "refill_per_sec": 1}}
+        },
+    }
+    folder = tmp_path_factory.mktemp("auth")
+    aged_state(folder / "data" / "state")
+    with running(folder, settings=settings) as started:
+        yield started
+
+
+def aged_state(directory: Path) -> None:
+    """A state directory made an hour ago: one made now would refuse what was signed before it, as it should."""
+    directory.parent.mkdir(parents=True)
+    state = open_state(
+        "shared", workers=1, directory=directory, redis_url="", tolerance=300, wall=lambda: time.time() - 3600
+    )
+    asyncio.run(state.close())
+
+
+def test_row_6_what_was_signed_before_the_memory_of_nonces_began_is_refused(tmp_path: Path) -> None:
+    with running(tmp_path, settings={"auth": LENIENT}) as gateway:
+        answer = gateway.send(BODY, timestamp=str(int(time.time()) - 30))
+        assert (answer.status, answer.reason) == (401, "replay")
+        assert "first start" in answer.json["detail"]
+        assert gateway.send(BODY).status == 200
+
+
+def assert_refused(gateway: Gateway, answer: Answer, status: int, reason: str, before: float) -> None:
+    """The shape that every refusal has, and its metric."""
+    assert (answer.status, answer.reason) == (status, reason)
+    assert set(answer.json) == {"error", "detail"}
+    assert len(answer.json["detail"]) > 15
+    assert answer.headers["content-type"] == "application/json"
+    if status in (429, 503):
+        assert int(answer.headers["retry-after"]) >= 1
+    if status in (413, 503):
+        assert answer.headers["x-backpressure-reason"] == reason
+    assert gateway.metric("logops_rejected_total", gateway="auth", reason=reason) == before + 1
+
+
+def count(gateway: Gateway, reason: str) -> float:
+    return gateway.metric("logops_rejected_total", gateway="auth", reason=reason)
+
+
+def test_row_1_a_declared_length_over_the_cap_is_413_before_anything_else(gateway: Gateway) -> None:
+    before = count(gateway, "too_large_hdr")
+    answer = request(gateway.auth_port, "POST", "/ingest", b"x" * 20001, {})
+    assert_refused(gateway, answer, 413, "too_large_hdr", before)
+    assert answer.headers["connection"] == "close"
+
+
+HEADER_CASES = [
+    ("missing_headers", {"X-Api-Key": None}),
+    ("missing_headers", {"X-Timestamp": None}),
+    ("missing_headers", {"X-Content-SHA256": None}),
+    ("missing_headers", {"X-Signature": None}),
+    ("missing_headers", {"X-Nonce": None}),
+    ("bad_timestamp", {"X-Timestamp": "yesterday"}),
+    ("bad_timestamp", {"X-Timestamp": "1700000000.5"}),
+    ("bad_timestamp", {"X-Timestamp": "2026-01-01T00:00:00"}),
+    ("bad_nonce", {"X-Nonce": "short"}),
+    ("bad_nonce", {"X-Nonce": "x" * 129}),
+    ("bad_nonce", {"X-Nonce": "white space here"}),
+    ("bad_content_sha256", {"X-Content-SHA256": "abc"}),
+    ("bad_content_sha256", {"X-Content-SHA256": "g" * 64}),
+]
+
+
+@pytest.mark.parametrize(("reason", "change"), HEADER_CASES, ids=str)
+def test_row_2_headers_must_be_there_and_well_formed(
+    gateway: Gateway, reason: str, change: dict[str, str | None]
+) -> None:
+    before = count(gateway, reason)
+    headers = signed(KEY, SECRET, BODY)
+    for name, value in change.items():
+        headers.pop(name)
+        if value is not None:
+            headers[name] = value
+    answer = request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+    assert_refused(gateway, answer, 401, reason, before)
+    assert answer.headers["connection"] == "close"
+
+
+def test_row_3_an_unknown_key_is_refused(gateway: Gateway) -> None:
+    before = count(gateway, "unknown_client")
+    assert_refused(gateway, gateway.send(BODY, key="nobody"), 401, "unknown_client", before)
+
+
+@pytest.mark.parametrize("offset", [-302, 302, -86400 * 400, 10**9])
+def test_row_4_a_clock_out_of_tolerance_is_refused(gateway: Gateway, offset: int) -> None:
+    before = count(gateway, "clock_skew")
+    answer = gateway.send(BODY, timestamp=str(int(time.time()) + offset))
+    assert_refused(gateway, answer, 401, "clock_skew", before)
+
+
+@pytest.mark.parametrize("offset", [-297, 297])
+def test_row_4_a_clock_within_tolerance_passes_in_each_form(gateway: Gateway, offset: int) -> None:
+    moment = datetime.now(UTC) + timedelta(seconds=offset)
+    for text in (
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        moment.isoformat(timespec="milliseconds"),
+        str(int(moment.timestamp())),
+    ):
+        assert gateway.send(BODY, timestamp=text).status == 200
+
+
+def test_row_5_each_signed_part_is_under_the_signature(gateway: Gateway) -> None:
+    good = signed(KEY, SECRET, BODY)
+    other = b'{"msg":"other"}'
+    tampered = [
+        {**good, "X-Nonce": "another-nonce-1"},
+        {**good, "X-Timestamp": str(int(good["X-Timestamp"]) - 1)},
+        {**good, "X-Content-SHA256": hashlib.sha256(other).hexdigest()},
+        {**good, "X-Signature": "A" * 43 + "="},
+        {**good, "X-Signature": "not base64 at all"},
+        signed(KEY, "a wrong secret", BODY),
+        signed(KEY, SECRET, BODY, target="/v1/logs"),
+        signed(KEY, SECRET, BODY, method="PUT"),
+    ]
+    for headers in tampered:
+        before = count(gateway, "bad_signature")
+        answer = request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+        assert_refused(gateway, answer, 401, "bad_signature", before)
+    assert request(gateway.auth_port, "POST", "/ingest", BODY, good).status == 200
+
+
+def test_row_5_the_query_is_signed_and_both_secrets_of_a_rotation_work(gateway: Gateway) -> None:
+    assert gateway.send(BODY, target="/ingest?a=1&b=%20").status == 200
+    headers = signed(KEY, SECRET, BODY, target="/ingest?a=1")
+    assert request(gateway.auth_port, "POST", "/ingest?a=2", BODY, headers).reason == "bad_signature"
+    for secret in ("test-secret-app-2", "test-secret-app-2-old"):
+        assert gateway.send(BODY, key="app-2", secret=secret).status == 200
+
+
+def test_row_6_a_replay_is_refused_and_a_bad_signature_burns_no_nonce(gateway: Gateway) -> None:
+    headers = signed(KEY, SECRET, BODY)
+    forged = {**headers, "X-Signature": signed(KEY, "wrong", BODY)["X-Signature"]}
+    assert request(gateway.auth_port, "POST", "/ingest", BODY, forged).reason == "bad_signature"
+    assert request(gateway.auth_port, "POST", "/ingest", BODY, headers).status == 200
+    before = count(gateway, "replay")
+    answer = request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+    assert_refused(gateway, answer, 401, "replay", before)
+
+
+def test_row_6_a_nonce_belongs_to_its_client(gateway: Gateway) -> None:
+    nonce = "the-same-nonce-1"
+    assert gateway.send(BODY, nonce=nonce).status == 200
+    assert gateway.send(BODY, key="app-2", secret="test-secret-app-2", nonce=nonce).status == 200
+
+
+def test_row_7_an_emitter_must_be_the_clients_own_or_listed(gateway: Gateway) -> None:
+    assert gateway.send(BODY).json["emitter"] == "web"
+    assert gateway.send(BODY, headers={"X-Emitter": "batch"}).json["emitter"] == "batch"
+    for emitter in ("app", "Batch", "batch ", "x" * 300, "é"):
+        before = count(gateway, "emitter_not_allowed")
+        answer = gateway.send(BODY, headers={"X-Emitter": emitter.encode().decode("latin-1")})
+        if emitter == "batch ":  # white space around a value is no part of it (RFC 9110, 5.5)
+            assert answer.status == 200
+        else:
+            assert_refused(gateway, answer, 403, "emitter_not_allowed", before)
+
+
+def test_row_8_a_body_over_the_cap_is_cut_off_while_it_arrives(gateway: Gateway) -> None:
+    before = count(gateway, "too_large")
+    body = b"x" * 30000
+    fields = signed(KEY, SECRET, body) | {"Host": "x", "Transfer-Encoding": "chunked"}
+    head = "".join(f"{k}: {v}\r\n" for k, v in fields.items())
+    chunks = b"".join(b"%x\r\n%s\r\n" % (1000, b"x" * 1000) for _ in range(30)) + b"0\r\n\r\n"
+    received = raw(gateway.auth_port, f"POST /ingest HTTP/1.1\r\n{head}\r\n".encode() + chunks)
+    assert received.startswith(b"HTTP/1.1 413 ")
+    assert b"x-backpressure-reason: too_large\r\n" in received
+    assert b"connection: close" in received
+    assert received.count(b"HTTP/1.1 ") == 1
+    assert count(gateway, "too_large") == before + 1
+
+
+def test_row_8_a_body_that_is_not_the_signed_one_is_refused(gateway: Gateway) -> None:
+    before = count(gateway, "bad_content_sha256")
+    other = BODY.replace(b"hello", b"jello")
+    answer = request(gateway.auth_port, "POST", "/ingest", other, signed(KEY, SECRET, BODY))
+    assert_refused(gateway, answer, 401, "bad_content_sha256", before)
+
+
+def test_row_8_the_digest_may_be_upper_case_and_the_body_chunked(gateway: Gateway) -> None:
+    digest = hashlib.sha256(BODY).hexdigest().upper()
+    assert gateway.send(BODY, digest=digest).status == 200
+    fields = signed(KEY, SECRET, BODY) | {"Host": "x", "Transfer-Encoding": "chunked", "Connection": "close"}
+    head = "".join(f"{k}: {v}\r\n" for k, v in fields.items())
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in BODY) + b"0\r\n\r\n"
+    received = raw(gateway.auth_port, f"POST /ingest HTTP/1.1\r\n{head}\r\n".encode() + chunks)
+    assert received.startswith(b"HTTP/1.1 200 OK\r\n")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/json", json.dumps([{"m": 1}] * 51).encode()),
+        ("application/json", b"[" + b",".join([b"1"] * 51) + b"]"),
+        ("application/x-ndjson", b'{"m":1}\n' * 51),
+        ("text/csv", b"ts,level,msg\n" + b"2026-01-01T00:00:00Z,INFO,x\n" * 51),
+        ("text/plain", b"x\n" * 51),
+    ],
+)
+def test_row_9_too_many_items(gateway: Gateway, content_type: str, body: bytes) -> None:
+    before = count(gateway, "too_many_items")
+    answer = gateway.send(body, content_type=content_type)
+    assert_refused(gateway, answer, 413, "too_many_items", before)
+
+
+def test_row_9_braces_in_text_and_nested_objects_are_no_items(gateway: Gateway) -> None:
+    events = [{"msg": "{" * 50, "nested": [{}] * 50}] * 50
+    answer = gateway.send(json.dumps(events).encode())
+    assert (answer.status, answer.json["accepted"]) == (200, 50)
+
+
+def test_row_10_the_bucket_counts_events_and_says_when_the_batch_would_fit(gateway: Gateway) -> None:
+    def send(n: int) -> Answer:
+        return gateway.send(json.dumps([{"msg": "{"}] * n).encode(), headers={"X-Emitter": "csv"})
+
+    first = send(8)
+    assert first.status == 200
+    assert first.headers["x-ratelimit-limit"] == "10"
+    assert first.headers["x-ratelimit-remaining"] == "2"
+    before = count(gateway, "rate_limited")
+    denied_before = gateway.metric("logops_ratelimit_denied_events_total", emitter="csv")
+    refused = send(8)
+    assert_refused(gateway, refused, 429, "rate_limited", before)
+    assert 5 <= int(refused.headers["retry-after"]) <= 6
+    assert int(refused.headers["x-ratelimit-remaining"]) in (2, 3)
+    assert gateway.metric("logops_ratelimit_denied_events_total", emitter="csv") == denied_before + 8
+    never = send(11)
+    assert (never.status, never.reason) == (429, "rate_limited")
+    assert "split" in never.json["detail"]
+    assert gateway.send(BODY).status == 200, "another emitter has a bucket of its own"
+
+
+def test_failed_authentications_are_limited_per_peer(tmp_path: Path) -> None:
+    settings = {"auth": {"failures": {"capacity": 5, "refill_per_sec": 1}}}
+    with running(tmp_path, settings=settings) as gateway:
+        reasons = [gateway.send(BODY, secret="wrong guess").reason for _ in range(8)]
+        assert reasons[:5] == ["bad_signature"] * 5
+        assert reasons[-1] == "auth_failures"
+        answer = gateway.send(BODY)
+        assert (answer.status, answer.reason) == (429, "auth_failures")
+        assert int(answer.headers["retry-after"]) >= 1
+        deadline = time.monotonic() + 10
+        while gateway.send(BODY).status != 200:
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+
+
+def test_requests_are_counted_by_status_and_timed_by_emitter(gateway: Gateway) -> None:
+    requests = gateway.metric("logops_auth_requests_total", status="200", emitter="web")
+    timed = gateway.metric("logops_auth_request_latency_seconds_count", emitter="web")
+    batches = gateway.metric("logops_batch_latency_seconds_count", emitter="web")
+    assert gateway.send(BODY).status == 200
+    assert gateway.metric("logops_auth_requests_total", status="200", emitter="web") == requests + 1
+    assert gateway.metric("logops_auth_request_latency_seconds_count", emitter="web") == timed + 1
+    assert gateway.metric("logops_batch_latency_seconds_count", emitter="web") == batches + 1
+
+
+@pytest.mark.parametrize("mode", ["api_key", "any", "none"])
+def test_the_other_modes(tmp_path: Path, mode: str) -> None:
+    with running(tmp_path, settings={"auth": {"mode": mode, **LENIENT}}) as gateway:
+
+        def post(headers: dict[str, str]) -> Answer:
+            return request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+
+        if mode == "none":
+            assert post({}).status == 200
+            return
+        assert post({"X-Api-Key": SECRET}).json["emitter"] == "web"
+        assert post({"X-Api-Key": "wrong"}).reason == "unknown_client"
+        assert post({}).reason == "missing_headers"
+        if mode == "any":
+            assert gateway.send(BODY).status == 200
+            half = signed(KEY, SECRET, BODY)
+            del half["X-Signature"]
+            assert post(half).status == 401, "half a signature is no api key"
+
+
+def test_four_workers_are_one_gateway(tmp_path: Path) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    settings = {
+        "auth": LENIENT,
+        "ratelimit": {"overrides": {"batch": {"capacity": 100, "refill_per_sec": 0.001}}},
+    }
+    with running(tmp_path, settings=settings, workers=4) as gateway, ThreadPoolExecutor(32) as pool:
+        headers = signed(KEY, SECRET, BODY)
+        answers = list(pool.map(lambda _: request(gateway.auth_port, "POST", "/ingest", BODY, headers, 20), range(200)))
+        assert sorted(a.status for a in answers) == [200] + [401] * 199
+        assert {a.reason for a in answers if a.status == 401} == {"replay"}
+
+        batch = json.dumps([{"msg": "x"}] * 3).encode()
+        answers = list(pool.map(lambda _: gateway.send(batch, headers={"X-Emitter": "batch"}, timeout=20), range(80)))
+        admitted = sum(a.status == 200 for a in answers)
+        assert admitted == 33, "100 tokens hold 33 batches of 3, whichever worker takes them"
+        assert {a.reason for a in answers if a.status != 200} == {"rate_limited"}
+
+        assert gateway.metric("logops_accepted_total") == 1 + 99
+        assert gateway.metric("logops_auth_requests_total") == 280
+        assert gateway.metric("logops_ingested_total") == 1 + 99
+        assert len(gateway.stored()) == 100
+        assert {p.name.split(".", 1)[1] for p in gateway.sink.glob("*.ndjson")} <= {f"w{i}.ndjson" for i in range(4)}
+        assert len(gateway.workers()) == 4
+
+
+def test_one_batch_id_is_stored_once_whichever_worker_gets_it(tmp_path: Path) -> None:
+    with running(tmp_path, settings={"auth": LENIENT}, workers=3) as gateway:
+        answers = [gateway.send(BODY, headers={"X-Batch-Id": "retry-1"}) for _ in range(12)]
+        assert {a.status for a in answers} == {200}
+        assert len({a.body for a in answers}) == 1
+        assert len(gateway.stored()) == 1
+        other = gateway.send(BODY, key="app-2", secret="test-secret-app-2", headers={"X-Batch-Id": "retry-1"})
+        assert other.status == 200
+        assert len(gateway.stored()) == 2, "a batch id belongs to one emitter"
+
+
+def test_the_split_deployment_keeps_the_same_promises(tmp_path: Path) -> None:
+    with running(tmp_path / "ingest", "ingest") as ingest:
+        settings = {"auth": LENIENT, "forward": {"url": f"http://127.0.0.1:{ingest.ingest_port}/v1/logs"}}
+        with running(tmp_path / "auth", "authgw", settings=settings) as authgw:
+            answer = authgw.send(BODY, headers={"X-Scenario": "split", "X-Batch-Id": "b-1"})
+            assert (answer.status, answer.json["accepted"], answer.json["emitter"]) == (200, 1, "web")
+            assert answer.json["scenario_id"] == "split"
+            assert answer.headers["x-ratelimit-remaining"]
+            assert authgw.send(BODY, headers={"X-Batch-Id": "b-1"}).body == answer.body
+            assert len(ingest.stored()) == 1
+            bad = authgw.send(b"{")
+            assert (bad.status, bad.reason) == (400, "malformed")
+            assert authgw.metric("logops_forward_attempts_total", outcome="ok") >= 2
+            assert authgw.metric("logops_circuit_breaker_state") == 0
+
+
+def test_a_dead_ingest_is_502_then_circuit_open_then_recovers(tmp_path: Path) -> None:
+    with running(tmp_path / "ingest", "ingest") as ingest:
+        settings = {
+            "auth": LENIENT,
+            "forward": {"url": f"http://127.0.0.1:{ingest.ingest_port}/v1/logs", "base_delay": 0.01, "max_delay": 0.02},
+            "breaker": {"min_calls": 5, "open_for": 1},
+        }
+        with running(tmp_path / "auth", "authgw", settings=settings) as authgw:
+            assert authgw.send(BODY).status == 200
+            ingest.process.send_signal(9)
+            os.killpg(ingest.process.pid, 9)
+            ingest.process.wait(5)
+            reasons = [authgw.send(BODY).reason for _ in range(12)]
+            assert reasons[0] == "downstream_error"
+            assert reasons[-1] == "circuit_open"
+            assert set(reasons) == {"downstream_error", "circuit_open"}
+            answer = authgw.send(BODY)
+            assert (answer.status, answer.headers["x-backpressure-reason"]) == (503, "circuit_open")
+            assert int(answer.headers["retry-after"]) >= 1
+            ready = request(authgw.auth_port, "GET", "/readyz")
+            assert (ready.status, ready.reason) == (503, "circuit_open")
+            assert authgw.metric("logops_circuit_breaker_state") == 2
+            settings_again = {"ingest": {"port": ingest.ingest_port}}
+            with running(tmp_path / "ingest", "ingest", settings=settings_again):
+                deadline = time.monotonic() + 15
+                while (answer := authgw.send(BODY)).status != 200:
+                    assert time.monotonic() < deadline, answer
+                    time.sleep(0.1)
+
+
+def test_a_slow_ingest_is_504(tmp_path: Path) -> None:
+    import socket
+
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = {
+            "auth": LENIENT,
+            "forward": {
+                "url": f"http://127.0.0.1:{silent.getsockname()[1]}/v1/logs",
+                "connect_timeout": 0.3,
+                "read_timeout": 0.3,
+                "deadline": 0.7,
+                "base_delay": 0.01,
+            },
+        }
+        with running(tmp_path, "authgw", settings=settings) as authgw:
+            answer = authgw.send(BODY)
+            assert (answer.status, answer.reason) == (504, "downstream_timeout")
