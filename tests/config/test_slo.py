@@ -32,6 +32,7 @@ tests:
               description: >-
                 90% of the batches of the last 30 minutes were answered in time.
                 See logops_sink_commit_seconds, logops_inflight and logops_circuit_breaker_state.
+              runbook_url: deploy/runbooks.md#logopsslofastbatcheslow
       - eval_time: 50m
         alertname: LogOpsSloP95High
         exp_alerts:
@@ -39,6 +40,7 @@ tests:
             exp_annotations:
               summary: The 95th percentile of batch latency is over the objective
               description: 95% of the batches of the last 5 minutes took up to 750ms.
+              runbook_url: deploy/runbooks.md#logopsslop95high
   - interval: 1m
     input_series:
       - {{series: 'logops_batch_latency_seconds_bucket{{emitter="web",le="0.5"}}', values: '7x60'}}
