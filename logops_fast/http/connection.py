@@ -16,17 +16,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from enum import Enum
 from math import inf
-from typing import TYPE_CHECKING, Final, cast
+from typing import Final, Protocol, cast
 
 from logops_fast.http.body import BodyDecoder, BodyError, ChunkedBody, FixedBody
-from logops_fast.http.exchange import BodyConsumer, Request, Response, render
+from logops_fast.http.budget import Budget
+from logops_fast.http.exchange import Application, BodyConsumer, Request, Response, render
 from logops_fast.http.head import Head, HeadError, parse_head, scan_head
+from logops_fast.http.limits import HttpLimits
 from logops_fast.http.refusal import Refusal
-
-if TYPE_CHECKING:
-    from logops_fast.http.server import HttpServer
 
 _HIGH_WATER: Final = 65_536  # bytes waiting behind an unanswered request; reading pauses above it
 _WRITE_HIGH_WATER: Final = 65_536  # bytes the peer has not read; nothing new is begun above it
@@ -65,6 +65,48 @@ _DISCARD: Final = _State.DISCARD
 _CLOSED: Final = _State.CLOSED
 
 
+class Host(Protocol):
+    """What a connection needs of the server it belongs to."""
+
+    @property
+    def app(self) -> Application:
+        """Who answers."""
+
+    @property
+    def limits(self) -> HttpLimits:
+        """Sizes and times."""
+
+    @property
+    def budget(self) -> Budget:
+        """What the process holds in all."""
+
+    @property
+    def single(self) -> frozenset[bytes]:
+        """Lower-case names of fields that must not come twice."""
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Monotonic seconds."""
+
+    @property
+    def draining(self) -> bool:
+        """Every answer from now on ends its connection."""
+
+    @property
+    def date(self) -> bytes:
+        """The Date field, CRLF included."""
+
+    @property
+    def idle_deadline(self) -> float:
+        """When a connection that becomes idle now has been so for too long."""
+
+    def opened(self, connection: Connection) -> bool:
+        """A connection is there; whether it may stay."""
+
+    def closed(self, connection: Connection) -> None:
+        """A connection is gone."""
+
+
 class Connection(asyncio.Protocol):
     """One client's connection; made by ``HttpServer`` for each that is accepted."""
 
@@ -97,7 +139,7 @@ class Connection(asyncio.Protocol):
         "deadline",
     )
 
-    def __init__(self, server: HttpServer) -> None:
+    def __init__(self, server: Host) -> None:
         self._server = server
         self._app = server.app
         self._limits = server.limits
