@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a checko
 
 def run_once(*, dry_run: bool = False) -> Report:
     """One run by `logops.yaml` of the working directory and the environment; the report. Raises ConfigError."""
-    from logops_fast.cli.housekeeping import run_with
     from logops_fast.config.loader import config_path, load
+    from logops_fast.runtime import housekeeping
 
-    return run_with(load(config_path(None), os.environ).settings, dry_run=dry_run)
+    return housekeeping.run(load(config_path(None), os.environ).settings, dry_run=dry_run)
 
 
 def main() -> int:

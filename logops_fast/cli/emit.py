@@ -55,7 +55,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--form", choices=FORMS, default="mixed", help="of syslog lines (mixed)")
     parser.add_argument("--seed", type=int, metavar="N", help="the same events each time")
     parser.add_argument(
-        "--on-refusal", choices=("drop", "retry"), default="drop", help="what to do on 429 and 503 (drop)"
+        "--on-refusal",
+        choices=("drop", "retry"),
+        default="drop",
+        help="what to do on 429, 502 to 504 and broken connections (drop)",
     )
     parser.add_argument(
         "--emitter", metavar="NAME", help="send as this emitter (default: the kind, where the client may)"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from logops_fast.cli.options import add_json, example, load_settings
 from logops_fast.cli.output import print_json
-from logops_fast.config.settings import Settings
-from logops_fast.ingest.housekeeping import Report, run_once
+from logops_fast.runtime import housekeeping
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -22,22 +20,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Do it; 1 where a file could not be dealt with."""
     overrides = {"housekeeping.retention_days": args.retention_days}
-    report = run_with(load_settings(args, overrides, quiet=True).settings, dry_run=args.dry_run)
+    report = housekeeping.run(load_settings(args, overrides, quiet=True).settings, dry_run=args.dry_run)
     if args.json:
         print_json(report.as_dict())
     else:
         print(report.text())
     return 1 if report.errors else 0
-
-
-def run_with(settings: Settings, *, dry_run: bool) -> Report:
-    """One run over ``sink.dir`` by the settings; the report."""
-    rules = settings.housekeeping
-    return run_once(
-        Path(settings.sink.dir),
-        retention_days=rules.retention_days,
-        archive=rules.archive,
-        archive_dir=Path(rules.archive_dir),
-        max_total_bytes=rules.max_total_bytes,
-        dry_run=dry_run,
-    )

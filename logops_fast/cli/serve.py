@@ -85,11 +85,12 @@ def run(loaded: Loaded, role: Any, flags: dict[str, Any]) -> int:
             state = open_state(
                 settings.state.backend,
                 workers=workers,
-                directory=Path(settings.state.dir),
+                directory=wiring.state_dir(settings, role),
                 redis_url=settings.state.redis_url,
                 tolerance=settings.auth.clock_tolerance,
-                caps=wiring.state_caps(settings),
+                caps=wiring.state_caps(settings, role),
                 log=log.warning,
+                exclusive=workers == 1,
             )
         except ValueError as error:
             raise StartupError(str(error)) from None

@@ -18,7 +18,7 @@ from logops_fast.cli.options import load_settings
 from logops_fast.cli.output import DIM, GREEN, RED, YELLOW, complain, is_fancy, paint, print_json
 from logops_fast.config.errors import ConfigError
 from logops_fast.emitters.runner import Progress, run
-from logops_fast.emitters.scenario import Scenario
+from logops_fast.emitters.scenario import MAX_DURATION, Scenario
 from logops_fast.emitters.target import Target
 from logops_fast.emitters.totals import Count, Latency, Totals
 from logops_fast.runtime.loop import new_event_loop
@@ -143,7 +143,7 @@ class Live:
 def line(progress: Progress) -> str:
     """The state in one line: time left, target and achieved EPS, accepted, refused by reason, p95."""
     parts = [
-        f"{progress.left:.0f} s left",
+        f"{progress.left:.0f} s left" if progress.duration < MAX_DURATION else f"{progress.elapsed:.0f} s",
         f"{progress.achieved_eps:,.0f}/{progress.target_eps:,.0f} EPS",
         f"accepted {progress.accepted.events:,}",
     ]

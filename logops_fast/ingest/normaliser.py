@@ -71,7 +71,6 @@ class Normaliser:
         if not events:
             return Normalised(b"", 0, 0, 0, {}, {})
         counts = dict.fromkeys(LEVELS, 0)
-        receipt = of_receipt(received_at)
         missing_ts = missing_level = 0
         read = datetime.fromisoformat
         by_name = BY_NAME
@@ -96,11 +95,11 @@ class Normaliser:
                     try:
                         read(ts)
                     except ValueError:
-                        missing_ts += _settle_ts(event, ts, receipt)
+                        missing_ts += _settle_ts(event, ts, received_at)
                 else:
-                    missing_ts += _settle_ts(event, ts, receipt)
+                    missing_ts += _settle_ts(event, ts, received_at)
             else:
-                missing_ts += _settle_ts(event, ts, receipt)
+                missing_ts += _settle_ts(event, ts, received_at)
 
             level = event.get("level")
             if level is None:
@@ -180,19 +179,19 @@ def _keep(event: dict[str, Any], name: str, value: Any) -> None:
     event[name] = value
 
 
-def _settle_ts(event: dict[str, Any], ts: Any, receipt: str) -> bool:
+def _settle_ts(event: dict[str, Any], ts: Any, received_at: float) -> bool:
     """Settles a ``ts`` that is not canonical; whether it counts as missing."""
     if ts is None or ts == "":
         ts = _take(event, "ts", TS_ALIASES)
         if ts is None:
-            event["ts"] = receipt
+            event["ts"] = of_receipt(received_at)
             return True
     settled = canonical(ts)
     if settled is not None:
         event["ts"] = settled
         return False
     _keep(event, "ts_raw", ts)
-    event["ts"] = receipt
+    event["ts"] = of_receipt(received_at)
     return True
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 # RFC 3339, 5.6, and what loggers make of it: a blank for the T, lower case, a comma before the fraction (log4j,
@@ -49,8 +50,9 @@ def canonical(value: Any) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4)
 def of_receipt(seconds: float) -> str:
-    """The time of receipt, milliseconds kept."""
+    """The time of receipt, milliseconds kept. Remembered, since a batch without times asks for each event."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 

@@ -8,8 +8,11 @@ from typing import Final
 
 from logops_fast.config.settings import Settings
 from logops_fast.ingest import ledger
+from logops_fast.ingest.autorun import Autorun
 from logops_fast.ingest.file_sink import FileSink, NullSink, Sink, SinkCommit, SinkStartError
+from logops_fast.ingest.housekeeping import Report
 from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.runtime import housekeeping
 from logops_fast.runtime.worker import StartupError, WorkerContext
 from logops_fast.state.interface import MAX_WORKERS, StateStore
 from logops_fast.telemetry.logs import RateLimited
@@ -36,6 +39,14 @@ class Storage:
                 on_error=self._failed,
             )
         self.sink: Final[Sink] = self._file_sink or NullSink()
+        self._autorun: Autorun | None = None
+        if settings.sink.enabled and settings.housekeeping.autorun:
+            self._autorun = Autorun(
+                Path(settings.sink.dir),
+                settings.housekeeping.interval,
+                lambda stop: housekeeping.run(settings, stop=stop),
+                self._housekept,
+            )
 
     async def start(self) -> None:
         """Lock the directory, mend what a crash left, tell the batch ids that were stored. Raises StartupError."""
@@ -55,13 +66,23 @@ class Storage:
             for index in range(self._context.count, MAX_WORKERS):
                 self._state.worker_started(index)
         self._state.worker_started(self._context.index)
+        if self._autorun is not None:
+            self._autorun.start()
 
     async def close(self) -> None:
         """Flush and sync what is pending; let go of the files."""
+        if self._autorun is not None:
+            await self._autorun.stop()
         await self.sink.close()
 
     def _committed(self, commit: SinkCommit) -> None:
         self._metrics.sink_committed(commit.bytes, commit.seconds)
+
+    def _housekept(self, report: Report) -> None:
+        if report.outcome != "busy":  # somebody's own `logops housekeeping` is at it
+            self._metrics.housekeeping_run(report.outcome, report.counts)
+        if report.results or report.errors:
+            log.log(logging.ERROR if report.errors else logging.INFO, "housekeeping: %s", report.text())
 
     def _failed(self, operation: str, text: str) -> None:
         self._metrics.sink_failed()

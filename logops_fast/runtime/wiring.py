@@ -186,6 +186,17 @@ def normaliser(settings: Settings) -> Normaliser:
     return Normaliser(mask=pii.mask, fields=pii.fields, encryptor=encryptor)
 
 
-def state_caps(settings: Settings) -> Caps:
-    """How much the state store may remember."""
-    return Caps(max_nonces=settings.state.max_nonces, max_batch_ids=settings.state.max_batch_ids)
+def state_dir(settings: Settings, role: str) -> Path:
+    """Where the shared state lies. The Ingest Gateway alone needs batch ids only, and shares none with authgw."""
+    folder = Path(settings.state.dir)
+    return folder / "ingest" if role == "ingest" else folder
+
+
+def state_caps(settings: Settings, role: str) -> Caps:
+    """How much the state store may remember; what a role does not use takes no room."""
+    state = settings.state
+    if role == "ingest":
+        return Caps(max_nonces=1, max_buckets=1, max_batch_ids=state.max_batch_ids)
+    if role == "authgw":
+        return Caps(max_nonces=state.max_nonces, max_batch_ids=1)
+    return Caps(max_nonces=state.max_nonces, max_batch_ids=state.max_batch_ids)

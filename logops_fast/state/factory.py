@@ -24,11 +24,13 @@ def open_state(
     wall: Callable[[], float] = time.time,
     mono: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
+    exclusive: bool = False,
 ) -> StateStore:
     """Open the state store: once, before the workers are forked, so that all have the same one.
 
     ``auto`` is ``shared``, for one worker too: its nonces and batch ids then survive a restart. ``tolerance`` is the
     clock tolerance of requests in seconds, ``directory`` that of ``shared``; ``log`` is told why a file was made anew.
+    ``exclusive``: keep ``directory`` to this one gateway, of one worker, which saves it all locking.
 
     Raises ValueError for a back-end that is unknown or does not suit, or a URL that is none; StateError
     (``state.shared``) for a directory that cannot be used. A Redis that is down is no error: ``healthy`` tells, and it
@@ -37,7 +39,7 @@ def open_state(
     if backend in ("auto", "shared"):
         from logops_fast.state.shared import open_shared
 
-        return open_shared(directory, tolerance, caps, wall, mono, log)
+        return open_shared(directory, tolerance, caps, wall, mono, log, exclusive=exclusive)
     if backend == "memory":
         if workers > 1:
             raise ValueError(

@@ -192,3 +192,19 @@ def test_a_symbolic_link_in_place_of_a_table_is_not_followed(tmp_path: Path) -> 
 def test_the_boot_id_is_the_same_until_the_next_boot() -> None:
     assert boot_id() == boot_id()
     assert 0 < len(boot_id()) <= 36
+
+
+def test_an_exclusive_store_is_shared_with_nobody_and_needs_no_locks(tmp_path: Path) -> None:
+    held = open_shared(tmp_path, 300, CAPS, exclusive=True)
+    verdicts: list[NonceVerdict] = []
+    held.nonces.insert(b"a", time.time() + 900, verdicts.append)
+    for exclusive in (True, False):
+        with pytest.raises(StateError, match="does not share it"):
+            open_shared(tmp_path, 300, CAPS, exclusive=exclusive)
+    asyncio.run(held.close())
+    shared = open_shared(tmp_path, 300, CAPS)
+    with pytest.raises(StateError, match="does not share it"):
+        open_shared(tmp_path, 300, CAPS, exclusive=True)
+    shared.nonces.insert(b"a", time.time() + 900, verdicts.append)
+    asyncio.run(shared.close())
+    assert verdicts == [NonceVerdict.FRESH, NonceVerdict.REPLAY]
