@@ -197,6 +197,7 @@ def start(
     args: tuple[str, ...] = (),
     env: Mapping[str, str] | None = None,
     wait: bool = True,
+    program: tuple[str, ...] = ("-m", "logops_fast"),
 ) -> Gateway:
     """Start ``logops <command>`` in ``folder``; returns once it says it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -209,7 +210,7 @@ def start(
     log = folder / f"{command}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "logops_fast", command, *args],
+            [sys.executable, *program, command, *args],
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,

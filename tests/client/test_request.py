@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+
+from logops_fast.client.request import BACKOFF_MAX, MAX_WAIT, Credentials, Signer, backoff, judge, unanswered
+from tests.support.signing import signed
+
+
+def body(reason: str) -> bytes:
+    return b'{"error":"%b","detail":"No."}' % reason.encode()
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "outcome"),
+    [
+        (429, "rate_limited", "again"),
+        (500, "internal_error", "again"),
+        (502, "downstream_error", "again"),
+        (503, "overloaded", "again"),
+        (504, "downstream_timeout", "again"),
+        (401, "replay", "again"),
+        (401, "bad_signature", "refused"),
+        (403, "emitter_not_allowed", "refused"),
+        (413, "too_many_items", "split"),
+        (413, "too_large", "split"),
+        (415, "unsupported_media_type", "refused"),
+        (422, "no_valid_events", "refused"),
+    ],
+)
+def test_what_an_answer_means(status: int, reason: str, outcome: str) -> None:
+    verdict = judge(status, {}, body(reason), 1)
+    assert (verdict.outcome, verdict.reason) == (outcome, f"{status} {reason}")
+    assert (verdict.wait > 0) == (outcome == "again")
+
+
+def test_a_stored_batch_says_how_many_events_were_accepted() -> None:
+    verdict = judge(200, {}, b'{"accepted":7,"rejected":2}', 1)
+    assert (verdict.outcome, verdict.accepted, verdict.rejected) == ("stored", 7, 2)
+
+
+@pytest.mark.parametrize(
+    ("value", "least", "most"), [(b"7", 7, 7), (b"99999", MAX_WAIT, MAX_WAIT), (b"soon", 0.05, 0.3)]
+)
+def test_retry_after_is_obeyed_within_reason(value: bytes, least: float, most: float) -> None:
+    assert least <= judge(503, {b"retry-after": value}, b"", 1).wait <= most
+
+
+@pytest.mark.parametrize("attempts", [1, 2, 5, 10_000])
+def test_the_backoff_grows_to_its_bound(attempts: int) -> None:
+    assert 0 < backoff(attempts) <= min(BACKOFF_MAX, 0.1 * 2 ** min(attempts, 20))
+    assert unanswered("ConnectionRefusedError", attempts).outcome == "again"
+
+
+@pytest.mark.parametrize("text", [b"<html>", b"[]", b'{"error":5}', b'{"error":"two words\\n"}'])
+def test_a_foreign_body_becomes_no_word_of_ours(text: bytes) -> None:
+    assert judge(400, {}, text, 1).reason == "400 unknown"
+
+
+def test_each_try_is_signed_anew_and_keeps_its_batch_id() -> None:
+    signer = Signer(Credentials("http://h:1/in?x=1", "k", "secret"), "web", "sc-1")
+    batch_id = signer.batch_id()
+    first, second = (dict(signer.headers(b"{}", batch_id)) for _ in range(2))
+    assert first[b"X-Batch-Id"] == second[b"X-Batch-Id"] == batch_id
+    assert first[b"X-Nonce"] != second[b"X-Nonce"]
+    assert (first[b"X-Emitter"], first[b"X-Scenario-Id"]) == (b"web", b"sc-1")
+    text = {name.decode(): value.decode() for name, value in first.items()}
+    expected = signed("k", "secret", b"{}", target="/in?x=1", timestamp=text["X-Timestamp"], nonce=text["X-Nonce"])
+    assert expected.items() <= text.items()
+
+
+def test_batch_ids_never_repeat_also_after_a_fork() -> None:
+    signer = Signer(Credentials("http://h/", "k", "s"), None, None)
+    ids = {signer.batch_id() for _ in range(100)}
+    signer.renew()
+    assert len(ids | {signer.batch_id() for _ in range(100)}) == 200
+
+
+def test_the_environment_fills_in_what_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ENTRYPOINT_URL", "LOGOPS_API_KEY", "LOGOPS_SECRET"):
+        monkeypatch.setenv(name, name.lower())
+    found = Credentials.of("http://h/", None, None)
+    assert found == ("http://h/", "logops_api_key", "logops_secret")
+    assert "logops_secret" not in repr(found)
+    monkeypatch.delenv("LOGOPS_SECRET")
+    with pytest.raises(ValueError, match="LOGOPS_SECRET"):
+        Credentials.of(None, None, None)
+
+
+def test_names_are_checked_at_once() -> None:
+    with pytest.raises(ValueError, match="X-Emitter"):
+        Signer(Credentials("http://h/", "k", "s"), "a\r\nb", None)

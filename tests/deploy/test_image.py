@@ -1,0 +1,123 @@
+"""The image and what runs in it beside the package."""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import stat
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from logops_fast.config.keys_file import Keyring
+from tests.deploy.support import DEPLOY, ROOT, compose
+from tests.support.gateway import running
+from tests.support.services import free_port
+
+DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
+STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
+INIT = DEPLOY / "compose" / "init.py"
+HEALTHCHECK = DEPLOY / "compose" / "healthcheck.py"
+
+
+def ignored(path: str) -> bool:
+    """Whether .dockerignore keeps a path from the build: the last line that matches says."""
+    verdict = False
+    for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
+        if not line or line.startswith("#"):
+            continue
+        keep, pattern = line.startswith("!"), line.removeprefix("!")
+        if (
+            path == pattern
+            or path.startswith(f"{pattern}/")
+            or fnmatch.fnmatch(path, pattern.removeprefix("**/"))
+            or fnmatch.fnmatch(path.rpartition("/")[2], pattern.removeprefix("**/"))
+        ):
+            verdict = not keep
+    return verdict
+
+
+def copied() -> set[str]:
+    """What the image is built from."""
+    lines = re.findall(r"^COPY (?!--from)(.+)$", DOCKERFILE, re.MULTILINE)
+    return {source.rstrip("/") for line in lines for source in line.split()[:-1]}
+
+
+def test_what_is_copied_exists_and_reaches_the_build() -> None:
+    for source in copied():
+        assert (ROOT / source).exists(), source
+        assert not ignored(source), source
+
+
+def test_what_the_wheel_needs_is_copied() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    needed = {*wheel.get("force-include", {}), *wheel["packages"], project["project"]["readme"], "LICENSE"}
+    assert needed <= copied()
+
+
+@pytest.mark.parametrize("path", ["data/keys.yaml", ".git/config", ".env", "logops.yaml", "tests/support/signing.py"])
+def test_secrets_data_and_history_never_reach_the_build(path: str) -> None:
+    assert ignored(path)
+
+
+def test_the_last_stage_has_a_user_of_its_own_a_health_check_and_no_build_tools() -> None:
+    assert len(STAGES) == 2
+    last = STAGES[-1]
+    assert re.search(r"^USER 10001:10001$", last, re.MULTILINE)
+    assert "HEALTHCHECK" in last
+    assert "org.opencontainers.image.version" in last
+    assert "pip uninstall" in last
+    assert not re.search(r"pip install|apt-get|gcc|build-essential", last)
+    assert re.search(r"^ARG PYTHON_IMAGE=python:3\.\d+\.\d+-slim-\w+$", DOCKERFILE, re.MULTILINE)
+
+
+def test_volumes_are_mounted_where_the_image_has_directories_of_its_user() -> None:
+    made = re.findall(r"install -d -o logops[^\n]*?((?: /[\w/-]+)+)", STAGES[-1])
+    directories = {directory for line in made for directory in line.split()}
+    for service in ("init", "authgw", "ingest"):
+        for volume in compose()["services"][service]["volumes"]:
+            assert volume.split(":")[1] in directories, f"{service}: {volume}"
+
+
+def run_init(folder: Path) -> str:
+    for name in ("keys", "grafana", "positions"):
+        (folder / name).mkdir(exist_ok=True)
+    command = [
+        *(sys.executable, str(INIT), f"--keys={folder}/keys/keys.yaml"),
+        *(f"--grafana-password={folder}/grafana/password", f"--positions={folder}/positions"),
+    ]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_init_makes_what_is_missing_and_keeps_what_is_there(tmp_path: Path) -> None:
+    said = run_init(tmp_path)
+    keys, password = tmp_path / "keys" / "keys.yaml", tmp_path / "grafana" / "password"
+    client = Keyring.load(keys).clients["demo"]
+    assert stat.S_IMODE(keys.stat().st_mode) == 0o600
+    assert {path.name for path in (tmp_path / "positions").iterdir()} == {"promtail", "alloy"}
+    assert len(password.read_text()) >= 20
+    assert client.secrets[0].decode() not in said
+    assert password.read_text() not in said
+    before = keys.read_bytes(), password.read_bytes()
+    assert run_init(tmp_path).count("kept") == 2
+    assert (keys.read_bytes(), password.read_bytes()) == before
+
+
+@pytest.mark.process
+def test_the_health_check_says_whether_a_gateway_serves(tmp_path: Path) -> None:
+    def check(*urls: str) -> int:
+        return subprocess.run([sys.executable, str(HEALTHCHECK), *urls], timeout=20, check=False).returncode
+
+    nobody = f"http://127.0.0.1:{free_port()}/healthz"
+    with running(tmp_path, "ingest") as gateway:
+        here = f"http://127.0.0.1:{gateway.ingest_port}"
+        assert check(f"{here}/healthz") == 0
+        assert check(nobody, f"{here}/healthz") == 0
+        assert check(f"{here}/nothing") == 1
+    assert check(nobody) == 1

@@ -1,0 +1,125 @@
+"""docs/openapi.yaml is valid OpenAPI 3.1, and the real gateways do nothing that it does not say."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import schemathesis
+import yaml
+from hypothesis import HealthCheck, Phase, settings
+from openapi_spec_validator import OpenAPIV31SpecValidator
+from schemathesis import Case
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+    unsupported_method,
+)
+
+from logops_fast import __version__
+from tests.docs.reasons import reasons
+from tests.support.gateway import KEY, SECRET, Gateway, running
+from tests.support.signing import signed
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    unsupported_method,
+)
+BATCHES = re.compile("ingest|logs")
+
+# A body of lines is text to the generator, whatever its media type.
+schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+
+schema = schemathesis.openapi.from_path(DOCUMENT)
+few = settings(
+    max_examples=100,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text("utf-8"))
+    return data
+
+
+@pytest.fixture(scope="module")
+def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    # What is tried here is wrong on purpose: the limit on failures would answer everything else.
+    settled = {"auth": {"failures": {"capacity": 1_000_000}}}
+    with running(tmp_path_factory.mktemp("openapi"), settings=settled) as gateway:
+        yield gateway
+
+
+class Sign(requests.auth.AuthBase):
+    """Signs the bytes that are sent, whatever was generated."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        body = request.body or b""
+        content = body.encode() if isinstance(body, str) else body
+        assert isinstance(content, bytes)
+        request.headers.update(signed(KEY, SECRET, content, method=str(request.method), target=request.path_url))
+        request.headers.pop("X-Emitter", None)
+        return request
+
+
+def call(case: Case[Any], port: int, **options: Any) -> None:
+    case.call_and_validate(base_url=f"http://127.0.0.1:{port}", checks=list(CHECKS), timeout=10, **options)
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["version"] == __version__
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_the_document_names_every_reason_of_the_code_and_no_other(document: dict[str, Any]) -> None:
+    assert document["components"]["schemas"]["Reason"]["enum"] == sorted(reasons())
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@schema.parametrize()
+@few
+def test_a_stranger_at_the_auth_gateway_gets_documented_answers(case: Case[Any], gateways: Gateway) -> None:
+    call(case, gateways.auth_port)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@schema.include(operation_id_regex=BATCHES).parametrize()
+@few
+def test_a_client_at_the_auth_gateway_gets_documented_answers(case: Case[Any], gateways: Gateway) -> None:
+    call(case, gateways.auth_port, auth=Sign())
+
+
+@pytest.mark.slow
+@pytest.mark.process
+@schema.exclude(path="/ingest").parametrize()
+@few
+def test_the_ingest_gateway_gives_documented_answers(case: Case[Any], gateways: Gateway) -> None:
+    call(case, gateways.ingest_port)
+
+
+@pytest.mark.slow
+@pytest.mark.process
+def test_generated_batches_were_stored(gateways: Gateway) -> None:
+    """The tests before this one mean something only if batches passed all checks."""
+    gateways.send([{"msg": "one that is right in any case"}])
+    assert gateways.metric("logops_auth_requests_total", status="200") > 10

@@ -1,0 +1,75 @@
+"""The pages are true: generated ones are current, every reason is explained, every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.docs.console import ROOT, documents
+from tests.docs.reasons import reasons, statuses
+
+DOCS = ROOT / "docs"
+_ROW = re.compile(r"^\| `([a-z0-9_]+)` \| ([0-9, ]+) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+
+
+def explained() -> dict[str, set[int]]:
+    """Reason to its statuses, as troubleshooting.md has them."""
+    rows = _ROW.findall((DOCS / "troubleshooting.md").read_text("utf-8"))
+    assert len(rows) == len({row[0] for row in rows}), "a reason is explained twice"
+    return {reason: {int(status) for status in given.split(",")} for reason, given, _, _ in rows}
+
+
+def test_generated_pages_are_current() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "make_docs.py"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_reason_of_the_code_is_explained_and_no_other() -> None:
+    assert set(explained()) == set(reasons())
+
+
+def test_a_reason_is_explained_with_the_statuses_it_has() -> None:
+    pages = explained()
+    assert {reason: found for reason, found in statuses().items() if not found <= pages[reason]} == {}
+
+
+def test_faults_of_events_are_explained() -> None:
+    text = (DOCS / "troubleshooting.md").read_text("utf-8").partition("## Faults of single events")[2]
+    api = yaml.safe_load((DOCS / "openapi.yaml").read_text("utf-8"))
+    errors = api["components"]["schemas"]["Summary"]["properties"]["errors"]
+    assert set(re.findall(r"^\| `([a-z0-9_]+)` \|", text, re.MULTILINE)) == set(
+        errors["items"]["properties"]["reason"]["enum"]
+    )
+
+
+def slug(heading: str) -> str:
+    """The anchor that a forge makes of a heading."""
+    kept = re.sub(r"[^\w\- ]", "", re.sub(r"[`*]", "", heading).strip().lower())
+    return kept.replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    broken = []
+    for link in _LINK.findall(_FENCED.sub("", page.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists():
+            broken.append(link)
+        elif anchor and target.suffix == ".md":
+            headings = _HEADING.findall(_FENCED.sub("", target.read_text("utf-8")))
+            if anchor not in {slug(heading) for heading in headings}:
+                broken.append(link)
+    assert broken == []

@@ -1,0 +1,87 @@
+"""The real command with a disk that can fail and a clock that can be stepped, told by a mapped file.
+
+``python faulty_process.py <command> …``; LOGOPS_TEST_CONTROL names the file: clock offset in seconds (float64),
+then the disk's fault (uint64, one of DISK).
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import struct
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+CONTROL = struct.Struct("<dQ")
+DISK = ("none", "write_eio", "write_short", "sync_eio", "sync_and_truncate_eio", "sync_slow", "open_eio")
+VARIABLE = "LOGOPS_TEST_CONTROL"
+SLOW = 0.7  # s that a slow sync takes
+
+
+class Control:
+    """The mapped file, as the test writes it and the gateway reads it."""
+
+    def __init__(self, path: Path, *, create: bool = False) -> None:
+        if create:
+            path.write_bytes(CONTROL.pack(0.0, 0))
+        with path.open("r+b") as file:
+            self._map = mmap.mmap(file.fileno(), CONTROL.size)
+
+    @property
+    def offset(self) -> float:
+        return float(CONTROL.unpack_from(self._map)[0])
+
+    @property
+    def disk(self) -> str:
+        return DISK[CONTROL.unpack_from(self._map)[1]]
+
+    def set(self, *, offset: float = 0.0, disk: str = "none") -> None:
+        CONTROL.pack_into(self._map, 0, offset, DISK.index(disk))
+
+
+def install(control: Control) -> None:
+    """Replace the clock and the sink's system calls, before anything has taken a reference to them."""
+    real_time = time.time
+    time.time = lambda: real_time() + control.offset
+
+    from logops_fast.ingest import append_file, group_writer
+
+    class FaultyOps(append_file.FileOps):
+        def open(self, path: Path, *, mode: int) -> int:
+            if control.disk == "open_eio":
+                raise OSError(errno.EIO, "injected: open")
+            return super().open(path, mode=mode)
+
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            if control.disk == "write_eio":
+                raise OSError(errno.EIO, "injected: write")
+            if control.disk == "write_short":
+                whole = b"".join(parts)
+                if len(whole) < 2:
+                    raise OSError(errno.ENOSPC, "injected: disk full")
+                return os.write(fd, whole[: len(whole) // 2])
+            return super().writev(fd, parts)
+
+        def sync(self, fd: int) -> None:
+            if control.disk in ("sync_eio", "sync_and_truncate_eio"):
+                raise OSError(errno.EIO, "injected: sync")
+            if control.disk == "sync_slow":
+                time.sleep(SLOW)
+            super().sync(fd)
+
+        def truncate(self, fd: int, size: int) -> None:
+            if control.disk == "sync_and_truncate_eio":
+                raise OSError(errno.EIO, "injected: truncate")
+            super().truncate(fd, size)
+
+    group_writer.FileOps = FaultyOps  # what the sink uses where it is given no other
+
+
+if __name__ == "__main__":
+    install(Control(Path(os.environ[VARIABLE])))
+    from logops_fast.cli.main import main
+
+    sys.exit(main())
