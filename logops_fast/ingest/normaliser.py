@@ -38,6 +38,8 @@ _LONGEST: Final = 27
 # One for each of: own app and source, no app, no source, neither.
 _PLACE_HOLDERS: Final = tuple(orjson.Fragment(place) for place in PLACES)
 _NO_APP: Final = 1
+CHUNK: Final = 128
+"""Events that are serialised and masked together: what five patterns scan should still lie in the cache."""
 _NO_SOURCE: Final = 2
 
 
@@ -145,15 +147,23 @@ class Normaliser:
                     _drop(event, "source")
             event["emitter"] = holders[variant]
 
-        lines = to_lines(events)
         masked: dict[str, int] = {}
+        if len(events) <= CHUNK:
+            lines = self._lines(events, emitter, scenario_id, masked)
+        else:
+            chunks = (events[at : at + CHUNK] for at in range(0, len(events), CHUNK))
+            lines = b"".join([self._lines(chunk, emitter, scenario_id, masked) for chunk in chunks])
+        levels = {level: n for level, n in counts.items() if n}
+        return Normalised(lines, len(events), missing_ts, missing_level, levels, masked)
+
+    def _lines(self, events: list[dict[str, Any]], emitter: str, scenario_id: str, masked: dict[str, int]) -> bytes:
+        lines = to_lines(events)
         if self._masker is not None:
             lines = self._masker.mask_lines(lines, events, masked)
         for variant, place in enumerate(PLACES):
             if place in lines:
                 lines = lines.replace(place, _constants(emitter, scenario_id, variant))
-        levels = {level: n for level, n in counts.items() if n}
-        return Normalised(lines, len(events), missing_ts, missing_level, levels, masked)
+        return lines
 
     def mask_text(self, text: str) -> str:
         """Raw text, such as an event that could not be read, masked as a string value is."""

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from logops_fast.runtime.allocator import keep_freed_memory
 from logops_fast.runtime.loop import ASYNCIO, accelerator, new_event_loop
 from logops_fast.runtime.signals import install
 from logops_fast.telemetry import logs
@@ -95,6 +96,7 @@ def run_worker(
         logs.bind(worker=context.index)
     if context.index == 0 and accelerator() == ASYNCIO:
         log.info("uvloop is not installed: running on the standard event loop, which needs more CPU per request")
+    keep_freed_memory()
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         return runner.run(_Worker(context, build, drain_timeout).run())
 
