@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
-.PHONY: help demo test check lint types format bench lock dist clean
+.PHONY: help demo test check lint types format docs diagrams lock dist clean
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,13 @@ types: $(VENV)/.dev ## mypy --strict
 format: $(VENV)/.dev ## Put the code in its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## The generated reference pages (configuration, metrics)
+	@$(BIN)/python tools/make_docs.py
+
+diagrams: ## The architecture's pictures from its model (needs Java 17, Maven, Graphviz)
+	@mvn -q -f architecture/tools compile exec:java \
+	  -Dexec.args="architecture/workspace.dsl architecture/export architecture"
 
 lock: $(VENV)/.dev ## Resolve the dependencies anew and write the lock files
 	@$(BIN)/python -m pip --quiet install uv

@@ -5,7 +5,8 @@
     ```console run repository   as above, at the root of the repository
     ```console not-run: reason  commands that a test cannot run, and why
 
-Lines below a command are what it prints: `...` stands for any text, alone on a line for any lines.
+In a block without a `$` each line is a command. Lines below a `$ command` are
+what it prints: `...` stands for any text, alone on a line for any lines.
 """
 
 from __future__ import annotations
@@ -67,6 +68,9 @@ def blocks(path: Path) -> Iterator[Block]:
 
 
 def _steps(rows: list[str]) -> Iterator[Step]:
+    if not any(row.startswith("$ ") for row in rows):
+        yield from (Step(row, ()) for row in rows if row.strip())
+        return
     command: list[str] = []
     expected: list[str] = []
     for row in rows:
