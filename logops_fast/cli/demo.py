@@ -76,8 +76,6 @@ class Outcome(NamedTuple):
 
 def run(args: argparse.Namespace) -> int:
     """Run it; 0 where every accepted event is in the files, 1 where not."""
-    # Set by `args` of the scenario commands; the demo's client may name every emitter.
-    args.own_emitter = False
     folder = Path(args.dir)
     scenario = load(find(args.scenario))
     if args.duration is not None:
@@ -88,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     client = next(iter(Keyring.load(keys).clients.values()))
     before = _stored(folder / "ingest").lines
     with _gateways(folder, args.workers) as port:
-        totals = drive(scenario, Target.of(client, f"http://127.0.0.1:{port}/ingest"), args)
+        totals = drive(scenario, Target.of(client, f"http://127.0.0.1:{port}/ingest"), seed=args.seed)
     after = _stored(folder / "ingest")
     outcome = Outcome(totals, after.lines - before, after.last, after.paths, load_slo())
     if args.json:
@@ -187,6 +185,10 @@ def _show(outcome: Outcome, folder: Path) -> None:
     row("refused", totals.lost.events)
     for reason, count in sorted(totals.refused.items()):
         row("", count.events, reason)
+    for reason, number in sorted(totals.replays_refused.items()):
+        print(f"  {'replays':<10}{number:>10,}  signed requests sent a second time, all refused: {reason}")
+    if totals.replays_accepted:
+        print(paint(f"  {'replays':<10}{totals.replays_accepted:>10,}  ACCEPTED", RED, fancy))
     verdict = "as many lines in the files as were accepted" if outcome.kept else "NOT what was accepted"
     row("stored", outcome.stored, verdict, GREEN if outcome.kept else RED)
     print(

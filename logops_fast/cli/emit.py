@@ -105,7 +105,13 @@ def run(args: argparse.Namespace) -> int:
     )
     duration = args.duration or float(MAX_DURATION)
     scenario = Scenario(args.scenario_id, duration, (plan,), tick_sec=min(1.0, duration))
-    totals = drive(scenario, target, args, telemetry_path=check_out_file(args.log_file))
+    totals = drive(
+        scenario,
+        target,
+        seed=args.seed,
+        own_emitter=args.own_emitter,
+        telemetry_path=check_out_file(args.log_file),
+    )
     if args.json:
         print_totals(totals)
     else:

@@ -93,7 +93,7 @@ def run_one(args: argparse.Namespace) -> int:
         return _rehearse(scenario, args, log_file)
     target = target_of(args)
     logging.getLogger("scenario").debug("%s against %s as %s", scenario.name, target.url, target.key)
-    totals = drive(scenario, target, args, telemetry_path=log_file)
+    totals = drive(scenario, target, seed=args.seed, own_emitter=args.own_emitter, telemetry_path=log_file)
     problems = missed(scenario, totals)
     if args.json:
         print_totals(totals)

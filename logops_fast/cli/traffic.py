@@ -51,7 +51,12 @@ def target_of(args: argparse.Namespace) -> Target:
 
 
 def drive(
-    scenario: Scenario, target: Target, args: argparse.Namespace, *, telemetry_path: Path | None = None
+    scenario: Scenario,
+    target: Target,
+    *,
+    seed: int | None,
+    own_emitter: bool = False,
+    telemetry_path: Path | None = None,
 ) -> Totals:
     """Run a scenario with a live line. The first Ctrl-C ends it with its tick, the second at once."""
 
@@ -61,11 +66,11 @@ def drive(
             return await run(
                 scenario,
                 target,
-                seed=args.seed,
+                seed=seed,
                 on_tick=live.show,
                 telemetry_path=telemetry_path,
                 stop=stop,
-                own_emitter=args.own_emitter,
+                own_emitter=own_emitter,
             )
 
     with Live(scenario.name) as live, asyncio.Runner(loop_factory=new_event_loop) as runner:

@@ -1,0 +1,1 @@
+"""Client library: a logging handler and an async client."""

@@ -1,0 +1,290 @@
+"""``LogOpsHandler``: the standard library's logging, delivered to a LogOps gateway by a thread of its own.
+
+    import logging
+    from logops_fast.client.handler import LogOpsHandler
+
+    logging.getLogger().addHandler(LogOpsHandler("http://127.0.0.1:8081/ingest", "web-1", "s3cr3t", app="shop"))
+
+The application never waits for the network: a record is written as JSON and put into a bounded queue. The thread sends
+batches, signed, and each again under its own batch id until the gateway has said that it is stored. What does not fit
+into the queue, or is refused for good, is dropped and counted, and standard error is told once a minute.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import os
+import ssl as ssl_module
+import sys
+import threading
+import time
+import weakref
+from collections import Counter
+from typing import Final
+
+from logops_fast.client.outbox import Outbox
+from logops_fast.client.records import encode
+from logops_fast.client.request import RETRY_FOR, Credentials, Signer, Verdict, judge, unanswered
+
+SAY_EVERY: Final = 60.0
+"""Seconds between two lines on standard error."""
+MAX_ANSWER: Final = 1_048_576
+
+_CLOSING: Final = "closed_before_delivery"
+_TOO_LONG: Final = "retried_too_long"
+_JUST_NOW: Final = 1.0
+_CLOSING_PAUSE: Final = 0.1
+_LEAST_TIMEOUT: Final = 0.05
+_NEVER: Final = float("inf")
+
+
+class LogOpsHandler(logging.Handler):
+    """Delivers records to a gateway; times are in seconds.
+
+    Without ``url``, ``key``, ``secret`` those of the environment hold (ENTRYPOINT_URL, LOGOPS_API_KEY, LOGOPS_SECRET).
+    A batch goes out with ``batch_size`` records, or ``flush_interval`` after its first. ``max_queue`` and
+    ``max_queue_bytes`` bound what waits; ``close_timeout`` what ``flush()`` and the end of the process wait for;
+    ``retry_for`` how long one batch is tried. Raises ValueError for what cannot be used.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        secret: str | None = None,
+        *,
+        level: int | str = logging.NOTSET,
+        app: str | None = None,
+        emitter: str | None = None,
+        scenario_id: str | None = None,
+        batch_size: int = 500,
+        flush_interval: float = 1.0,
+        max_queue: int = 100_000,
+        max_queue_bytes: int = 67_108_864,
+        timeout: float = 10.0,
+        close_timeout: float = 5.0,
+        retry_for: float = RETRY_FOR,
+        ssl: ssl_module.SSLContext | None = None,
+    ) -> None:
+        super().__init__(level)
+        self._signer = Signer(Credentials.of(url, key, secret), emitter, scenario_id)
+        self._app = app
+        self._batch_size = batch_size
+        self._flush_interval = flush_interval
+        self._timeout = timeout
+        self._close_timeout = close_timeout
+        self._retry_for = retry_for
+        self._ssl = ssl
+        self._outbox = Outbox(max_queue, max_queue_bytes)
+        self._connection: http.client.HTTPConnection | None = None
+        self._said: Counter[str] = Counter()
+        self._said_at = float("-inf")
+        self._flush_failed_at = float("-inf")
+        self.delivered = 0
+        self.rejected = 0
+        self._begin()
+        if hasattr(os, "register_at_fork"):
+            me = weakref.ref(self)
+
+            def forked() -> None:
+                handler = me()
+                if handler is not None:
+                    handler._forked()
+
+            os.register_at_fork(after_in_child=forked)
+
+    @property
+    def dropped(self) -> Counter[str]:
+        """Records dropped so far, by reason."""
+        return Counter(self._outbox.dropped)
+
+    # ------------------------------------------------------------------------------------------ the application's side
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Queue a record; never waits and never raises."""
+        try:
+            if threading.current_thread() is self._thread or self._closing.is_set():
+                return
+            kept = self._outbox.put(encode(record, self._app))
+            if self._thread is None:
+                self._start()
+            waiting = len(self._outbox)
+            if not kept or waiting == 1 or waiting >= self._batch_size:
+                self._wake.set()
+        except Exception:
+            self.handleError(record)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Wait until all that was logged is delivered or dropped, at most ``timeout`` (``close_timeout``) seconds."""
+        deadline = time.monotonic() + (self._close_timeout if timeout is None else timeout)
+        self._flushing = True
+        try:
+            while self._thread is not None and self._thread.is_alive() and not self._outbox.empty:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    self._flush_failed_at = time.monotonic()
+                    return
+                self._wake.set()
+                self._settled.wait(min(left, 0.05))
+                self._settled.clear()
+        finally:
+            self._flushing = False
+
+    def close(self) -> None:
+        """Deliver what can be within ``close_timeout``, say what could not, and end the thread."""
+        # logging.shutdown() calls flush() just before: what that has waited for is not waited for again
+        spent = time.monotonic() - self._flush_failed_at < _JUST_NOW
+        if not self._closing.is_set():
+            self._close_by = time.monotonic() + (0.0 if spent else self._close_timeout)
+            self._closing.set()
+        thread = self._thread
+        self._wake.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(max(0.0, self._close_by - time.monotonic()) + 0.2)
+        self._outbox.abandon(_CLOSING)
+        self._say(at_once=True)
+        super().close()
+
+    # -------------------------------------------------------------------------------------------------- thread and fork
+
+    def _begin(self) -> None:
+        self._thread: threading.Thread | None = None
+        self._wake = threading.Event()
+        self._settled = threading.Event()
+        self._closing = threading.Event()
+        self._close_by = _NEVER
+        self._flushing = False
+
+    def _start(self) -> None:
+        # a daemon: an application that never closes its logging must be able to end
+        self._thread = threading.Thread(target=self._run, name="logops", daemon=True)
+        self._thread.start()
+
+    def _forked(self) -> None:
+        """In a child: no thread, the parent's records are the parent's, and its connection must not be shared."""
+        self._outbox.renew()
+        self._signer.renew()
+        self._connection = None
+        self._said.clear()
+        self._begin()
+
+    def _run(self) -> None:
+        while True:
+            self._wait_for_batch()
+            batch = self._outbox.take(self._batch_size)
+            if batch:
+                self._deliver(batch)
+                self._settled.set()
+            elif self._closing.is_set():
+                break
+            self._say()
+        self._disconnect()
+
+    def _wait_for_batch(self) -> None:
+        """Until a batch is full, or old enough, or somebody waits for it; now and then without one."""
+        due = 0.0
+        while not self._closing.is_set() and (waiting := len(self._outbox)) < self._batch_size:
+            if waiting and self._flushing:
+                return
+            now = time.monotonic()
+            if waiting and not due:
+                due = now + self._flush_interval
+            if waiting and now >= due:
+                return
+            if not self._wake.wait(due - now if waiting else SAY_EVERY) and not waiting:
+                return
+            self._wake.clear()
+
+    # -------------------------------------------------------------------------------------------------------- delivery
+
+    def _deliver(self, batch: list[bytes]) -> None:
+        """Send a batch until it is settled; one that is too large goes in halves."""
+        todo = [batch]
+        while todo:
+            part = todo.pop()
+            verdict = self._send(part)
+            if verdict.outcome == "split" and len(part) > 1:
+                middle = len(part) // 2
+                todo += [part[middle:], part[:middle]]
+                continue
+            if verdict.outcome == "stored":
+                self.delivered += len(part) - verdict.rejected
+                self.rejected += verdict.rejected
+            self._outbox.settle(part, "" if verdict.outcome == "stored" else verdict.reason)
+
+    def _send(self, batch: list[bytes]) -> Verdict:
+        """One batch under one id, again and again until it is stored, refused, or time is up."""
+        body = b"\n".join(batch)
+        batch_id = self._signer.batch_id()
+        give_up = time.monotonic() + self._retry_for
+        attempts = 0
+        while True:
+            attempts += 1
+            verdict = self._try(body, batch_id, attempts)
+            if verdict.outcome != "again":
+                return verdict
+            self._say()
+            self._pause(min(verdict.wait, give_up - time.monotonic()))
+            if time.monotonic() >= give_up:
+                return Verdict("refused", _TOO_LONG)
+            if time.monotonic() >= self._close_by:
+                return Verdict("refused", _CLOSING)
+
+    def _pause(self, seconds: float) -> None:
+        """Wait before the next try; closing cuts it short, so that each batch gets one more."""
+        if seconds > 0 and self._closing.wait(seconds):
+            time.sleep(max(0.0, min(seconds, _CLOSING_PAUSE, self._close_by - time.monotonic())))
+
+    def _try(self, body: bytes, batch_id: bytes, attempts: int) -> Verdict:
+        timeout = max(_LEAST_TIMEOUT, min(self._timeout, self._close_by - time.monotonic()))
+        fields = {name.decode(): value.decode() for name, value in self._signer.headers(body, batch_id)}
+        try:
+            connection = self._connect(timeout)
+            connection.request("POST", self._signer.endpoint.target.decode(), body, fields)
+            response = connection.getresponse()
+            answer = response.read(MAX_ANSWER)
+        except (OSError, http.client.HTTPException) as exc:
+            self._disconnect()
+            return unanswered(type(exc).__name__, attempts)
+        if response.will_close or not response.isclosed():
+            self._disconnect()
+        headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in response.getheaders()}
+        return judge(response.status, headers, answer, attempts)
+
+    def _connect(self, timeout: float) -> http.client.HTTPConnection:
+        connection = self._connection
+        if connection is None:
+            endpoint = self._signer.endpoint
+            if endpoint.tls:
+                context = self._ssl or ssl_module.create_default_context()
+                connection = http.client.HTTPSConnection(endpoint.host, endpoint.port, timeout=timeout, context=context)
+            else:
+                connection = http.client.HTTPConnection(endpoint.host, endpoint.port, timeout=timeout)
+            self._connection = connection
+        elif connection.sock is not None:
+            connection.sock.settimeout(timeout)
+        return connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(OSError):
+                connection.close()
+
+    def _say(self, *, at_once: bool = False) -> None:
+        """Tell standard error what was dropped since the last time, once a minute."""
+        dropped = self._outbox.dropped
+        if dropped == self._said:
+            return
+        now = time.monotonic()
+        if not at_once and now - self._said_at < SAY_EVERY:
+            return
+        self._said_at = now
+        current = Counter(dropped)
+        news = current - self._said
+        self._said = current
+        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(news.items()))
+        with contextlib.suppress(OSError, ValueError):  # standard error may be closed
+            sys.stderr.write(f"logops: dropped {news.total()} log records ({reasons})\n")

@@ -1,0 +1,1 @@
+"""Emitters & Scenario Orchestrator (C4 container): believable signed traffic."""

@@ -1,0 +1,271 @@
+"""Signs batches and sends them over pooled connections, without waiting for anything: answers come to callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable
+from functools import partial
+from hashlib import sha256
+from typing import Final
+
+import orjson
+
+from logops_fast.emitters.base import Emitter
+from logops_fast.emitters.scenario import EmitterPlan
+from logops_fast.emitters.target import Target
+from logops_fast.emitters.totals import LatencyRecorder, Totals
+from logops_fast.formats.signature import SigningKey, canonical
+from logops_fast.http.client import ClientError, ClientResponse
+from logops_fast.http.pool import HttpPool
+
+MAX_CONNECTIONS: Final = 64
+MAX_UNANSWERED_BYTES: Final = 268_435_456
+"""Bodies kept for answers and retries; past it a batch that is due is counted as ``not_sent``."""
+ANSWER_TIMEOUT: Final = 30.0  # seconds
+RETRIED: Final = frozenset({429, 502, 503, 504})
+BACKOFF_BASE: Final = 0.1  # seconds, for a failure that says no Retry-After
+BACKOFF_MAX: Final = 5.0
+_SPREAD: Final = 0.25  # of a wait, so that what was refused together does not come back together
+
+
+class Lane:
+    """One emitter at work: what it makes, how its requests begin, and what has become of them."""
+
+    __slots__ = ("attacked", "emitter", "head", "latency", "plan", "tick_latency", "total", "window")
+
+    def __init__(self, plan: EmitterPlan, emitter: Emitter, head: bytes) -> None:
+        self.plan = plan
+        self.emitter = emitter
+        self.head = head
+        self.window = Totals()
+        self.total = Totals()
+        self.latency = LatencyRecorder()
+        self.tick_latency = LatencyRecorder()
+        self.attacked = 0
+
+    def close_window(self) -> Totals:
+        """What happened since the last time; a new window begins."""
+        done, self.window = self.window, Totals()
+        done.latency = self.tick_latency.latency()
+        self.tick_latency = LatencyRecorder()  # five times faster than to clear the old one
+        self.total.add(done)
+        return done
+
+
+class _Flight:
+    """A batch that was sent and is not settled."""
+
+    __slots__ = ("attempts", "batch_id", "body", "digest", "due", "events", "lane", "reason")
+
+    def __init__(self, lane: Lane, body: bytes, events: int, due: float, batch_id: bytes) -> None:
+        self.lane = lane
+        self.body = body
+        self.digest = sha256(body).hexdigest().encode()
+        self.events = events
+        self.due = due
+        self.batch_id = batch_id
+        self.attempts = 0
+        self.reason = "no_answer"
+
+
+class Sender:
+    """Sends for all lanes of a run. Times are those of ``clock``, in seconds. Belongs to one loop."""
+
+    def __init__(self, target: Target, scenario_id: str, *, clock: Callable[[], float]) -> None:
+        self._target = target
+        self._pool = HttpPool(
+            target.url,
+            read_timeout=ANSWER_TIMEOUT,
+            max_connections=MAX_CONNECTIONS,
+            max_waiting=1 << 30,  # MAX_UNANSWERED_BYTES is the bound
+        )
+        self._path = self._pool.endpoint.target
+        self._key = SigningKey(target.secret)
+        self._scenario_id = scenario_id.encode()
+        self._clock = clock
+        self._run = secrets.token_hex(8).encode()
+        self._number = 0
+        self._nonces = 0
+        self._flights: set[_Flight] = set()
+        self._unanswered = 0
+        self._retry_until = float("inf")
+        self._replays = 0
+        self._settled: asyncio.Event | None = None
+        self.latency = LatencyRecorder()
+
+    @property
+    def in_flight(self) -> int:
+        """Batches sent and not settled."""
+        return len(self._flights)
+
+    def lane(self, plan: EmitterPlan, claim: str | None) -> Lane:
+        """A lane for an emitter that sends as ``claim`` (X-Emitter; None: as the client's own)."""
+        emitter = plan.make()
+        head = b"content-type: %b\r\nx-api-key: %b\r\nx-scenario-id: %b\r\n" % (
+            emitter.content_type,
+            self._target.key.encode(),
+            self._scenario_id,
+        )
+        if claim is not None:
+            head += b"x-emitter: %b\r\n" % claim.encode()
+        return Lane(plan, emitter, head)
+
+    def send(self, lane: Lane, count: int, due: float, wall: float) -> None:
+        """Make and send a batch of ``count`` events that is due at ``due``, which was ``wall`` on the wall clock."""
+        payload = lane.emitter.batch(count, wall)
+        window = lane.window
+        window.sent = window.sent.plus(payload.events)
+        levels = window.levels
+        for level, found in payload.levels.items():
+            levels[level] += found
+        if self._unanswered + len(payload.body) > MAX_UNANSWERED_BYTES:
+            window.refuse("not_sent", payload.events)
+            return
+        self._number += 1
+        flight = _Flight(lane, payload.body, payload.events, due, b"%b-%x" % (self._run, self._number))
+        self._flights.add(flight)
+        self._unanswered += len(payload.body)
+        self._post(flight)
+
+    async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not an error
+        """Wait until all is settled, at most ``timeout`` seconds; what is not then is refused as it last was."""
+        self._retry_until = self._clock() + timeout
+        self._settled = asyncio.Event()
+        self._look_settled()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._settled.wait()
+        except TimeoutError:
+            for flight in self._flights:
+                flight.lane.window.refuse(flight.reason, flight.events)
+        self._flights.clear()
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._pool.aclose()
+
+    # -------------------------------------------------------------------------------------------------------- requests
+
+    def _post(self, flight: _Flight) -> None:
+        """Sign and send; each time with a nonce and a timestamp of its own, always with the same batch id."""
+        self._nonces += 1
+        flight.attempts += 1
+        stamp = b"%d" % time.time()
+        nonce = b"%b.%x" % (self._run, self._nonces)
+        signature = self._key.signature(canonical(b"POST", self._path, flight.digest, stamp, nonce))
+        headers = (
+            b"%bx-batch-id: %b\r\nx-timestamp: %b\r\nx-nonce: %b\r\nx-content-sha256: %b\r\nx-signature: %b\r\n"
+            % (flight.lane.head, flight.batch_id, stamp, nonce, flight.digest, signature)
+        )
+        self._pool.send(
+            b"POST", self._path, headers, flight.body, partial(self._answered, flight, headers), timeout=ANSWER_TIMEOUT
+        )
+
+    def _answered(self, flight: _Flight, headers: bytes, answer: ClientResponse | ClientError) -> None:
+        if flight not in self._flights:
+            return  # given up
+        lane = flight.lane
+        if isinstance(answer, ClientError):
+            status, wait = 0, 0.0
+            flight.reason = answer.kind
+        else:
+            status = answer.status
+            if 200 <= status < 300:
+                self._accepted(flight, answer.body, headers)
+                return
+            flight.reason = f"{status} {_reason(answer.body)}"
+            wait = _retry_after(answer.headers)
+        if lane.plan.on_refusal == "retry" and (not status or status in RETRIED):
+            wait = wait or min(BACKOFF_MAX, BACKOFF_BASE * 2 ** min(flight.attempts, 10))
+            wait *= 1 + _SPREAD * random.random()
+            if self._clock() + wait < self._retry_until:
+                lane.window.retries += 1
+                asyncio.get_running_loop().call_later(wait, self._again, flight)
+                return
+        lane.window.refuse(flight.reason, flight.events)
+        self._settle(flight, headers if status else None)
+
+    def _again(self, flight: _Flight) -> None:
+        if flight in self._flights:
+            self._post(flight)
+
+    def _accepted(self, flight: _Flight, body: bytes, headers: bytes) -> None:
+        window = flight.lane.window
+        accepted, rejected = _summary(body, flight.events)
+        window.accepted = window.accepted.plus(accepted)
+        if rejected:
+            window.rejected = window.rejected.plus(rejected)
+        self._settle(flight, headers)
+
+    def _settle(self, flight: _Flight, headers: bytes | None) -> None:
+        """The last of a batch; ``headers`` where it was answered, and so has a latency and may be replayed."""
+        lane = flight.lane
+        self._flights.discard(flight)
+        self._unanswered -= len(flight.body)
+        if headers is not None:
+            seconds = self._clock() - flight.due
+            self.latency.record(seconds)
+            lane.latency.record(seconds)
+            lane.tick_latency.record(seconds)
+            if lane.plan.attack is not None:
+                self._attack(flight, headers)
+        self._look_settled()
+
+    def _look_settled(self) -> None:
+        if self._settled is not None and not self._flights and not self._replays:
+            self._settled.set()
+
+    # --------------------------------------------------------------------------------------------------------- attacks
+
+    def _attack(self, flight: _Flight, headers: bytes) -> None:
+        """Send the very same request again, as somebody would who had listened."""
+        attack = flight.lane.plan.attack
+        flight.lane.attacked += 1
+        if attack is None or flight.lane.attacked % attack.every:
+            return
+        loop = asyncio.get_running_loop()
+        for _ in range(attack.copies):
+            self._replays += 1
+            loop.call_later(attack.delay_sec, self._replay, flight, headers)
+
+    def _replay(self, flight: _Flight, headers: bytes) -> None:
+        done = partial(self._replayed, flight.lane)
+        self._pool.send(b"POST", self._path, headers, flight.body, done, timeout=ANSWER_TIMEOUT)
+
+    def _replayed(self, lane: Lane, answer: ClientResponse | ClientError) -> None:
+        self._replays -= 1
+        if isinstance(answer, ClientError):
+            lane.window.replays_refused[answer.kind] += 1
+        elif answer.status < 300:
+            lane.window.replays_accepted += 1
+        else:
+            lane.window.replays_refused[f"{answer.status} {_reason(answer.body)}"] += 1
+        self._look_settled()
+
+
+def _summary(body: bytes, events: int) -> tuple[int, int]:
+    """Accepted and rejected events of an answer; a server that does not say took them all."""
+    try:
+        summary = orjson.loads(body)
+        accepted, rejected = summary["accepted"], summary["rejected"]
+    except (ValueError, KeyError, TypeError):
+        return events, 0
+    return (accepted, rejected) if isinstance(accepted, int) and isinstance(rejected, int) else (events, 0)
+
+
+def _reason(body: bytes) -> str:
+    try:
+        reason = orjson.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        return "unknown"
+    # it becomes a key of telemetry and a word on a terminal
+    return reason if isinstance(reason, str) and reason.isidentifier() and len(reason) <= 64 else "unknown"
+
+
+def _retry_after(headers: dict[bytes, bytes]) -> float:
+    """Seconds of Retry-After; 0 where it is not there or a date."""
+    value = headers.get(b"retry-after", b"")
+    return float(min(int(value), 3600)) if value.isdigit() and len(value) < 9 else 0.0
