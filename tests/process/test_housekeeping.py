@@ -41,7 +41,9 @@ def test_the_gateway_archives_old_files_at_its_start_in_one_worker_only(tmp_path
         assert gateway.send([{"msg": "new"}]).status == 200
 
 
-@pytest.mark.parametrize("door", [["-m", "logops_fast", "housekeeping"], [str(Path("tools/housekeeping.py").resolve())]])
+@pytest.mark.parametrize(
+    "door", [["-m", "logops_fast", "housekeeping"], [str(Path("tools/housekeeping.py").resolve())]]
+)
 def test_the_command_and_the_tool_say_what_they_would_do_and_then_do_it(tmp_path: Path, door: list[str]) -> None:
     old = old_file(tmp_path / "data" / "ingest", 30)
 

@@ -1,0 +1,164 @@
+"""Traffic against the real gateway: what scenarios promise, and the four tools that sign."""
+
+from __future__ import annotations
+
+import json
+import random
+import runpy
+import string
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.gateway import KEY, SECRET, Gateway, request, running
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+TOOLS = Path(__file__).resolve().parents[2] / "tools"
+CASES = 1000
+LENIENT = {"failures": {"capacity": 100000, "refill_per_sec": 1000}}
+
+
+def headers_of(text: str) -> dict[str, str]:
+    return dict(line.split(": ", 1) for line in text.strip().splitlines())
+
+
+def cases(seed: int) -> Iterator[tuple[str, str, str, str]]:
+    """Random targets, bodies, timestamps and nonces, all of which the gateway takes."""
+    rng = random.Random(seed)
+    alphabet = string.ascii_letters + string.digits + " äß漢🍣\"'$`\\{}[]%&*!#~"
+    for number in range(CASES):
+        words = "".join(rng.choices(alphabet, k=rng.randrange(40)))
+        query = "".join(rng.choices(string.ascii_letters + string.digits + "=&%+.~-_", k=rng.randrange(20)))
+        target = rng.choice(("/ingest", "/v1/logs")) + (f"?{query}" if query else "")
+        stamp = int(time.time()) + rng.randrange(0, 30)
+        nonce = f"{number:05d}-" + "".join(rng.choices(string.ascii_letters + string.digits + "._~-", k=12))
+        yield target, json.dumps({"msg": words, "n": number}, ensure_ascii=rng.random() < 0.5), str(stamp), nonce
+
+
+def by_shell(port: int, case: tuple[str, str, str, str]) -> dict[str, str]:
+    target, body, stamp, nonce = case
+    command = [str(TOOLS / "hmac_curl.sh"), "--print", "-k", KEY, "-s", SECRET, "--ts", stamp, "--nonce", nonce]
+    done = subprocess.run([*command, f"http://127.0.0.1:{port}{target}", body], check=True, capture_output=True)
+    return headers_of(done.stdout.decode())
+
+
+@pytest.mark.timeout(300)
+def test_bash_and_python_sign_a_thousand_random_requests_alike_and_the_gateway_takes_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign = runpy.run_path(str(TOOLS / "sign_hmac.py"))["main"]
+    with running(tmp_path, settings={"auth": LENIENT}) as gateway, ThreadPoolExecutor(2) as pool:
+        prepared = list(cases(7))
+        shell = list(pool.map(lambda case: by_shell(gateway.auth_port, case), prepared))
+        for case, headers in zip(prepared, shell, strict=True):
+            target, body, stamp, nonce = case
+            url = f"http://127.0.0.1:{gateway.auth_port}{target}"
+            words = ["sign_hmac.py", KEY, SECRET, "POST", url, "--ts", stamp, "--nonce", nonce, "--one-per-line", body]
+            monkeypatch.setattr(sys, "argv", words)
+            assert sign() == 0
+            assert headers_of(capsys.readouterr().out) == headers, case
+            answer = request(gateway.auth_port, "POST", target, body.encode(), headers)
+            assert answer.status == 200, (case, answer)
+        assert len(gateway.stored()) == CASES
+
+
+def scenario(gateway: Gateway, tmp_path: Path, tree: dict[str, Any]) -> dict[str, Any]:
+    """Run a scenario by the real command; its totals."""
+    path = tmp_path / "scenario.yaml"
+    path.write_text(json.dumps(tree))
+    url = f"http://127.0.0.1:{gateway.auth_port}/ingest"
+    command = [sys.executable, "-m", "logops_fast", "scenario", "run", str(path), "--json", "--seed", "1"]
+    done = subprocess.run(
+        [*command, "--url", url, "--key", KEY, "--secret", SECRET], cwd=tmp_path, capture_output=True, timeout=90
+    )
+    totals: dict[str, Any] = json.loads(done.stdout)
+    return totals
+
+
+class Watch(threading.Thread):
+    """Asks /healthz again and again."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(daemon=True)
+        self.port, self.slowest, self.answers, self.failures = port, 0.0, 0, 0
+        self.stopping = threading.Event()
+
+    def run(self) -> None:
+        while not self.stopping.wait(0.02):
+            start = time.perf_counter()
+            try:
+                ok = request(self.port, "GET", "/healthz", timeout=5).status == 200
+            except OSError:
+                ok = False
+            self.slowest = max(self.slowest, time.perf_counter() - start)
+            self.answers += ok
+            self.failures += not ok
+
+
+def test_an_overload_of_five_times_the_bucket_is_shed_and_recovers(tmp_path: Path) -> None:
+    settings = {
+        "auth": LENIENT,
+        "ratelimit": {"overrides": {"batch": {"capacity": 1000, "refill_per_sec": 1000}}},
+        "backpressure": {"max_items": 500},
+    }
+    with running(tmp_path, settings=settings) as gateway:
+        watch = Watch(gateway.auth_port)
+        watch.start()
+        flood = {
+            "name": "flood",
+            "duration_sec": 6,
+            "tick_sec": 0.5,
+            "emitters": [
+                {"name": "batch", "kind": "json", "emitter": "batch", "eps": 5000, "args": {"batch_size": 100}},
+                {"name": "large", "kind": "json", "emitter": "web", "eps": 3000, "args": {"batch_size": 1000}},
+                {"name": "web", "kind": "json", "emitter": "web", "eps": 500, "args": {"batch_size": 50}},
+            ],
+        }
+        totals = scenario(gateway, tmp_path, flood)
+        end = time.monotonic()
+        body = json.dumps([{"msg": "after"}] * 100).encode()
+        while gateway.send(body, headers={"X-Emitter": "batch"}).status != 200:
+            assert time.monotonic() - end < 10, "it does not recover"
+            time.sleep(0.05)
+        recovered = time.monotonic() - end
+        watch.stopping.set()
+        watch.join(10)
+        slowest = f"{watch.answers} answers, the slowest {watch.slowest * 1e3:.1f} ms"
+        print(f"\n/healthz: {slowest}; the emitter is back after {recovered:.2f} s")
+        assert watch.failures == 0
+        assert watch.answers > 50
+        assert set(totals["refused"]) == {"429 rate_limited", "413 too_many_items"}
+        assert len(gateway.stored()) == totals["accepted"] + 100
+        # The bucket of `batch`: full at the start, and refilled while it ran.
+        admitted = sum(event["emitter"] == "batch" for event in gateway.stored()) - 100
+        assert 6000 <= admitted <= 8500
+
+
+def test_burst_then_ramp_loses_nothing(tmp_path: Path) -> None:
+    import yaml
+
+    from logops_fast.emitters.scenario import find
+
+    tree = yaml.safe_load(find("burst-then-ramp").read_text())
+    scale = 6 / tree["duration_sec"]
+    tree["duration_sec"] = 6
+    for emitter in tree["emitters"]:
+        emitter["emitter"] = "web"
+        for name, value in emitter.get("schedule", {}).items():
+            if name.endswith("_sec"):
+                emitter["schedule"][name] = value * scale
+        for name in ("every_sec", "length_sec"):
+            if name in emitter.get("bursts", {}):
+                emitter["bursts"][name] *= scale
+    with running(tmp_path, settings={"auth": LENIENT}) as gateway:
+        totals = scenario(gateway, tmp_path, tree)
+        assert totals["accepted"] == len(gateway.stored()) > 1000
+        assert totals["refused"] == {}
