@@ -49,7 +49,14 @@ def mounts(name: str) -> Iterator[tuple[str, str, str]]:
 
 def test_it_is_a_compose_file_by_the_specification() -> None:
     pytest.importorskip("check_jsonschema")
-    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    command = [
+        sys.executable,
+        "-m",
+        "check_jsonschema",
+        "--builtin-schema",
+        "vendor.compose-spec",
+        "docker-compose.yml",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -151,7 +158,7 @@ def configurations() -> dict[str, str]:
         for source, _, _ in mounts(name):
             path = ROOT / source
             if source.startswith("./deploy") and path.exists():
-                files += [path] if path.is_file() else [p for p in path.rglob("*.yml")]
+                files += [path] if path.is_file() else list(path.rglob("*.yml"))
     return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
 
 
@@ -182,7 +189,12 @@ def test_prometheus_looks_for_every_service_that_has_metrics() -> None:
 
 def test_who_talks_to_whom_shares_a_network() -> None:
     talks = [("authgw", "ingest"), ("authgw", "redis"), ("promtail", "loki"), ("alloy", "loki"), ("demo", "authgw")]
-    talks += [("prometheus", "alertmanager"), ("grafana", "prometheus"), ("grafana", "loki"), ("grafana", "alertmanager")]
+    talks += [
+        ("prometheus", "alertmanager"),
+        ("grafana", "prometheus"),
+        ("grafana", "loki"),
+        ("grafana", "alertmanager"),
+    ]
     for one, other in talks:
         assert set(SERVICES[one]["networks"]) & set(SERVICES[other]["networks"]), f"{one} and {other}"
     assert COMPOSE["networks"]["core"]["internal"] is True

@@ -327,7 +327,7 @@ def every_expression_returns_data(stack: Stack) -> None:
 
 
 def its_end_resolves_it(stack: Stack) -> None:
-    # The breaker of nobody's patience: the emitter goes on within its limit, so that its share has a denominator.
+    # Nothing is sent any more: the windows empty, and with them the reason.
     for name in ("LogOpsEmitterRateLimited", "LogOpsRateLimited"):
         if stack.webhook.states(name):
             until(f"{name} is resolved", lambda name=name: stack.webhook.states(name)[-1] == "resolved", 30)

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from logops_fast.config.loader import load
+from tests.deploy.support import DEPLOY, program, read_yaml, run
+
+BASE = DEPLOY / "k8s" / "base"
+KUBERNETES = "1.32"
+
+
+def documents() -> list[dict[str, Any]]:
+    """Every object of the base, as it is written."""
+    found = []
+    for name in read_yaml(BASE / "kustomization.yaml")["resources"]:
+        found += list(yaml.safe_load_all((BASE / name).read_text("utf-8")))
+    return found
+
+
+def of(kind: str) -> dict[str, dict[str, Any]]:
+    return {document["metadata"]["name"]: document for document in documents() if document["kind"] == kind}
+
+
+def pods() -> dict[str, dict[str, Any]]:
+    return {name: deployment["spec"]["template"]["spec"] for name, deployment in of("Deployment").items()}
+
+
+def containers() -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (name, container)
+        for name, pod in pods().items()
+        for container in (*pod["containers"], *pod.get("initContainers", ()))
+    ]
+
+
+def port_of(deployment: str, port: int | str) -> int:
+    """A port of a pod by number or name, which must be there."""
+    ports = {
+        key: one["containerPort"]
+        for name, container in containers()
+        if name == deployment
+        for one in container.get("ports", ())
+        for key in (one["name"], one["containerPort"])
+    }
+    return int(ports[port])
+
+
+def test_each_object_is_one_by_the_schema_of_kubernetes() -> None:
+    validate = pytest.importorskip("kubernetes_validate").validate
+    for document in documents():
+        validate(document, KUBERNETES, strict=True)
+
+
+def test_kustomize_builds_it() -> None:
+    try:
+        kubectl = program("kubectl", "kustomize")
+    except pytest.fail.Exception:
+        pytest.skip("kubectl is not in Debian")
+    command = [kubectl, "kustomize", BASE] if kubectl.endswith("kubectl") else [kubectl, "build", BASE]
+    built = list(yaml.safe_load_all(run(*command)))
+    assert {document["kind"] for document in built} >= {"Deployment", "Secret", "ConfigMap", "NetworkPolicy"}
+    assert all(document["metadata"].get("namespace", "logops") == "logops" for document in built)
+
+
+def test_both_gateways_have_all_that_was_asked_for() -> None:
+    for name in ("authgw", "ingest"):
+        assert name in of("Deployment")
+        assert name in of("Service")
+        assert name in of("PodDisruptionBudget")
+        assert name in of("NetworkPolicy")
+        metrics = of("HorizontalPodAutoscaler")[name]["spec"]["metrics"]
+        assert [metric["type"] for metric in metrics] == ["Resource", "Pods"]
+        assert metrics[1]["pods"]["metric"]["name"] == "logops_inflight"
+        assert "replicas" not in of("Deployment")[name]["spec"], "the autoscaler's to say"
+
+
+def test_pods_have_no_rights() -> None:
+    for name, pod in pods().items():
+        assert pod["securityContext"]["runAsNonRoot"] is True, name
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert pod["automountServiceAccountToken"] is False, name
+    for name, container in containers():
+        security = container["securityContext"]
+        assert security["readOnlyRootFilesystem"] is True, name
+        assert security["allowPrivilegeEscalation"] is False, name
+        assert security["capabilities"] == {"drop": ["ALL"]}, name
+        assert container["resources"]["limits"]["memory"], name
+
+
+def test_probes_and_ports_agree() -> None:
+    for name, container in containers():
+        for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+            if "httpGet" in container.get(probe, {}):
+                assert port_of(name, container[probe]["httpGet"]["port"])
+    for name, service in of("Service").items():
+        if service["spec"].get("type") == "ExternalName":
+            continue
+        assert service["spec"]["selector"] == of("Deployment")[name]["spec"]["template"]["metadata"]["labels"]
+        for port in service["spec"]["ports"]:
+            assert port_of(name, port["targetPort"]) == port["port"]
+
+
+def test_the_settings_are_settings_and_agree_with_the_services() -> None:
+    settings = load(BASE / "logops.yaml", {}).settings
+    assert settings.state.backend == "redis"
+    assert settings.authgw.port == port_of("authgw", "http")
+    assert settings.ingest.port == port_of("ingest", "http")
+    assert settings.forward.url == f"http://ingest:{settings.ingest.port}/v1/logs"
+    assert settings.state.redis_url == f"redis://redis:{port_of('redis', 'redis')}/0"
+    for name in ("authgw", "ingest"):
+        (container,) = pods()[name]["containers"]
+        mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
+        for file in (settings.auth.keys_file, settings.sink.dir, settings.state.dir):
+            assert any(file.startswith(f"{mount}/") for mount in mounts), file
+        drain = container["lifecycle"]["preStop"]["exec"]["command"]
+        assert float(drain[1]) + settings.server.drain_timeout < pods()[name]["terminationGracePeriodSeconds"]
+        assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pods()[name]["volumes"]}
+
+
+def test_network_policies_let_through_what_talks_and_name_ports_that_are_there() -> None:
+    policies = of("NetworkPolicy")
+    assert policies["default-deny"]["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    for name in ("authgw", "ingest", "redis"):
+        for rule in policies[name]["spec"]["ingress"]:
+            for port in rule["ports"]:
+                assert port_of(name, port["port"])
+    allowed = {
+        (peer["podSelector"]["matchLabels"]["app.kubernetes.io/name"], port["port"])
+        for rule in policies["authgw"]["spec"]["egress"]
+        for peer in rule["to"]
+        for port in rule["ports"]
+    }
+    assert allowed == {("ingest", port_of("ingest", "http")), ("redis", port_of("redis", "redis"))}
