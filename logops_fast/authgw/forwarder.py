@@ -14,10 +14,9 @@ from collections.abc import Callable
 from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
-import orjson
-
 from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker
 from logops_fast.authgw.retry import Backoff, RetryBudget
+from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.http.client import ClientError, ClientResponse, Done, ErrorKind
@@ -63,11 +62,8 @@ _CONTENT_TYPES: Final = {
 }
 _RETRYABLE: Final = (502, 503, 504)
 _IN_PROGRESS: Final = "batch_in_progress"
-_REASON: Final = re.compile(r"[a-z_]{1,40}")
-_SECONDS: Final = re.compile(rb"[0-9]{1,5}")
 _FIELD_VALUE: Final = re.compile(rb"[!-~]([ -~]{0,126}[!-~])?")
 _PASSED_ON: Final = (b"retry-after", b"x-backpressure-reason")
-_MAX_ERROR_BODY: Final = 65_536
 
 
 class Transport(Protocol):
@@ -216,7 +212,7 @@ class _Forward:
     def _answered(self, response: ClientResponse) -> None:
         forwarder = self._forwarder
         status = response.status
-        reason = _reason_of(response)
+        reason = reason_of(response.body)
         in_progress = status in (409, 503) and reason == _IN_PROGRESS
         forwarder.breaker.record(status < 500 or in_progress, self._token)
         forwarder.on_attempt("refused" if status < 500 else "http_5xx")
@@ -239,10 +235,10 @@ class _Forward:
         if self._attempts >= forwarder.max_attempts:
             self._end(self._out_of_tries(failure, passed_on))
             return
-        asked = 0 if response is None else _retry_after(response)
+        asked = 0 if response is None else retry_after_of(response.headers)
         if response is not None and asked >= left:
             # The downstream has said when, and that is for the client to wait out.
-            self._end(_pass_on(response, _reason_of(response)))
+            self._end(_pass_on(response, reason_of(response.body)))
             return
         # The jitter goes on top: batches refused together would come back together.
         delay = asked + forwarder.backoff.delay(self._attempts)
@@ -295,30 +291,9 @@ def _circuit_open(seconds: int) -> Reply:
 
 
 def _items(body: bytes) -> int | None:
-    """Events accepted and rejected, by the Ingest Gateway's summary; None where this is none."""
-    try:
-        summary = orjson.loads(body)
-        items = summary["accepted"] + summary["rejected"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return items if isinstance(items, int) and items >= 0 else None
-
-
-def _reason_of(response: ClientResponse) -> str:
-    """The ``error`` of a refusal, where it is a word of the vocabulary's form; else nothing: it is foreign text."""
-    if len(response.body) > _MAX_ERROR_BODY:
-        return ""
-    try:
-        reason = orjson.loads(response.body)["error"]
-    except (ValueError, KeyError, TypeError):
-        return ""
-    return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else ""
-
-
-def _retry_after(response: ClientResponse) -> int:
-    """Seconds of Retry-After; 0 where there is none, or a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get(b"retry-after", b"")
-    return int(value) if _SECONDS.fullmatch(value) else 0
+    """Events accepted and rejected together, by the Ingest Gateway's summary; None where this is none."""
+    counts = counts_of(body)
+    return None if counts is None else sum(counts)
 
 
 def _passed_on(response: ClientResponse) -> tuple[tuple[bytes, bytes], ...]:

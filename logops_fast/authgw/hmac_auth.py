@@ -178,11 +178,14 @@ class HmacAuth:
             if compare_digest(signer.signature(message), signature):
                 matched = True
 
+        # The clock is read for everybody as well: those 0.15 us told a known key from an unknown one.
+        off = self._wall() - timestamp
+        in_time = -self._tolerance <= off <= self._tolerance
+
         # The verdict, in the order of the contract.
         if entry is None:
             return _UNKNOWN
-        off = self._wall() - timestamp
-        if not -self._tolerance <= off <= self._tolerance:
+        if not in_time:
             return _skewed(off, self._tolerance)
         if not matched:
             return _BAD_SIGNATURE

@@ -9,9 +9,8 @@ import time
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
-import orjson
-
 from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.signature import SigningKey, signed_headers
 from logops_fast.http.pool import Endpoint
 
@@ -111,11 +110,11 @@ class Signer:
 def judge(status: int, headers: Mapping[bytes, bytes], body: bytes, attempts: int) -> Verdict:
     """What an answer means; ``headers`` with lower-case names, ``attempts`` made so far."""
     if 200 <= status < 300:
-        accepted, rejected = _counts(body)
+        accepted, rejected = counts_of(body) or (0, 0)
         return Verdict("stored", "", 0.0, accepted, rejected)
-    reason = _reason(body)
+    reason = reason_of(body) or "unknown"
     if status >= 500 or status in _AGAIN or (status == 401 and reason == _REPLAY):
-        return Verdict("again", f"{status} {reason}", max(backoff(attempts), _retry_after(headers)))
+        return Verdict("again", f"{status} {reason}", max(backoff(attempts), min(MAX_WAIT, retry_after_of(headers))))
     if status == 413:
         return Verdict("split", f"{status} {reason}")
     return Verdict("refused", f"{status} {reason}")
@@ -130,25 +129,3 @@ def backoff(attempts: int) -> float:
     """Seconds, exponential, with jitter over its upper half."""
     longest = min(BACKOFF_MAX, BACKOFF_BASE * 2.0 ** min(attempts, 16))
     return longest * (0.5 + random.random() / 2)
-
-
-def _counts(body: bytes) -> tuple[int, int]:
-    try:
-        summary = orjson.loads(body)
-        return int(summary["accepted"]), int(summary["rejected"])
-    except (ValueError, KeyError, TypeError):
-        return 0, 0
-
-
-def _reason(body: bytes) -> str:
-    try:
-        reason = orjson.loads(body)["error"]
-    except (ValueError, KeyError, TypeError):
-        return "unknown"
-    # it goes into a line on standard error
-    return reason if isinstance(reason, str) and reason.isidentifier() and len(reason) <= 64 else "unknown"
-
-
-def _retry_after(headers: Mapping[bytes, bytes]) -> float:
-    value = headers.get(b"retry-after", b"")
-    return min(MAX_WAIT, float(value)) if value.isdigit() and len(value) < 9 else 0.0

@@ -11,12 +11,11 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
-import orjson
-
 from logops_fast.emitters.base import Emitter
 from logops_fast.emitters.scenario import EmitterPlan
 from logops_fast.emitters.target import Target
 from logops_fast.emitters.totals import LatencyRecorder, Totals
+from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.signature import SigningKey, canonical
 from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import HttpPool
@@ -28,6 +27,7 @@ ANSWER_TIMEOUT: Final = 30.0  # seconds
 RETRIED: Final = frozenset({429, 502, 503, 504})
 BACKOFF_BASE: Final = 0.1  # seconds, for a failure that says no Retry-After
 BACKOFF_MAX: Final = 5.0
+MAX_WAIT: Final = 3600  # seconds of Retry-After that are obeyed, at the most
 _SPREAD: Final = 0.25  # of a wait, so that what was refused together does not come back together
 
 
@@ -176,8 +176,8 @@ class Sender:
             if 200 <= status < 300:
                 self._accepted(flight, answer.body, headers)
                 return
-            flight.reason = f"{status} {_reason(answer.body)}"
-            wait = _retry_after(answer.headers)
+            flight.reason = f"{status} {reason_of(answer.body) or 'unknown'}"
+            wait = float(min(MAX_WAIT, retry_after_of(answer.headers)))
         if lane.plan.on_refusal == "retry" and (not status or status in RETRIED):
             wait = wait or min(BACKOFF_MAX, BACKOFF_BASE * 2 ** min(flight.attempts, 10))
             wait *= 1 + _SPREAD * random.random()
@@ -194,7 +194,7 @@ class Sender:
 
     def _accepted(self, flight: _Flight, body: bytes, headers: bytes) -> None:
         window = flight.lane.window
-        accepted, rejected = _summary(body, flight.events)
+        accepted, rejected = counts_of(body) or (flight.events, 0)  # a server that does not say took them all
         window.accepted = window.accepted.plus(accepted)
         if rejected:
             window.rejected = window.rejected.plus(rejected)
@@ -242,30 +242,5 @@ class Sender:
         elif answer.status < 300:
             lane.window.replays_accepted += 1
         else:
-            lane.window.replays_refused[f"{answer.status} {_reason(answer.body)}"] += 1
+            lane.window.replays_refused[f"{answer.status} {reason_of(answer.body) or 'unknown'}"] += 1
         self._look_settled()
-
-
-def _summary(body: bytes, events: int) -> tuple[int, int]:
-    """Accepted and rejected events of an answer; a server that does not say took them all."""
-    try:
-        summary = orjson.loads(body)
-        accepted, rejected = summary["accepted"], summary["rejected"]
-    except (ValueError, KeyError, TypeError):
-        return events, 0
-    return (accepted, rejected) if isinstance(accepted, int) and isinstance(rejected, int) else (events, 0)
-
-
-def _reason(body: bytes) -> str:
-    try:
-        reason = orjson.loads(body)["error"]
-    except (ValueError, KeyError, TypeError):
-        return "unknown"
-    # it becomes a key of telemetry and a word on a terminal
-    return reason if isinstance(reason, str) and reason.isidentifier() and len(reason) <= 64 else "unknown"
-
-
-def _retry_after(headers: dict[bytes, bytes]) -> float:
-    """Seconds of Retry-After; 0 where it is not there or a date."""
-    value = headers.get(b"retry-after", b"")
-    return float(min(int(value), 3600)) if value.isdigit() and len(value) < 9 else 0.0

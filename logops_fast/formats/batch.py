@@ -7,9 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
-import orjson
-
 from logops_fast.formats import content_encoding
+from logops_fast.formats.answer import reason_of
 from logops_fast.formats.media_type import Format, format_of
 from logops_fast.http.refusal import Refusal
 
@@ -64,15 +63,9 @@ class Reply(NamedTuple):
         return cls(refusal.status, refusal.body(), tuple(refusal.headers()))
 
     @property
-    def reason(self) -> str | None:
-        """The fixed reason of a refusal, read from its body; None for a success or a foreign body."""
-        if self.status < 400:
-            return None
-        try:
-            reason = orjson.loads(self.body)["error"]
-        except (ValueError, KeyError, TypeError):
-            return None
-        return reason if isinstance(reason, str) else None
+    def reason(self) -> str:
+        """The fixed reason of a refusal, read from its body; empty for a success or a foreign body."""
+        return "" if self.status < 400 else reason_of(self.body)
 
 
 class Downstream(Protocol):

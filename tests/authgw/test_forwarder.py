@@ -280,7 +280,7 @@ def test_a_retry_after_that_does_not_fit_is_the_clients_to_wait_out() -> None:
     assert len(world.tries) == 1
 
 
-@pytest.mark.parametrize("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "-1", "1.5", "", "999999"])
+@pytest.mark.parametrize("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "-1", "1.5", "", "999999999"])
 def test_a_retry_after_that_is_no_number_of_seconds_is_passed_over(value: str) -> None:
     world = World(refuse(503, "overloaded", retry_after=value))
     assert world.forward().status == 200
@@ -429,7 +429,7 @@ def test_every_batch_gets_one_reply_in_time_whatever_happens(
         ((at, reply),) = got
         assert at <= 1010.001
         assert reply.status in (200, 400, 502, 503, 504)
-        assert (reply.reason is None) == (reply.status == 200)
+        assert (reply.reason == "") == (reply.status == 200)
         if reply.status == 503:
             assert b"retry-after" in dict(reply.headers)
 
