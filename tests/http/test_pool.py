@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
-import ipaddress
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -12,13 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import Endpoint, HttpPool, PoolStats
+from tests.support.certificates import make_certificates
 from tests.support.scripted_server import LOOPS, Peer, ScriptedServer, answer, run
 
 pytestmark = pytest.mark.parametrize("loop", sorted(LOOPS))
@@ -505,29 +500,10 @@ def test_ipv6_hosts_are_bracketed(loop: str) -> None:
 
 def server_certificate(directory: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A context for a server at 127.0.0.1, and one for clients that trust it."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
-    start = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(start)
-        .not_valid_after(start + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
-    )
-    pem = certificate.public_bytes(serialization.Encoding.PEM)
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    (directory / "both.pem").write_bytes(private + pem)
+    make_certificates(directory)
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(directory / "both.pem")
-    return server, ssl.create_default_context(cadata=pem.decode())
+    server.load_cert_chain(directory / "server.pem", directory / "server.key")
+    return server, ssl.create_default_context(cafile=str(directory / "ca.pem"))
 
 
 def test_https_is_verified_and_kept_alive(loop: str, tmp_path: Path) -> None:
