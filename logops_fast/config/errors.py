@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 _SHOWN: Final = 60  # characters of a wrong value that a message repeats
+_SHOWN_BITS: Final = 10_000  # Python refuses to write integers of more than 4300 digits
 
 
 class ConfigError(Exception):
@@ -18,13 +19,20 @@ class ConfigError(Exception):
     """
 
     def __init__(self, message: str, where: str = "") -> None:
-        super().__init__(message)
-        self.where = where
+        super().__init__(one_line(message))
+        self.where = one_line(where)
 
     @property
     def located(self) -> str:
         """The line with where it came from before it."""
         return f"{self.where}: {self}" if self.where else str(self)
+
+
+def one_line(text: str) -> str:
+    """The text with whatever is no printable character escaped: keys, paths and names come as they were written."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def shown(value: Any) -> str:
@@ -35,6 +43,8 @@ def shown(value: Any) -> str:
         return "a mapping"
     if isinstance(value, list):
         return "a list"
+    if isinstance(value, int) and value.bit_length() > _SHOWN_BITS:
+        return "a number that is too long"
     try:
         text = json.dumps(value)
     except (TypeError, ValueError):  # YAML dates, binary

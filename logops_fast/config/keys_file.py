@@ -23,7 +23,7 @@ import yaml
 
 from logops_fast.config.errors import ConfigError, did_you_mean, shown
 from logops_fast.config.names import NAME_RULE, is_name
-from logops_fast.config.yaml_tree import Tree, as_mapping, parse_tree, read_tree
+from logops_fast.config.yaml_tree import Tree, parse_tree, read_tree
 
 MAX_SECRETS: Final = 2
 DEMO_CLIENT: Final = "demo"
@@ -124,7 +124,7 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
 
 
 def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str, ...]]:
-    root = as_mapping(tree.value, tree.name, tree.name)
+    root = _mapping(tree.value, tree.name, tree.name)
     for key in root:
         if key != "clients":
             raise ConfigError(f"{key}: unknown key{did_you_mean(key, ['clients'])}", tree.where((key,)))
@@ -135,7 +135,7 @@ def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str,
     warnings: list[str] = []
     # In api_key mode the header is a secret, alone or as client:secret: each must lead to one client.
     taken: dict[bytes, str] = {}
-    for name, body in as_mapping(root.get("clients"), "clients", tree.where(("clients",))).items():
+    for name, body in _mapping(root.get("clients"), "clients", tree.where(("clients",))).items():
         client = _client(name, body, tree, directory, warnings)
         clients[name] = client
         for number, secret in enumerate(client.secrets):
@@ -148,6 +148,15 @@ def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str,
     if not clients:
         warnings.append(f"{tree.name} names no client: nobody can send")
     return clients, tuple(warnings)
+
+
+def _mapping(value: Any, path: str, where: str) -> dict[str, Any]:
+    # What stands in place of a mapping is not repeated, as it is in the settings: it may be a bare secret.
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path}: expected a mapping, got {'a list' if isinstance(value, list) else 'text'}", where)
+    return value
 
 
 def _client(name: str, body: Any, tree: Tree, directory: Path, warnings: list[str]) -> Client:

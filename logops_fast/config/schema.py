@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -177,7 +177,7 @@ def _convert(info: inspect.Type, value: Any) -> Any:
     if isinstance(info, inspect.IntType):
         _must(value, isinstance(value, int) and abs(value) < 1 << 63)
     elif isinstance(info, inspect.FloatType):
-        _must(value, math.isfinite(value))
+        _must(value, abs(value) <= sys.float_info.max)  # neither infinite, nor NaN, nor an integer past every float
         value = float(value)
     _must(value, info.ge is None or value >= info.ge)  # type: ignore[attr-defined]
     _must(value, info.gt is None or value > info.gt)  # type: ignore[attr-defined]

@@ -25,6 +25,9 @@ from logops_fast.ingest.recovery import RecoveryReport, recover
 __all__ = ["FileSink", "LedgerEntry", "NullSink", "Sink", "SinkCommit", "SinkStartError"]
 
 MAX_GROUP_BYTES: Final = 8 << 20  # above it a group is written in several, so that the first need not wait for the last
+# From the begin of one commit to the next. Under load a group then holds more batches: a commit costs the process two
+# wake-ups and a sync whatever it holds, a fifth of all CPU with single events. A commit after a pause is not delayed.
+PACE: Final = 0.002  # s
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 STALL_SECONDS: Final = 5.0  # a write that takes longer makes the gateway unready: the disk hangs
@@ -116,6 +119,7 @@ class FileSink:
         on_error: Callable[[str, str], None] = lambda _operation, _text: None,
         ops: FileOps | None = None,
         probe_interval: float = PROBE_INTERVAL,
+        pace: float = PACE,
     ) -> None:
         """``on_error`` is told the operation (open, write, sync, truncate, probe, internal) and a sentence.
 
@@ -130,6 +134,7 @@ class FileSink:
         self._on_error = on_error
         self._ops = ops
         self._probe_interval = probe_interval
+        self._pace_seconds = pace
         self._pending: deque[_Pending] = deque()
         # One token wakes the thread. A hop costs about the same by lock, eventfd or SimpleQueue (the kernel's switch
         # is most of it); of these the queue needs no care: a token too many is harmless.
@@ -139,6 +144,7 @@ class FileSink:
         self._closing = False
         self._failing: str | None = None
         self._busy_since = 0.0
+        self._paced_until = 0.0
         self._day = ""
         self._day_start = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -234,6 +240,7 @@ class FileSink:
     def _run(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while True:
+                self._pace()
                 taken = self._take()
                 if taken is not None:
                     self._commit(writer, loop, *taken)
@@ -250,6 +257,12 @@ class FileSink:
             logger.exception("the sink's thread has ended")
         finally:
             self._call(loop, self._end)
+
+    def _pace(self) -> None:
+        """Let a little time pass since the last commit began, so that a busy loop's batches go out together."""
+        wait = self._paced_until - time.monotonic()
+        if wait > 0.0 and not self._closing:
+            time.sleep(wait)
 
     def _end(self) -> None:
         """On the loop: the thread is gone, as it was told to or by a defect; nobody may wait for it."""
@@ -276,6 +289,7 @@ class FileSink:
     def _commit(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop, group: Group, dones: list[Done]) -> None:
         start = time.monotonic()
         self._busy_since = start
+        self._paced_until = start + self._pace_seconds
         try:
             writer.commit(group)
         except StepFailedError as error:

@@ -141,3 +141,10 @@ def test_the_senders_take_their_three_names() -> None:
     assert client == ("http://x/", "web", "hunter2")
     assert "hunter2" not in repr(client)
     assert ClientEnvironment.of({}) == ("", "", "")
+
+
+@pytest.mark.parametrize("name", ["LOGOPS_\x14__", "LOGOPS_A\nB__C", "LOGOPS_\udcff__X"])
+def test_a_name_cannot_break_out_of_the_line_of_its_message(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(None, {name: "1"})
+    assert caught.value.located.isprintable()

@@ -118,6 +118,32 @@ def test_broken_yaml_does_not_show_what_stands_there(tmp_path: Path, text: str) 
     assert "hunter2" not in caught.value.located
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hunter2",
+        "- hunter2",
+        "clients: hunter2",
+        "clients: [hunter2]",
+        "clients: {a: hunter2}",
+        "clients: {a: {secrets: hunter2}}",
+        "clients: {a: {secrets: [[hunter2]]}}",
+        "clients: {a: {secrets: [{file: [hunter2]}]}}",
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_not_shown(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ring(tmp_path, text)
+    assert "hunter2" not in caught.value.located.removeprefix(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["clients:\n w: {s\n\ny}", "? |\n |\n", '"a\\u001b[2J": 1', 'clients: {"a\\nb": {}}'])
+def test_a_key_cannot_break_out_of_the_line_of_its_message(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ring(tmp_path, text)
+    assert caught.value.located.isprintable()
+
+
 def test_an_error_says_its_line(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         ring(tmp_path, "clients:\n  a:\n    secrets:\n      - good-secret\n      - ''\n")

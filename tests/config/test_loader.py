@@ -108,6 +108,16 @@ def test_every_setting_is_described_in_a_sentence() -> None:
         ("server: {workers: many}", 'server.workers: expected an integer from 1 to 1023 or auto, got "many"'),
         ("server: {drain_timeout: .inf}", "server.drain_timeout: expected a number >= 0, got Infinity"),
         ("server: {drain_timeout: .nan}", "server.drain_timeout: expected a number >= 0, got NaN"),
+        pytest.param(
+            f"server: {{drain_timeout: 1{'0' * 400}}}",
+            f"server.drain_timeout: expected a number >= 0, got 1{'0' * 59}...",
+            id="an integer past every float",
+        ),
+        pytest.param(
+            f"server: {{drain_timeout: 0x{'f' * 5000}}}",
+            "server.drain_timeout: expected a number >= 0, got a number that is too long",
+            id="an integer too long to be written",
+        ),
         ("server: {drain_timeout: -1}", "server.drain_timeout: expected a number >= 0, got -1"),
         ("server: {drain_timeout: }", "server.drain_timeout: expected a number >= 0, got nothing"),
         ("server: {drain_timeout: 2024-01-01}", 'server.drain_timeout: expected a number >= 0, got "2024-01-01"'),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from tests.faults.harness import Row, table
@@ -12,9 +10,9 @@ ROWS: pytest.StashKey[list[Row]] = pytest.StashKey()
 
 
 @pytest.fixture
-def rows(request: pytest.FixtureRequest) -> Iterator[list[Row]]:
+def rows(request: pytest.FixtureRequest) -> list[Row]:
     """Where a test puts its row of the table."""
-    yield request.config.stash.setdefault(ROWS, [])
+    return request.config.stash.setdefault(ROWS, [])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -77,7 +77,7 @@ def install(control: Control) -> None:
                 raise OSError(errno.EIO, "injected: truncate")
             super().truncate(fd, size)
 
-    group_writer.FileOps = FaultyOps  # what the sink uses where it is given no other
+    group_writer.FileOps = FaultyOps  # type: ignore[attr-defined]  # what the sink uses where it is given no other
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections import Counter
@@ -183,12 +184,12 @@ def split(workers: int = 1) -> Builder:
     return build
 
 
-def on_redis() -> Builder:
+def on_redis(workers: int = 2) -> Builder:
     """``up`` with its state in a real Redis."""
 
     def build(folder: Path, stack: ExitStack) -> Site:
         redis = stack.enter_context(redis_server())
-        one = place(stack, folder, "up", {"state": {"backend": "redis", "redis_url": redis.url}}, workers=2)
+        one = place(stack, folder, "up", {"state": {"backend": "redis", "redis_url": redis.url}}, workers=workers)
         return Site(one, one, folder / "data" / "ingest", redis=redis)
 
     return build
@@ -206,7 +207,10 @@ class Fault:
     may_be_unready: frozenset[str] = frozenset()
     """Reasons that it may give besides, as the timing falls out."""
     steady: bool = False
-    """Nothing can be stored while it lasts, so that after its first 503 /readyz must not say 200 before the end."""
+    """Nothing can be stored while it lasts, so that after its first 503 /readyz must not say 200 before the end.
+
+    For one worker: each speaks for itself, and one that has had nothing to store yet has not noticed.
+    """
     harmless: bool = False
     """No client may notice it at all."""
     most: int = 1000
@@ -238,13 +242,24 @@ class Row:
             f"{self.acknowledged:,}",
             str(self.lost),
             str(self.duplicated),
+            f"{self.felt.total():,}",
             f"{mean:.2f}",
             f"{max(self.seconds, default=0.0):.2f}",
             "lied" if self.lies else "true",
         )
 
 
-HEADER = ("fault", "runs", "events acknowledged", "lost", "duplicated", "s to recover: mean", "worst", "/readyz")
+HEADER = (
+    "fault",
+    "runs",
+    "events acknowledged",
+    "lost",
+    "duplicated",
+    "tries refused",
+    "s to recover: mean",
+    "worst",
+    "/readyz",
+)
 
 
 def table(rows: list[Row]) -> str:
@@ -252,6 +267,7 @@ def table(rows: list[Row]) -> str:
     total = Row("all", sum(r.runs for r in rows), sum(r.acknowledged for r in rows))
     total.lost, total.duplicated = sum(r.lost for r in rows), sum(r.duplicated for r in rows)
     total.seconds = [second for row in rows for second in row.seconds]
+    total.felt = sum((row.felt for row in rows), Counter())
     total.lies = [lie for row in rows for lie in row.lies]
     cells = [HEADER, *(row.cells() for row in (*rows, total))]
     widths = [max(len(line[i]) for line in cells) for i in range(len(HEADER))]
@@ -275,7 +291,7 @@ def run(fault: Fault, folder: Path, runs: int) -> Row:
     """Inject the fault ``runs`` times under load, and count after each. Raises AssertionError at the first breach."""
     row = Row(fault.name)
     with site(fault, folder) as target:
-        load = Load.start(target.port, fault.name.replace(" ", "_"))
+        load = Load.start(target.port, re.sub(r"\W+", "_", fault.name))
         try:
             load.recovered(time.monotonic(), RECOVERY_TIMEOUT)
             for number in range(runs):

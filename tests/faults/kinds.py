@@ -159,7 +159,7 @@ def on_a_small_disk() -> Builder:
             )
             if mounted.returncode == 0:
                 stack.callback(subprocess.run, ["umount", "-l", str(sink)], check=True)
-        one = place(stack, folder, "up", {"sink": {"dir": str(sink)}}, workers=2)
+        one = place(stack, folder, "up", {"sink": {"dir": str(sink)}})
         return Site(one, one, sink)
 
     return build
@@ -167,7 +167,7 @@ def on_a_small_disk() -> Builder:
 
 def fill(site: Site, number: int) -> float:
     if not os.path.ismount(site.sink):
-        return file_size_limit(site, number)
+        return limit_files(site, 1)  # no byte of any file: the gateway's own log is lost as well, as on a full disk
     ballast = site.sink / "ballast"
     with ballast.open("wb", buffering=0) as file:
         size = 1 << 20
@@ -189,9 +189,14 @@ def fill(site: Site, number: int) -> float:
 def file_size_limit(site: Site, number: int) -> float:
     """Writes fall short and then fail with EFBIG, in the middle of a line."""
     largest = max((path.stat().st_size for path in site.sink.glob("*.ndjson")), default=0)
+    return limit_files(site, largest + 700)
+
+
+def limit_files(site: Site, size: int) -> float:
+    """Let no file of the workers grow past ``size`` for a while."""
     workers = site.back.gateway.workers()
     for pid in workers:
-        resource.prlimit(pid, resource.RLIMIT_FSIZE, (largest + 700, resource.RLIM_INFINITY))
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
     time.sleep(HOLD)
     for pid in workers:
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
@@ -312,7 +317,7 @@ FAULTS: Final = [
     Fault("fsync takes 0.7 s", faulty(), disk("sync_slow", 1.0), harmless=True),
     Fault("Redis down, 0.8 s, memory lost", on_redis(), redis_down, STATE, steady=True),
     Fault("Redis restarted, memory lost", on_redis(), redis_restart, may_be_unready=STATE),
-    Fault("Redis hung, 1.5 s", on_redis(), redis_hung, STATE, steady=True),
+    Fault("Redis hung, 1.5 s", on_redis(workers=1), redis_hung, STATE, steady=True),
     Fault("clock 100 s ahead", faulty(), clock(100), harmless=True),
     Fault("clock 100 s behind", faulty(), clock(-100), harmless=True),
     Fault("clock 3 days ahead", faulty(), clock(3 * 86_400)),

@@ -173,7 +173,7 @@ class Load:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        threads = (*self.senders, self.watcher)
+        threads: list[Sender | Watcher] = [*self.senders, self.watcher]
         for thread in threads:
             thread.stopping.set()
         for thread in threads:

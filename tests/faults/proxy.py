@@ -41,6 +41,8 @@ class Proxy:
         self.mode = PASS
         self.forwarded = 0
         self.faults = 0
+        self.record: list[bytes] | None = None
+        """Set to a list, it gets every request as it came."""
         self.port = 0
         self._random = random.Random(seed)
         self._loop = asyncio.new_event_loop()
@@ -96,6 +98,8 @@ class Proxy:
         upstream: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         while True:
             request = await message(reader)
+            if self.record is not None:
+                self.record.append(request)
             mode = self._choose()
             if mode != PASS:
                 self.faults += 1

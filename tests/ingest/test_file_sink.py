@@ -459,3 +459,22 @@ def test_a_thread_that_dies_leaves_nobody_waiting_and_says_so(
 
     run(tmp_path, test)
     assert "the sink's thread has ended" in caplog.text
+
+
+def test_batches_that_come_close_together_share_commits(tmp_path: Path) -> None:
+    commits: list[SinkCommit] = []
+    stored: list[bool] = []
+
+    async def main() -> None:
+        sink = FileSink(tmp_path, durability="written", on_commit=commits.append, pace=0.05)
+        sink.start()
+        for number in range(40):
+            sink.append(b'{"n":%d}\n' % number, stored.append)
+            await asyncio.sleep(0.001)
+        await sink.close()
+
+    asyncio.run(main())
+    assert stored == [True] * 40
+    assert sum(commit.batches for commit in commits) == 40
+    assert commits[0].batches <= 2, "what comes after a pause is not made to wait"
+    assert len(commits) < 20

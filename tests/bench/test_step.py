@@ -1,0 +1,54 @@
+"""A step's verdict, and the percentile as Prometheus would compute it."""
+
+from __future__ import annotations
+
+from math import inf
+from typing import Any
+
+import pytest
+
+from bench.step import histogram_quantile
+from tests.bench.samples import SLO, made_up
+
+
+@pytest.mark.parametrize(
+    ("buckets", "expected"),
+    [
+        ({0.1: 50.0, 0.2: 100.0, inf: 100.0}, 0.19),  # 90% of the way through the second bucket
+        ({0.1: 100.0, inf: 100.0}, 0.095),
+        ({0.1: 0.0, 0.2: 100.0, inf: 100.0}, 0.195),
+        ({0.1: 90.0, 0.5: 90.0, inf: 100.0}, 0.5),  # above the last edge: that edge
+        ({0.1: 0.0, inf: 0.0}, None),
+        ({}, None),
+    ],
+)
+def test_the_quantile_is_interpolated_as_promql_does(buckets: dict[float, float], expected: float | None) -> None:
+    assert histogram_quantile(0.95, buckets) == (None if expected is None else pytest.approx(expected))
+
+
+def test_a_step_that_took_everything_in_time_meets_the_slo() -> None:
+    assert made_up(1000.0).faults(SLO) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"p95": 0.5}, "p95 500 ms"),
+        ({"p95_gateway": 0.6}, "gateway's p95 600 ms"),
+        ({"share_fast": 0.98}, "98.0% under 0.5 s"),
+        ({"achieved_eps": 900.0}, "90.0% in time"),
+        ({"refused": {"429 rate_limited": 3}}, "3 x 429 rate_limited"),
+        ({"unanswered": 2}, "2 unanswered"),
+        ({"events_stored": 2999}, "-1 lines in the files"),
+        ({"events_stored": 3001}, "+1 lines in the files"),
+    ],
+)
+def test_each_way_to_miss_the_slo_is_named(changes: dict[str, Any], fault: str) -> None:
+    assert made_up(1000.0, **changes).faults(SLO) == [fault]
+
+
+def test_a_step_without_figures_of_the_gateway_is_judged_by_the_client_alone() -> None:
+    step = made_up(1000.0, events_stored=None, p95_gateway=None, cpu_seconds=None, rss_mib=None)
+    assert step.faults(SLO) == []
+    assert step.us_per_event is None
+    assert step.core_share is None
