@@ -22,6 +22,7 @@ from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.settings import Settings
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
+from logops_fast.runtime.readiness import Readiness
 from logops_fast.telemetry.families import ProcessMetrics, build_info, worker_restarts
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
@@ -155,6 +156,7 @@ def metrics() -> str:
     ProcessMetrics(process)
     build_info(process, "uvloop")
     worker_restarts(process)
+    Readiness(registry, ())
     of_process = {snapshot.shape.name for snapshot in process.collect()}
     of_auth, of_ingest = _own(auth, of_process), _own(ingest, of_process)
     both = [name for name in of_auth if name in of_ingest]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import orjson
 
@@ -11,7 +11,6 @@ from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
 from logops_fast.http.routes import Router
 
-ReadyCheck = Callable[[], Refusal | None]
 Render = Callable[[bytes | None], tuple[bytes, bytes]]
 """From an Accept header to an exposition and its content type."""
 
@@ -19,8 +18,8 @@ Render = Callable[[bytes | None], tuple[bytes, bytes]]
 class Probes:
     """The three probes of one process, to be routed on each of its doors."""
 
-    def __init__(self, checks: Sequence[ReadyCheck], render: Render) -> None:
-        self._checks = checks
+    def __init__(self, unready: Callable[[], Refusal | None], render: Render) -> None:
+        self._unready = unready
         self._render = render
         self._healthy = orjson.dumps({"status": "ok", "version": __version__})
 
@@ -36,12 +35,8 @@ class Probes:
 
     def readyz(self, request: Request) -> None:
         """200, or 503 with the first reason not to send anything here."""
-        for check in self._checks:
-            refusal = check()
-            if refusal is not None:
-                request.respond(Response.of(refusal))
-                return
-        request.respond(Response(200, b'{"status":"ready"}'))
+        refusal = self._unready()
+        request.respond(Response(200, b'{"status":"ready"}') if refusal is None else Response.of(refusal))
 
     def metrics(self, request: Request) -> None:
         """The counters of all workers, whichever is asked."""

@@ -31,6 +31,7 @@ from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.runtime import wiring
 from logops_fast.runtime.probes import Probes
+from logops_fast.runtime.readiness import Readiness
 from logops_fast.runtime.storage import Storage
 from logops_fast.runtime.worker import StartupError, WorkerContext
 from logops_fast.state.interface import StateStore
@@ -85,9 +86,9 @@ class GatewayService:
         self._limits = wiring.http_limits(settings)
         self._budget = Budget(self._limits)
         self._tls = wiring.tls_context(settings)
-        self._probes = Probes(
-            (self._draining_check, self._breaker_check, self._sink_check, self._state_check), self._render
-        )
+        checks = (self._draining_check, self._breaker_check, self._sink_check, self._state_check)
+        self._readiness = Readiness(context.registry, checks)
+        self._probes = Probes(self._readiness.refusal, self._render)
         emitters = wiring.known_emitters(settings, plan.keyring)
         self._auth_metrics = AuthMetrics(context.registry, emitters) if plan.role != "ingest" else None
         self._ingest_metrics = IngestMetrics(context.registry, emitters) if plan.role != "authgw" else None
@@ -98,7 +99,7 @@ class GatewayService:
 
     def _build_ingest(self, metrics: IngestMetrics) -> None:
         plan, settings = self._plan, self._settings
-        self._storage = Storage(settings, self._context, plan.state, metrics)
+        self._storage = Storage(settings, self._context, plan.state, metrics, on_failure=self._readiness.tell)
         self._pipeline = IngestPipeline(
             normaliser=wiring.normaliser(settings),
             sink=self._storage.sink,
@@ -207,6 +208,7 @@ class GatewayService:
 
     def _sample(self) -> None:
         self._set_gauges()
+        self._readiness.tell()
         self._sampler = asyncio.get_running_loop().call_later(SAMPLE_EVERY, self._sample)
 
     def _set_gauges(self) -> None:

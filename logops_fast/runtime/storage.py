@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +24,20 @@ log = logging.getLogger(__name__)
 class Storage:
     """Opens, tells of and closes what stores batches."""
 
-    def __init__(self, settings: Settings, context: WorkerContext, state: StateStore, metrics: IngestMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        context: WorkerContext,
+        state: StateStore,
+        metrics: IngestMetrics,
+        *,
+        on_failure: Callable[[], object],
+    ) -> None:
         self._state: Final = state
         self._context: Final = context
         self._metrics: Final = metrics
         self._errors: Final = RateLimited(log)
+        self._on_failure: Final = on_failure
         self._file_sink: FileSink | None = None
         if settings.sink.enabled:
             self._file_sink = FileSink(
@@ -86,4 +96,5 @@ class Storage:
 
     def _failed(self, operation: str, text: str) -> None:
         self._metrics.sink_failed()
+        self._on_failure()
         self._errors.log(logging.ERROR, operation, f"the sink failed: {text}")

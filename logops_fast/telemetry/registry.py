@@ -206,6 +206,12 @@ class Registry:
             self._refresh()
             return {values[position] for values in self._places.get(name, ())}
 
+    def sums(self, name: str) -> dict[tuple[str, ...], ValuesT]:
+        """The series of the family ``name``: label values to slot values, over all workers."""
+        with self._lock:
+            self._refresh()
+            return self._sum(self._families[name].shape)
+
     def collect(self) -> list[FamilySnapshot]:
         """All families in the order of their making, summed over all workers, the dead ones' counts included."""
         with self._lock:

@@ -75,7 +75,7 @@ def test_a_gateway_that_runs_already_can_be_the_target(tmp_path: Path) -> None:
 def test_a_short_sweep_measures_and_stores_all_it_sends(tmp_path: Path, mode: str) -> None:
     out = tmp_path / "sweep"
     words = ["--mode", mode, "--seconds", "0.3", "--start", "1000", "--factor", "2", "--max", "2000", "--bisect", "0"]
-    words += ["--batch-size", "10", "--dir", str(tmp_path), "--out", str(out)]
+    words += ["--patience", "0", "--batch-size", "10", "--dir", str(tmp_path), "--out", str(out)]
     # No verdict is asked for: what a machine under test manages is not the point here.
     assert eps_sweep.main(words) in (0, 1)
     results = json.loads(out.with_suffix(".json").read_text())

@@ -207,10 +207,8 @@ class Fault:
     may_be_unready: frozenset[str] = frozenset()
     """Reasons that it may give besides, as the timing falls out."""
     steady: bool = False
-    """Nothing can be stored while it lasts, so that after its first 503 /readyz must not say 200 before the end.
-
-    For one worker: each speaks for itself, and one that has had nothing to store yet has not noticed.
-    """
+    """Nothing can be stored while it lasts, so that after its first 503 /readyz must not say 200 before the end,
+    whichever worker is asked."""
     harmless: bool = False
     """No client may notice it at all."""
     most: int = 1000

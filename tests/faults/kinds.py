@@ -159,7 +159,7 @@ def on_a_small_disk() -> Builder:
             )
             if mounted.returncode == 0:
                 stack.callback(subprocess.run, ["umount", "-l", str(sink)], check=True)
-        one = place(stack, folder, "up", {"sink": {"dir": str(sink)}})
+        one = place(stack, folder, "up", {"sink": {"dir": str(sink)}}, workers=2)
         return Site(one, one, sink)
 
     return build
@@ -317,7 +317,7 @@ FAULTS: Final = [
     Fault("fsync takes 0.7 s", faulty(), disk("sync_slow", 1.0), harmless=True),
     Fault("Redis down, 0.8 s, memory lost", on_redis(), redis_down, STATE, steady=True),
     Fault("Redis restarted, memory lost", on_redis(), redis_restart, may_be_unready=STATE),
-    Fault("Redis hung, 1.5 s", on_redis(workers=1), redis_hung, STATE, steady=True),
+    Fault("Redis hung, 1.5 s", on_redis(), redis_hung, STATE, steady=True),
     Fault("clock 100 s ahead", faulty(), clock(100), harmless=True),
     Fault("clock 100 s behind", faulty(), clock(-100), harmless=True),
     Fault("clock 3 days ahead", faulty(), clock(3 * 86_400)),
