@@ -156,7 +156,7 @@ def metrics() -> str:
     ProcessMetrics(process)
     build_info(process, "uvloop")
     worker_restarts(process)
-    Readiness(registry, ())
+    Readiness(process, ())
     of_process = {snapshot.shape.name for snapshot in process.collect()}
     of_auth, of_ingest = _own(auth, of_process), _own(ingest, of_process)
     both = [name for name in of_auth if name in of_ingest]
