@@ -76,17 +76,12 @@ class IngestPipeline:
     def _store(self, batch: Batch, reply: OnReply) -> None:
         received_at = self._wall()
         try:
-            parsed = registry.parse(batch.format, batch.body, now=received_at)
+            normalised, faults, answer = self._read(batch, received_at)
         except MalformedBody as bad:
             self._release(batch)
             self._metrics.parse_errors(batch.emitter, batch.format.label, 1)
             self._refuse(batch, reply, Refusal(MALFORMED_STATUS[bad.reason], bad.reason, bad.detail))
             return
-        faults = parsed.faults
-        normalised = self._normaliser.run(
-            parsed.events, emitter=batch.emitter, scenario_id=batch.scenario_id, received_at=received_at
-        )
-        answer = summarise(batch, normalised, faults, stored=self._sink.stores)
         rejected = b""
         if faults:
             rejected = rejected_lines(batch, faults, self._normaliser.mask_text, received_at)
@@ -96,16 +91,20 @@ class IngestPipeline:
         done = partial(self._stored, batch, reply, normalised, faults, answer)
         self._sink.append(normalised.lines, done, rejected=rejected, entry=entry)
 
+    def _read(self, batch: Batch, received_at: float) -> tuple[Normalised, list[Fault], bytes]:
+        """The lines of a batch, its faults, and the answer they make. Raises MalformedBody."""
+        parsed = registry.parse(batch.format, batch.body, now=received_at)
+        normalised = self._normaliser.run(
+            parsed.events, emitter=batch.emitter, scenario_id=batch.scenario_id, received_at=received_at
+        )
+        return normalised, parsed.faults, summarise(batch, normalised, parsed.faults, stored=self._sink.stores)
+
     def _answer_again(self, batch: Batch) -> bytes:
         try:
-            parsed = registry.parse(batch.format, batch.body, now=self._wall())
+            return self._read(batch, self._wall())[2]
         except MalformedBody:
             # Not the body that was stored under this id; it was stored all the same.
             return summarise(batch, EMPTY, (), stored=self._sink.stores)
-        normalised = self._normaliser.run(
-            parsed.events, emitter=batch.emitter, scenario_id=batch.scenario_id, received_at=self._wall()
-        )
-        return summarise(batch, normalised, parsed.faults, stored=self._sink.stores)
 
     def _stored(
         self, batch: Batch, reply: OnReply, normalised: Normalised, faults: list[Fault], answer: bytes, ok: bool

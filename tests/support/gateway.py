@@ -5,7 +5,6 @@ from __future__ import annotations
 import http.client
 import json
 import os
-import re
 import signal
 import socket
 import subprocess
@@ -13,7 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +91,6 @@ class Gateway:
     ingest_port: int
     config: Path
     log: Path
-    clients: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def sink(self) -> Path:
@@ -254,8 +252,3 @@ def running(folder: Path, command: str = "up", **options: Any) -> Iterator[Gatew
             with suppress(ProcessLookupError):
                 os.killpg(gateway.process.pid, signal.SIGKILL)
             gateway.process.wait(5)
-
-
-def listening_ports(text: str) -> list[int]:
-    """Port numbers named in a log as ``127.0.0.1:NNNN``."""
-    return [int(port) for port in re.findall(r"127\.0\.0\.1:(\d+)", text)]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+import pytest
+
+from logops_fast.formats.batch import Batch, Reply
+from logops_fast.formats.media_type import Format
+from logops_fast.ingest.file_sink import NullSink
+from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.pipeline import IngestPipeline
+from logops_fast.state.interface import BatchClaim, ClaimKind
+from logops_fast.telemetry.registry import Registry
+
+
+class Claims:
+    """Batch ids of which each claim finds the same."""
+
+    def __init__(self, claim: BatchClaim) -> None:
+        self.claim = claim
+
+    def begin(self, emitter: str, batch_id: str, done: Callable[[BatchClaim], None]) -> None:
+        done(self.claim)
+
+    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
+        raise AssertionError("nothing is stored")
+
+    abandon = finish  # type: ignore[assignment]
+
+
+def send(claim: BatchClaim, body: bytes) -> Reply:
+    pipeline = IngestPipeline(
+        normaliser=Normaliser(), sink=NullSink(), batch_ids=Claims(claim), metrics=IngestMetrics(Registry(), ["web"])
+    )
+    replies: list[Reply] = []
+    pipeline.send(Batch(body, Format.JSON, "web", "na", "b-1", True, 0.0), replies.append)
+    (reply,) = replies
+    return reply
+
+
+def test_a_stored_batch_gets_its_first_answer() -> None:
+    assert send(BatchClaim(ClaimKind.DONE, b"first"), b"{}") == Reply(200, b"first")
+
+
+@pytest.mark.parametrize(("body", "accepted", "rejected"), [(b'[{"msg":"a"},7]', 1, 1), (b"not JSON", 0, 0)])
+def test_where_the_first_answer_is_forgotten_the_body_makes_it_again(body: bytes, accepted: int, rejected: int) -> None:
+    reply = send(BatchClaim(ClaimKind.DONE), body)
+    summary = orjson.loads(reply.body)
+    assert (reply.status, summary["accepted"], summary["rejected"]) == (200, accepted, rejected)
+    assert summary["batch_id"] == "b-1"
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [(ClaimKind.IN_PROGRESS, "batch_in_progress"), (ClaimKind.UNAVAILABLE, "state_unavailable")],
+)
+def test_a_claim_that_is_not_ours_is_503(kind: ClaimKind, reason: str) -> None:
+    reply = send(BatchClaim(kind), b"{}")
+    assert (reply.status, reply.reason) == (503, reason)
