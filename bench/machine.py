@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from logops_fast.runtime.build import build
+
 PACKAGES: Final = ("logops-fast", "uvloop", "httptools", "orjson")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SYNC_BYTES: Final = 25_000
@@ -28,6 +30,7 @@ def facts(folder: Path, packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "build": build(),
         "packages": {name: version(name) for name in packages},
         "commit": commit(),
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -40,8 +43,9 @@ def facts(folder: Path, packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
 def one_line(machine: dict[str, Any]) -> str:
     """The facts as a sentence under a table."""
     packages = ", ".join(f"{name} {version}" for name, version in machine["packages"].items() if version)
+    python = f"{machine['python']}, {machine.get('build', 'interpreted')}"
     return (
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {machine['python']}; {packages}; "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, {python}; {packages}; "
         f"commit {machine['commit']}, {machine['at'][:16].replace('T', ' ')} UTC; "
         f"200,000 turns of a plain loop {machine['python_loop_ms']} ms, "
         f"write and fdatasync of 25 KB {machine['fdatasync_us']} us; "

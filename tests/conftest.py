@@ -7,6 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from logops_fast.runtime.build import COMPILED, build
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Compiled code cannot be taken apart; all that a user sees of it is tested all the same."""
+    if build() == COMPILED:
+        for item in items:
+            if item.get_closest_marker("interpreted"):
+                item.add_marker(pytest.mark.skip("compiled"))
+
 
 @pytest.fixture(autouse=True)
 def _logging_is_put_back() -> Iterator[None]:

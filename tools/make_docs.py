@@ -32,6 +32,7 @@ MADE_BY: Final = "<!-- Made by tools/make_docs.py (`make docs`); do not edit. --
 
 LABELS: Final = {
     "accelerator": "the event loop: `uvloop` or `asyncio`",
+    "build": "`compiled` or `interpreted`: whether the packages on a batch's way are native code",
     "action": "what housekeeping did with a file: `delete`, `gzip`, `zip`, `in_use` (left alone) or `error`",
     "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
     "format": "`json`, `ndjson`, `csv` or `plain`",
@@ -154,7 +155,7 @@ def metrics() -> str:
     AuthMetrics(auth, ())
     IngestMetrics(ingest, ())
     ProcessMetrics(process)
-    build_info(process, "uvloop")
+    build_info(process, "uvloop", "interpreted")
     worker_restarts(process)
     Readiness(process, ())
     of_process = {snapshot.shape.name for snapshot in process.collect()}

@@ -1,31 +1,45 @@
-"""aiohttp on uvloop: plainly, and with our pipeline inside.
+"""aiohttp on uvloop: plainly, guarded, synced, and with our pipeline inside.
 
-BENCH_DIR=... python -m bench.peers.aiohttp_app plain|ours PORT
+BENCH_DIR=... python -m bench.peers.aiohttp_app plain|guarded|synced|ours PORT
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import uvloop
 from aiohttp import web
 
 from bench.peers.ours import OurPipeline
-from bench.peers.plain import PlainGateway
+from bench.peers.plain import DayFile, PlainGateway, SyncedDayFile, mask_text, mask_text_guarded
 
 MAX_BODY = 4_194_304
 
 
 def plain() -> web.Application:
     """The job, written plainly."""
-    gateway = PlainGateway(Path(os.environ["BENCH_DIR"]), {"bench": "bench-secret"})
+    return _appending(mask_text)
+
+
+def guarded() -> web.Application:
+    """The same with its patterns guarded."""
+    return _appending(mask_text_guarded)
+
+
+def synced() -> web.Application:
+    """Guarded, and synced in a thread of the loop's pool before the answer."""
+    gateway = PlainGateway({"bench": "bench-secret"}, mask_text_guarded)
+    file = SyncedDayFile(Path(os.environ["BENCH_DIR"]))
 
     async def ingest(request: web.Request) -> web.Response:
         body = await request.read()
-        status, answer = gateway.handle("POST", request.path_qs, request.headers.get, body)
+        status, answer, lines = gateway.handle("POST", request.path_qs, request.headers.get, body)
+        if lines:
+            await asyncio.to_thread(file.append, lines)
         return web.json_response(answer, status=status)
 
     app = web.Application(client_max_size=MAX_BODY)
@@ -55,9 +69,25 @@ def ours() -> web.Application:
     return app
 
 
+def _appending(mask: Callable[[str], str]) -> web.Application:
+    gateway = PlainGateway({"bench": "bench-secret"}, mask)
+    file = DayFile(Path(os.environ["BENCH_DIR"]))
+
+    async def ingest(request: web.Request) -> web.Response:
+        body = await request.read()
+        status, answer, lines = gateway.handle("POST", request.path_qs, request.headers.get, body)
+        if lines:
+            file.append(lines)
+        return web.json_response(answer, status=status)
+
+    app = web.Application(client_max_size=MAX_BODY)
+    app.router.add_post("/ingest", ingest)
+    return app
+
+
 if __name__ == "__main__":
     web.run_app(
-        {"plain": plain, "ours": ours}[sys.argv[1]](),
+        {"plain": plain, "guarded": guarded, "synced": synced, "ours": ours}[sys.argv[1]](),
         host="127.0.0.1",
         port=int(sys.argv[2]),
         loop=uvloop.new_event_loop(),

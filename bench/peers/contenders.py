@@ -25,7 +25,15 @@ GRANIAN: Final = (
     "granian", "--interface", "asgi", "--workers", "1", "--runtime-threads", "1", "--loop", "uvloop",
     "--no-access-log", "--log-level", "warning",
 )  # fmt: skip
-AIOHTTP: Final = ("bench.peers.aiohttp_app",)
+
+# What the table calls each pipeline.
+PLAIN: Final = "written plainly"
+GUARDED: Final = "plain, guarded"
+SYNCED: Final = "plain, guarded, synced"
+INSIDE: Final = "ours"
+FACTORIES: Final = {"plain": PLAIN, "guarded": GUARDED, "synced": SYNCED, "ours": INSIDE}
+"""Each by what an application's module calls it, which is also how a row's name ends."""
+FRAMEWORK: Final = ("plain", "guarded", "ours")
 
 
 @dataclass(frozen=True)
@@ -41,38 +49,36 @@ class Contender:
     """The package without which it cannot run."""
     mode: servers.Mode = "up"
 
-    @property
-    def plain(self) -> bool:
-        """Whether it does the job the plain way."""
-        return self.pipeline == "plain"
 
-
-def _peer(name: str, http: str, needs: str, words: tuple[str, ...]) -> tuple[Contender, Contender]:
-    return tuple(  # type: ignore[return-value]
+def _peer(name: str, http: str, words: tuple[str, ...], factories: tuple[str, ...] = FRAMEWORK) -> list[Contender]:
+    """One framework's rows; FACTORY in ``words`` is what each starts."""
+    return [
         Contender(
-            f"{name}-{pipeline}", http, pipeline, tuple(word.replace("PIPELINE", pipeline) for word in words), needs
+            f"{name}-{factory}",
+            http,
+            FACTORIES[factory],
+            tuple(word.replace("FACTORY", factory) for word in words),
+            needs=name,
         )
-        for pipeline in ("plain", "ours")
-    )
+        for factory in factories
+    ]
 
 
-OURS: Final = Contender("logops-up", "LogOps Fast, `up`", "ours")
-SPLIT: Final = Contender("logops-split", "LogOps Fast, two processes", "ours", mode="split")
+OURS: Final = Contender("logops-up", "LogOps Fast, `up`", INSIDE)
+SPLIT: Final = Contender("logops-split", "LogOps Fast, two processes", INSIDE, mode="split")
 ALL: Final = (
     OURS,
     SPLIT,
     *_peer(
         "fastapi",
         "FastAPI, uvicorn",
-        "fastapi",
-        (*UVICORN, "--factory", "bench.peers.fastapi_app:PIPELINE", "--port", "{port}", "--log-level", "warning"),
+        (*UVICORN, "--factory", "bench.peers.fastapi_app:FACTORY", "--port", "{port}", "--log-level", "warning"),
     ),
-    *_peer("aiohttp", "aiohttp", "aiohttp", (*AIOHTTP, "PIPELINE", "{port}")),
+    *_peer("aiohttp", "aiohttp", ("bench.peers.aiohttp_app", "FACTORY", "{port}"), tuple(FACTORIES)),
     *_peer(
         "blacksheep",
         "BlackSheep, Granian",
-        "blacksheep",
-        (*GRANIAN, "--factory", "bench.peers.blacksheep_app:PIPELINE", "--port", "{port}"),
+        (*GRANIAN, "--factory", "bench.peers.blacksheep_app:FACTORY", "--port", "{port}"),
     ),
 )
 

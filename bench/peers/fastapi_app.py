@@ -1,9 +1,9 @@
-"""FastAPI on uvicorn: plainly, and with our pipeline inside. The folder to write to is BENCH_DIR."""
+"""FastAPI on uvicorn: plainly, guarded, and with our pipeline inside. The folder to write to is BENCH_DIR."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,21 +12,17 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
 from bench.peers.ours import OurPipeline
-from bench.peers.plain import PlainGateway
+from bench.peers.plain import DayFile, PlainGateway, mask_text, mask_text_guarded
 
 
 def plain() -> FastAPI:
     """The job, written plainly."""
-    app = FastAPI()
-    gateway = PlainGateway(Path(os.environ["BENCH_DIR"]), {"bench": "bench-secret"})
+    return _appending(mask_text)
 
-    @app.post("/ingest", response_model=None)
-    async def ingest(request: Request) -> JSONResponse:
-        body = await request.body()
-        status, answer = gateway.handle("POST", request.url.path, request.headers.get, body)
-        return JSONResponse(answer, status)
 
-    return app
+def guarded() -> FastAPI:
+    """The same with its patterns guarded."""
+    return _appending(mask_text_guarded)
 
 
 def ours() -> FastAPI:
@@ -47,5 +43,21 @@ def ours() -> FastAPI:
         answer = await pipeline.handle(request.scope["raw_path"], dict(request.headers.raw), body)
         extra: Any = {name.decode(): value.decode() for name, value in answer.headers}
         return Response(answer.body, answer.status, extra, "application/json")
+
+    return app
+
+
+def _appending(mask: Callable[[str], str]) -> FastAPI:
+    app = FastAPI()
+    gateway = PlainGateway({"bench": "bench-secret"}, mask)
+    file = DayFile(Path(os.environ["BENCH_DIR"]))
+
+    @app.post("/ingest", response_model=None)
+    async def ingest(request: Request) -> JSONResponse:
+        body = await request.body()
+        status, answer, lines = gateway.handle("POST", request.url.path, request.headers.get, body)
+        if lines:
+            file.append(lines)
+        return JSONResponse(answer, status)
 
     return app

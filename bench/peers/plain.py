@@ -1,8 +1,9 @@
 """The job as one would write it plainly in an afternoon: orjson, compiled patterns, an event at a time.
 
 Signature, nonce, bucket, parse, normalise, mask, append. It gives the same records as our gateways for the bodies of
-the corpus (tests/bench/test_peers.py). It is let off what they also do: it hands lines to the operating system without
-syncing them, keeps its nonces in memory alone, counts no metrics, and bounds neither bodies nor time.
+the corpus (tests/bench/test_peers.py). It is let off what they also do: it keeps its nonces in memory alone, counts no
+metrics, and bounds neither bodies nor time. Two things are for the application to choose: how a string is masked
+(`mask_text`, `mask_text_guarded`), and whether lines are synced before the answer (`DayFile`, `SyncedDayFile`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ipaddress
+import os
 import re
+import threading
 import time
 import uuid
 from base64 import b64encode
@@ -18,7 +21,7 @@ from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import orjson
 
@@ -36,6 +39,7 @@ IPV6: Final = re.compile(r"(?<![\w:])(?:[0-9a-fA-F]{0,4}:){2,7}[0-9a-fA-F]{0,4}(
 CARD: Final = re.compile(r"\b\d(?:[ -]?\d){12,18}\b")
 BEARER: Final = re.compile(r"\b([Bb]earer) +[A-Za-z0-9._~+/=-]{8,}")
 JWT: Final = re.compile(r"\beyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]*")
+SYNC: Final[Callable[[int], None]] = getattr(os, "fdatasync", os.fsync)  # macOS has no fdatasync
 
 
 class RefusedError(Exception):
@@ -48,14 +52,17 @@ class RefusedError(Exception):
 
 
 class PlainGateway:
-    """One process's worth of the job."""
+    """One process's worth of the job, up to the lines that are to be stored. ``mask_text`` masks one string."""
 
-    def __init__(self, directory: Path, secrets: dict[str, str], capacity: float = 1e12, rate: float = 1e12) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
-        self.directory = directory
-        self.day = ""
-        self.file: Any = None
+    def __init__(
+        self,
+        secrets: dict[str, str],
+        mask_text: Callable[[str], str],
+        capacity: float = 1e12,
+        rate: float = 1e12,
+    ) -> None:
         self.secrets = {key: secret.encode() for key, secret in secrets.items()}
+        self.mask = masker(mask_text)
         self.nonces: dict[str, float] = {}
         self.next_sweep = time.time() + 60
         self.capacity = capacity
@@ -64,15 +71,18 @@ class PlainGateway:
 
     def handle(
         self, method: str, target: str, header: Callable[[str], str | None], body: bytes
-    ) -> tuple[int, dict[str, Any]]:
-        """Take a request; status and answer. ``header`` looks one up by its lower-case name."""
+    ) -> tuple[int, dict[str, Any], bytes]:
+        """Take a request; status, answer, and the lines to store before it is given.
+
+        ``header`` looks one up by its lower-case name.
+        """
         try:
             emitter = self.verify(method, target, header, body)
             events = self.parse(header("content-type") or "application/json", body)
             self.take(emitter, len(events))
         except RefusedError as refused:
-            return refused.status, {"error": refused.reason, "detail": str(refused)}
-        return 200, self.store(events, emitter, header("x-scenario-id") or "na")
+            return refused.status, {"error": refused.reason, "detail": str(refused)}, b""
+        return 200, *self.records(events, emitter, header("x-scenario-id") or "na")
 
     def verify(self, method: str, target: str, header: Callable[[str], str | None], body: bytes) -> str:
         """The client, once signature, clock and nonce are in order."""
@@ -119,8 +129,8 @@ class PlainGateway:
             raise RefusedError(400, "malformed") from None
         return events if isinstance(events, list) else [events]
 
-    def store(self, events: list[dict[str, Any]], emitter: str, scenario_id: str) -> dict[str, Any]:
-        """Normalise, mask, append; the summary."""
+    def records(self, events: list[dict[str, Any]], emitter: str, scenario_id: str) -> tuple[dict[str, Any], bytes]:
+        """Normalise, mask, serialise; the summary and the lines."""
         now = datetime.now(UTC)
         levels: Counter[str] = Counter()
         missing_ts = missing_level = 0
@@ -142,9 +152,8 @@ class PlainGateway:
             event["scenario_id"] = scenario_id
             event.setdefault("app", "logops")
             event.setdefault("source", "ingest")
-            lines.append(orjson.dumps(mask(event), option=orjson.OPT_APPEND_NEWLINE))
-        self.append(b"".join(lines), now.strftime("%Y%m%d"))
-        return {
+            lines.append(orjson.dumps(self.mask(event), option=orjson.OPT_APPEND_NEWLINE))
+        summary = {
             "accepted": len(events),
             "rejected": 0,
             "missing_ts": missing_ts,
@@ -155,6 +164,7 @@ class PlainGateway:
             "batch_id": uuid.uuid4().hex,
             "errors": [],
         }
+        return summary, b"".join(lines)
 
     @staticmethod
     def first(event: dict[str, Any], *names: str) -> Any:
@@ -177,31 +187,58 @@ class PlainGateway:
             return value
         return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
-    def append(self, lines: bytes, day: str) -> None:
-        """Append to the day's file."""
-        if day != self.day:
-            if self.file is not None:
-                self.file.close()
+
+class DayFile:
+    """The file of the day, appended to: lines are with the operating system when ``append`` returns."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory = directory
+        self.day = ""
+        self.file: BinaryIO | None = None
+
+    def append(self, lines: bytes) -> None:
+        """Store a batch's lines."""
+        self.write(lines)
+
+    def write(self, lines: bytes) -> BinaryIO:
+        """Write to today's file, and which that is."""
+        day = datetime.now(UTC).strftime("%Y%m%d")
+        if self.file is None or day != self.day:
+            # Yesterday's closes itself once no thread syncs it any more.
             self.file = (self.directory / f"{day}.ndjson").open("ab")
             self.day = day
         self.file.write(lines)
         self.file.flush()
+        return self.file
 
 
-def mask(value: Any) -> Any:
-    """The value with personal data masked in every string."""
-    if isinstance(value, str):
-        return mask_text(value)
-    if isinstance(value, dict):
-        return {key: mask(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [mask(item) for item in value]
-    return value
+class SyncedDayFile(DayFile):
+    """The same, for several threads: lines are on the disk when ``append`` returns."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.lock = threading.Lock()
+
+    def append(self, lines: bytes) -> None:
+        """Store a batch's lines. Threads sync at the same time: the file system may commit them together."""
+        with self.lock:
+            file = self.write(lines)
+        SYNC(file.fileno())
 
 
 def mask_text(text: str) -> str:
-    """One string, masked."""
-    # Asked first what each pattern cannot do without: three times as fast as the patterns alone.
+    """One string, masked: each pattern in turn, as one writes it first."""
+    text = BEARER.sub(r"\1 ***", text)
+    text = JWT.sub("***jwt***", text)
+    text = EMAIL.sub(r"\1***@\2", text)
+    text = CARD.sub(_mask_card, text)
+    text = IPV4.sub(r"\1.\2.x.x", text)
+    return IPV6.sub(_mask_ipv6, text)
+
+
+def mask_text_guarded(text: str) -> str:
+    """The same, asked first what each pattern cannot do without: a quarter of the time."""
     if "earer" in text:
         text = BEARER.sub(r"\1 ***", text)
     if "eyJ" in text:
@@ -215,6 +252,24 @@ def mask_text(text: str) -> str:
     if text.count(":") > 1:
         text = IPV6.sub(_mask_ipv6, text)
     return text
+
+
+def masker(mask_text: Callable[[str], str]) -> Callable[[Any], Any]:
+    """What masks personal data in every string of a value."""
+
+    def mask(value: Any) -> Any:
+        if isinstance(value, str):
+            return mask_text(value)
+        if isinstance(value, dict):
+            return {key: mask(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [mask(item) for item in value]
+        return value
+
+    return mask
+
+
+mask: Final = masker(mask_text_guarded)
 
 
 def _mask_card(found: re.Match[str]) -> str:

@@ -19,6 +19,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from logops_fast import __version__
 from logops_fast.cli.output import complain
 from logops_fast.config.errors import ConfigError
+from logops_fast.runtime.build import COMPILED, build
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell has it
@@ -157,5 +158,6 @@ def _top_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="settings (default: logops.yaml if there)")
-    parser.add_argument("--version", action="version", version=f"logops {__version__}")
+    version = f"logops {__version__} (compiled)" if build() == COMPILED else f"logops {__version__}"
+    parser.add_argument("--version", action="version", version=version)
     return parser

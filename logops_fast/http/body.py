@@ -74,7 +74,7 @@ class FixedBody:
             end = len(data)
             self.remaining -= end - start
         if end > start:
-            emit(data[start:end])  # the whole of a bytes object is that object
+            emit(data if end - start == len(data) else data[start:end])
         return end
 
 

@@ -356,7 +356,7 @@ class Connection(asyncio.Protocol):
         if self._eof and state is not _WAIT and not self._writing_paused:
             self._close()  # whatever is missing will never come
             return
-        if state is _BODY and self.deadline is inf:
+        if state is _BODY and self.deadline == inf:
             self._arm_body()
         if pos < len(data) or self._reading_paused:
             self._hold(data[pos:] if pos else data)

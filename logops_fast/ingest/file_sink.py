@@ -18,6 +18,7 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 from logops_fast.ingest.append_file import FileOps, StepFailedError
 from logops_fast.ingest.commit_log import LedgerEntry, encode_entry
+from logops_fast.ingest.commit_pace import CommitPace
 from logops_fast.ingest.day_files import DAY_SECONDS, day_of
 from logops_fast.ingest.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
 from logops_fast.ingest.recovery import RecoveryReport, recover
@@ -25,9 +26,6 @@ from logops_fast.ingest.recovery import RecoveryReport, recover
 __all__ = ["FileSink", "LedgerEntry", "NullSink", "Sink", "SinkCommit", "SinkStartError"]
 
 MAX_GROUP_BYTES: Final = 8 << 20  # above it a group is written in several, so that the first need not wait for the last
-# From the begin of one commit to the next. Under load a group then holds more batches: a commit costs the process two
-# wake-ups and a sync whatever it holds, a fifth of all CPU with single events. A commit after a pause is not delayed.
-PACE: Final = 0.002  # s
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 STALL_SECONDS: Final = 5.0  # a write that takes longer makes the gateway unready: the disk hangs
@@ -115,11 +113,12 @@ class FileSink:
         worker: int = 0,
         workers: int = 1,
         wall: Callable[[], float] = time.time,
+        cpu: Callable[[], float] = time.process_time,
         on_commit: Callable[[SinkCommit], None] = lambda _commit: None,
         on_error: Callable[[str, str], None] = lambda _operation, _text: None,
         ops: FileOps | None = None,
         probe_interval: float = PROBE_INTERVAL,
-        pace: float = PACE,
+        pace: CommitPace | None = None,
     ) -> None:
         """``on_error`` is told the operation (open, write, sync, truncate, probe, internal) and a sentence.
 
@@ -130,11 +129,12 @@ class FileSink:
         self._worker = worker
         self._workers = workers
         self._wall = wall
+        self._cpu = cpu
         self._on_commit = on_commit
         self._on_error = on_error
         self._ops = ops
         self._probe_interval = probe_interval
-        self._pace_seconds = pace
+        self._pace = pace or CommitPace()
         self._pending: deque[_Pending] = deque()
         # One token wakes the thread. A hop costs about the same by lock, eventfd or SimpleQueue (the kernel's switch
         # is most of it); of these the queue needs no care: a token too many is harmless.
@@ -144,7 +144,6 @@ class FileSink:
         self._closing = False
         self._failing: str | None = None
         self._busy_since = 0.0
-        self._paced_until = 0.0
         self._day = ""
         self._day_start = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -167,8 +166,8 @@ class FileSink:
         """
         try:
             lock = WorkerLock(self._directory, self._worker)
-        except SinkBusyError as error:
-            raise SinkStartError(str(error)) from None
+        except SinkBusyError as busy:
+            raise SinkStartError(str(busy)) from None
         except OSError as error:
             raise SinkStartError(f"sink.dir {self._directory} cannot be used: {error.strerror or error}") from None
         try:
@@ -183,9 +182,9 @@ class FileSink:
                 ops=self._ops,
             )
             writer.open()
-        except (OSError, StepFailedError) as error:
+        except (OSError, StepFailedError) as failure:
             lock.release()
-            raise SinkStartError(f"sink.dir {self._directory} cannot be used: {error}") from None
+            raise SinkStartError(f"sink.dir {self._directory} cannot be used: {failure}") from None
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         threading.Thread(target=self._run, args=(writer, self._loop), name="file-sink", daemon=True).start()
@@ -240,7 +239,7 @@ class FileSink:
     def _run(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop) -> None:
         try:
             while True:
-                self._pace()
+                self._await_company()
                 taken = self._take()
                 if taken is not None:
                     self._commit(writer, loop, *taken)
@@ -258,9 +257,9 @@ class FileSink:
         finally:
             self._call(loop, self._end)
 
-    def _pace(self) -> None:
-        """Let a little time pass since the last commit began, so that a busy loop's batches go out together."""
-        wait = self._paced_until - time.monotonic()
+    def _await_company(self) -> None:
+        """Let the pace's time pass since the last commit began, so that a busy loop's batches go out together."""
+        wait = self._pace.wait(time.monotonic())
         if wait > 0.0 and not self._closing:
             time.sleep(wait)
 
@@ -289,16 +288,16 @@ class FileSink:
     def _commit(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop, group: Group, dones: list[Done]) -> None:
         start = time.monotonic()
         self._busy_since = start
-        self._paced_until = start + self._pace_seconds
+        self._pace.begin(start, self._cpu())
         try:
             writer.commit(group)
         except StepFailedError as error:
             self._failing = str(error)
             self._tell(loop, dones, None, error)
-        except Exception as error:
+        except Exception as defect:
             # A defect or no memory: the writer has cut the group away, its batches must be answered all the same.
             logger.exception("a group could not be stored")
-            wrapped = StepFailedError("internal", self._directory, OSError(0, repr(error)))
+            wrapped = StepFailedError("internal", self._directory, OSError(0, repr(defect)))
             self._failing = str(wrapped)
             self._tell(loop, dones, None, wrapped)
         else:

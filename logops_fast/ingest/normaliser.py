@@ -38,9 +38,11 @@ _LONGEST: Final = 27
 # One for each of: own app and source, no app, no source, neither.
 _PLACE_HOLDERS: Final = tuple(orjson.Fragment(place) for place in PLACES)
 _NO_APP: Final = 1
-CHUNK: Final = 128
-"""Events that are serialised and masked together: what five patterns scan should still lie in the cache."""
 _NO_SOURCE: Final = 2
+
+CHUNK: Final = 128
+"""Events that are settled, serialised and masked together: what five patterns scan should still lie in the cache."""
+_GONE: Final[dict[str, Any]] = {}
 
 
 class Normalised(NamedTuple):
@@ -59,6 +61,18 @@ class Normalised(NamedTuple):
     masked: dict[str, int]
 
 
+class _Tally:
+    """What is counted while a batch is normalised; see Normalised."""
+
+    __slots__ = ("levels", "masked", "missing_level", "missing_ts")
+
+    def __init__(self) -> None:
+        self.levels = dict.fromkeys(LEVELS, 0)
+        self.masked: dict[str, int] = {}
+        self.missing_ts = 0
+        self.missing_level = 0
+
+
 class Normaliser:
     """Settles, masks, encrypts and serialises events. Holds no state between batches."""
 
@@ -69,10 +83,32 @@ class Normaliser:
         self._encryptor = encryptor
 
     def run(self, events: list[dict[str, Any]], *, emitter: str, scenario_id: str, received_at: float) -> Normalised:
-        """Normalises a batch. ``received_at`` is in epoch seconds; the events are changed in place."""
+        """Normalises a batch. ``received_at`` is in epoch seconds; the events are used up."""
+        tally = _Tally()
+        total = len(events)
+        if total <= CHUNK:
+            lines = self._chunk(events, emitter, scenario_id, received_at, tally)
+        else:
+            parts = []
+            for at in range(0, total, CHUNK):
+                parts.append(self._chunk(events[at : at + CHUNK], emitter, scenario_id, received_at, tally))
+                # Let go of while they are in the cache: at the end each would have to be fetched once more.
+                events[at : at + CHUNK] = [_GONE] * min(CHUNK, total - at)
+            lines = b"".join(parts)
+        levels = {level: n for level, n in tally.levels.items() if n}
+        return Normalised(lines, total, tally.missing_ts, tally.missing_level, levels, tally.masked)
+
+    def mask_text(self, text: str) -> str:
+        """Raw text, such as an event that could not be read, masked as a string value is."""
+        return text if self._masker is None else self._masker.mask_text(text)
+
+    def _chunk(
+        self, events: list[dict[str, Any]], emitter: str, scenario_id: str, received_at: float, tally: _Tally
+    ) -> bytes:
+        """Some of a batch's events as finished lines."""
         if not events:
-            return Normalised(b"", 0, 0, 0, {}, {})
-        counts = dict.fromkeys(LEVELS, 0)
+            return b""
+        counts = tally.levels
         missing_ts = missing_level = 0
         read = datetime.fromisoformat
         by_name = BY_NAME
@@ -147,27 +183,15 @@ class Normaliser:
                     _drop(event, "source")
             event["emitter"] = holders[variant]
 
-        masked: dict[str, int] = {}
-        if len(events) <= CHUNK:
-            lines = self._lines(events, emitter, scenario_id, masked)
-        else:
-            chunks = (events[at : at + CHUNK] for at in range(0, len(events), CHUNK))
-            lines = b"".join([self._lines(chunk, emitter, scenario_id, masked) for chunk in chunks])
-        levels = {level: n for level, n in counts.items() if n}
-        return Normalised(lines, len(events), missing_ts, missing_level, levels, masked)
-
-    def _lines(self, events: list[dict[str, Any]], emitter: str, scenario_id: str, masked: dict[str, int]) -> bytes:
+        tally.missing_ts += missing_ts
+        tally.missing_level += missing_level
         lines = to_lines(events)
         if self._masker is not None:
-            lines = self._masker.mask_lines(lines, events, masked)
+            lines = self._masker.mask_lines(lines, events, tally.masked)
         for variant, place in enumerate(PLACES):
             if place in lines:
                 lines = lines.replace(place, _constants(emitter, scenario_id, variant))
         return lines
-
-    def mask_text(self, text: str) -> str:
-        """Raw text, such as an event that could not be read, masked as a string value is."""
-        return text if self._masker is None else self._masker.mask_text(text)
 
 
 def _take(event: dict[str, Any], name: str, aliases: tuple[str, ...]) -> Any:

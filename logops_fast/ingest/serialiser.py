@@ -9,7 +9,7 @@ import orjson
 
 # orjson gives up at 254 levels; the parsers refuse an event that is that deep.
 _DEEPEST: Final = 250
-_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+_SURROGATE: Final = re.compile(f"[{chr(0xD800)}-{chr(0xDFFF)}]")  # mypyc takes no such literal
 
 
 def to_lines(events: list[dict[str, Any]]) -> bytes:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from logops_fast.runtime.allocator import keep_freed_memory
+from logops_fast.runtime.build import build
 from logops_fast.runtime.loop import ASYNCIO, accelerator, new_event_loop
 from logops_fast.runtime.signals import install
 from logops_fast.telemetry import logs
@@ -143,7 +144,7 @@ class _Worker:
 
     async def _start(self) -> Service:
         registry = self._context.registry
-        build_info(registry, accelerator())
+        build_info(registry, accelerator(), build())
         worker_restarts(registry)  # shown by whichever worker is asked, counted by the supervisor
         self._process = ProcessMetrics(registry)
         self._sample()

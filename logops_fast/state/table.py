@@ -190,7 +190,7 @@ class Table:
         if self.values[(first + turn) * step] <= now:
             self.metas[2 * bucket + 1] = (turn + 1) % SLOTS_PER_BUCKET
             return first + turn
-        moments = self.values[first * step : (first + SLOTS_PER_BUCKET) * step : step].tolist()
+        moments: list[float] = list(self.values[first * step : (first + SLOTS_PER_BUCKET) * step : step])
         return first + moments.index(min(moments))
 
     def put(self, slot: int, digest: bytes) -> None:

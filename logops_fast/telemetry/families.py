@@ -71,11 +71,11 @@ def resident_bytes() -> float:
         return float(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def build_info(registry: Registry, accelerator: str) -> None:
-    """Say what runs: ``accelerator`` is the event loop's name, ``uvloop`` or ``asyncio``."""
+def build_info(registry: Registry, accelerator: str, build: str) -> None:
+    """Say what runs: the event loop (``uvloop``, ``asyncio``) and the package (``compiled``, ``interpreted``)."""
     registry.gauge(
-        "logops_build_info", "What runs; always 1.", ("version", "python", "accelerator"), mode="max"
-    ).labels(__version__, platform.python_version(), accelerator).set(1.0)
+        "logops_build_info", "What runs; always 1.", ("version", "python", "accelerator", "build"), mode="max"
+    ).labels(__version__, platform.python_version(), accelerator, build).set(1.0)
 
 
 def worker_restarts(registry: Registry) -> Counter:

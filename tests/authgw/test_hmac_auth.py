@@ -181,6 +181,7 @@ class CountedKey(SigningKey):
         return super().signature(message)
 
 
+@pytest.mark.interpreted
 def test_everybody_costs_the_same_number_of_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hmac_auth, "SigningKey", CountedKey)
     auth = make()

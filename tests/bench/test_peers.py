@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bench import corpus, load, servers, step
 from bench.machine import version
 from bench.peers import contenders, rsyslog, run
 from bench.peers.contenders import ALL, OURS, Contender
-from bench.peers.plain import mask_text
+from bench.peers.plain import mask_text, mask_text_guarded
 from logops_fast.ingest.pii.masker import Masker
 from tests.bench.samples import made_up
 from tests.bench.samples import results as sweep_results
@@ -98,7 +100,17 @@ def test_all_store_the_same_records(
 def test_the_plain_masks_agree_with_ours_on_the_corpus(kind: corpus.Kind) -> None:
     masker = Masker()
     texts = [value for event in corpus.events(2000, kind) for value in event.values() if isinstance(value, str)]
-    assert [mask_text(text) for text in texts] == [masker.mask_text(text) for text in texts]
+    ours = [masker.mask_text(text) for text in texts]
+    assert [mask_text(text) for text in texts] == ours
+    assert [mask_text_guarded(text) for text in texts] == ours
+
+
+PIECES = ("a", "eyJ", "Bearer ", "abcdefgh", "@", ".", ":", "-", " ", "10", "4111", "255", "2001", "b.com", "::")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
+def test_the_guards_change_nothing(text: str) -> None:
+    assert mask_text_guarded(text) == mask_text(text)
 
 
 @pytest.mark.slow
@@ -116,11 +128,15 @@ def test_ratios_are_of_events_a_cpu_second() -> None:
     def steps(us: float) -> list[dict[str, Any]]:
         return [made_up(1000.0, cpu_seconds=3000 * us / 1e6).to_json()]
 
-    full = {"logops-up": steps(4.0), "fastapi-plain": steps(16.0)}
+    plain = {"fastapi-plain": steps(32.0), "aiohttp-plain": steps(30.0)}
+    full = {"logops-up": steps(4.0), **plain, "aiohttp-guarded": steps(9.0), "aiohttp-synced": steps(10.0)}
     found = {"machine": sweep_results()["machine"], "batch_size": 100, "rounds": 1, "seconds": 3.0, "equal_eps": 1000.0}
     text = run.table({**found, "full": full, "equal": full})
     assert "| LogOps Fast, `up` | ours | 250,000 | 1 |" in text
-    assert "| FastAPI, uvicorn | written plainly | 62,500 | 4.0 x |" in text
+    assert "| FastAPI, uvicorn | written plainly | 31,250 | 8.0 x |" in text
+    assert "| aiohttp | plain, guarded | 111,111 | 2.2 x |" in text
+    assert "| aiohttp | plain, guarded, synced | 100,000 | 2.5 x |" in text
+    assert "**7.5 x** the best *written plainly* (aiohttp), **2.2 x** the best *plain, guarded* (aiohttp)." in text
 
 
 @pytest.mark.slow

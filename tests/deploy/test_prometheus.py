@@ -27,7 +27,7 @@ def metric_names() -> set[str]:
     AuthMetrics(registry, ["web"])
     IngestMetrics(registry, ["web"])
     ProcessMetrics(registry)
-    build_info(registry, "uvloop")
+    build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
     return {snapshot.shape.name for snapshot in registry.collect()}
 

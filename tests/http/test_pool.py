@@ -414,6 +414,7 @@ def test_no_more_connections_rest_than_may(loop: str) -> None:
     with_server(loop, echo, test, max_idle=1)
 
 
+@pytest.mark.interpreted
 def test_the_timer_is_set_per_timeout_and_not_per_request(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
     armed: list[float] = []
     arm = HttpPool._arm

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from logops_fast.ingest.commit_pace import CommitPace
 from logops_fast.ingest.file_sink import FileSink, NullSink, SinkCommit, SinkStartError
 from tests.ingest.sink_support import DAY, NOON, FaultyOps, data, entry, stored, until
 
@@ -110,6 +111,7 @@ def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None
     assert [c.batches for c in told.commits] == [1, 10]
 
 
+@pytest.mark.interpreted
 def test_a_write_that_hangs_makes_the_sink_failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("logops_fast.ingest.file_sink.STALL_SECONDS", -1.0)
     ops = GatedOps()
@@ -443,6 +445,7 @@ def test_a_closed_loop_does_not_break_the_thread(tmp_path: Path) -> None:
     assert (process.returncode, process.stderr) == (0, b"")
 
 
+@pytest.mark.interpreted
 def test_a_thread_that_dies_leaves_nobody_waiting_and_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -466,7 +469,8 @@ def test_batches_that_come_close_together_share_commits(tmp_path: Path) -> None:
     stored: list[bool] = []
 
     async def main() -> None:
-        sink = FileSink(tmp_path, durability="written", on_commit=commits.append, pace=0.05)
+        busy: dict[str, Any] = {"pace": CommitPace(0.05), "cpu": time.monotonic}
+        sink = FileSink(tmp_path, durability="written", on_commit=commits.append, **busy)
         sink.start()
         for number in range(40):
             sink.append(b'{"n":%d}\n' % number, stored.append)

@@ -25,7 +25,7 @@ PROMETHEUS_ACCEPT = (
 def everything(slab: Slab | None = None, index: int = 0) -> Registry:
     registry = Registry(slab, index)
     auth, ingest = AuthMetrics(registry, ["web"]), IngestMetrics(registry, ["web"])
-    build_info(registry, "uvloop")
+    build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
     ProcessMetrics(registry).sample()
     auth.request_done(200, "web", 0.004)

@@ -32,7 +32,7 @@ def both() -> tuple[Registry, AuthMetrics, IngestMetrics]:
 
 def test_every_family_of_the_contract_exists_with_its_labels() -> None:
     registry, _, _ = both()
-    build_info(registry, "uvloop")
+    build_info(registry, "uvloop", "interpreted")
     contract = {
         "logops_auth_requests_total": ("status", "emitter"),
         "logops_auth_request_latency_seconds": ("emitter",),
@@ -55,7 +55,7 @@ def test_every_family_of_the_contract_exists_with_its_labels() -> None:
         "logops_sink_errors_total": (),
         "logops_housekeeping_runs_total": ("outcome",),
         "logops_housekeeping_files_total": ("action",),
-        "logops_build_info": ("version", "python", "accelerator"),
+        "logops_build_info": ("version", "python", "accelerator", "build"),
     }
     made = {snapshot.shape.name: snapshot.shape.labelnames for snapshot in registry.collect()}
     assert {name: made.get(name) for name in contract} == contract
@@ -134,7 +134,7 @@ def test_the_latency_buckets_have_an_edge_at_the_objective_and_are_fine_below_50
 
 def test_build_info_names_what_runs() -> None:
     registry = Registry()
-    build_info(registry, "asyncio")
+    build_info(registry, "asyncio", "compiled")
     ((labels, value),) = series_of(registry, "logops_build_info").items()
     assert (labels[0], labels[2], value) == (__version__, "asyncio", (1.0,))
 
