@@ -128,7 +128,9 @@ def test_the_real_command_works_and_imports_no_gateway(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True
     )
     assert "server.workers" in done.stdout
-    assert not {"logops_fast.runtime", "logops_fast.ingest", "logops_fast.authgw"} & set(done.stdout.splitlines())
+    assert not {"logops_fast.runtime.worker", "logops_fast.ingest", "logops_fast.authgw"} & set(
+        done.stdout.splitlines()
+    )
 
 
 def test_nobody_reading_on_is_no_traceback(tmp_path: Path) -> None:
