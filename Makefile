@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
-.PHONY: help demo test check lint types format docs diagrams lock dist clean
+.PHONY: help demo test check lint types format docs diagrams lock dist clean compiled test-compiled bench
 
 help: ## What can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## Start the gateways, send signed traffic through them, show what was stored
 	@$(BIN)/logops demo $(ARGS)
@@ -29,6 +29,18 @@ format: $(VENV)/.dev ## Put the code in its form
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+compiled: $(VENV)/.dev ## The checkout again in build/compiled, its hot packages as native code (needs a C compiler)
+	@$(BIN)/python tools/make_compiled.py
+
+test-compiled: compiled ## The tests against the compiled packages
+	@$(IN_COMPILED) -m pytest $(ARGS)
+
+bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
+	@$(IN_COMPILED) -m bench.eps_sweep $(ARGS)
+
+COMPILED := $(CURDIR)/build/compiled
+IN_COMPILED = cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(abspath $(BIN)/python)
+
 docs: $(VENV)/.dev ## The generated reference pages (configuration, metrics)
 	@$(BIN)/python tools/make_docs.py
 
@@ -40,9 +52,10 @@ lock: $(VENV)/.dev ## Resolve the dependencies anew and write the lock files
 	@$(BIN)/python -m pip --quiet install uv
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group build $(LOCK_FLAGS) -o requirements.lock
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --extra report $(LOCK_FLAGS) -o requirements-dev.lock
+	@$(BIN)/uv pip compile --quiet --group compile --constraint requirements-dev.lock $(LOCK_FLAGS) -o requirements-compile.lock
 LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
 
-dist: $(VENV)/.dev ## sdist and wheel in dist/
+dist: $(VENV)/.dev ## sdist and wheel in dist/ (LOGOPS_COMPILE=1: a compiled wheel for this platform)
 	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null && ls dist
 
 clean: ## Remove what make made (not data/)

@@ -57,7 +57,7 @@ def commit() -> str:
     """The commit measured; ``+`` where the tree differs from it in what is measured."""
     try:
         head = _git("rev-parse", "--short=10", "HEAD")
-        changed = _git("status", "--porcelain", "--", "logops_fast", "bench", "pyproject.toml")
+        changed = _git("status", "--porcelain", "--", ":/logops_fast", ":/bench", ":/pyproject.toml")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
     return head + ("+" if changed else "")

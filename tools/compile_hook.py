@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ setup(name="compiled", packages=[], py_modules=[],
 
 
 class CompileHook(BuildHookInterface[Any]):
-    """Options (pyproject.toml): globs of modules to ``include`` and ``exclude``, and ``compile-requires``."""
+    """Options (pyproject.toml): globs of modules to ``include`` and to ``exclude``."""
 
     PLUGIN_NAME = "custom"
     _folder: Path | None = None
@@ -37,7 +38,10 @@ class CompileHook(BuildHookInterface[Any]):
 
     def dependencies(self) -> list[str]:
         """What the build needs besides hatchling; nothing where nothing is compiled."""
-        return list(self.config["compile-requires"]) if self._wanted() else []
+        if not self._wanted():
+            return []
+        project = tomllib.loads((Path(self.root) / "pyproject.toml").read_text("utf-8"))
+        return list(project["dependency-groups"]["compile"])
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile in a folder of its own, and have the wheel include what came out."""

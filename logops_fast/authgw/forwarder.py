@@ -135,16 +135,12 @@ class Forwarder:
         self._inflight += 1
         _Forward(self, batch, reply).attempt()
 
-    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109  # the shape of every drain here
-        """Wait until nothing is in flight, at most ``timeout`` seconds; true where that was reached."""
-        if self._inflight:
-            self._all_done = asyncio.Event()
-            try:
-                async with asyncio.timeout(timeout):
-                    await self._all_done.wait()
-            except TimeoutError:
-                return False
-        return True
+    def emptied(self) -> asyncio.Event:
+        """An event that is set once nothing is in flight."""
+        event = self._all_done = asyncio.Event()
+        if not self._inflight:
+            event.set()
+        return event
 
     def ended(self) -> None:
         """One batch has its reply (called by its forward)."""

@@ -12,10 +12,10 @@ from typing import Final
 LONGEST: Final = 0.004
 """Seconds from the begin of one commit to the next when the process is as busy as a core can be."""
 
-IDLE: Final = 0.55
+IDLE: Final = 0.75
 """Cores in use below which nothing waits."""
 
-FULL: Final = 0.9
+FULL: Final = 0.95
 """Cores in use from which on a commit waits for ``LONGEST``."""
 
 WINDOW: Final = 0.025

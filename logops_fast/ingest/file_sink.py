@@ -11,7 +11,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Final, Literal, NamedTuple, Protocol
@@ -65,8 +65,9 @@ class Sink(Protocol):
         ``done`` is called exactly once on the loop: True once all of it is stored, False if nothing of it is.
         """
 
-    async def close(self) -> None:
-        """Store what is pending and let go of the files."""
+    def close(self) -> Awaitable[None]:
+        """Store what is pending and let go of the files. (No coroutine: see pyproject.toml on what is compiled.)"""
+        ...
 
 
 class NullSink:
@@ -88,8 +89,9 @@ class NullSink:
         """Calls ``done(True)`` at once."""
         done(True)
 
-    async def close(self) -> None:
+    def close(self) -> Awaitable[None]:
         """Nothing to do."""
+        return asyncio.sleep(0)
 
 
 class _Pending(NamedTuple):
@@ -209,14 +211,14 @@ class FileSink:
             self._kicked = True
             loop.call_soon(self._kick)
 
-    async def close(self) -> None:
+    def close(self) -> Awaitable[None]:
         """Store what is pending, sync, end the thread, release the lock. Later appends are refused."""
         if self._ended is None:
-            return
+            return asyncio.sleep(0)
         if not self._closing:
             self._closing = True
             self._wake.put(None)
-        await asyncio.shield(self._ended)
+        return asyncio.shield(self._ended)
 
     def _kick(self) -> None:
         self._kicked = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Mapping
@@ -161,7 +162,8 @@ class GatewayService:
         timeout = max(self._settings.server.drain_timeout - DRAIN_MARGIN, 0.1)
         await asyncio.gather(*(server.drain(timeout) for server, _, _ in self._doors))
         if self._forwarder is not None:
-            await self._forwarder.drain(timeout)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._forwarder.emptied().wait(), timeout)
         if self._pool is not None:
             await self._pool.aclose()
         if self._storage is not None:
