@@ -5,6 +5,7 @@ parse -> normalise, mask, serialise -> one append to the sink; the reply goes ou
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from time import monotonic, time
@@ -34,7 +35,12 @@ IN_PROGRESS: Final = Refusal(
 STATE_UNAVAILABLE: Final = Refusal(
     503, "state_unavailable", "The store that remembers batch ids does not answer: send the batch again.", 1
 )
+DEFECT: Final = Refusal(
+    500, "internal_error", "The gateway failed on this batch and stored nothing of it; its log says where."
+)
 EMPTY: Final = Normalised(b"", 0, 0, 0, {}, {})
+
+_log: Final = logging.getLogger(__name__)
 
 
 class IngestPipeline:
@@ -77,14 +83,18 @@ class IngestPipeline:
         received_at = self._wall()
         try:
             normalised, faults, answer = self._read(batch, received_at)
+            rejected = rejected_lines(batch, faults, self._normaliser.mask_text, received_at) if faults else b""
         except MalformedBody as bad:
             self._release(batch)
             self._metrics.parse_errors(batch.emitter, batch.format.label, 1)
             self._refuse(batch, reply, Refusal(MALFORMED_STATUS[bad.reason], bad.reason, bad.detail))
             return
-        rejected = b""
-        if faults:
-            rejected = rejected_lines(batch, faults, self._normaliser.mask_text, received_at)
+        except Exception:
+            # Whoever called may be the state store, which answers nobody; and the id must not stay claimed.
+            _log.exception("a batch could not be read")
+            self._release(batch)
+            self._refuse(batch, reply, DEFECT)
+            return
         entry = None
         if batch.repeatable and normalised.count:
             entry = LedgerEntry(batch.emitter, batch.batch_id, answer)

@@ -20,6 +20,7 @@ class Claims:
 
     def __init__(self, claim: BatchClaim) -> None:
         self.claim = claim
+        self.abandoned: list[str] = []
 
     def begin(self, emitter: str, batch_id: str, done: Callable[[BatchClaim], None]) -> None:
         done(self.claim)
@@ -27,7 +28,8 @@ class Claims:
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         raise AssertionError("nothing is stored")
 
-    abandon = finish  # type: ignore[assignment]
+    def abandon(self, emitter: str, batch_id: str) -> None:
+        self.abandoned.append(batch_id)
 
 
 def send(claim: BatchClaim, body: bytes) -> Reply:
@@ -59,3 +61,21 @@ def test_where_the_first_answer_is_forgotten_the_body_makes_it_again(body: bytes
 def test_a_claim_that_is_not_ours_is_503(kind: ClaimKind, reason: str) -> None:
     reply = send(BatchClaim(kind), b"{}")
     assert (reply.status, reply.reason) == (503, reason)
+
+
+def test_a_defect_is_answered_and_leaves_no_batch_id_claimed(caplog: pytest.LogCaptureFixture) -> None:
+    claims = Claims(BatchClaim(ClaimKind.NEW))
+    # A clock beyond the calendar stands for whatever may go wrong.
+    pipeline = IngestPipeline(
+        normaliser=Normaliser(),
+        sink=NullSink(),
+        batch_ids=claims,
+        metrics=IngestMetrics(Registry(), ["web"]),
+        wall=lambda: 1e300,
+    )
+    replies: list[Reply] = []
+    pipeline.send(Batch(b'[{"msg":"a"}]', Format.JSON, "web", "na", "b-1", True, 0.0), replies.append)
+    (reply,) = replies
+    assert (reply.status, reply.reason) == (500, "internal_error")
+    assert claims.abandoned == ["b-1"]
+    assert "a batch could not be read" in caplog.text
