@@ -10,15 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from logops_fast.ingest.pii.folded import DIGIT, GAP, fold
 from logops_fast.ingest.pii.strings import KeyWatch
 
 _SHORTEST: Final = 13
 _LONGEST: Final = 19
 
 _DIGITS: Final = b"0123456789"
-_CLASSES: Final = bytes(0 if byte in b"0123456789" else 1 if byte in b" -" else 255 for byte in range(256))
-_RUN: Final = bytes(_SHORTEST)
-_PARTED: Final = b"\0\0\0\0\1\0\0\0\0"  # how each of the printed forms begins
+_RUN: Final = DIGIT * _SHORTEST
+_PARTED: Final = DIGIT * 4 + GAP + DIGIT * 4  # how each of the printed forms begins
 
 _DIGIT_RUN: Final = re.compile(rb"[0-9]++")
 # The longest first; each is tried, since digits behind a card may read as its last group.
@@ -30,6 +30,8 @@ _FORMS: Final = tuple(
         rb"[0-9]{6}[ -][0-9]{4,5}",
     )
 )
+# As much of them as a mask of another kind leaves.
+_PRINTED: Final = re.compile(rb"[2-6][0-9]{3}[ -](?:[0-9]{4}[ -][0-9]{4}[ -][0-9]|[0-9]{6}[ -][0-9]{4})")
 _NOT_DIGITS: Final = b" -"
 _STARS: Final = bytes(0x2A if byte in _DIGITS else byte for byte in range(256))
 # For Luhn: each digit's own value, and the digit sum of its double.
@@ -40,6 +42,28 @@ _DOUBLE: Final = bytes(sum(divmod(2 * (byte - 0x30), 10)) if byte in _DIGITS els
 _LETTERS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _HEX_LETTERS: Final = b"abcdefABCDEF"
 _NEIGHBOURS: Final = 16  # how far the letters are looked at
+_IN_STRING: Final = b' "=#'  # never right before a bare number: orjson writes no blanks
+
+
+def may_hold_cards(text: bytes, folded: bytes) -> bool:
+    """Whether `mask_cards` may find any in neutral text, before or after tokens and addresses in it are masked.
+
+    ``folded`` is the text as `fold` makes it. Those masks join no digits, and what they leave of a number that they cut
+    is its first three digits at most. So every run of four or more was there before, whole, and only the last group of
+    a printed form may have been longer. What stands next to a number may change, and is not looked at.
+    """
+    start = folded.find(_RUN) if folded.rfind(_RUN) >= 0 else -1
+    while start >= 0:
+        end = _DIGIT_RUN.match(text, start).end()  # type: ignore[union-attr]  # a run begins here
+        if end - start <= _LONGEST and _is_number(text[start:end]):
+            return True
+        start = folded.find(_RUN, end)
+    start = folded.find(_PARTED) if folded.rfind(_PARTED) >= 0 else -1
+    while start >= 0:
+        if folded[start - 1 : start] != DIGIT and _PRINTED.match(text, start) is not None:
+            return True
+        start = folded.find(_PARTED, start + 5)  # the next group
+    return False
 
 
 def mask_cards(text: bytes) -> tuple[bytes, int, bool]:
@@ -47,41 +71,40 @@ def mask_cards(text: bytes) -> tuple[bytes, int, bool]:
 
     A bare JSON number that is a card number becomes a string.
     """
-    classes = text.translate(_CLASSES)
+    folded = fold(text)
     spans = []
-    # rfind: three times the speed of find and `in` for a needle of this kind.
-    if classes.rfind(_RUN) >= 0:
-        spans = _whole(text, classes)
-    if classes.rfind(_PARTED) >= 0:
-        spans += _parted(text, classes)
+    if folded.rfind(_RUN) >= 0:
+        spans = _whole(text, folded)
+    if folded.rfind(_PARTED) >= 0:
+        spans += _parted(text, folded)
         spans.sort()
     if not spans:
         return text, 0, False
     return _replace(text, spans)
 
 
-def _whole(text: bytes, classes: bytes) -> list[tuple[int, int]]:
+def _whole(text: bytes, folded: bytes) -> list[tuple[int, int]]:
     """Spans of the numbers that are written in one."""
     spans = []
-    start = classes.find(_RUN)
+    start = folded.find(_RUN)
     while start >= 0:
         end = _DIGIT_RUN.match(text, start).end()  # type: ignore[union-attr]  # a run begins here
         if end - start <= _LONGEST and _is_card(text, start, end):
             spans.append((start, end))
-        start = classes.find(_RUN, end)
+        start = folded.find(_RUN, end)
     return spans
 
 
-def _parted(text: bytes, classes: bytes) -> list[tuple[int, int]]:
+def _parted(text: bytes, folded: bytes) -> list[tuple[int, int]]:
     """Spans of the numbers that are written in groups.
 
     Four digits before a card may pass for its beginning by chance, so every group is tried as the first, and spans that
     overlap become one: else the card would be cut in two and its first digits left to be read.
     """
     spans: list[tuple[int, int]] = []
-    start = classes.find(_PARTED)
+    start = folded.find(_PARTED)
     while start >= 0:
-        if classes[start - 1 : start] != b"\0":
+        if folded[start - 1 : start] != DIGIT:
             for form in _FORMS:
                 found = form.match(text, start)
                 if found is not None and _is_card(text, start, found.end()):
@@ -90,27 +113,30 @@ def _parted(text: bytes, classes: bytes) -> list[tuple[int, int]]:
                     else:
                         spans.append((start, found.end()))
                     break
-        start = classes.find(_PARTED, start + 5)  # the next group
+        start = folded.find(_PARTED, start + 5)  # the next group
     return spans
 
 
 def _is_card(text: bytes, start: int, end: int) -> bool:
-    first = text[start]
-    if not 0x33 <= first <= 0x36 and not (
-        first == 0x32 and 2221 <= int(text[start : start + 4].translate(None, _NOT_DIGITS)) <= 2720
-    ):
-        return False
-    digits = text[start:end].translate(None, _NOT_DIGITS)
-    if (sum(digits[-1::-2].translate(_VALUE)) + sum(digits[-2::-2].translate(_DOUBLE))) % 10:
-        return False
-    if len(digits) < _SHORTEST:
+    if not _is_number(text[start:end].translate(None, _NOT_DIGITS)):
         return False
     if text[start - 1] == 0x2E and text[start - 2] in _DIGITS:  # the fraction of a number
         return False
+    if not (text[start - 1 : start].isalpha() or text[end : end + 1].isalpha()):
+        return True
     before = text[max(0, start - _NEIGHBOURS) : start]
     after = text[end : end + _NEIGHBOURS]
     letters = before[len(before.rstrip(_LETTERS)) :] + after[: len(after) - len(after.lstrip(_LETTERS))]
     return not letters or bool(letters.translate(None, _HEX_LETTERS))
+
+
+def _is_number(digits: bytes) -> bool:
+    first = digits[0]
+    if not 0x33 <= first <= 0x36 and not (first == 0x32 and 2221 <= int(digits[:4]) <= 2720):
+        return False
+    if (sum(digits[-1::-2].translate(_VALUE)) + sum(digits[-2::-2].translate(_DOUBLE))) % 10:
+        return False
+    return len(digits) >= _SHORTEST
 
 
 def _replace(text: bytes, spans: list[tuple[int, int]]) -> tuple[bytes, int, bool]:
@@ -120,9 +146,12 @@ def _replace(text: bytes, spans: list[tuple[int, int]]) -> tuple[bytes, int, boo
     for start, end in spans:
         kept = _last_four(text, end)
         mask = text[start:kept].translate(_STARS) + text[kept:end]
-        quotes += text.count(b'"', seen, start)
-        seen = start
-        if quotes % 2:
+        inside = text[start - 1] in _IN_STRING
+        if not inside:
+            quotes += text.count(b'"', seen, start)
+            seen = start
+            inside = quotes % 2 == 1
+        if inside:
             watch.hit(end)
         else:
             if text[start - 1] not in b":,[":  # the digits of a negative number, or of a fraction
@@ -142,6 +171,8 @@ def _replace(text: bytes, spans: list[tuple[int, int]]) -> tuple[bytes, int, boo
 
 def _last_four(text: bytes, end: int) -> int:
     """Where the last four digits before ``end`` begin."""
+    if text[end - 4 : end].isdigit():
+        return end - 4
     digits = 0
     while digits < 4:
         end -= 1

@@ -1,7 +1,8 @@
 """E-mail addresses: ``alice@example.com`` becomes ``a***@example.com``.
 
-The text is split at its ``@``: each piece belongs to one address's domain and the next one's local part, so the work is
-linear whatever the text is made of (a pattern that starts with its open local part costs 10 s on 100 kB of letters).
+The text is walked from ``@`` to ``@``: what stands between two belongs to one address's domain and the next one's local
+part, so the work is linear whatever the text is made of (a pattern that starts with its open local part costs 10 s on
+100 kB of letters).
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Final
+
+from logops_fast.ingest.pii.strings import KeyWatch
 
 # Letters first: strip() looks each byte up in this order. Any byte of a non-ASCII character belongs to a word (EAI,
 # RFC 6531); 0xF5 and above are never UTF-8 (see `escapes`).
@@ -22,13 +25,13 @@ _ODD: Final = b"=/?&{}|`*"
 _WIDE: Final = _LOCAL + _ODD
 
 # The domain: labels, then a top level that starts as one does (so `lodash@4.17.21` is a package, not an address), or an
-# address literal. Group 1: the string that holds the domain ends here and is an object's key.
+# address literal. Behind it the end of the string, where that is near: group 1 is there unless a value's is seen.
 _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
 _DOMAIN: Final = re.compile(
     rb"(?:(?:" + _LABEL + rb"++\.)+(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
     rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.))"
-    rb'(?:[^"]*+(":))?'
+    rb'(?:[^"]{0,64}+"(?!:)|())'
 )
 _MASK: Final = b"***"
 _USUAL: Final = 48
@@ -40,38 +43,39 @@ def mask_emails(text: bytes, at: bytes = b"@") -> tuple[bytes, int, bool]:
 
     ``at`` is the sign itself, or ``%40``, as an address stands in the query of a URL.
     """
-    left, *rest = text.split(at)
     domain = _DOMAIN.match
+    size = len(at)
     pieces: list[bytes] = []
-    add = pieces.append
-    masked = _MASK + at
-    hits = 0
-    in_key = False
-    for right in rest:
-        found = domain(right)
-        if found is None:
-            add(left)
-            add(at)
-        else:
+    watch = KeyWatch(text)
+    last = begin = 0
+    # find: memory speed between the signs, where split looks at each byte (7 us for 27 kB).
+    sign = text.find(at)
+    while sign >= 0:
+        left = begin  # where the sign before ends: no local part goes beyond it
+        begin = sign + size
+        found = domain(text, begin)
+        if found is not None:
             # The usual local part: short, ASCII, and led by what the mask keeps.
-            tail = left[-_USUAL:]
+            start = sign - _USUAL
+            tail = text[start if start > left else left : sign]  # max() costs 0.07 us
             local = tail[len(tail.rstrip(_LOCAL)) :]
             if 0 < len(local) < _USUAL and local[0] in _LEADING and local.isascii():
-                kept = len(left) - len(local) + 1
+                kept = sign - len(local) + 1
             else:
-                kept = _kept(left)
-            if kept < 0:
-                add(left)
-                add(at)
-            else:
-                add(left[:kept])
-                add(masked)
-                hits += 1
+                kept = _kept(text[left:sign])
+                if kept >= 0:
+                    kept += left
+            if kept >= 0:
+                pieces.append(text[last:kept])
+                last = sign
                 if found.lastindex is not None:
-                    in_key = True
-        left = right
-    add(left)
-    return (b"".join(pieces), hits, in_key) if hits else (text, 0, False)
+                    watch.hit(begin)
+        sign = text.find(at, begin)
+    if not pieces:
+        return text, 0, False
+    hits = len(pieces)
+    pieces.append(text[last:])
+    return _MASK.join(pieces), hits, watch.in_key
 
 
 def _kept(left: bytes) -> int:

@@ -14,10 +14,11 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.ingest.pii.addresses import mask_ipv4, mask_ipv6
-from logops_fast.ingest.pii.cards import mask_cards
+from logops_fast.ingest.pii.cards import mask_cards, may_hold_cards
 from logops_fast.ingest.pii.emails import mask_emails
 from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.fields import FieldMasker
+from logops_fast.ingest.pii.folded import fold
 from logops_fast.ingest.pii.keys import keys_of, rename_keys
 from logops_fast.ingest.pii.tokens import mask_tokens
 from logops_fast.ingest.serialiser import to_json, to_lines
@@ -102,7 +103,9 @@ def _masked_names(keys: list[str]) -> dict[str, str]:
 
 def _mask_neutral(text: bytes, hits: dict[str, int]) -> tuple[bytes, bool]:
     """Neutral text with every kind masked, and whether one of them stood in a key."""
-    text, n, in_key = mask_tokens(text)
+    folded = fold(text)
+    cards = may_hold_cards(text, folded)  # asked before the text changes, so that one copy serves
+    text, n, in_key = mask_tokens(text, folded)
     if n:
         hits["token"] = hits.get("token", 0) + n
     if b"@" in text:
@@ -115,10 +118,11 @@ def _mask_neutral(text: bytes, hits: dict[str, int]) -> tuple[bytes, bool]:
         if n:
             hits["email"] = hits.get("email", 0) + n
             in_key = in_key or key
-    text, n, key = mask_cards(text)
-    if n:
-        hits["card"] = hits.get("card", 0) + n
-        in_key = in_key or key
+    if cards:
+        text, n, key = mask_cards(text)
+        if n:
+            hits["card"] = hits.get("card", 0) + n
+            in_key = in_key or key
     text, n, key = mask_ipv4(text)
     if n:
         hits["ipv4"] = hits.get("ipv4", 0) + n

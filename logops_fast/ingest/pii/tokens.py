@@ -9,7 +9,14 @@ from logops_fast.ingest.pii.strings import KeyWatch
 
 # RFC 6750, 2.1: the scheme, then a token68. The scheme is found as it is written in practice: Bearer, bearer, BEARER.
 # 0xFF is an escaped tab.
-_BEARER: Final = re.compile(rb"(?<![A-Za-z])[Bb](?:earer|EARER)(?:[ :=\xff]|%20)++([A-Za-z0-9._~+/=-]++)")
+_TOKEN: Final = rb"(?:[ :=\xff]|%20)++([A-Za-z0-9._~+/=-]++)"
+_BEARER: Final = re.compile(rb"(?<![A-Za-z])[Bb](?:earer|EARER)" + _TOKEN)
+# The same where only one of the two occurs: what begins with a literal skips to it, 8 us on 27 kB against 270.
+_SMALL: Final = b"earer"
+_CAPITAL: Final = b"EARER"
+_BEARER_SMALL: Final = re.compile(_SMALL + rb"(?<=[^A-Za-z][Bb]earer)" + _TOKEN)
+_BEARER_CAPITAL: Final = re.compile(_CAPITAL + rb"(?<=[^A-Za-z][Bb]EARER)" + _TOKEN)
+_SCHEME: Final = b"bearer"
 # RFC 7519: a JOSE header is base64url of `{"...`, which begins with eyJ; two to four parts follow (JWS three in all,
 # JWE five), of which some may be empty.
 # Where no parts follow, group 1 is absent and the word is passed over whole: `eyJeyJeyJ...` is read once.
@@ -24,13 +31,16 @@ _WORDS: Final = frozenset(
 )
 
 
-def mask_tokens(text: bytes) -> tuple[bytes, int, bool]:
-    """Neutral text with its bearer tokens and JWTs masked, how many there were, and whether one stood in a key."""
+def mask_tokens(text: bytes, folded: bytes) -> tuple[bytes, int, bool]:
+    """Neutral text with its bearer tokens and JWTs masked, how many there were, and whether one stood in a key.
+
+    ``folded`` is the text as `fold` makes it.
+    """
     hits = 0
     in_key = False
-    # rfind: three times the speed of find and `in`. Capitals are rare and one byte is searched at memory speed.
-    if text.rfind(b"earer") >= 0 or (b"B" in text and text.rfind(b"EARER") >= 0):
+    if folded.rfind(_SCHEME) >= 0:
         text, hits, in_key = _mask_bearer(text)
+    # A capital J is rare, and one byte is searched at memory speed.
     if b"J" in text and text.rfind(b"eyJ") >= 0:
         text, more, key = _mask_jwt(text)
         hits += more
@@ -39,10 +49,16 @@ def mask_tokens(text: bytes) -> tuple[bytes, int, bool]:
 
 
 def _mask_bearer(text: bytes) -> tuple[bytes, int, bool]:
+    if text.rfind(_CAPITAL) < 0:
+        bearer = _BEARER_SMALL
+    elif text.rfind(_SMALL) < 0:
+        bearer = _BEARER_CAPITAL
+    else:
+        bearer = _BEARER
     pieces: list[bytes] = []
     watch = KeyWatch(text)
     last = 0
-    for found in _BEARER.finditer(text):
+    for found in bearer.finditer(text):
         start, end = found.span(1)
         if found[1].rstrip(b".=-").lower() in _WORDS:
             continue

@@ -57,7 +57,7 @@ def tokens(text: str) -> str:
             return found[0]
         return found[1] + "***"
 
-    text = re.sub(r"(?<![A-Za-z])([Bb](?:earer|EARER)(?:[ :=\t]|%20)+)([A-Za-z0-9._~+/=-]+)", bearer, text)
+    text = re.sub(r"(?<![A-Za-z])([Bb](?:earer|EARER)(?:[ :=\t]|%20)++)([A-Za-z0-9._~+/=-]+)", bearer, text)
     return re.sub(r"eyJ[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]*){2,4}", "***jwt***", text)
 
 

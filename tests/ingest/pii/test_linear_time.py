@@ -19,7 +19,7 @@ HOSTILE = [
     "bearer a", "bearer", "Bearer  ", '\\"', "\\", '"', '"password":', "password", '{"password":[', "é", "é@", "%40",
     "a%40b.co",
     "***", "***@b.co ", "x:x", ".x.x", "10.1.x.x ", "\n", "-", " ", "4-", "1.1.1.", "v1.1.1.1", "a.", "a@a.a.",
-    "=@b.co",
+    "=@b.co", "bearer BEARER x ", "BEARER a", "4111 1111 1111 1", "41111111111111", "1.1.1.1@a.bc ", "a@b.co%40",
 ]  # fmt: skip
 
 
