@@ -17,9 +17,8 @@ def test_the_table_shows_each_step_its_verdict_and_the_machine() -> None:
     assert rows[0].endswith("| ok |")
     assert rows[3].endswith("| **knee** |")
     assert rows[4].endswith("s; 50.0% under 0.5 s; 83.3% in time |")
-    assert (
-        "Some CPU, 2 cores, Linux 6.1, CPython 3.11.9, interpreted; uvloop 0.23.0; commit abc1234567, 2026-01-02 03:04 UTC" in text
-    )
+    assert "Some CPU, 2 cores, Linux 6.1, CPython 3.11.9, interpreted; uvloop 0.23.0; commit abc1234567" in text
+    assert "2026-01-02 03:04 UTC" in text
     assert "p95 under 0.5 s and 99% of batches under 0.5 s" in text
 
 
