@@ -12,10 +12,10 @@ from typing import Final
 LONGEST: Final = 0.004
 """Seconds from the begin of one commit to the next when the process is as busy as a core can be."""
 
-IDLE: Final = 0.75
+IDLE: Final = 0.25
 """Cores in use below which nothing waits."""
 
-FULL: Final = 0.95
+FULL: Final = 0.9
 """Cores in use from which on a commit waits for ``LONGEST``."""
 
 WINDOW: Final = 0.025
@@ -39,7 +39,9 @@ class CommitPace:
         elapsed = now - self._since
         if elapsed >= WINDOW:
             busy = (cpu - self._used) / elapsed
-            self._seconds = self._longest * min(1.0, max(0.0, (busy - IDLE) / (FULL - IDLE)))
+            share = min(1.0, max(0.0, (busy - IDLE) / (FULL - IDLE)))
+            # Squared: at half load CPU is to be had, and the wait would be most of an answer's time.
+            self._seconds = self._longest * share * share
             self._since = now
             self._used = cpu
         self._not_before = now + self._seconds

@@ -33,13 +33,30 @@ def test_the_knee_is_found_within_three_percent(monkeypatch: pytest.MonkeyPatch,
 
 def test_the_climb_is_geometric_and_ends_at_the_most(monkeypatch: pytest.MonkeyPatch) -> None:
     knee, offered = find(monkeypatch, 1e9, start=1000.0, factor=2.0, most=9000.0)
-    assert offered == [1000.0, 2000.0, 4000.0, 8000.0]
+    assert offered[::2] == offered[1::2] == [1000.0, 2000.0, 4000.0, 8000.0]
     assert knee == 8000.0
 
 
-def test_a_failed_step_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    _, offered = find(monkeypatch, 1500.0, start=1000.0, factor=2.0, bisections=0)
-    assert offered == [1000.0, 2000.0, 2000.0]
+@pytest.mark.parametrize(
+    ("capacities", "knee", "tries"),
+    [
+        ([1500, 1500, 1500, 1500], 1000.0, [1000.0, 1000.0, 2000.0, 2000.0]),
+        ([1500, 1500, 9999, 1500, 1500], 1000.0, [1000.0, 1000.0, 2000.0, 2000.0, 2000.0]),
+        ([500, 1500, 1500, 1500, 1500], 1000.0, [1000.0, 1000.0, 1000.0, 2000.0, 2000.0]),
+    ],
+)
+def test_a_step_holds_if_two_of_three_tries_do(
+    monkeypatch: pytest.MonkeyPatch, capacities: list[float], knee: float, tries: list[float]
+) -> None:
+    """One lucky try is no knee, and one bad one no end."""
+    left = iter(capacities)
+    monkeypatch.setattr(
+        step, "measure", lambda *args, eps, seconds, **more: made_up(eps, capacity=next(left), seconds=seconds)
+    )
+    ladder = eps_sweep.Ladder(start=1000.0, factor=2.0, bisections=0)
+    sweep = eps_sweep.Sweep(servers.Server("made up", 1), eps_sweep.arguments(["--batch-size", "1"]), ladder, SLO)
+    assert sweep.run() == knee
+    assert [done.offered_eps for done in sweep.steps] == tries
 
 
 def test_a_gateway_that_fails_the_first_step_has_no_knee(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ def test_the_first_commit_and_one_after_a_pause_wait_for_nobody() -> None:
     assert pace.wait(60.0) <= 0.0
 
 
-@pytest.mark.parametrize("busy", [0.0, 0.2, 0.5])
+@pytest.mark.parametrize("busy", [0.0, 0.1, 0.2])
 def test_with_cpu_to_spare_nothing_waits(busy: float) -> None:
     assert after(busy) <= 0.0
 
@@ -30,6 +30,10 @@ def test_with_cpu_to_spare_nothing_waits(busy: float) -> None:
 @pytest.mark.parametrize("busy", [0.95, 1.0, 1.8])
 def test_a_busy_process_waits_the_longest_time_and_no_longer(busy: float) -> None:
     assert after(busy) == pytest.approx(LONGEST)
+
+
+def test_at_half_load_a_wait_is_short() -> None:
+    assert 0.0 < after(0.5) < LONGEST / 5
 
 
 def test_a_process_that_calms_down_waits_no_more() -> None:
