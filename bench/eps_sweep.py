@@ -176,7 +176,7 @@ def write(results: dict[str, Any], out: Path) -> list[Path]:
 
 def connections_for(batch_size: int, workers: int) -> int:
     """Enough senders that none of them is what holds the rate down: each answer takes a commit's time."""
-    return (32 if batch_size >= 100 else 256) * workers
+    return (32 if batch_size >= 100 else 128) * workers
 
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
@@ -196,7 +196,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--corpus", choices=("mixed", "clean"), default="mixed", help="with personal data, or without")
     parser.add_argument("--durability", choices=("fsync", "written"), default="fsync")
     parser.add_argument("--no-auth", dest="auth", action="store_false", help="unsigned, `auth.mode: none`")
-    parser.add_argument("--connections", type=int, default=0, help="default: 32 a worker, 256 for batches under 100")
+    parser.add_argument("--connections", type=int, default=0, help="default: 32 a worker, 128 for batches under 100")
     parser.add_argument("--start", type=float, default=ladder.start, help="first rate offered, events a second")
     parser.add_argument("--factor", type=float, default=ladder.factor, help="from one step to the next")
     parser.add_argument("--max", type=float, default=ladder.most)
