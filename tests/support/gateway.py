@@ -114,7 +114,11 @@ class Gateway:
         if content_type is not None:
             fields["Content-Type"] = content_type
         fields.update(headers or {})
-        return request(self.auth_port, "POST", target, payload, fields, timeout)
+        try:
+            return request(self.auth_port, "POST", target, payload, fields, timeout)
+        except ConnectionRefusedError as refused:
+            refused.add_note(f"exit code {self.process.poll()}:\n{self.output()}")
+            raise
 
     def stored(self) -> list[dict[str, Any]]:
         """All stored events, read from the files; fails on a line that does not parse."""
