@@ -55,6 +55,7 @@ class CompileHook(BuildHookInterface[Any]):
         command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "\n".join(arguments)]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
+            shutil.rmtree(folder)
             raise SystemExit(f"{done.stdout}\n{done.stderr}\nLOGOPS_COMPILE=1 needs a C compiler and Python's headers.")
         for library in folder.rglob("*.so"):
             name = library.relative_to(folder).as_posix()

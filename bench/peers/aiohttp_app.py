@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import uvloop
@@ -42,9 +42,7 @@ def synced() -> web.Application:
             await asyncio.to_thread(file.append, lines)
         return web.json_response(answer, status=status)
 
-    app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post("/ingest", ingest)
-    return app
+    return _serving(ingest)
 
 
 def ours() -> web.Application:
@@ -63,9 +61,14 @@ def ours() -> web.Application:
         yield
         await pipeline.close()
 
+    app = _serving(ingest)
+    app.cleanup_ctx.append(around)
+    return app
+
+
+def _serving(ingest: Callable[[web.Request], Awaitable[web.Response]]) -> web.Application:
     app = web.Application(client_max_size=MAX_BODY)
     app.router.add_post("/ingest", ingest)
-    app.cleanup_ctx.append(around)
     return app
 
 
@@ -80,9 +83,7 @@ def _appending(mask: Callable[[str], str]) -> web.Application:
             file.append(lines)
         return web.json_response(answer, status=status)
 
-    app = web.Application(client_max_size=MAX_BODY)
-    app.router.add_post("/ingest", ingest)
-    return app
+    return _serving(ingest)
 
 
 if __name__ == "__main__":
