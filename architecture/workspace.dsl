@@ -174,7 +174,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 sink = component "File sink" "Group commit; mends what a crash left." "ingest/file_sink.py" {
                     properties {
                         "module" "logops_fast.ingest.file_sink"
-                        "parts" "logops_fast.ingest.append_file logops_fast.ingest.commit_log logops_fast.ingest.commit_pace logops_fast.ingest.day_files logops_fast.ingest.group_writer logops_fast.ingest.ledger logops_fast.ingest.recovery"
+                        "parts" "logops_fast.ingest.append_file logops_fast.ingest.commit_log logops_fast.ingest.commit_pace logops_fast.ingest.day_files logops_fast.ingest.disk_thread logops_fast.ingest.group_writer logops_fast.ingest.kernel_sync logops_fast.ingest.ledger logops_fast.ingest.recovery logops_fast.ingest.sink"
                     }
                 }
                 housekeeping = component "Housekeeping" "Deletes or archives old day files, never today's." "ingest/housekeeping.py" {

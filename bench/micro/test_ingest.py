@@ -14,13 +14,13 @@ from bench.corpus import BodyFormat, Kind
 from bench.micro.conftest import Stage
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.ingest.file_sink import NullSink
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.registry import parse
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.serialiser import to_lines
+from logops_fast.ingest.sink import NullSink
 from logops_fast.state.memory import open_memory
 from logops_fast.telemetry.registry import Registry
 

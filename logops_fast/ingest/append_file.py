@@ -6,6 +6,7 @@ back to ``good`` before anything else may be written to it.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import fcntl
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from logops_fast.ingest.day_files import TORN_SUFFIX
+from logops_fast.ingest.kernel_sync import KernelSync, SyncQueue
 
 IOV_MAX: Final = 1024  # POSIX's floor is 16; Linux and macOS take 1024 buffers in one writev
 COPY_BYTES: Final = 1 << 20
@@ -54,6 +56,10 @@ class FileOps:
         else:
             os.fsync(fd)
 
+    def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue | None:
+        """What syncs without anybody waiting, or None where there is nothing of the kind."""
+        return KernelSync.open(loop)
+
     def truncate(self, fd: int, size: int) -> None:
         """Cut the file to ``size`` bytes."""
         os.ftruncate(fd, size)
@@ -62,13 +68,12 @@ class FileOps:
 class AppendFile:
     """An append-only file with an exclusive lock and a known good end. Not thread-safe."""
 
-    __slots__ = ("_dirty", "_durable", "_fd", "_identity", "_lines", "_mode", "_ops", "good", "path")
+    __slots__ = ("_dirty", "_fd", "_identity", "_lines", "_mode", "_ops", "good", "path")
 
-    def __init__(self, path: Path, *, durable: bool, ops: FileOps, lines: bool = True, mode: int = DATA_MODE) -> None:
-        """``durable``: a write is synced before it returns; ``lines``: the file must end with a newline."""
+    def __init__(self, path: Path, *, ops: FileOps, lines: bool = True, mode: int = DATA_MODE) -> None:
+        """``lines``: the file must end with a newline."""
         self.path = path
         self.good = 0
-        self._durable = durable
         self._lines = lines
         self._mode = mode
         self._ops = ops
@@ -81,6 +86,21 @@ class AppendFile:
         """The inode of the open file."""
         return self._identity[1]
 
+    @property
+    def fd(self) -> int:
+        """The descriptor of the open file."""
+        return self._fd
+
+    @property
+    def dirty(self) -> bool:
+        """Whether something was written that is neither accepted nor cut away."""
+        return self._dirty
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether ``ready`` has nothing to do."""
+        return self._fd >= 0 and not self._dirty
+
     def ready(self) -> None:
         """Open the file, or repair it after a failure; does nothing on a file in order. Raises StepFailedError."""
         if self._dirty:
@@ -89,7 +109,10 @@ class AppendFile:
             self._open()
 
     def write(self, parts: list[bytes]) -> None:
-        """Append ``parts`` beyond ``good``; ``accept`` or ``rollback`` must follow. Raises StepFailedError."""
+        """Append ``parts`` beyond ``good``; ``sync`` and ``accept``, or ``rollback``, must follow.
+
+        Raises StepFailedError.
+        """
         self._dirty = True
         rest: list[bytes] = parts if len(parts) <= IOV_MAX else [b"".join(parts)]
         try:
@@ -103,11 +126,13 @@ class AppendFile:
                 rest = [b"".join(rest)[taken:]]
         except OSError as error:
             raise StepFailedError("write", self.path, error) from error
-        if self._durable:
-            try:
-                self._ops.sync(self._fd)
-            except OSError as error:
-                raise StepFailedError("sync", self.path, error) from error
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, and wait for it. Raises StepFailedError."""
+        try:
+            self._ops.sync(self._fd)
+        except OSError as error:
+            raise StepFailedError("sync", self.path, error) from error
 
     def accept(self, size: int) -> None:
         """The ``size`` bytes just written stay."""

@@ -159,6 +159,17 @@ class CommitLog:
         self._opened = 0.0
         self._written = 0
 
+    @property
+    def dirty(self) -> bool:
+        """Whether a record was written that is neither accepted nor cut away."""
+        return self._current is not None and self._current.dirty
+
+    @property
+    def at_hand(self) -> bool:
+        """Whether ``append`` will only write: there is a segment, and it is not due to be changed."""
+        current = self._current
+        return current is not None and current.at_hand and self._lasts(current, self._wall())
+
     def append(self, parts: Sequence[Part], entries: Sequence[bytes]) -> None:
         """Write the record of a group of encoded entries; ``accept`` or ``rollback`` must follow.
 
@@ -208,16 +219,19 @@ class CommitLog:
     def _segment(self, now: float) -> AppendFile:
         current = self._current
         if current is not None:
-            # `not 0 <= age` also starts a new one where the clock was stepped back.
-            if 0 <= now - self._opened < self._ttl and current.good < SEGMENT_BYTES:
+            if self._lasts(current, now):
                 current.ready()
                 return current
             self.close()
         self._number += 1
         path = self._directory / f"w{self._worker}.{self._number:010d}.log"
-        current = AppendFile(path, durable=False, ops=self._ops, lines=False, mode=JOURNAL_MODE)
+        current = AppendFile(path, ops=self._ops, lines=False, mode=JOURNAL_MODE)
         current.ready()
         self._current = current
         self._opened = now
         self.prune()
         return current
+
+    def _lasts(self, segment: AppendFile, now: float) -> bool:
+        # `not 0 <= age` also starts a new one where the clock was stepped back.
+        return 0 <= now - self._opened < self._ttl and segment.good < SEGMENT_BYTES

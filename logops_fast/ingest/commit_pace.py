@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Final
 
-LONGEST: Final = 0.004
+LONGEST: Final = 0.002
 """Seconds from the begin of one commit to the next when the process is as busy as a core can be."""
 
 IDLE: Final = 0.25

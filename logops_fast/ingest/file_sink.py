@@ -1,36 +1,41 @@
-"""The file sink: batches become durable in groups, written by a thread of its own, and are then answered together.
+"""The file sink: batches become durable in groups and are then answered together (group commit).
 
-Whatever arrives while one group is on its way to the disk goes with the next (group commit). The loop's side only
-appends to a deque and wakes the thread once a loop turn.
+Whatever arrives while one group is on its way to the disk goes with the next. All of it happens on the loop: a group
+is one write into the page cache, and the kernel syncs it by itself (``kernel_sync``). What may wait for the disk
+(opening, repairing, trying, closing, and everything where the kernel has no such sync) is done by a thread meanwhile;
+the writer belongs to one of the two at any time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from queue import Empty, SimpleQueue
-from typing import Final, Literal, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple
 
 from logops_fast.ingest.append_file import FileOps, StepFailedError
 from logops_fast.ingest.commit_log import LedgerEntry, encode_entry
 from logops_fast.ingest.commit_pace import CommitPace
 from logops_fast.ingest.day_files import DAY_SECONDS, day_of
+from logops_fast.ingest.disk_thread import DiskThread, Job
 from logops_fast.ingest.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
+from logops_fast.ingest.kernel_sync import SyncQueue
 from logops_fast.ingest.recovery import RecoveryReport, recover
+from logops_fast.ingest.sink import Done, SinkCommit
 
-__all__ = ["FileSink", "LedgerEntry", "NullSink", "Sink", "SinkCommit", "SinkStartError"]
+__all__ = ["Durability", "FileSink", "SinkStartError"]
 
 MAX_GROUP_BYTES: Final = 8 << 20  # above it a group is written in several, so that the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 STALL_SECONDS: Final = 5.0  # a write that takes longer makes the gateway unready: the disk hangs
+SLOW_WRITE: Final = 0.02  # s; a write into the page cache takes microseconds, unless the kernel makes writers wait
+SLOW_PATIENCE: Final = 10.0  # s for which the thread then writes, so that only it waits
+SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers know whole milliseconds
 
-Done = Callable[[bool], None]
 Durability = Literal["fsync", "written"]
 
 logger = logging.getLogger(__name__)
@@ -38,60 +43,6 @@ logger = logging.getLogger(__name__)
 
 class SinkStartError(Exception):
     """The sink cannot work in its directory; the message is one line a person can act on."""
-
-
-class SinkCommit(NamedTuple):
-    """One group that was stored: bytes of both streams, batches, seconds of write and sync."""
-
-    bytes: int
-    batches: int
-    seconds: float
-
-
-class Sink(Protocol):
-    """Where serialised batches go."""
-
-    @property
-    def stores(self) -> bool:
-        """False where nothing is kept, which every answer then says."""
-
-    @property
-    def failing(self) -> str | None:
-        """None, or why nothing can be stored right now."""
-
-    def append(self, lines: bytes, done: Done, *, rejected: bytes = b"", entry: LedgerEntry | None = None) -> None:
-        """Store a batch: whole lines, lines of its unreadable events, and its id if it may come again.
-
-        ``done`` is called exactly once on the loop: True once all of it is stored, False if nothing of it is.
-        """
-
-    def close(self) -> Awaitable[None]:
-        """Store what is pending and let go of the files. (No coroutine: see pyproject.toml on what is compiled.)"""
-        ...
-
-
-class NullSink:
-    """``sink.enabled: false``: keeps nothing."""
-
-    __slots__ = ()
-
-    stores: Final = False
-    failing: Final = None
-
-    def append(
-        self,
-        lines: bytes,  # noqa: ARG002
-        done: Done,
-        *,
-        rejected: bytes = b"",  # noqa: ARG002
-        entry: LedgerEntry | None = None,  # noqa: ARG002
-    ) -> None:
-        """Calls ``done(True)`` at once."""
-        done(True)
-
-    def close(self) -> Awaitable[None]:
-        """Nothing to do."""
-        return asyncio.sleep(0)
 
 
 class _Pending(NamedTuple):
@@ -103,7 +54,7 @@ class _Pending(NamedTuple):
 
 
 class FileSink:
-    """Appends to the day's files. ``start`` it on the loop; everything but the commits happens there."""
+    """Appends to the day's files. ``start`` it on the loop; everything is called there."""
 
     stores: Final = True
 
@@ -122,10 +73,7 @@ class FileSink:
         probe_interval: float = PROBE_INTERVAL,
         pace: CommitPace | None = None,
     ) -> None:
-        """``on_error`` is told the operation (open, write, sync, truncate, probe, internal) and a sentence.
-
-        Both callbacks are called on the loop.
-        """
+        """``on_error`` is told the operation (open, write, sync, truncate, probe, internal) and a sentence."""
         self._directory = dir
         self._durable = durability == "fsync"
         self._worker = worker
@@ -134,14 +82,10 @@ class FileSink:
         self._cpu = cpu
         self._on_commit = on_commit
         self._on_error = on_error
-        self._ops = ops
+        self._ops = FileOps() if ops is None else ops
         self._probe_interval = probe_interval
         self._pace = pace or CommitPace()
         self._pending: deque[_Pending] = deque()
-        # One token wakes the thread. A hop costs about the same by lock, eventfd or SimpleQueue (the kernel's switch
-        # is most of it); of these the queue needs no care: a token too many is harmless.
-        self._wake: SimpleQueue[None] = SimpleQueue()
-        self._idle = False
         self._kicked = False
         self._closing = False
         self._failing: str | None = None
@@ -149,7 +93,16 @@ class FileSink:
         self._day = ""
         self._day_start = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
+        self._writer: GroupWriter | None = None
+        self._disk: DiskThread | None = None
+        self._queue: SyncQueue | None = None
+        self._thread_until = 0.0
+        # The group on its way to the disk.
+        self._busy = False
+        self._group = Group("")
+        self._dones: list[Done] = []
 
     @property
     def failing(self) -> str | None:
@@ -162,7 +115,7 @@ class FileSink:
         return None
 
     def start(self) -> RecoveryReport:
-        """Lock the directory, put in order what a crash left, open today's file, start the thread.
+        """Lock the directory, put in order what a crash left, open today's file.
 
         Call it on the running loop, before the first ``append``. Raises SinkStartError.
         """
@@ -187,9 +140,14 @@ class FileSink:
         except (OSError, StepFailedError) as failure:
             lock.release()
             raise SinkStartError(f"sink.dir {self._directory} cannot be used: {failure}") from None
-        self._loop = asyncio.get_running_loop()
-        self._ended = self._loop.create_future()
-        threading.Thread(target=self._run, args=(writer, self._loop), name="file-sink", daemon=True).start()
+        loop = asyncio.get_running_loop()
+        self._loop = loop
+        self._ended = loop.create_future()
+        self._writer = writer
+        self._disk = DiskThread(loop)
+        # Without a sync the page cache may fill, and then writers wait: that is for the thread.
+        self._queue = self._ops.kernel_sync(loop) if self._durable else None
+        self._timer = loop.call_later(IDLE_INTERVAL, self._tick)
         return report
 
     def append(self, lines: bytes, done: Done, *, rejected: bytes = b"", entry: LedgerEntry | None = None) -> None:
@@ -205,149 +163,201 @@ class FileSink:
             self._day = day_of(now)
             self._day_start = now // DAY_SECONDS * DAY_SECONDS
         self._pending.append(_Pending(self._day, lines, rejected, None if entry is None else encode_entry(entry), done))
-        # Woken at the end of the turn, so that all that arrives in one turn makes one group. A busy thread looks
-        # at the deque by itself before it goes idle.
-        if self._idle and not self._kicked:
+        # At the end of the turn, so that all that arrives in one turn makes one group.
+        if not self._busy and not self._kicked:
             self._kicked = True
             loop.call_soon(self._kick)
 
     def close(self) -> Awaitable[None]:
-        """Store what is pending, sync, end the thread, release the lock. Later appends are refused."""
+        """Store what is pending, sync, let go of the files and the lock. Later appends are refused."""
         if self._ended is None:
             return asyncio.sleep(0)
         if not self._closing:
             self._closing = True
-            self._wake.put(None)
+            if not self._busy:
+                self._next()
         return asyncio.shield(self._ended)
+
+    # What is next: a group, a tidying, the end.
 
     def _kick(self) -> None:
         self._kicked = False
-        if self._idle:
-            self._wake.put(None)
+        if not self._busy:
+            self._next()
 
-    def _settle(self, dones: list[Done], commit: SinkCommit | None, error: StepFailedError | None) -> None:
-        """On the loop: tell everyone what became of their group."""
-        if commit is not None:
-            _guarded(self._on_commit, commit)
-        while error is not None:
-            _guarded(self._on_error, error.operation, str(error))
-            error = error.rollback
-        stored = commit is not None
-        for done in dones:
-            _guarded(done, stored)
+    def _next(self) -> None:
+        """Begin with what is pending, now or once enough others have had time to join. Nothing is under way."""
+        if self._pending:
+            now = time.monotonic()
+            wait = self._pace.wait(now)
+            if wait < SHORTEST_WAIT or self._closing:
+                self._begin(now)
+            elif not self._kicked:
+                self._kicked = True
+                self._running().call_later(wait, self._kick)
+        elif self._closing:
+            self._begin_end()
 
-    # The thread's side.
+    def _take(self) -> None:
+        """The next group: what is pending of one day, up to a size."""
+        pending = self._pending
+        day = pending[0].day
+        self._group = group = Group(day)
+        self._dones = dones = []
+        while pending and pending[0].day == day and group.size < MAX_GROUP_BYTES:
+            _, lines, rejected, entry, done = pending.popleft()
+            dones.append(done)
+            group.add(lines, rejected, entry)
 
-    def _run(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop) -> None:
+    # A group, from the writer to the answers.
+
+    def _begin(self, now: float) -> None:
+        self._busy = True
+        self._busy_since = now
         try:
-            while True:
-                self._await_company()
-                taken = self._take()
-                if taken is not None:
-                    self._commit(writer, loop, *taken)
-                elif not self._closing:
-                    self._wait(writer, loop)
-                elif not self._pending:  # one may have come between the look at the deque and the closing
-                    break
-            try:
-                writer.close()
-            except StepFailedError as error:
-                self._tell(loop, [], None, error)
-        except BaseException:
-            self._failing = "the sink's thread has ended by a defect: the log says where"
-            logger.exception("the sink's thread has ended")
-        finally:
-            self._call(loop, self._end)
+            self._take()
+            self._pace.begin(now, self._cpu())
+            self._store(now)
+        except Exception as error:
+            self._undo(error)
 
-    def _await_company(self) -> None:
-        """Let the pace's time pass since the last commit began, so that a busy loop's batches go out together."""
-        wait = self._pace.wait(time.monotonic())
-        if wait > 0.0 and not self._closing:
-            time.sleep(wait)
+    def _store(self, now: float) -> None:
+        writer, queue = self._files(), self._queue
+        if queue is None or now < self._thread_until or not writer.at_hand(self._group):
+            self._in_thread(self._commit, self._finish)
+            return
+        written = writer.write(self._group)
+        if time.monotonic() - now > SLOW_WRITE:
+            self._thread_until = now + SLOW_PATIENCE
+        if not written:  # batches without a line
+            self._synced([])
+            return
+        try:
+            queue.submit(written, self._synced)
+        except OSError:
+            self._in_thread(writer.sync, self._synced_in_thread)
 
-    def _end(self) -> None:
-        """On the loop: the thread is gone, as it was told to or by a defect; nobody may wait for it."""
-        self._closing = True
-        while self._pending:
-            _guarded(self._pending.popleft().done, False)
+    def _commit(self) -> None:
+        """In the thread."""
+        self._files().commit(self._group)
+
+    def _synced(self, results: list[int]) -> None:
+        for position, code in enumerate(results):
+            if code:
+                self._undo(self._files().sync_failed(position, code))
+                return
+        self._files().accept()
+        self._finish(None)
+
+    def _synced_in_thread(self, error: BaseException | None) -> None:
+        if error is None:
+            self._synced([])
+        else:
+            self._undo(error)
+
+    def _undo(self, error: BaseException) -> None:
+        """Cut away what was written of a group that failed; then its batches are answered."""
+        self._in_thread(self._abandon, lambda second: self._finish(_both(error, second)))
+
+    def _abandon(self) -> None:
+        """In the thread."""
+        self._files().abandon(self._group)
+
+    def _finish(self, error: BaseException | None) -> None:
+        """The group is stored or nothing of it is: the next can go, and its batches are told."""
+        dones, group = self._dones, self._group
+        seconds = time.monotonic() - self._busy_since
+        self._dones, self._group = [], Group("")
+        self._idle_again(error)
+        if error is None:
+            _guarded(self._on_commit, SinkCommit(group.size, len(dones), seconds))
+        for done in dones:
+            _guarded(done, error is None)
+
+    # Away from a batch's way.
+
+    def _tick(self) -> None:
+        """Now and then: tidy up, or try whether a disk that failed works again."""
+        self._set_timer()
+        if not self._busy and not self._closing:
+            self._busy = True
+            self._busy_since = time.monotonic()
+            writer = self._files()
+            self._in_thread(writer.idle if self._failing is None else writer.probe, self._tidied)
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        interval = IDLE_INTERVAL if self._failing is None else self._probe_interval
+        self._timer = self._running().call_later(interval, self._tick)
+
+    def _tidied(self, error: BaseException | None) -> None:
+        if isinstance(error, OSError):  # tried again at the next tick
+            logger.error("the sink could not tidy up", exc_info=error)
+            error = None
+        self._idle_again(error)
+
+    def _idle_again(self, error: BaseException | None) -> None:
+        """What was under way has ended: remember how, and go on."""
+        self._busy = False
+        self._busy_since = 0.0
+        was_failing = self._failing is not None
+        failure = self._told(error)
+        self._failing = None if failure is None else str(failure)
+        if (failure is not None) != was_failing and not self._closing:
+            self._set_timer()
+        if not self._kicked or self._closing:
+            self._next()
+
+    def _told(self, error: BaseException | None) -> StepFailedError | None:
+        """Report a failure and those that followed from it."""
+        if error is None:
+            return None
+        if isinstance(error, StepFailedError):
+            failure = error
+        else:
+            # A defect or no memory: the group was cut away, its batches must be answered all the same.
+            logger.error("a group could not be stored", exc_info=error)
+            failure = StepFailedError("internal", self._directory, OSError(0, repr(error)))
+        step: StepFailedError | None = failure
+        while step is not None:
+            _guarded(self._on_error, step.operation, str(step))
+            step = step.rollback
+        return failure
+
+    def _begin_end(self) -> None:
+        self._busy = True
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._queue is not None:
+            self._queue.close()
+        self._in_thread(self._files().close, self._end)
+
+    def _end(self, error: BaseException | None) -> None:
+        self._told(error)
+        if self._disk is not None:
+            self._disk.close()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
-    def _take(self) -> tuple[Group, list[Done]] | None:
-        pending = self._pending
-        if not pending:
-            return None
-        day = pending[0].day
-        group = Group(day)
-        dones: list[Done] = []
-        # Only this thread takes from the deque, so what is seen at its head is what comes out.
-        while pending and pending[0].day == day and group.size < MAX_GROUP_BYTES:
-            _, lines, rejected, entry, done = pending.popleft()
-            group.add(lines, rejected, entry)
-            dones.append(done)
-        return group, dones
+    def _in_thread(self, job: Job, done: Callable[[BaseException | None], None]) -> None:
+        assert self._disk is not None, "start() comes first"  # noqa: S101
+        self._disk.run(job, done)
 
-    def _commit(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop, group: Group, dones: list[Done]) -> None:
-        start = time.monotonic()
-        self._busy_since = start
-        self._pace.begin(start, self._cpu())
-        try:
-            writer.commit(group)
-        except StepFailedError as error:
-            self._failing = str(error)
-            self._tell(loop, dones, None, error)
-        except Exception as defect:
-            # A defect or no memory: the writer has cut the group away, its batches must be answered all the same.
-            logger.exception("a group could not be stored")
-            wrapped = StepFailedError("internal", self._directory, OSError(0, repr(defect)))
-            self._failing = str(wrapped)
-            self._tell(loop, dones, None, wrapped)
-        else:
-            self._failing = None
-            self._tell(loop, dones, SinkCommit(group.size, len(dones), time.monotonic() - start), None)
-        finally:
-            self._busy_since = 0.0
+    def _files(self) -> GroupWriter:
+        assert self._writer is not None, "start() comes first"  # noqa: S101
+        return self._writer
 
-    def _wait(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop) -> None:
-        self._idle = True
-        if self._pending or self._closing:  # it came between the last look and `idle`: nobody has kicked
-            self._idle = False
-            return
-        try:
-            self._wake.get(timeout=IDLE_INTERVAL if self._failing is None else self._probe_interval)
-        except Empty:
-            self._idle = False
-            self._tick(writer, loop)
-        self._idle = False
+    def _running(self) -> asyncio.AbstractEventLoop:
+        assert self._loop is not None, "start() comes first"  # noqa: S101
+        return self._loop
 
-    def _tick(self, writer: GroupWriter, loop: asyncio.AbstractEventLoop) -> None:
-        try:
-            if self._failing is None:
-                writer.idle()
-            else:
-                writer.probe()
-                self._failing = None
-        except StepFailedError as error:
-            self._failing = str(error)
-            self._tell(loop, [], None, error)
-        except OSError:
-            logger.exception("the sink could not tidy up")  # tried again at the next tick
 
-    def _tell(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        dones: list[Done],
-        commit: SinkCommit | None,
-        error: StepFailedError | None,
-    ) -> None:
-        self._call(loop, self._settle, dones, commit, error)
-
-    @staticmethod
-    def _call(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *args: object) -> None:
-        try:
-            loop.call_soon_threadsafe(callback, *args)
-        except RuntimeError:
-            return  # the loop is closed: nobody is left to be told
+def _both(error: BaseException, second: BaseException | None) -> BaseException:
+    """A failure, and that its group could not be cut away either."""
+    if isinstance(error, StepFailedError) and isinstance(second, StepFailedError):
+        error.rollback = second
+    return error
 
 
 def _guarded(callback: Callable[..., None], *args: object) -> None:

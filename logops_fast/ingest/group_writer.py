@@ -1,4 +1,8 @@
-"""Stores groups of batches, one at a time: all of a group or nothing. Synchronous; used from one thread."""
+"""Stores groups of batches, one at a time: all of a group or nothing. Synchronous.
+
+``commit`` does all of it and waits for the disk. Who syncs by other means calls ``write``, syncs, and then ``accept``,
+or ``abandon`` where something failed. Not thread-safe, but it may go from one thread to another.
+"""
 
 from __future__ import annotations
 
@@ -73,7 +77,6 @@ class DayStream:
     __slots__ = (
         "_checked",
         "_directory",
-        "_durable",
         "_file",
         "_mono",
         "_ops",
@@ -90,7 +93,6 @@ class DayStream:
         *,
         worker: int,
         workers: int,
-        durable: bool,
         ops: FileOps,
         mono: Callable[[], float],
     ) -> None:
@@ -98,19 +100,33 @@ class DayStream:
         self._prefix = prefix
         self._worker = worker
         self._workers = workers
-        self._durable = durable
         self._ops = ops
         self._mono = mono
         self._file: AppendFile | None = None
         self._checked = 0.0
         self.day = ""
 
+    @property
+    def dirty(self) -> bool:
+        """Whether something was written that is neither accepted nor cut away."""
+        return self._file is not None and self._file.dirty
+
+    def at_hand(self, day: str) -> bool:
+        """Whether ``at`` has nothing to do: the file is open, in order, and not due to be looked at."""
+        current = self._file
+        return (
+            current is not None
+            and self.day == day
+            and current.at_hand
+            and self._mono() - self._checked < CHECK_INTERVAL
+        )
+
     def at(self, day: str) -> AppendFile:
         """The file of ``day``, ready to be written. Raises StepFailedError."""
         if self._file is None or self.day != day:
             self.close()
             path = self._directory / file_name(day, self._worker, self._workers)
-            self._file = AppendFile(path, durable=self._durable, ops=self._ops)
+            self._file = AppendFile(path, ops=self._ops)
             self.day = day
             self._checked = self._mono()
         current = self._file
@@ -121,6 +137,16 @@ class DayStream:
             current.check()
         return current
 
+    @property
+    def fd(self) -> int:
+        """The descriptor of the current file."""
+        return self._current().fd
+
+    @property
+    def path(self) -> Path:
+        """The path of the current file."""
+        return self._current().path
+
     def part(self, parts: list[bytes]) -> Part:
         """Where ``parts`` will lie in the current file."""
         current = self._current()
@@ -129,6 +155,10 @@ class DayStream:
     def write(self, parts: list[bytes]) -> None:
         """Write to the current file. Raises StepFailedError."""
         self._current().write(parts)
+
+    def sync(self) -> None:
+        """Bring the current file to the disk. Raises StepFailedError."""
+        self._current().sync()
 
     def accept(self, part: Part) -> None:
         """What was written stays."""
@@ -153,7 +183,19 @@ class DayStream:
 class GroupWriter:
     """One worker's files: events, rejected events, journal."""
 
-    __slots__ = ("_data", "_directory", "_failed_bytes", "_journal", "_lock", "_ops", "_rejected", "_wall", "_worker")
+    __slots__ = (
+        "_data",
+        "_directory",
+        "_durable",
+        "_failed_bytes",
+        "_journal",
+        "_lock",
+        "_ops",
+        "_rejected",
+        "_wall",
+        "_worker",
+        "_written",
+    )
 
     def __init__(
         self,
@@ -167,25 +209,29 @@ class GroupWriter:
         mono: Callable[[], float] = time.monotonic,
         ops: FileOps | None = None,
     ) -> None:
-        """``lock`` is released by ``close``. Recovery must have run before."""
+        """``durable``: what is written is to be synced. ``lock`` is released by ``close``.
+
+        Recovery must have run before.
+        """
         ops = FileOps() if ops is None else ops
+        self._durable = durable
         self._directory = directory
         self._worker = worker
         self._lock = lock
         self._wall = wall
         self._ops = ops
-        self._data = DayStream(directory, "", worker=worker, workers=workers, durable=durable, ops=ops, mono=mono)
+        self._data = DayStream(directory, "", worker=worker, workers=workers, ops=ops, mono=mono)
         self._rejected = DayStream(
             directory / REJECTED_DIR,
             f"{REJECTED_DIR}/",
             worker=worker,
             workers=workers,
-            durable=durable,
             ops=ops,
             mono=mono,
         )
         self._journal = CommitLog(directory / JOURNAL_DIR, worker, wall=wall, ops=ops)
         self._failed_bytes = 0
+        self._written: list[tuple[DayStream, Part]] = []
 
     def open(self) -> None:
         """Open today's file, so that a directory that cannot be written is noticed. Raises StepFailedError."""
@@ -198,17 +244,72 @@ class GroupWriter:
         """
         self._repair()
         try:
-            self._store(group)
+            self.write(group)
+            self.sync()
         except BaseException as error:
-            self._failed_bytes = group.size
             try:
-                self._repair()
+                self.abandon(group)
             except StepFailedError as second:
-                # Each file remembers that it is dirty; _repair comes before anything else is written.
                 if isinstance(error, StepFailedError):
                     error.rollback = second
             raise
+        self.accept()
+
+    def at_hand(self, group: Group) -> bool:
+        """Whether ``write`` will do nothing but write: all is open and in order, and nothing is due to be looked at."""
+        if self._data.dirty or self._rejected.dirty or self._journal.dirty:
+            return False
+        return (
+            (not group.data or self._data.at_hand(group.day))
+            and (not group.rejected or self._rejected.at_hand(group.day))
+            and (not group.entries or self._journal.at_hand)
+        )
+
+    def write(self, group: Group) -> list[int]:
+        """Write a group; the descriptors of what is now to be synced. ``accept`` or ``abandon`` must follow.
+
+        Raises StepFailedError; ``abandon`` must follow.
+        """
+        work: list[tuple[DayStream, list[bytes], Part]] = []
+        # Rejected lines first: the data file's end is then the last thing to be reached.
+        for stream, parts in ((self._rejected, group.rejected), (self._data, group.data)):
+            if parts:
+                stream.at(group.day)
+                work.append((stream, parts, stream.part(parts)))
+        self._written = [(stream, part) for stream, _, part in work]
+        if group.entries:
+            self._journal.append([part for _, _, part in work], group.entries)
+        for stream, parts, _ in work:
+            stream.write(parts)
+        return [stream.fd for stream, _ in self._written] if self._durable else []
+
+    def sync(self) -> None:
+        """Bring what was written to the disk, where it is to be durable. Raises StepFailedError."""
+        if self._durable:
+            for stream, _ in self._written:
+                stream.sync()
+
+    def sync_failed(self, position: int, code: int) -> StepFailedError:
+        """The failure of somebody else's sync of the descriptor at ``position`` among those that ``write`` gave."""
+        return StepFailedError("sync", self._written[position][0].path, OSError(code, os.strerror(code)))
+
+    def accept(self) -> None:
+        """What was written stays."""
+        for stream, part in self._written:
+            stream.accept(part)
+        self._journal.accept()
+        self._written = []
         self._failed_bytes = 0
+
+    def abandon(self, group: Group) -> None:
+        """Cut away what was written of ``group``.
+
+        Raises StepFailedError: each file then remembers that it is dirty, and is repaired before anything else is
+        written.
+        """
+        self._failed_bytes = group.size
+        self._written = []
+        self._repair()
 
     def probe(self) -> None:
         """Try whether storing works again: repair, then write, sync and remove a file as large as what failed.
@@ -250,21 +351,6 @@ class GroupWriter:
         self._lock.release()
         if failure is not None:
             raise failure
-
-    def _store(self, group: Group) -> None:
-        work: list[tuple[DayStream, list[bytes], Part]] = []
-        # Rejected lines first: the data file's end is then the last thing to be reached.
-        for stream, parts in ((self._rejected, group.rejected), (self._data, group.data)):
-            if parts:
-                stream.at(group.day)
-                work.append((stream, parts, stream.part(parts)))
-        if group.entries:
-            self._journal.append([part for _, _, part in work], group.entries)
-        for stream, parts, _ in work:
-            stream.write(parts)
-        for stream, _, part in work:
-            stream.accept(part)
-        self._journal.accept()
 
     def _repair(self) -> None:
         self._data.rollback()

@@ -13,12 +13,12 @@ from typing import Final
 
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.http.refusal import Refusal
-from logops_fast.ingest.file_sink import LedgerEntry, Sink
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Fault, MalformedBody
 from logops_fast.ingest.rejected import rejected_lines
+from logops_fast.ingest.sink import LedgerEntry, Sink
 from logops_fast.ingest.summary import summarise
 from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind
 

@@ -6,6 +6,7 @@ then the disk's fault (uint64, one of DISK).
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import mmap
 import os
@@ -47,7 +48,22 @@ def install(control: Control) -> None:
     real_time = time.time
     time.time = lambda: real_time() + control.offset
 
-    from logops_fast.ingest import append_file, group_writer
+    from logops_fast.ingest import append_file, file_sink, group_writer
+    from logops_fast.ingest.kernel_sync import Done, SyncQueue
+
+    class FaultyQueue(SyncQueue):
+        """Leaves syncs that are to fail or to take long to the thread, where ``sync`` makes them do so."""
+
+        def __init__(self, real: SyncQueue) -> None:
+            self._real = real
+
+        def submit(self, fds: Sequence[int], done: Done) -> None:
+            if control.disk.startswith("sync"):
+                raise OSError(errno.EAGAIN, "injected: not taken")
+            self._real.submit(fds, done)
+
+        def close(self) -> None:
+            self._real.close()
 
     class FaultyOps(append_file.FileOps):
         def open(self, path: Path, *, mode: int) -> int:
@@ -72,12 +88,17 @@ def install(control: Control) -> None:
                 time.sleep(SLOW)
             super().sync(fd)
 
+        def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue | None:
+            queue = super().kernel_sync(loop)
+            return None if queue is None else FaultyQueue(queue)
+
         def truncate(self, fd: int, size: int) -> None:
             if control.disk == "sync_and_truncate_eio":
                 raise OSError(errno.EIO, "injected: truncate")
             super().truncate(fd, size)
 
-    group_writer.FileOps = FaultyOps  # type: ignore[attr-defined]  # what the sink uses where it is given no other
+    for module in (file_sink, group_writer):  # what the sink uses where it is given no other
+        module.FileOps = FaultyOps  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

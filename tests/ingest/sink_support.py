@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -10,6 +11,8 @@ from pathlib import Path
 from logops_fast.ingest.append_file import FileOps
 from logops_fast.ingest.commit_log import LedgerEntry
 from logops_fast.ingest.file_sink import FileSink
+from logops_fast.ingest.kernel_sync import Done as SyncDone
+from logops_fast.ingest.kernel_sync import SyncQueue
 
 NOON = 1_732_622_400.0  # 2024-11-26 12:00:00 UTC: the past, since segments are removed by their mtime, which is real
 DAY = "20241126"
@@ -71,9 +74,40 @@ class FaultyOps(FileOps):
         self._check("sync", fd)
         super().sync(fd)
 
+    def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue | None:
+        queue = super().kernel_sync(loop)
+        return None if queue is None else FaultyQueue(self, loop, queue)
+
+    def sync_code(self, fd: int) -> int:
+        """What the kernel's sync of it says."""
+        try:
+            self._check("sync", fd)
+        except OSError as error:
+            return error.errno or errno.EIO
+        return 0
+
     def truncate(self, fd: int, size: int) -> None:
         self._check("truncate", fd)
         super().truncate(fd, size)
+
+
+class FaultyQueue(SyncQueue):
+    """The kernel's queue, but where a sync is to fail."""
+
+    def __init__(self, ops: FaultyOps, loop: asyncio.AbstractEventLoop, real: SyncQueue) -> None:
+        self._ops = ops
+        self._loop = loop
+        self._real = real
+
+    def submit(self, fds: Sequence[int], done: SyncDone) -> None:
+        codes = [self._ops.sync_code(fd) for fd in fds]
+        if any(codes):
+            self._loop.call_soon(done, codes)
+        else:
+            self._real.submit(fds, done)
+
+    def close(self) -> None:
+        self._real.close()
 
 
 class Crash(BaseException):

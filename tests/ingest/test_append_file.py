@@ -11,13 +11,14 @@ from tests.ingest.sink_support import FaultyOps
 
 
 def opened(path: Path, ops: FaultyOps | None = None) -> AppendFile:
-    file = AppendFile(path, durable=True, ops=ops or FaultyOps())
+    file = AppendFile(path, ops=ops or FaultyOps())
     file.ready()
     return file
 
 
 def put(file: AppendFile, text: bytes) -> None:
     file.write([text])
+    file.sync()
     file.accept(len(text))
 
 
@@ -60,7 +61,7 @@ def test_a_failed_sync_is_told_as_such_and_what_was_written_is_cut_away(tmp_path
     file = opened(tmp_path / "f", ops)
     ops.fail = {"sync": errno.EIO}
     with pytest.raises(StepFailedError) as failed:
-        file.write([b"lost\n"])
+        put(file, b"lost\n")
     assert failed.value.operation == "sync"
     ops.fail = {}
     file.rollback()

@@ -7,10 +7,10 @@ import pytest
 
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.ingest.file_sink import NullSink
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.pipeline import IngestPipeline
+from logops_fast.ingest.sink import NullSink
 from logops_fast.state.interface import BatchClaim, ClaimKind
 from logops_fast.telemetry.registry import Registry
 
