@@ -55,7 +55,7 @@ class Step:
 
     @property
     def us_per_event(self) -> float | None:
-        """CPU microseconds of the gateway for each event accepted."""
+        """CPU microseconds of the gateway, and of the kernel's threads for it, for each event accepted."""
         return self.cpu_seconds / self.events_accepted * 1e6 if self.cpu_seconds and self.events_accepted else None
 
     @property
@@ -136,11 +136,12 @@ def measure(
     with on_cores(cores.send):
         if warmup:
             load.run(replace(plan, seconds=warmup))
-        stored, buckets, used = server.lines_stored(), scrape(server), server.usage()
+        stored, buckets, used, kernel = server.lines_stored(), scrape(server), server.usage(), machine.kernel_work()
         start, sender, busy = time.monotonic(), time.process_time(), machine.busy_time()
         result = load.run(replace(plan, seconds=seconds))
         now, passed = server.usage(), time.monotonic() - start
-        others = machine.busy_time() - busy - (time.process_time() - sender) - (now.cpu - used.cpu)
+        cpu = now.cpu - used.cpu + max(0.0, machine.kernel_work() - kernel)
+        others = machine.busy_time() - busy - (time.process_time() - sender) - cpu
         delta = {edge: count - buckets.get(edge, 0.0) for edge, count in scrape(server).items()}
         lines = server.lines_stored() - stored
     return Step(
@@ -161,7 +162,7 @@ def measure(
         p999=result.percentile(99.9),
         share_fast=result.share_below(slo.threshold),
         p95_gateway=histogram_quantile(0.95, delta) if delta else None,
-        cpu_seconds=now.cpu - used.cpu if server.roots else None,
+        cpu_seconds=cpu if server.roots else None,
         rss_mib=now.rss / 2**20 if server.roots else None,
         others=max(0.0, others / passed) if server.roots and busy else None,
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench import machine
 from bench.step import histogram_quantile
 from tests.bench.samples import SLO, made_up
 
@@ -52,3 +54,11 @@ def test_a_step_without_figures_of_the_gateway_is_judged_by_the_client_alone() -
     assert step.faults(SLO) == []
     assert step.us_per_event is None
     assert step.core_share is None
+
+
+def test_what_the_kernel_works_for_the_disk_is_a_part_of_what_all_cores_did() -> None:
+    if not Path("/proc/stat").exists():
+        pytest.skip("only Linux tells")
+    kernel = machine.kernel_work()
+    assert 0.0 <= kernel < machine.busy_time()  # 0 in a container, which does not see the kernel's threads
+    assert machine.kernel_work() >= kernel
