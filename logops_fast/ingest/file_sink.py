@@ -114,6 +114,11 @@ class FileSink:
             return f"a write to {self._directory} has been going on for {time.monotonic() - since:.0f} s"
         return None
 
+    @property
+    def by_thread(self) -> bool:
+        """Whether it is a thread that syncs, because the kernel gives no queue for it."""
+        return self._durable and self._queue is None
+
     def start(self) -> RecoveryReport:
         """Lock the directory, put in order what a crash left, open today's file.
 

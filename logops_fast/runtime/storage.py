@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -71,6 +72,10 @@ class Storage:
                 log.warning("%s", report.text())
             elif replayed:
                 log.info("%s", report.text())
+            if self._file_sink.by_thread and sys.platform == "linux":
+                log.info(
+                    "the kernel gives no queue for syncs (a seccomp filter, fs.aio-max-nr): a thread syncs instead"
+                )
         # Only now: claims left in progress become free, and those of stored batches are finished by the replay.
         if self._context.index == 0:
             # Workers that are no more: worker 0 has replayed their journals.

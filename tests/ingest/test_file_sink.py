@@ -545,6 +545,7 @@ def test_who_writes_and_who_syncs(tmp_path: Path, way: str) -> None:
     async def test(sink: FileSink) -> None:
         for n in range(3):
             assert await stored(sink, b"%d\n" % n)
+        assert sink.by_thread == (way == "thread")
         assert (ops.asked, ops.syncs) == ((3, []) if way == "kernel" else (0, ["file-sink"] * 3))
 
     run(tmp_path, test, ops=ops)
@@ -557,6 +558,7 @@ def test_without_syncs_only_the_thread_writes(tmp_path: Path) -> None:
     async def test(sink: FileSink) -> None:
         assert await stored(sink, b"a\n")
         assert (ops.asked, ops.syncs, ops.writes) == (0, [], ["file-sink"])
+        assert not sink.by_thread
 
     run(tmp_path, test, ops=ops, durability="written")
 
