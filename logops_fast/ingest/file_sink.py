@@ -297,9 +297,10 @@ class FileSink:
         self._timer = self._running().call_later(interval, self._tick)
 
     def _tidied(self, error: BaseException | None) -> None:
-        if isinstance(error, OSError):  # tried again at the next tick
+        if isinstance(error, OSError):
             logger.error("the sink could not tidy up", exc_info=error)
-            error = None
+            # Tried again at the next tick; a disk that was failing still is.
+            error = None if self._failing is None else StepFailedError("probe", self._directory, error)
         self._idle_again(error)
 
     def _idle_again(self, error: BaseException | None) -> None:

@@ -238,6 +238,24 @@ def test_readiness_comes_back_without_traffic(tmp_path: Path) -> None:
     assert data(tmp_path) == b""
 
 
+def test_a_tidying_that_fails_is_logged_and_a_failing_disk_stays_failing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    told, ops = Told(), FaultyOps()
+
+    async def test(sink: FileSink) -> None:
+        sink._tidied(PermissionError("journal"))
+        assert sink.failing is None
+        ops.fail = {"write": errno.ENOSPC}
+        assert not await stored(sink, b"bad\n")
+        sink._tidied(PermissionError("probe"))
+        assert "probe" in (sink.failing or "")
+
+    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    assert "could not tidy up" in caplog.text
+    assert told.errors == ["write", "probe"]
+
+
 @pytest.fixture
 def file_limit() -> Iterator[Callable[[int], None]]:
     """Sets RLIMIT_FSIZE for real: a write beyond it falls short, then fails with EFBIG (Python ignores SIGXFSZ)."""
@@ -353,7 +371,7 @@ def test_close_stores_what_is_pending_and_refuses_what_comes_later(tmp_path: Pat
         assert all(await asyncio.gather(*pending))
         assert not await stored(sink, b"late\n")
         await sink.close()
-        assert not [thread for thread in threading.enumerate() if thread.name == "file-sink" and thread.is_alive()]
+        await until(lambda: not [thread for thread in threading.enumerate() if thread.name == "file-sink"])
 
     asyncio.run(main())
     assert data(tmp_path) == b"0\n1\n2\n3\n4\n5\n6\n7\n8\n9\n"
