@@ -28,13 +28,15 @@ def test_each_record_is_stored_once_though_the_gateway_is_killed_meanwhile(tmp_p
         handler = LogOpsHandler(url, KEY, SECRET, flush_interval=0.05, batch_size=200, timeout=3.0, close_timeout=30.0)
         logger = logging.Logger("shop")
         logger.addHandler(handler)
-        written = threading.Event()
+        written, killed_twice = threading.Event(), threading.Event()
 
         def log_all() -> None:
             for number in range(RECORDS):
                 logger.info("record", extra={"number": number})
                 if number % 500 == 0:
                     time.sleep(0.02)
+                if number == RECORDS * 2 // 3:
+                    killed_twice.wait(60)  # however long a restart takes here, records come before and after
             written.set()
 
         application = threading.Thread(target=log_all)
@@ -46,6 +48,8 @@ def test_each_record_is_stored_once_though_the_gateway_is_killed_meanwhile(tmp_p
                 time.sleep(0.5)
                 kill(gateway)
                 kills += 1
+                if kills == 2:
+                    killed_twice.set()
                 gateway = start(tmp_path, settings=settings, wait=False)
                 wait_ready(gateway, gateway.auth_port)
             application.join(60)
