@@ -20,6 +20,8 @@ from logops_fast.runtime.build import build
 PACKAGES: Final = ("logops-fast", "uvloop", "httptools", "orjson")
 _TICKS: Final = os.sysconf("SC_CLK_TCK")
 _SYNC_BYTES: Final = 25_000
+_KTHREADD: Final = 2  # the parent of the kernel's own threads
+_DISK_THREADS: Final = ("kworker", "jbd2", "xfs", "btrfs")
 _ROOT: Final = Path(__file__).parent.parent
 
 
@@ -112,6 +114,34 @@ def busy_time() -> float:
     return (sum(ticks) - ticks[3] - ticks[4]) / _TICKS  # all but idle and waiting for a disk
 
 
+class Process(NamedTuple):
+    """What /proc/<pid>/stat says; CPU in seconds."""
+
+    pid: int
+    name: str
+    parent: int
+    cpu: float
+
+
+def processes() -> list[Process]:
+    """All that run, the kernel's threads among them; none where the system does not tell."""
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            found.append(_process(stat))
+        except OSError:
+            continue  # it has just ended
+    return found
+
+
+def _process(stat: Path) -> Process:
+    """Raises OSError where the process is no more."""
+    pid_and_name, rest = stat.read_text().rsplit(")", 1)  # a name may hold spaces and parentheses
+    fields = rest.split()
+    pid, _, name = pid_and_name.partition(" (")
+    return Process(int(pid), name, int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS)
+
+
 class Usage(NamedTuple):
     """What processes have used: CPU seconds so far, and the largest resident set among them in bytes."""
 
@@ -121,15 +151,10 @@ class Usage(NamedTuple):
 
 def tree(roots: Sequence[int]) -> list[int]:
     """The processes ``roots`` and all that descend from them. Linux only; elsewhere the roots."""
-    parents: dict[int, int] = {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            parents[int(stat.parent.name)] = int(stat.read_text().rsplit(")", 1)[1].split()[1])
-        except (OSError, ValueError):
-            continue  # it has just ended
+    everybody = processes()
     found = list(roots)
     for pid in found:
-        found.extend(child for child, parent in parents.items() if parent == pid)
+        found.extend(child.pid for child in everybody if child.parent == pid)
     return found
 
 
@@ -138,11 +163,10 @@ def usage(pids: Iterable[int]) -> Usage:
     cpu, rss = 0.0, 0
     for pid in pids:
         try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+            cpu += _process(Path(f"/proc/{pid}/stat")).cpu
             status = Path(f"/proc/{pid}/status").read_text()
         except OSError:
             continue
-        cpu += (int(fields[11]) + int(fields[12])) / _TICKS
         found = re.search(r"VmRSS:\s+(\d+) kB", status)
         rss = max(rss, int(found[1]) * 1024 if found else 0)
     return Usage(cpu, rss)
@@ -153,16 +177,7 @@ def kernel_work() -> float:
 
     A sync that is handed to the kernel is paid for there, in no process's account.
     """
-    seconds = 0.0
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            pid_and_name, rest = stat.read_text().rsplit(")", 1)
-        except OSError:
-            continue  # it has just ended
-        fields = rest.split()
-        if fields[1] == "2" and pid_and_name.partition("(")[2].startswith(("kworker", "jbd2", "xfs", "btrfs")):
-            seconds += (int(fields[11]) + int(fields[12])) / _TICKS
-    return seconds
+    return sum(one.cpu for one in processes() if one.parent == _KTHREADD and one.name.startswith(_DISK_THREADS))
 
 
 class Cores(NamedTuple):

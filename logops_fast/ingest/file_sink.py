@@ -312,8 +312,7 @@ class FileSink:
         self._failing = None if failure is None else str(failure)
         if (failure is not None) != was_failing and not self._closing:
             self._set_timer()
-        if not self._kicked or self._closing:
-            self._next()
+        self._next()
 
     def _told(self, error: BaseException | None) -> StepFailedError | None:
         """Report a failure and those that followed from it."""

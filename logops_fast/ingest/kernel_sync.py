@@ -14,7 +14,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 __all__ = ["MAX_FILES", "KernelSync", "SyncQueue"]
 
@@ -73,7 +73,7 @@ class _Timespec(ctypes.Structure):
     _fields_ = (("seconds", ctypes.c_int64), ("nanoseconds", ctypes.c_int64))
 
 
-class SyncQueue:
+class SyncQueue(Protocol):
     """What syncs files without anybody waiting; one request at a time."""
 
     def submit(self, fds: Sequence[int], done: Done) -> None:
@@ -81,14 +81,12 @@ class SyncQueue:
 
         ``done`` is called on the loop with an errno for each, 0 where it went well. Raises OSError if it cannot begin.
         """
-        raise NotImplementedError
 
     def close(self) -> None:
         """Let go; no request may be under way."""
-        raise NotImplementedError
 
 
-class KernelSync(SyncQueue):
+class KernelSync:
     """A queue of the kernel's. Raises OSError where there is none: another system, or not allowed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:

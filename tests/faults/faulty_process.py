@@ -51,7 +51,7 @@ def install(control: Control) -> None:
     from logops_fast.ingest import append_file, file_sink, group_writer
     from logops_fast.ingest.kernel_sync import Done, SyncQueue
 
-    class FaultyQueue(SyncQueue):
+    class FaultyQueue:
         """Leaves syncs that are to fail or to take long to the thread, where ``sync`` makes them do so."""
 
         def __init__(self, real: SyncQueue) -> None:

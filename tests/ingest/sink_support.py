@@ -5,21 +5,56 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
+from typing import Any
+
+import uvloop
 
 from logops_fast.ingest.append_file import FileOps
 from logops_fast.ingest.commit_log import LedgerEntry
 from logops_fast.ingest.file_sink import FileSink
 from logops_fast.ingest.kernel_sync import Done as SyncDone
 from logops_fast.ingest.kernel_sync import SyncQueue
+from logops_fast.ingest.sink import SinkCommit
 
 NOON = 1_732_622_400.0  # 2024-11-26 12:00:00 UTC: the past, since segments are removed by their mtime, which is real
 DAY = "20241126"
 
+Test = Callable[[FileSink], Awaitable[None]]
+
 
 def entry(number: int, emitter: str = "web") -> LedgerEntry:
     return LedgerEntry(emitter, f"batch-{number}", b'{"accepted":%d}' % number)
+
+
+class Told:
+    """What the sink reported."""
+
+    def __init__(self) -> None:
+        self.commits: list[SinkCommit] = []
+        self.errors: list[str] = []
+
+
+def run(
+    directory: Path, test: Test, *, told: Told | None = None, factory: Any = uvloop.new_event_loop, **kw: Any
+) -> None:
+    """Run a test on a started sink, and close it."""
+    notes = told or Told()
+
+    async def main() -> None:
+        kw.setdefault("wall", lambda: NOON)
+        sink = FileSink(
+            directory, on_commit=notes.commits.append, on_error=lambda op, _text: notes.errors.append(op), **kw
+        )
+        sink.start()
+        try:
+            await test(sink)
+        finally:
+            await sink.close()
+
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
 
 
 async def stored(sink: FileSink, lines: bytes, *, rejected: bytes = b"", entry: LedgerEntry | None = None) -> bool:
@@ -78,6 +113,13 @@ class FaultyOps(FileOps):
         queue = super().kernel_sync(loop)
         return None if queue is None else FaultyQueue(self, loop, queue)
 
+    def holds_sync(self) -> bool:
+        """Whether the kernel's sync is to wait."""
+        return False
+
+    def asked_to_sync(self, fds: Sequence[int]) -> None:
+        """The kernel is asked; raises OSError where it is to take nothing."""
+
     def sync_code(self, fd: int) -> int:
         """What the kernel's sync of it says."""
         try:
@@ -91,8 +133,8 @@ class FaultyOps(FileOps):
         super().truncate(fd, size)
 
 
-class FaultyQueue(SyncQueue):
-    """The kernel's queue, but where a sync is to fail."""
+class FaultyQueue:
+    """The kernel's queue, but where a sync is to wait or to fail."""
 
     def __init__(self, ops: FaultyOps, loop: asyncio.AbstractEventLoop, real: SyncQueue) -> None:
         self._ops = ops
@@ -100,6 +142,10 @@ class FaultyQueue(SyncQueue):
         self._real = real
 
     def submit(self, fds: Sequence[int], done: SyncDone) -> None:
+        if self._ops.holds_sync():
+            self._loop.call_later(0.002, self.submit, fds, done)
+            return
+        self._ops.asked_to_sync(fds)
         codes = [self._ops.sync_code(fd) for fd in fds]
         if any(codes):
             self._loop.call_soon(done, codes)

@@ -9,61 +9,19 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 import uvloop
 
-from logops_fast.ingest.append_file import FileOps
 from logops_fast.ingest.commit_pace import CommitPace
 from logops_fast.ingest.file_sink import FileSink, SinkStartError
-from logops_fast.ingest.kernel_sync import Done as SyncDone
-from logops_fast.ingest.kernel_sync import SyncQueue
 from logops_fast.ingest.sink import NullSink, SinkCommit
-from tests.ingest.sink_support import DAY, NOON, FaultyOps, FaultyQueue, data, entry, stored, until
+from tests.ingest.sink_support import DAY, NOON, FaultyOps, Told, data, entry, run, stored, until
 
-Test = Callable[[FileSink], Awaitable[None]]
-
-
-@pytest.fixture(params=["kernel", "thread"], autouse=True)
-def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Who syncs: each test runs with both."""
-    if request.param == "thread":
-        monkeypatch.setattr(FileOps, "kernel_sync", lambda _ops, _loop: None)
-    elif sys.platform != "linux":
-        pytest.skip("only Linux syncs by itself")
-    return str(request.param)
-
-
-class Told:
-    """What the sink reported."""
-
-    def __init__(self) -> None:
-        self.commits: list[SinkCommit] = []
-        self.errors: list[str] = []
-
-
-def run(
-    directory: Path, test: Test, *, told: Told | None = None, factory: Any = uvloop.new_event_loop, **kw: Any
-) -> None:
-    """Run a test on a started sink, and close it."""
-    notes = told or Told()
-
-    async def main() -> None:
-        kw.setdefault("wall", lambda: NOON)
-        sink = FileSink(
-            directory, on_commit=notes.commits.append, on_error=lambda op, _text: notes.errors.append(op), **kw
-        )
-        sink.start()
-        try:
-            await test(sink)
-        finally:
-            await sink.close()
-
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
+pytestmark = pytest.mark.usefixtures("way")
 
 
 @pytest.mark.parametrize("factory", [uvloop.new_event_loop, asyncio.new_event_loop])
@@ -110,22 +68,9 @@ class GatedOps(FaultyOps):
             assert self.gate.wait(10)
         return super().writev(fd, parts)
 
-    def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue | None:
-        queue = super().kernel_sync(loop)
-        return None if queue is None else GatedQueue(self, loop, queue)
-
-
-class GatedQueue(FaultyQueue):
-    def __init__(self, ops: GatedOps, loop: asyncio.AbstractEventLoop, real: SyncQueue) -> None:
-        super().__init__(ops, loop, real)
-        self._gated = ops
-
-    def submit(self, fds: Sequence[int], done: SyncDone) -> None:
-        self._gated.entered.set()
-        if self._gated.gate.is_set():
-            super().submit(fds, done)
-        else:
-            self._loop.call_later(0.002, self.submit, fds, done)
+    def holds_sync(self) -> bool:
+        self.entered.set()
+        return not self.gate.is_set()
 
 
 def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None:
@@ -518,111 +463,6 @@ def test_a_defect_of_its_own_leaves_nobody_waiting_and_says_so(
     run(tmp_path, test, pace=pace, probe_interval=60)
     assert "a group could not be stored" in caplog.text
     assert data(tmp_path) == b"c\n"
-
-
-class TracedOps(FaultyOps):
-    """Remembers which thread wrote and which synced, and what the kernel was asked to sync; may be slow."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[str] = []
-        self.syncs: list[str] = []
-        self.asked = 0
-        self.takes = True
-        self.seconds = 0.0
-
-    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
-        self.writes.append(threading.current_thread().name)
-        time.sleep(self.seconds)
-        return super().writev(fd, parts)
-
-    def sync(self, fd: int) -> None:
-        self.syncs.append(threading.current_thread().name)
-        super().sync(fd)
-
-    def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue | None:
-        queue = super().kernel_sync(loop)
-        return None if queue is None else TracedQueue(self, loop, queue)
-
-
-class TracedQueue(FaultyQueue):
-    def __init__(self, ops: TracedOps, loop: asyncio.AbstractEventLoop, real: SyncQueue) -> None:
-        super().__init__(ops, loop, real)
-        self._traced = ops
-
-    def submit(self, fds: Sequence[int], done: SyncDone) -> None:
-        if not self._traced.takes:
-            raise OSError(errno.EAGAIN, "the kernel takes no more")
-        self._traced.asked += len(fds)
-        super().submit(fds, done)
-
-
-def test_who_writes_and_who_syncs(tmp_path: Path, way: str) -> None:
-    ops = TracedOps()
-
-    async def test(sink: FileSink) -> None:
-        for n in range(3):
-            assert await stored(sink, b"%d\n" % n)
-        assert sink.by_thread == (way == "thread")
-        assert (ops.asked, ops.syncs) == ((3, []) if way == "kernel" else (0, ["file-sink"] * 3))
-
-    run(tmp_path, test, ops=ops)
-    assert set(ops.writes) == {"MainThread" if way == "kernel" else "file-sink"}
-
-
-def test_without_syncs_only_the_thread_writes(tmp_path: Path) -> None:
-    ops = TracedOps()
-
-    async def test(sink: FileSink) -> None:
-        assert await stored(sink, b"a\n")
-        assert (ops.asked, ops.syncs, ops.writes) == (0, [], ["file-sink"])
-        assert not sink.by_thread
-
-    run(tmp_path, test, ops=ops, durability="written")
-
-
-def test_a_disk_that_makes_writers_wait_is_written_by_the_thread(tmp_path: Path, way: str) -> None:
-    ops = TracedOps()
-
-    async def test(sink: FileSink) -> None:
-        ops.seconds = 0.03
-        for n in range(3):
-            assert await stored(sink, b"%d\n" % n)
-
-    run(tmp_path, test, ops=ops)
-    assert ops.writes == (["MainThread"] if way == "kernel" else ["file-sink"]) + ["file-sink"] * 2
-    assert data(tmp_path) == b"0\n1\n2\n"
-
-
-def test_a_sync_that_the_kernel_does_not_take_is_the_threads(tmp_path: Path, way: str) -> None:
-    ops = TracedOps()
-    ops.takes = False
-
-    async def test(sink: FileSink) -> None:
-        assert await stored(sink, b"a\n")
-        assert ops.syncs == ["file-sink"]
-        ops.fail = {"sync": errno.EIO}
-        assert not await stored(sink, b"b\n")
-
-    run(tmp_path, test, ops=ops, probe_interval=60)
-    assert ops.asked == 0
-
-
-def test_a_failed_sync_of_either_file_acknowledges_nothing(tmp_path: Path) -> None:
-    told, ops = Told(), FaultyOps()
-
-    async def test(sink: FileSink) -> None:
-        assert await stored(sink, b"a\n", rejected=b"r\n")
-        ops.fail, ops.only = {"sync": errno.EIO}, "rejected"
-        assert not await stored(sink, b"b\n", rejected=b"s\n")
-        assert "rejected" in (sink.failing or "")
-        ops.fail = {}
-        assert await stored(sink, b"c\n", rejected=b"t\n")
-
-    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
-    assert data(tmp_path) == b"a\nc\n"
-    assert (tmp_path / "rejected" / f"{DAY}.ndjson").read_bytes() == b"r\nt\n"
-    assert told.errors[0] == "sync"
 
 
 def test_batches_that_come_close_together_share_commits(tmp_path: Path) -> None:
