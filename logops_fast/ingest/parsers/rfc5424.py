@@ -10,9 +10,10 @@ from logops_fast.ingest.parsers.syslog import PRIORITIES
 # Nothing can backtrack: fields are separated by what they cannot hold, repetitions are possessive. Structured data
 # that does not fit the grammar is left to the message, so that a careless sender loses nothing.
 # A "]" inside a value ought to be escaped (6.3.3); within quotes it is unambiguous, and taken.
+# A possessive group that fails half-way keeps what it took before CPython 3.11.5: the last optional one is a plain `?`.
 _LINE: Final = re.compile(
     r"<(\d{1,3})>\d{1,2} (\S++) (\S++) (\S++) (\S++) (\S++)"
-    r'(?: (?:-|((?:\[[^ =\]"]++(?: ++[^ =\]"]++="[^"\\]*+(?:\\.[^"\\]*+)*+")*+ ?\])++))(?= |\Z))?+ ?(.*)',
+    r'(?: (?:-|((?:\[[^ =\]"]++(?: ++[^ =\]"]++="[^"\\]*+(?:\\.[^"\\]*+)*+")*+ ?\])++))(?= |\Z))? ?(.*)',
     re.DOTALL,
 )
 _ELEMENT: Final = re.compile(r'\[([^ =\]"]++)((?: ++[^ =\]"]++="[^"\\]*+(?:\\.[^"\\]*+)*+")*+) ?\]', re.DOTALL)
