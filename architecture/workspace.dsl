@@ -171,16 +171,14 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.ingest.serialiser"
                     }
                 }
-                sink = component "File sink" "Group commit; mends what a crash left." "ingest/file_sink.py" {
+                sink = component "File sink" "Group commit; mends what a crash left." "ingest/sink/" {
                     properties {
-                        "module" "logops_fast.ingest.file_sink"
-                        "parts" "logops_fast.ingest.append_file logops_fast.ingest.commit_log logops_fast.ingest.commit_pace logops_fast.ingest.day_files logops_fast.ingest.disk_thread logops_fast.ingest.group_writer logops_fast.ingest.kernel_sync logops_fast.ingest.ledger logops_fast.ingest.recovery logops_fast.ingest.sink"
+                        "module" "logops_fast.ingest.sink"
                     }
                 }
-                housekeeping = component "Housekeeping" "Deletes or archives old day files, never today's." "ingest/housekeeping.py" {
+                housekeeping = component "Housekeeping" "Deletes or archives old day files, never today's." "ingest/housekeeping/" {
                     properties {
                         "module" "logops_fast.ingest.housekeeping"
-                        "parts" "logops_fast.ingest.archive logops_fast.ingest.autorun"
                     }
                 }
                 metrics = component "Ingest metrics" "What the Ingest Gateway counts." "ingest/metrics.py" {

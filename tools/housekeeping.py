@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from logops_fast.ingest.housekeeping import Report
+    from logops_fast.ingest.housekeeping.retention import Report
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a checkout, not installed
 

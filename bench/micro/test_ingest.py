@@ -20,7 +20,7 @@ from logops_fast.ingest.parsers.registry import parse
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.serialiser import to_lines
-from logops_fast.ingest.sink import NullSink
+from logops_fast.ingest.sink.interface import NullSink
 from logops_fast.state.memory import open_memory
 from logops_fast.telemetry.registry import Registry
 

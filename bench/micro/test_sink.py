@@ -10,8 +10,8 @@ import pytest
 
 from bench import corpus
 from bench.micro.conftest import Stage
-from logops_fast.ingest.file_sink import Durability, FileSink
 from logops_fast.ingest.serialiser import to_lines
+from logops_fast.ingest.sink.file_sink import Durability, FileSink
 from logops_fast.runtime.loop import new_event_loop
 
 

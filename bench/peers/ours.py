@@ -18,10 +18,10 @@ from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.config.settings import Settings
 from logops_fast.http.exchange import BodyConsumer, Request, Response
 from logops_fast.http.head import Head
-from logops_fast.ingest.file_sink import FileSink
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.ingest.sink import SinkCommit
+from logops_fast.ingest.sink.file_sink import FileSink
+from logops_fast.ingest.sink.interface import SinkCommit
 from logops_fast.runtime import wiring
 from logops_fast.state.factory import open_state
 from logops_fast.telemetry.registry import Registry

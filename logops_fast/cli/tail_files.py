@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from logops_fast.ingest.day_files import parse_name
+from logops_fast.ingest.sink.day_files import parse_name
 
 _BLOCK: Final = 1 << 16
 

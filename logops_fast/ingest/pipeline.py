@@ -18,7 +18,7 @@ from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Fault, MalformedBody
 from logops_fast.ingest.rejected import rejected_lines
-from logops_fast.ingest.sink import LedgerEntry, Sink
+from logops_fast.ingest.sink.interface import LedgerEntry, Sink
 from logops_fast.ingest.summary import summarise
 from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from logops_fast.config.settings import Settings
-from logops_fast.ingest.housekeeping import Report, run_once
+from logops_fast.ingest.housekeeping.retention import Report, run_once
 
 
 def run(settings: Settings, *, dry_run: bool = False, stop: Callable[[], bool] = lambda: False) -> Report:

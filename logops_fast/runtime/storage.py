@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Final
 
 from logops_fast.config.settings import Settings
-from logops_fast.ingest import ledger
-from logops_fast.ingest.autorun import Autorun
-from logops_fast.ingest.file_sink import FileSink, SinkStartError
-from logops_fast.ingest.housekeeping import Report
+from logops_fast.ingest.housekeeping.autorun import Autorun
+from logops_fast.ingest.housekeeping.retention import Report
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.sink import NullSink, Sink, SinkCommit
+from logops_fast.ingest.sink import ledger
+from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
+from logops_fast.ingest.sink.interface import NullSink, Sink, SinkCommit
 from logops_fast.runtime import housekeeping
 from logops_fast.runtime.worker import StartupError, WorkerContext
 from logops_fast.state.interface import MAX_WORKERS, StateStore

@@ -48,8 +48,8 @@ def install(control: Control) -> None:
     real_time = time.time
     time.time = lambda: real_time() + control.offset
 
-    from logops_fast.ingest import append_file, file_sink, group_writer
-    from logops_fast.ingest.kernel_sync import Done, SyncQueue
+    from logops_fast.ingest.sink import append_file, file_sink, group_writer
+    from logops_fast.ingest.sink.kernel_sync import Done, SyncQueue
 
     class FaultyQueue:
         """Leaves syncs that are to fail or to take long to the thread, where ``sync`` makes them do so."""

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from logops_fast.ingest.append_file import FileOps
+from logops_fast.ingest.sink.append_file import FileOps
 
 
 @pytest.fixture(params=["kernel", "thread"])

@@ -10,7 +10,7 @@ from logops_fast.formats.media_type import Format
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.ingest.sink import NullSink
+from logops_fast.ingest.sink.interface import NullSink
 from logops_fast.state.interface import BatchClaim, ClaimKind
 from logops_fast.telemetry.registry import Registry
 

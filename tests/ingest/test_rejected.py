@@ -6,7 +6,7 @@ from logops_fast.formats.batch import Batch
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest.parsers.base import Fault
 from logops_fast.ingest.rejected import rejected_lines, rfc3339
-from tests.ingest.sink_support import NOON
+from tests.ingest.sink.support import NOON
 
 BATCH = Batch(b"", next(iter(Format)), "web", "s-1", "b-1", True, 0.0)
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from logops_fast.ingest.day_files import TORN_SUFFIX
-from logops_fast.ingest.kernel_sync import KernelSync, SyncQueue
+from logops_fast.ingest.sink.day_files import TORN_SUFFIX
+from logops_fast.ingest.sink.kernel_sync import KernelSync, SyncQueue
 
 IOV_MAX: Final = 1024  # POSIX's floor is 16; Linux and macOS take 1024 buffers in one writev
 COPY_BYTES: Final = 1 << 20

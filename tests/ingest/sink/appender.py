@@ -14,8 +14,8 @@ from pathlib import Path
 
 import uvloop
 
-from logops_fast.ingest.commit_log import LedgerEntry
-from logops_fast.ingest.file_sink import FileSink
+from logops_fast.ingest.sink.commit_log import LedgerEntry
+from logops_fast.ingest.sink.file_sink import FileSink
 
 IN_FLIGHT = 6
 

@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from logops_fast.ingest.append_file import COPY_BYTES, cut_torn_tail, move_tail
-from logops_fast.ingest.commit_log import TTL, GroupRecord, Part, decode_segment, rewrite_segment, segments
-from logops_fast.ingest.day_files import JOURNAL_DIR, REJECTED_DIR, owner, parse_name
-from logops_fast.ingest.group_writer import SinkBusyError, WorkerLock
+from logops_fast.ingest.sink.append_file import COPY_BYTES, cut_torn_tail, move_tail
+from logops_fast.ingest.sink.commit_log import TTL, GroupRecord, Part, decode_segment, rewrite_segment, segments
+from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, owner, parse_name
+from logops_fast.ingest.sink.group_writer import SinkBusyError, WorkerLock
 
 MAX_REMEMBERED: Final = 100_000  # as many as the store of batch ids holds by default
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from logops_fast.ingest.recovery import RecoveryReport
+from logops_fast.ingest.sink.recovery import RecoveryReport
 
 
 class AnswerStore(Protocol):

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from logops_fast.ingest.append_file import AppendFile, FileOps, StepFailedError
-from logops_fast.ingest.commit_log import CommitLog, Part
-from logops_fast.ingest.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, file_name
+from logops_fast.ingest.sink.append_file import AppendFile, FileOps, StepFailedError
+from logops_fast.ingest.sink.commit_log import CommitLog, Part
+from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, file_name
 
 CHECK_INTERVAL: Final = 1.0  # s between looks at whether a file still is where its name says
 MIN_PROBE_BYTES: Final = 4096

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.commit_pace import LONGEST, WINDOW, CommitPace
+from logops_fast.ingest.sink.commit_pace import LONGEST, WINDOW, CommitPace
 
 
 def after(busy: float, pace: CommitPace | None = None, at: float = 100.0) -> float:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.archive import Stop
-from logops_fast.ingest.autorun import Autorun
-from logops_fast.ingest.housekeeping import Report
-from tests.ingest.sink_support import until
+from logops_fast.ingest.housekeeping.archive import Stop
+from logops_fast.ingest.housekeeping.autorun import Autorun
+from logops_fast.ingest.housekeeping.retention import Report
+from tests.ingest.sink.support import until
 
 
 class Job:

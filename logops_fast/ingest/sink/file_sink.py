@@ -16,15 +16,15 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from logops_fast.ingest.append_file import FileOps, StepFailedError
-from logops_fast.ingest.commit_log import LedgerEntry, encode_entry
-from logops_fast.ingest.commit_pace import CommitPace
-from logops_fast.ingest.day_files import DAY_SECONDS, day_of
-from logops_fast.ingest.disk_thread import DiskThread, Job
-from logops_fast.ingest.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
-from logops_fast.ingest.kernel_sync import SyncQueue
-from logops_fast.ingest.recovery import RecoveryReport, recover
-from logops_fast.ingest.sink import Done, SinkCommit
+from logops_fast.ingest.sink.append_file import FileOps, StepFailedError
+from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
+from logops_fast.ingest.sink.commit_pace import CommitPace
+from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
+from logops_fast.ingest.sink.disk_thread import DiskThread, Job
+from logops_fast.ingest.sink.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
+from logops_fast.ingest.sink.interface import Done, SinkCommit
+from logops_fast.ingest.sink.kernel_sync import SyncQueue
+from logops_fast.ingest.sink.recovery import RecoveryReport, recover
 
 __all__ = ["Durability", "FileSink", "SinkStartError"]
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from logops_fast.ingest.ledger import replay
-from logops_fast.ingest.recovery import RecoveryReport, Remembered
+from logops_fast.ingest.sink.ledger import replay
+from logops_fast.ingest.sink.recovery import RecoveryReport, Remembered
 
 
 class Answers:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest import archive as archive_module
-from logops_fast.ingest.archive import ArchiveError, Kind, StoppedError, archive_file, remove_leftovers
+from logops_fast.ingest.housekeeping import archive as archive_module
+from logops_fast.ingest.housekeeping.archive import ArchiveError, Kind, StoppedError, archive_file, remove_leftovers
 
 TEXT = b'{"msg":"line"}\n' * 5000
 KINDS: list[Kind] = ["gzip", "zip"]

@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from logops_fast.ingest.append_file import sync_directory
-from logops_fast.ingest.archive import ArchiveError, Stop, StoppedError, archive_file, remove_leftovers
-from logops_fast.ingest.day_files import REJECTED_DIR, parse_name
+from logops_fast.ingest.housekeeping.archive import ArchiveError, Stop, StoppedError, archive_file, remove_leftovers
+from logops_fast.ingest.sink.append_file import sync_directory
+from logops_fast.ingest.sink.day_files import REJECTED_DIR, parse_name
 
 Mode = Literal["delete", "gzip", "zip"]
 

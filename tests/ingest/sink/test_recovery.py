@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logops_fast.ingest.commit_log import decode_segment, encode_entry, segments
-from logops_fast.ingest.group_writer import Group, GroupWriter, WorkerLock
-from logops_fast.ingest.recovery import RecoveryReport, recover
-from tests.ingest.sink_support import DAY, NOON, Crash, CrashingOps, data, entry
+from logops_fast.ingest.sink.commit_log import decode_segment, encode_entry, segments
+from logops_fast.ingest.sink.group_writer import Group, GroupWriter, WorkerLock
+from logops_fast.ingest.sink.recovery import RecoveryReport, recover
+from tests.ingest.sink.support import DAY, NOON, Crash, CrashingOps, data, entry
 
 
 def writer_in(path: Path, ops: CrashingOps, worker: int = 0, workers: int = 1) -> tuple[GroupWriter, WorkerLock]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ingest.sink_appender import line_count
+from tests.ingest.sink.appender import line_count
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -22,7 +22,7 @@ KILLS = 20
 def run_and_kill(directory: Path, first: int, again: list[int], after: float) -> tuple[set[int], set[int]]:
     """Start, kill -9 ``after`` seconds from the first acknowledgement; the batches tried and those acknowledged."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.ingest.sink_appender", str(directory), str(first), ",".join(map(str, again))],
+        [sys.executable, "-m", "tests.ingest.sink.appender", str(directory), str(first), ",".join(map(str, again))],
         stdout=subprocess.PIPE,
     )
     assert process.stdout is not None

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.file_sink import FileSink
-from tests.ingest.sink_support import DAY, FaultyOps, Told, data, run, stored
+from logops_fast.ingest.sink.file_sink import FileSink
+from tests.ingest.sink.support import DAY, FaultyOps, Told, data, run, stored
 
 pytestmark = pytest.mark.usefixtures("way")
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from logops_fast.ingest.kernel_sync import KernelSync
+from logops_fast.ingest.sink.kernel_sync import KernelSync
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux syncs by itself")
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, Literal
 
-from logops_fast.ingest.append_file import sync_directory
+from logops_fast.ingest.sink.append_file import sync_directory
 
 CHUNK: Final = 1 << 20
 TEMPORARY_SUFFIX: Final = ".logops-tmp"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.append_file import AppendFile, StepFailedError
-from tests.ingest.sink_support import FaultyOps
+from logops_fast.ingest.sink.append_file import AppendFile, StepFailedError
+from tests.ingest.sink.support import FaultyOps
 
 
 def opened(path: Path, ops: FaultyOps | None = None) -> AppendFile:

@@ -11,12 +11,12 @@ from typing import Any
 
 import uvloop
 
-from logops_fast.ingest.append_file import FileOps
-from logops_fast.ingest.commit_log import LedgerEntry
-from logops_fast.ingest.file_sink import FileSink
-from logops_fast.ingest.kernel_sync import Done as SyncDone
-from logops_fast.ingest.kernel_sync import SyncQueue
-from logops_fast.ingest.sink import SinkCommit
+from logops_fast.ingest.sink.append_file import FileOps
+from logops_fast.ingest.sink.commit_log import LedgerEntry
+from logops_fast.ingest.sink.file_sink import FileSink
+from logops_fast.ingest.sink.interface import SinkCommit
+from logops_fast.ingest.sink.kernel_sync import Done as SyncDone
+from logops_fast.ingest.sink.kernel_sync import SyncQueue
 
 NOON = 1_732_622_400.0  # 2024-11-26 12:00:00 UTC: the past, since segments are removed by their mtime, which is real
 DAY = "20241126"

@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from logops_fast.ingest.append_file import AppendFile, FileOps, sync_directory
+from logops_fast.ingest.sink.append_file import AppendFile, FileOps, sync_directory
 
 MAGIC: Final = b"LOGOPSJ1"
 TTL: Final = 600.0  # s: as long as batch ids are remembered

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.append_file import FileOps
-from logops_fast.ingest.commit_log import (
+from logops_fast.ingest.sink.append_file import FileOps
+from logops_fast.ingest.sink.commit_log import (
     MAGIC,
     MAX_SEGMENTS,
     CommitLog,
@@ -23,7 +23,7 @@ from logops_fast.ingest.commit_log import (
     rewrite_segment,
     segments,
 )
-from tests.ingest.sink_support import NOON, entry
+from tests.ingest.sink.support import NOON, entry
 
 records = st.builds(
     GroupRecord,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.append_file import StepFailedError
-from logops_fast.ingest.commit_log import GroupRecord, decode_segment, encode_entry, segments
-from logops_fast.ingest.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
-from tests.ingest.sink_support import DAY, NOON, FaultyOps, data, entry
+from logops_fast.ingest.sink.append_file import StepFailedError
+from logops_fast.ingest.sink.commit_log import GroupRecord, decode_segment, encode_entry, segments
+from logops_fast.ingest.sink.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
+from tests.ingest.sink.support import DAY, NOON, FaultyOps, data, entry
 
 
 class World:

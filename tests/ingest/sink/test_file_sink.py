@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 import uvloop
 
-from logops_fast.ingest.commit_pace import CommitPace
-from logops_fast.ingest.file_sink import FileSink, SinkStartError
-from logops_fast.ingest.sink import NullSink, SinkCommit
-from tests.ingest.sink_support import DAY, NOON, FaultyOps, Told, data, entry, run, stored, until
+from logops_fast.ingest.sink.commit_pace import CommitPace
+from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
+from logops_fast.ingest.sink.interface import NullSink, SinkCommit
+from tests.ingest.sink.support import DAY, NOON, FaultyOps, Told, data, entry, run, stored, until
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -90,7 +90,7 @@ def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None
 
 @pytest.mark.interpreted
 def test_a_write_that_hangs_makes_the_sink_failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logops_fast.ingest.file_sink.STALL_SECONDS", -1.0)
+    monkeypatch.setattr("logops_fast.ingest.sink.file_sink.STALL_SECONDS", -1.0)
     ops = GatedOps()
 
     async def test(sink: FileSink) -> None:
@@ -262,7 +262,7 @@ def test_a_second_gateway_on_the_directory_is_refused_with_a_sentence(tmp_path: 
             FileSink(tmp_path, worker=0, workers=4).start()
         script = f"""if True:
             import asyncio, pathlib
-            from logops_fast.ingest.file_sink import FileSink
+            from logops_fast.ingest.sink.file_sink import FileSink
             async def main(): FileSink(pathlib.Path({str(tmp_path)!r})).start()
             asyncio.run(main())"""
         other = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True)
@@ -429,7 +429,7 @@ def test_a_closed_loop_does_not_break_the_thread(tmp_path: Path) -> None:
     """A worker that is torn down without a drain: no traceback, and the lock is free."""
     script = f"""if True:
         import asyncio, pathlib
-        from logops_fast.ingest.file_sink import FileSink
+        from logops_fast.ingest.sink.file_sink import FileSink
         async def main():
             sink = FileSink(pathlib.Path({str(tmp_path)!r}))
             sink.start()

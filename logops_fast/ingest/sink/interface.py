@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final, NamedTuple, Protocol
 
-from logops_fast.ingest.commit_log import LedgerEntry
+from logops_fast.ingest.sink.commit_log import LedgerEntry
 
 __all__ = ["Done", "LedgerEntry", "NullSink", "Sink", "SinkCommit"]
 

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from logops_fast.ingest.archive import Stop
-from logops_fast.ingest.housekeeping import Report
+from logops_fast.ingest.housekeeping.archive import Stop
+from logops_fast.ingest.housekeeping.retention import Report
 
 LEADER_LOCK: Final = ".housekeeping.lock"
 RETRY_SECONDS: Final = 30.0  # how soon another worker takes over from one that died

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from logops_fast.ingest.disk_thread import DiskThread
+from logops_fast.ingest.sink.disk_thread import DiskThread
 
 
 async def outcome(thread: DiskThread, job: Callable[[], None]) -> BaseException | None:

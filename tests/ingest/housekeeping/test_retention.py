@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.housekeeping import RUN_LOCK, Mode, OldFile, Report, find_files, plan, run_once
-from tests.ingest.sink_support import NOON
+from logops_fast.ingest.housekeeping import retention
+from logops_fast.ingest.housekeeping.retention import RUN_LOCK, Mode, OldFile, Report, find_files, plan, run_once
+from tests.ingest.sink.support import NOON
 
 TODAY = dt.date(2024, 11, 26)
 
@@ -181,9 +182,8 @@ def test_a_run_that_is_told_to_stop_stops_between_files(sink: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_archived_is_kept(sink: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from logops_fast.ingest import housekeeping
 
-    real = housekeeping.archive_file
+    real = retention.archive_file
 
     def growing(source: Path, *rest: Any) -> Path:
         archived = real(source, *rest)
@@ -191,7 +191,7 @@ def test_a_file_that_changes_while_it_is_archived_is_kept(sink: Path, monkeypatc
             file.write(b"late\n")
         return archived
 
-    monkeypatch.setattr(housekeeping, "archive_file", growing)
+    monkeypatch.setattr(retention, "archive_file", growing)
     assert once(sink, "gzip").counts == {"error": 4}
     assert (sink / OLD[0]).exists()
 

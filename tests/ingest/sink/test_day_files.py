@@ -4,8 +4,8 @@ import datetime as dt
 
 import pytest
 
-from logops_fast.ingest.day_files import DayFile, day_of, file_name, owner, parse_name
-from tests.ingest.sink_support import DAY, NOON
+from logops_fast.ingest.sink.day_files import DayFile, day_of, file_name, owner, parse_name
+from tests.ingest.sink.support import DAY, NOON
 
 
 def test_the_day_is_that_of_utc() -> None:

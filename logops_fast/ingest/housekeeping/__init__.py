@@ -1,0 +1,1 @@
+"""Housekeeping: deletes or archives old day files, never one that is still written to."""
