@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -165,6 +166,9 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
             "forward.connect_timeout",
             f"{s.forward.connect_timeout:g} is more than forward.deadline, {s.forward.deadline:g}",
         )
+    for index, network in enumerate(s.server.trusted_proxies):
+        if not _is_network(network):
+            refuse(f"server.trusted_proxies[{index}]", f"expected a network such as 10.0.0.0/8, got {network!r}")
     if not _is_http_url(s.forward.url):
         refuse("forward.url", "expected a URL such as http://127.0.0.1:8080/v1/logs")
     if s.backpressure.max_body_bytes > s.server.max_inflight_bytes:
@@ -173,6 +177,14 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
         )
     if s.housekeeping.archive != "delete" and not s.housekeeping.archive_dir:
         refuse("housekeeping.archive_dir", f"is needed with housekeeping.archive: {s.housekeeping.archive}")
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ip_network(text)
+    except ValueError:  # 10.0.0.1/8, with host bits, is a mistake as well
+        return False
+    return True
 
 
 def _is_http_url(url: str) -> bool:

@@ -38,6 +38,21 @@ class ServerSettings(Section, frozen=True):
         float, Meta(ge=0, description="Seconds a stopping gateway has to finish what is in flight.")
     ] = 15.0
     max_connections: Annotated[int, Meta(ge=1, description="Open connections for each process and gateway.")] = 10_000
+    max_connections_per_address: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Open connections from one address, for each process; one more gets 503 "
+            "`too_many_connections`. Addresses in `trusted_proxies` are exempt.",
+        ),
+    ] = 1024
+    trusted_proxies: Annotated[
+        list[str],
+        Meta(
+            description="Networks (CIDR) of load balancers whose X-Forwarded-For is believed: requests through them "
+            "are told apart, in limits and logs, by the rightmost address that is not in the list."
+        ),
+    ] = []
     max_inflight_bytes: Annotated[
         int,
         Meta(
@@ -54,6 +69,9 @@ class ServerSettings(Section, frozen=True):
         int, Meta(ge=1, description="Slowest rate at which a body may arrive after `body_grace`, bytes a second.")
     ] = 1024
     body_grace: Annotated[float, Meta(ge=0, description="Seconds before `body_min_rate` is asked of a body.")] = 10.0
+    first_byte_timeout: Annotated[
+        float, Meta(gt=0, description="Seconds a new connection may wait before its first byte.")
+    ] = 10.0
     idle_timeout: Annotated[
         float, Meta(gt=0, description="Seconds a kept-alive connection may wait for its next request.")
     ] = 75.0

@@ -1,15 +1,33 @@
 """One connection of the server: an ``asyncio.Protocol`` over the sans-I/O head and body parsers.
 
-Everything that affects a connection's state lives here. Requests are taken strictly one after another: the next head
-is not looked at before the last request is answered, so answers keep their order without a queue. Bytes that come
-meanwhile wait, and past a mark the peer is not read from.
+Everything that affects a connection's state is in this module. Requests are handled strictly one after another: the
+next head is not parsed before the last request is answered, so answers keep their order without a queue. Bytes that
+arrive meanwhile are buffered, and above a high-water mark the peer is not read from.
 
-What the peer gets depends on the bytes it sent, not on how they were split or how fast they came. So a request is
-final at fixed points: a body counts as unread until its end has been handed over, even if it is in the buffer; and an
-answer given before that point always ends the connection.
+The state after each event (blank: the event cannot happen there, or changes nothing):
 
-Deadlines are a number per connection that the server compares about once a second. A timer per request would cost
-more than the request's head.
+    event                      IDLE     HEAD     WAIT     BODY     DISCARD
+    part of a head             HEAD     HEAD     WAIT              DISCARD
+    a whole head               WAIT     WAIT     WAIT              DISCARD
+    a bad head                 DISCARD  DISCARD  WAIT              DISCARD
+    the body is accepted                         BODY
+    part of the body                             WAIT     BODY     DISCARD
+    the end of the body                          WAIT     WAIT     DISCARD
+    an answer                                    IDLE     DISCARD
+    a last answer                                DISCARD  DISCARD
+    end of file                CLOSED   CLOSED   WAIT     CLOSED   CLOSED
+    the deadline               CLOSED   DISCARD           DISCARD  CLOSED
+    the connection is lost     CLOSED   CLOSED   CLOSED   CLOSED   CLOSED
+
+Bytes that arrive in WAIT are buffered, and parsed once the request is answered. An answer is a last one if the request
+or the response says ``Connection: close``, while the server drains, or if the body has not ended: what follows could
+otherwise be taken for a request.
+
+What the peer receives depends on the bytes it sent, not on how they were split or how fast they arrived. So a body
+counts as unread until its end has been delivered, even if it is in the buffer.
+
+A deadline is one number per connection, which the server compares about once a second. A timer per request would cost
+more than parsing its head.
 """
 
 from __future__ import annotations
@@ -19,175 +37,152 @@ import logging
 from collections.abc import Callable
 from enum import Enum
 from math import inf
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
-from logops_fast.http.body import BodyDecoder, BodyError, ChunkedBody, FixedBody
-from logops_fast.http.budget import Budget
-from logops_fast.http.exchange import Application, BodyConsumer, Request, Response, render
+from logops_fast.http.body import BodyError
+from logops_fast.http.body_delivery import OVERLOADED, BodyDelivery
+from logops_fast.http.context import ServerContext
+from logops_fast.http.exchange import BodyConsumer, Request, Response, render
+from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
 from logops_fast.http.head import Head, HeadError, parse_head, scan_head
-from logops_fast.http.limits import HttpLimits
+from logops_fast.http.receive_buffer import ReceiveBuffer
 from logops_fast.http.refusal import Refusal
 
-_HIGH_WATER: Final = 65_536  # bytes waiting behind an unanswered request; reading pauses above it
-_WRITE_HIGH_WATER: Final = 65_536  # bytes the peer has not read; nothing new is begun above it
-_WRITE_TIMEOUT: Final = 30.0  # seconds the peer has to read an answer before it is cut off
-# After a last answer what still comes is read and dropped for a while: closing a socket with unread bytes in it makes
-# the kernel send RST, on which the client may lose the answer (RFC 9112, 9.6). Enough for a body of usual size.
+_WRITE_TIMEOUT: Final = 30.0  # seconds the peer has to read an answer before the connection is aborted
+# After a last answer the rest of the request is read and dropped for a while: closing a socket with unread bytes in it
+# makes the kernel send RST, on which the client may lose the answer (RFC 9112, 9.6). Enough for a body of usual size.
 _LINGER: Final = 3.0  # seconds
 _LINGER_BYTES: Final = 8_388_608
-_LAST_CALL: Final = 1.0  # seconds
+_DRAINING_TIMEOUT: Final = 1.0  # seconds a connection accepted while the server drains has for its first byte
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
-_OVERLOADED: Final = Refusal(503, "overloaded", "The server holds as many bytes as it may: try again soon.", 1)
-_CROWDED: Final = Refusal(503, "overloaded", "The server has as many connections as it may: try again soon.", 1)
 _SLOW_HEAD: Final = Refusal(408, "header_timeout", "The request head did not arrive in time.")
 _SLOW_BODY: Final = Refusal(408, "body_timeout", "The request body arrives too slowly.")
 _INTERNAL: Final = Refusal(500, "internal_error", "The server failed on this request; its log has the reason.")
 
-_log: Final = logging.getLogger(__name__)
+_logger: Final = logging.getLogger(__name__)
 
 
-class _State(Enum):
-    IDLE = 0  # between requests, nothing of the next one is here
-    HEAD = 1  # part of a head is here
-    WAIT = 2  # a request is the application's: its body is not accepted yet, or has ended
-    BODY = 3  # a body flows to its consumer
-    DISCARD = 4  # the last answer is given; what still comes is dropped
-    CLOSED = 5  # being closed, or gone
+class State(Enum):
+    """Where a connection is between two requests; see the table above."""
+
+    IDLE = 0  # between requests; nothing of the next one has arrived
+    HEAD = 1  # part of a head has arrived
+    WAIT = 2  # the application has a request: its body is not accepted yet, or has ended
+    BODY = 3  # a body is being delivered to its consumer
+    DISCARD = 4  # the last answer is given; whatever arrives is dropped
+    CLOSED = 5  # closing, or closed
 
 
 # Bound once: an Enum member costs two look-ups each time it is named, and the loop below names them for every request.
-_IDLE: Final = _State.IDLE
-_HEAD: Final = _State.HEAD
-_WAIT: Final = _State.WAIT
-_BODY: Final = _State.BODY
-_DISCARD: Final = _State.DISCARD
-_CLOSED: Final = _State.CLOSED
-
-
-class Host(Protocol):
-    """What a connection needs of the server it belongs to."""
-
-    @property
-    def app(self) -> Application:
-        """Who answers."""
-
-    @property
-    def limits(self) -> HttpLimits:
-        """Sizes and times."""
-
-    @property
-    def budget(self) -> Budget:
-        """What the process holds in all."""
-
-    @property
-    def single(self) -> frozenset[bytes]:
-        """Lower-case names of fields that must not come twice."""
-
-    @property
-    def clock(self) -> Callable[[], float]:
-        """Monotonic seconds."""
-
-    @property
-    def draining(self) -> bool:
-        """Every answer from now on ends its connection."""
-
-    @property
-    def date(self) -> bytes:
-        """The Date field, CRLF included."""
-
-    @property
-    def idle_deadline(self) -> float:
-        """When a connection that becomes idle now has been so for too long."""
-
-    def opened(self, connection: Connection) -> bool:
-        """A connection is there; whether it may stay."""
-
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone."""
+_IDLE: Final = State.IDLE
+_HEAD: Final = State.HEAD
+_WAIT: Final = State.WAIT
+_BODY: Final = State.BODY
+_DISCARD: Final = State.DISCARD
+_CLOSED: Final = State.CLOSED
 
 
 class Connection(asyncio.Protocol):
-    """One client's connection; made by ``HttpServer`` for each that is accepted."""
+    """One client's connection; ``HttpServer`` makes one for each that it accepts.
 
-    __slots__ = (
-        "_app",
+    ``on_open`` is called with the connection once it has its transport, and returns None or the refusal with which it
+    is turned away; ``on_close`` once it is gone.
+    """
+
+    __slots__ = (  # noqa: RUF023 (grouped by lifetime)
+        # per connection
         "_arrived",
         "_budget",
-        "_charged",
-        "_clock",
-        "_consumer",
+        "_buffer",
+        "_charged_to",
+        "_context",
         "_counted",
-        "_decoder",
         "_discarded",
         "_eof",
-        "_held",
+        "_flow",
         "_limits",
-        "_peer",
-        "_progress",
-        "_reading_paused",
-        "_request",
+        "_on_close",
+        "_on_open",
         "_running",
-        "_seen",
-        "_server",
         "_state",
         "_tls",
         "_transport",
-        "_unread",
-        "_waiting",
-        "_writing_paused",
         "deadline",
+        "peer",
+        # per request: reset by _forget_request
+        "_body",
+        "_request",
     )
 
-    def __init__(self, server: Host) -> None:
-        self._server = server
-        self._app = server.app
-        self._limits = server.limits
-        self._budget = server.budget
-        self._clock = server.clock
+    def __init__(
+        self,
+        context: ServerContext,
+        on_open: Callable[[Connection], Refusal | None],
+        on_close: Callable[[Connection], None],
+    ) -> None:
+        self._context = context
+        self._limits = context.limits
+        self._budget = context.budget
+        self._on_open = on_open
+        self._on_close = on_close
         self._transport = cast(asyncio.Transport, None)  # set by connection_made, before any other call
-        self._peer = ""
+        self._flow = cast(FlowControl, None)  # likewise
+        self._buffer = ReceiveBuffer(context.budget)
         self._tls = False
         self._state = _IDLE
-        self._waiting = b""  # bytes that were read and not used yet
-        self._held = 0  # how many they are; all in the budget
-        self._seen = 0  # how many of them are known to hold no end of a head
-        self._request: Request | None = None  # the one that is not answered yet
-        self._consumer: BodyConsumer | None = None
-        self._unread = False  # a body is announced, and its end has not been handed over
-        self._decoder: BodyDecoder | None = None  # of a body that flows in pieces
-        self._charged = 0  # bytes of the request's body in the budget
-        self._progress = 0  # of them, when the body's deadline was last set
-        self._counted = False  # whether the budget knows this connection
-        self._running = False
-        self._eof = False
-        self._reading_paused = False
-        self._writing_paused = False
-        self._arrived = 0.0  # when the first of the waiting bytes came
-        self._discarded = 0
+        self._running = False  # _run is on the stack
+        self._eof = False  # the peer has sent all it will
+        self._arrived = 0.0  # when the first of the buffered bytes was read
+        self._discarded = 0  # bytes dropped since the last answer
+        self._counted = False  # the budget counts this connection
+        self._charged_to: str | None = None  # the address whose cap it counts against
+        self.peer = ""
+        """The peer's IP address as text; an IPv4 address in its own form even on an IPv6 socket."""
         self.deadline = inf
         """When ``expire`` is due, by the server's clock."""
 
-    # -- what the transport calls
+        self._request: Request | None = None  # the one that is not answered yet
+        self._body = BodyDelivery(context.budget)
+
+    def __repr__(self) -> str:
+        request = self._request
+        doing = "" if request is None else f" {request.method} {request.path!r} {self._body}"
+        return f"<Connection {self.peer} {self._state.name}{doing}, {self._buffer.size} buffered>"
+
+    @property
+    def state(self) -> State:
+        """The current state, for tests and debuggers."""
+        return self._state
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request is unanswered, or an answer not completely written."""
+        return self._request is not None or self._transport.get_write_buffer_size() > 0
+
+    # -- called by the transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Counts the connection, or turns it away."""
+        """Count the connection, or turn it away."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=_WRITE_HIGH_WATER)
+        self._flow = FlowControl(self._transport)
         address = transport.get_extra_info("peername")
         if isinstance(address, tuple):
-            self._peer = str(address[0]).removeprefix("::ffff:")
+            self.peer = str(address[0]).removeprefix("::ffff:")
         self._tls = transport.get_extra_info("ssl_object") is not None
-        # While the server drains, a connection from the queue may still bring its request, but at once.
-        self.deadline = self._clock() + (_LAST_CALL if self._server.draining else self._limits.idle_timeout)
-        if self._server.opened(self):
-            self._budget.connections += 1
+        # While the server drains, a connection from the accept queue may still send its request, but at once.
+        timeout = _DRAINING_TIMEOUT if self._context.draining else self._limits.first_byte_timeout
+        self.deadline = self._context.clock() + timeout
+        refusal = self._on_open(self)
+        if refusal is None:
+            self._charged_to = None if self._context.proxies.trusts(self.peer) else self.peer
+            self._budget.add_connection(self._charged_to)
             self._counted = True
         elif self._state is not _CLOSED:
-            self._refuse(_CROWDED)
+            self._refuse(refusal)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes from the peer."""
+        """Handle bytes from the peer."""
         state = self._state
         if state is _DISCARD:
             self._discarded += len(data)
@@ -196,37 +191,38 @@ class Connection(asyncio.Protocol):
             return
         if state is _CLOSED:
             return
-        if not self._held or state is _BODY:
-            self._arrived = self._clock()
-        if self._held:
-            data = self._waiting + data
-        if state is _WAIT or (self._writing_paused and state is not _BODY):
+        buffer = self._buffer
+        if not buffer.size or state is _BODY:
+            self._arrived = self._context.clock()
+        if buffer.size:
+            data = buffer.with_next(data)
+        if state is _WAIT or (self._flow.writing_paused and state is not _BODY):
             self._hold(data)
         else:
             self._run(data)
 
     def eof_received(self) -> bool:
-        """The peer sends no more. True keeps the connection for an answer that is still due."""
+        """Note that the peer sends no more. Return True to keep the connection for an answer that is still due."""
         self._eof = True
-        # A TLS transport cannot stay half open: asyncio closes it whatever is returned, and warns of True.
-        due = self._state is _WAIT or (self._writing_paused and self._held > 0)
+        # A TLS transport cannot be half open: asyncio closes it whatever is returned, and warns of True.
+        due = self._state is _WAIT or (self._flow.writing_paused and self._buffer.size > 0)
         if due and not self._tls:
             return True
         self._close()
         return False
 
     def pause_writing(self) -> None:
-        """The peer does not read its answers: nothing new is begun, and it has a deadline."""
-        self._writing_paused = True
+        """Start nothing new while the peer does not read its answers, and give it a deadline."""
+        self._flow.writing_paused = True
         self._arm(0)
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
-        self._writing_paused = False
+        """Continue: the peer reads again."""
+        self._flow.writing_paused = False
         state = self._state
         if state is _IDLE or state is _HEAD:
             self._arm(self._limits.idle_timeout if state is _IDLE else self._limits.header_timeout)
-            self._go_on()
+            self._continue()
         elif state is _DISCARD:
             self._arm(_LINGER)
         elif state is not _CLOSED:
@@ -235,66 +231,57 @@ class Connection(asyncio.Protocol):
                 self._arm_body()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
-        """The connection is gone: whoever still works for it is told."""
+        """Release everything, and notify whoever still works on a request of this connection."""
         self._state = _CLOSED
         self.deadline = inf
         if self._counted:
-            self._budget.connections -= 1
-        self._drop_waiting()
+            self._counted = False
+            self._budget.remove_connection(self._charged_to)
+        self._buffer.clear()
         self._abandon("closed")
-        self._server.closed(self)
+        self._on_close(self)
 
-    # -- what the server calls
-
-    @property
-    def busy(self) -> bool:
-        """A request is unanswered, or an answer not wholly written."""
-        return self._request is not None or self._transport.get_write_buffer_size() > 0
+    # -- called by the server
 
     def expire(self, now: float) -> None:
-        """The deadline has passed: what that means depends on what was awaited."""
+        """Act on a deadline that has passed; what that means depends on what was awaited."""
         state = self._state
-        if self._writing_paused or state is _DISCARD or state is _CLOSED:
+        if self._flow.writing_paused or state is _DISCARD or state is _CLOSED:
             self.abort()
         elif state is _IDLE:
             self._close()
         elif state is _HEAD:
             self._refuse(_SLOW_HEAD)
         elif state is _BODY:
-            # Each second of arrears can be paid with the bytes of a second, but nothing can be paid in advance: else
-            # a client that sent much at once could hold it, and our memory, for hours.
-            limits = self._limits
-            brought = self._charged - self._progress
-            self._progress = self._charged
-            self.deadline = min(self.deadline + brought / limits.body_min_rate, now + limits.body_grace)
+            self.deadline = self._body.next_deadline(self.deadline, now, self._limits)
             if self.deadline <= now:
                 self._refuse(_SLOW_BODY)
 
     def drain(self) -> None:
-        """The server is stopping: closes at once if nothing is under way, else with the next answer."""
-        if self._state is _IDLE and not self._held:
+        """Close now if nothing is in progress, otherwise with the next answer: the server is stopping."""
+        if self._state is _IDLE and not self._buffer.size:
             self._close()
 
     def abort(self) -> None:
-        """Cuts the connection."""
+        """Close the connection without flushing it."""
         self._state = _CLOSED
         self.deadline = inf
         self._transport.abort()
         self._abandon("closed")
 
-    # -- what a request calls
+    # -- called by a request (exchange.Exchange)
 
     def answer(self, request: Request, response: Response) -> None:
-        """Writes the answer, then goes on to the next request or ends the connection."""
-        if self._transport.is_closing():  # the peer is gone, and connection_lost is on its way
+        """Write the answer, then continue with the next request or end the connection."""
+        if self._transport.is_closing():  # the peer is gone, and connection_lost will follow
             request.answered = request.closed = True
             self._forget_request()
             return
-        unread = self._unread
-        close = unread or response.close or not request.keep_alive or self._server.draining
+        unread = self._body.unread
+        close = unread or response.close or not request.keep_alive or self._context.draining
         payload = render(
             response,
-            self._server.date,
+            self._context.date,
             head_only=request.method == "HEAD",
             version=request.version,
             close=close,
@@ -305,43 +292,41 @@ class Connection(asyncio.Protocol):
             self._end(payload, unread)
             return
         self._state = _IDLE
-        self.deadline = self._server.idle_deadline  # in front of the write, which may pause writing
+        self.deadline = self._context.idle_deadline  # set before the write, which may pause writing
         self._transport.write(payload)
         if not self._running:
-            self._go_on()
+            self._continue()
 
     def take_body(self, request: Request, consumer: BodyConsumer) -> None:
-        """The application wants the body."""
+        """Deliver the body to ``consumer``, now and as it arrives."""
         if request.expect_continue and not self._transport.is_closing():
             # Sent even if the body is here already: leaving it out then would make the answer depend on timing.
             self._transport.write(_CONTINUE)
-        self._consumer = consumer
+        self._body.consumer = consumer
         self._state = _BODY
         if not self._running:
-            self._go_on()
+            self._continue()
 
     # -- the loop
 
     def _run(self, data: bytes) -> None:
-        """Takes heads and bodies off ``data`` until it is used up or somebody else has to act first."""
+        """Parse heads and deliver bodies from ``data`` until it is used up or something has to happen first."""
         pos = 0
-        seen, self._seen = self._seen, 0
-        if self._held:
-            self._drop_waiting()  # what is left of them is counted again below
+        searched = self._buffer.take()  # what is left of the buffered bytes is charged again below
         self._running = True
         while True:
             state = self._state
             if state is _BODY:
-                pos = self._feed(data, pos)
+                pos = self._deliver(data, pos)
                 if self._state is _BODY:
                     break
-            elif (state is _IDLE or state is _HEAD) and pos < len(data) and not self._writing_paused:
-                end = data.find(b"\r\n\r\n", max(pos, seen - 3)) + 4
+            elif (state is _IDLE or state is _HEAD) and pos < len(data) and not self._flow.writing_paused:
+                end = data.find(b"\r\n\r\n", max(pos, searched - 3)) + 4
                 if end < 4:
                     self._await_head(data, pos)
                     break
                 try:
-                    head = parse_head(data[pos:end], self._limits, self._server.single)
+                    head = parse_head(data[pos:end], self._limits, self._context.single)
                 except HeadError as error:
                     self._refuse(error.refusal)
                     break
@@ -353,70 +338,57 @@ class Connection(asyncio.Protocol):
         state = self._state
         if state is _DISCARD or state is _CLOSED:
             return
-        if self._eof and state is not _WAIT and not self._writing_paused:
-            self._close()  # whatever is missing will never come
+        if self._eof and state is not _WAIT and not self._flow.writing_paused:
+            self._close()  # whatever is missing will never arrive
             return
         if state is _BODY and self.deadline == inf:
             self._arm_body()
-        if pos < len(data) or self._reading_paused:
+        if pos < len(data) or self._flow.reading_paused:
             self._hold(data[pos:] if pos else data)
 
-    def _go_on(self) -> None:
-        """Takes up what has been waiting."""
-        if self._held or self._eof or self._reading_paused or self._state is _BODY:
-            self._run(self._waiting)
+    def _continue(self) -> None:
+        """Parse what is buffered."""
+        if self._buffer.size or self._eof or self._flow.reading_paused or self._state is _BODY:
+            self._run(self._buffer.with_next(b""))
 
     def _await_head(self, data: bytes, pos: int) -> None:
         refusal = scan_head(data[pos:] if pos else data, self._limits)
         if refusal is not None:
             self._refuse(refusal)
             return
-        self._seen = len(data) - pos
+        self._buffer.searched = len(data) - pos
         if self._state is not _HEAD:
             self._state = _HEAD
             self._arm(self._limits.header_timeout)
 
     def _begin(self, head: Head) -> None:
-        """Hands a request to the application."""
-        request = Request(head, self._peer, self._arrived, self)
+        """Pass a request to the application."""
+        context = self._context
+        client = context.proxies.client(self.peer, head.headers)
+        request = Request(head, client, self._arrived, self)
         self._request = request
         self._state = _WAIT
         self.deadline = inf
         self._budget.inflight_requests += 1
         if request.has_body:
-            self._unread = True
+            self._body.unread = True
             if not self._budget.fits(1):
-                self._refuse(_OVERLOADED)
+                self._refuse(OVERLOADED)
                 return
         try:
-            self._app.handle(request)
+            context.app.handle(request)
         except Exception:
             self._application_failed()
 
-    def _feed(self, data: bytes, pos: int) -> int:
-        """Gives the consumer what there is of its body; returns the offset behind it."""
-        decoder = self._decoder
+    def _deliver(self, data: bytes, pos: int) -> int:
+        """Deliver what there is of the body from ``data[pos:]``; return the offset after it."""
+        body = self._body
         try:
-            if decoder is None:
-                length = cast(Request, self._request).content_length
-                if length is not None and length <= len(data) - pos:  # it is all here: no need of a decoder
-                    pos += length
-                    self._piece(data[pos - length : pos])
-                    done = True
-                else:
-                    self._decoder = decoder = ChunkedBody() if length is None else FixedBody(length)
-            if decoder is not None:
-                pos = decoder.feed(data, pos, self._piece)
-                done = decoder.done
-            # The consumer may have answered on the last piece: then the body has not ended for it.
-            if done and self._state is _BODY:
-                self._decoder = None
-                self._unread = False
+            pos = body.deliver(cast(Request, self._request).content_length, data, pos)
+            if body.complete:
                 self._state = _WAIT
                 self.deadline = inf
-                consumer = cast(BodyConsumer, self._consumer)
-                self._consumer = None
-                consumer.end()
+                body.finish().end()
         except BodyError as error:
             if self._state is _BODY:
                 self._refuse(error.refusal)
@@ -424,66 +396,52 @@ class Connection(asyncio.Protocol):
             self._application_failed()
         return pos
 
-    def _piece(self, data: bytes) -> None:
-        budget = self._budget
-        size = len(data)
-        if budget.inflight_bytes + size > budget.max_inflight_bytes:
-            self._refuse(_OVERLOADED)
-            return
-        budget.inflight_bytes += size
-        self._charged += size
-        cast(BodyConsumer, self._consumer).feed(data)
-
     def _hold(self, rest: bytes) -> None:
-        """Keeps what cannot be used yet, within the budget; pauses reading past the mark."""
+        """Buffer what cannot be used yet, within the budget; pause reading above the high-water mark."""
+        flow = self._flow
         if not rest:
-            if self._reading_paused:
-                self._resume_reading()
+            flow.resume_reading()
             return
-        more = len(rest) - self._held
-        full = more > 0 and not self._budget.fits(more)
-        if full and (self._state is not _WAIT or self._unread):
-            self._refuse(_OVERLOADED)
+        buffer = self._buffer
+        full = not buffer.fits(rest)
+        if full and (self._state is not _WAIT or self._body.unread):
+            self._refuse(OVERLOADED)
             return
-        self._budget.inflight_bytes += more
-        self._held += more
-        self._waiting = rest
-        stuck = self._state is _WAIT or (self._writing_paused and self._state is not _BODY)
-        if stuck and (full or self._held > _HIGH_WATER):
-            if not self._reading_paused:
-                self._reading_paused = True
-                self._transport.pause_reading()
-        elif self._reading_paused:
-            self._resume_reading()
+        buffer.replace(rest)
+        blocked = self._state is _WAIT or (flow.writing_paused and self._state is not _BODY)
+        if blocked and (full or buffer.size > READ_HIGH_WATER):
+            flow.pause_reading()
+        else:
+            flow.resume_reading()
 
     # -- endings
 
     def _refuse(self, refusal: Refusal) -> None:
-        """Answers in the application's place, and ends the connection."""
+        """Answer in the application's place, and end the connection."""
         request = self._request
-        response = Response.of(refusal)
         payload = render(
-            response,
-            self._server.date,
+            Response.of(refusal),
+            self._context.date,
             head_only=request is not None and request.method == "HEAD",
             version="1.1",
             close=True,
         )
+        peer = self.peer if request is None else request.peer
         self._abandon(refusal.reason)
         self._end(payload, unread=True)
-        self._app.refused(refusal, self._peer)
+        self._context.app.refused(refusal, peer)
 
     def _application_failed(self) -> None:
-        _log.exception("the application failed on a request")
+        _logger.exception("the application failed on a request")
         if self._request is not None:
             self._refuse(_INTERNAL)
         elif self._state is _IDLE:  # it had answered before it failed
             self._end(b"", unread=True)
 
     def _end(self, last: bytes, unread: bool) -> None:
-        """Writes the last bytes and closes, so that the peer can read them even while it still sends."""
+        """Write the last bytes and close in such a way that the peer can read them even while it still sends."""
         self._state = _DISCARD
-        self._drop_waiting()
+        self._buffer.clear()
         transport = self._transport
         if transport.is_closing():
             return
@@ -498,20 +456,19 @@ class Connection(asyncio.Protocol):
             self._arm(_LINGER)  # TLS has no half-close: the client knows by `connection: close`
         else:
             self._close()
-        if self._reading_paused:
-            self._resume_reading()
+        self._flow.resume_reading()
 
     def _close(self) -> None:
-        """Closes once all is written; the deadline is for a peer that does not read."""
+        """Close once all is written; the deadline is for a peer that does not read."""
         self._state = _CLOSED
-        self.deadline = self._clock() + _WRITE_TIMEOUT
+        self.deadline = self._context.clock() + _WRITE_TIMEOUT
         self._transport.close()
-        self._drop_waiting()
+        self._buffer.clear()
         self._abandon("closed")
 
     def _abandon(self, reason: str) -> None:
-        """Tells the application that its request is over without an answer of its own."""
-        request, consumer = self._request, self._consumer
+        """Notify the application that its request has ended without an answer of its own."""
+        request, consumer = self._request, self._body.consumer
         if request is None:
             return
         request.closed = True
@@ -522,32 +479,18 @@ class Connection(asyncio.Protocol):
             if request.on_close is not None:
                 request.on_close()
         except Exception:
-            _log.exception("the application failed on a request that ended early")
+            _logger.exception("the application failed on a request that ended early")
 
     def _forget_request(self) -> None:
         self._request = None
-        self._consumer = None
-        self._decoder = None
-        self._unread = False
+        self._body.reset()
         self._budget.inflight_requests -= 1
-        self._budget.inflight_bytes -= self._charged
-        self._charged = 0
-        self._progress = 0
 
-    def _drop_waiting(self) -> None:
-        if self._held:
-            self._budget.inflight_bytes -= self._held
-            self._held = 0
-            self._waiting = b""
-
-    def _resume_reading(self) -> None:
-        self._reading_paused = False
-        if not self._transport.is_closing():
-            self._transport.resume_reading()
+    # -- deadlines
 
     def _arm(self, seconds: float) -> None:
-        self.deadline = self._clock() + (_WRITE_TIMEOUT if self._writing_paused else seconds)
+        self.deadline = self._context.clock() + (_WRITE_TIMEOUT if self._flow.writing_paused else seconds)
 
     def _arm_body(self) -> None:
-        self._progress = self._charged
+        self._body.start_deadline()
         self._arm(self._limits.body_grace)

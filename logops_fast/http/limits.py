@@ -18,12 +18,16 @@ class HttpLimits:
     header_timeout: float = 10.0
     """Seconds from the first byte of a head to its last; past it 408 ``header_timeout``. The TLS handshake's too."""
     body_min_rate: int = 1024
-    """Bytes per second that a body must bring once its grace is used up; slower is 408 ``body_timeout``."""
+    """Bytes per second at which a body must arrive once its grace period is used up; slower is 408 ``body_timeout``."""
     body_grace: float = 10.0
     """Seconds a body may lag behind ``body_min_rate``, at its start or in a pause."""
     idle_timeout: float = 75.0
-    """Seconds a connection may wait for its first or its next request; then it is closed without a word."""
+    """Seconds a connection may wait for its next request; then it is closed without an answer."""
+    first_byte_timeout: float = 10.0
+    """Seconds a new connection may wait before its first byte; then it is closed without an answer."""
     max_connections: int = 10_000
     """Connections of the process; one more is answered 503 ``overloaded`` and closed."""
+    max_connections_per_address: int = 1024
+    """Connections from one address; one more is answered 503 ``too_many_connections`` and closed."""
     max_inflight_bytes: int = 268_435_456
     """Bytes of the process that wait to be read or answered; what would pass it is answered 503 ``overloaded``."""

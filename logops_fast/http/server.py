@@ -1,4 +1,4 @@
-"""The listening side: sockets, the connections of each, their deadlines, and the way to stop."""
+"""The listening side: sockets, their connections, deadlines, and an orderly stop."""
 
 from __future__ import annotations
 
@@ -7,28 +7,39 @@ import contextlib
 import ssl
 import time
 from collections.abc import Callable
-from email.utils import formatdate
 from typing import Final
 
 from logops_fast.http.budget import Budget
 from logops_fast.http.connection import Connection
+from logops_fast.http.context import ServerContext
 from logops_fast.http.exchange import Application
 from logops_fast.http.head import SINGLE_FIELDS
 from logops_fast.http.limits import HttpLimits
+from logops_fast.http.proxies import TrustedProxies
+from logops_fast.http.refusal import Refusal
 
 _BACKLOG: Final = 1024
-# Connections over the cap that may at the same time be told so in words; more are cut without any.
-_CROWD_ANSWERED: Final = 256
+# Connections that are turned away with an answer at the same time; more are aborted without one.
+_MAX_TURNED_AWAY: Final = 256
 _TLS_SHUTDOWN_TIMEOUT: Final = 5.0
-_ABORT_TIMEOUT: Final = 1.0  # seconds until transports that were cut have said so; a safety net for the way out
+_ABORT_TIMEOUT: Final = 1.0  # seconds until aborted transports have reported it; a safety net on the way out
+
+_CROWDED: Final = Refusal(503, "overloaded", "The server has as many connections as it may: try again soon.", 1)
+_CROWDED_ADDRESS: Final = Refusal(
+    503,
+    "too_many_connections",
+    "This address has as many connections as one may have: reuse them, close idle ones, or have the operator raise "
+    "server.max_connections_per_address or list the load balancer in server.trusted_proxies.",
+    1,
+)
 
 
 class HttpServer:
     """Serves one application on any number of sockets, on the running event loop (uvloop's or asyncio's).
 
-    ``single`` are lower-case names of fields that must not come twice, besides HTTP's own. ``clock`` (default: the
+    ``single`` are lower-case names of fields that must not be repeated, besides HTTP's own. ``clock`` (default: the
     loop's) is read for deadlines and ``Request.received_at``, ``wall`` for the Date field. Deadlines are met up to
-    ``sweep_interval`` seconds late.
+    ``sweep_interval`` seconds late. ``proxies`` are the addresses whose X-Forwarded-For is believed.
     """
 
     def __init__(
@@ -42,43 +53,55 @@ class HttpServer:
         clock: Callable[[], float] | None = None,
         wall: Callable[[], float] = time.time,
         sweep_interval: float = 1.0,
+        proxies: TrustedProxies | None = None,
     ) -> None:
-        self.app = app
-        self.limits = limits
-        self.budget = budget
-        self.single = SINGLE_FIELDS | single
-        self.clock: Callable[[], float] = clock or time.monotonic
-        self.draining = False
-        """Every answer from now on ends its connection."""
-        self.date = b""
-        """The Date field, CRLF included; new with each sweep."""
-        self.idle_deadline = 0.0
-        """When a connection that becomes idle now has been so for too long; new with each sweep, so a little late."""
+        self._context = ServerContext(
+            app, limits, budget, SINGLE_FIELDS | single, clock or time.monotonic, proxies or TrustedProxies()
+        )
         self._own_clock = clock is not None
         self._wall = wall
         self._sweep_interval = sweep_interval
         self._tls = tls
         self._connections: set[Connection] = set()
+        self._turned_away: set[Connection] = set()
         self._sockets: list[asyncio.Server] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
-        self._tick()
+        self._refresh()
+
+    def __repr__(self) -> str:
+        return f"<HttpServer {len(self._sockets)} sockets, {len(self._connections)} connections>"
+
+    @property
+    def app(self) -> Application:
+        """The application that answers."""
+        return self._context.app
+
+    @property
+    def budget(self) -> Budget:
+        """What the process holds in all."""
+        return self._context.budget
+
+    @property
+    def draining(self) -> bool:
+        """Whether every answer from now on closes its connection."""
+        return self._context.draining
 
     @property
     def connections(self) -> int:
-        """Open connections, those that are being closed included."""
+        """Open connections, closing ones included."""
         return len(self._connections)
 
     async def listen(self, host: str, port: int, *, reuse_port: bool = False) -> int:
-        """Starts to accept; returns the port, which the kernel chooses for ``port`` 0. May be called several times.
+        """Start accepting; return the port, which the kernel chooses for ``port`` 0. May be called several times.
 
         Raises:
-            OSError: the address cannot be had.
+            OSError: the address cannot be bound.
         """
         loop = asyncio.get_running_loop()
         if not self._own_clock:
-            self.clock = loop.time
-            self._tick()
+            self._context.clock = loop.time
+            self._refresh()
         server = await loop.create_server(
             self.connection,
             host,
@@ -86,39 +109,43 @@ class HttpServer:
             backlog=_BACKLOG,
             reuse_port=reuse_port or None,
             ssl=self._tls,
-            ssl_handshake_timeout=self.limits.header_timeout if self._tls else None,
+            ssl_handshake_timeout=self._context.limits.header_timeout if self._tls else None,
             ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT if self._tls else None,
         )
         self._sockets.append(server)
         if self._sweeper is None:
-            self._sweep_later(loop)
+            self._schedule_sweep(loop)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
 
     def connection(self) -> Connection:
-        """A protocol for one accepted connection."""
-        return Connection(self)
+        """Return a protocol for one accepted connection."""
+        return Connection(self._context, self._opened, self._closed)
 
     def stop_accepting(self) -> None:
-        """Closes the listening sockets; connections go on."""
+        """Close the listening sockets; connections continue."""
         for server in self._sockets:
             server.close()
         self._sockets.clear()
 
-    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 (a timeout that cancels would leave connections)
-        """Stops: no new connection, idle ones closed, an answer that is due still given and its connection closed.
-
-        Returns whether every request was answered within ``timeout`` seconds; what is left then is cut.
-        """
-        self.stop_accepting()
-        self.draining = True
-        self._emptied = asyncio.Event()
+    def start_draining(self) -> None:
+        """Close idle connections, and every other one with its next answer."""
+        self._context.draining = True
         for connection in tuple(self._connections):
             connection.drain()
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 (a timeout that cancels would leave connections)
+        """Stop: accept no more, close idle connections, and every other one once its request is answered.
+
+        Returns whether every request was answered within ``timeout`` seconds; connections left then are aborted.
+        """
+        self.stop_accepting()
+        self._emptied = asyncio.Event()
+        self.start_draining()
         if self._connections:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._emptied.wait(), timeout)
-        # Whoever has its answer and only does not hang up counts as served.
+        # A client that has its answer and only does not close counts as served.
         served = not any(connection.busy for connection in self._connections)
         if self._connections:
             self._emptied.clear()
@@ -131,37 +158,43 @@ class HttpServer:
             self._sweeper = None
         return served
 
-    def opened(self, connection: Connection) -> bool:
-        """A connection is there; whether it may stay. Called by ``Connection``."""
-        budget = self.budget
-        self._connections.add(connection)
-        if budget.connections < budget.max_connections:
-            return True
-        if len(self._connections) > budget.max_connections + _CROWD_ANSWERED:
-            connection.abort()
-        return False
+    def sweep(self) -> None:
+        """Expire connections whose deadline has passed; renew the Date field. Called every ``sweep_interval``."""
+        self._refresh()
+        now = self._context.clock()
+        for connection in [one for one in self._connections if one.deadline <= now]:
+            connection.expire(now)
 
-    def closed(self, connection: Connection) -> None:
-        """A connection is gone. Called by ``Connection``."""
+    def _opened(self, connection: Connection) -> Refusal | None:
+        """Register a new connection; return the refusal of one over a cap."""
+        budget = self._context.budget
+        self._connections.add(connection)
+        if budget.connections >= budget.max_connections:
+            refusal = _CROWDED
+        elif not budget.admits(connection.peer) and not self._context.proxies.trusts(connection.peer):
+            refusal = _CROWDED_ADDRESS
+        else:
+            return None
+        # An answer costs a socket for as long as the peer lets it linger: only so many get one.
+        if len(self._turned_away) >= _MAX_TURNED_AWAY:
+            connection.abort()
+        else:
+            self._turned_away.add(connection)
+        return refusal
+
+    def _closed(self, connection: Connection) -> None:
+        self._turned_away.discard(connection)
         self._connections.discard(connection)
         if not self._connections and self._emptied is not None:
             self._emptied.set()
 
-    def sweep(self) -> None:
-        """Expires connections whose deadline has passed; renews the Date field. Called each ``sweep_interval``."""
-        self._tick()
-        now = self.clock()
-        for connection in [one for one in self._connections if one.deadline <= now]:
-            connection.expire(now)
-
-    def _sweep_later(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _schedule_sweep(self, loop: asyncio.AbstractEventLoop) -> None:
         def run() -> None:
-            # First the next one: an application that raises must not end all deadlines for good.
+            # The next one is scheduled first: an application that raises must not end all deadlines for good.
             self._sweeper = loop.call_later(self._sweep_interval, run)
             self.sweep()
 
         self._sweeper = loop.call_later(self._sweep_interval, run)
 
-    def _tick(self) -> None:
-        self.idle_deadline = self.clock() + self.limits.idle_timeout + self._sweep_interval
-        self.date = f"date: {formatdate(self._wall(), usegmt=True)}\r\n".encode()
+    def _refresh(self) -> None:
+        self._context.refresh(self._wall(), self._sweep_interval)

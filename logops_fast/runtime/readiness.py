@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, cast
 
-from logops_fast.http.refusal import Refusal
+from logops_fast.http.refusal import Reason, Refusal
 from logops_fast.telemetry.registry import Registry
 
 UNREADY: Final = "logops_unready"
@@ -43,5 +43,7 @@ class Readiness:
             return own
         for (reason,), (unready,) in self._registry.sums(UNREADY).items():
             if unready:
-                return Refusal(503, reason, "Another worker of this gateway is not ready: its log says why.", 1)
+                return Refusal(
+                    503, cast(Reason, reason), "Another worker of this gateway is not ready: its log says why.", 1
+                )
         return None

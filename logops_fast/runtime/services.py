@@ -143,7 +143,15 @@ class GatewayService:
         for path, handler in posts.items():
             router.add("POST", path, handler)
         self._probes.route(router)
-        self._doors.append((wiring.http_server(router, self._limits, self._budget, self._tls), host, port))
+        self._doors.append(
+            (
+                wiring.http_server(
+                    router, self._limits, self._budget, self._tls, self._settings.server.trusted_proxies
+                ),
+                host,
+                port,
+            )
+        )
 
     async def start(self) -> None:
         """Open the sink, replay its journal, then open the doors. Raises StartupError."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ from logops_fast.formats.batch import Downstream
 from logops_fast.http.budget import Budget
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.pool import HttpPool
+from logops_fast.http.proxies import TrustedProxies
 from logops_fast.http.routes import Router
 from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
@@ -59,8 +61,10 @@ def http_limits(settings: Settings) -> HttpLimits:
         header_timeout=server.header_timeout,
         body_min_rate=server.body_min_rate,
         body_grace=server.body_grace,
+        first_byte_timeout=server.first_byte_timeout,
         idle_timeout=server.idle_timeout,
         max_connections=server.max_connections,
+        max_connections_per_address=server.max_connections_per_address,
         max_inflight_bytes=server.max_inflight_bytes,
     )
 
@@ -76,9 +80,23 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         raise StartupError(str(error)) from None
 
 
-def http_server(router: Router, limits: HttpLimits, budget: Budget, tls: ssl.SSLContext | None) -> HttpServer:
-    """One door. Its clock is finer than the loop's, whose milliseconds would blur the latency histograms."""
-    return HttpServer(router, limits, budget, single=SINGLE_FIELDS, tls=tls, clock=time.monotonic)
+def http_server(
+    router: Router,
+    limits: HttpLimits,
+    budget: Budget,
+    tls: ssl.SSLContext | None,
+    trusted_proxies: Sequence[str] = (),
+) -> HttpServer:
+    """One listener. Its clock is finer than the loop's, whose milliseconds would blur the latency histograms."""
+    return HttpServer(
+        router,
+        limits,
+        budget,
+        single=SINGLE_FIELDS,
+        tls=tls,
+        clock=time.monotonic,
+        proxies=TrustedProxies(trusted_proxies),
+    )
 
 
 def known_emitters(settings: Settings, keyring: Keyring | None) -> frozenset[str]:

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from logops_fast.http.budget import Budget
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.limits import HttpLimits
+from logops_fast.http.proxies import TrustedProxies
+from logops_fast.http.server import HttpServer
 from tests.http.cases import BAD, GOOD, Case
 from tests.http.support import Collector, Echo, Failing, Parked, Wire, chunked, make_server, post
 
@@ -427,10 +429,10 @@ def test_an_answer_between_the_loss_and_its_notice_goes_nowhere() -> None:
 # -- time
 
 
-def test_silence_from_the_start_ends_without_a_word() -> None:
-    wire = Wire().advance(74)
+def test_a_connection_without_a_first_byte_is_closed_without_an_answer_after_ten_seconds() -> None:
+    wire = Wire().advance(9)
     assert wire.fate == "open"
-    wire.advance(3)
+    wire.advance(2)
     assert (wire.fate, wire.output) == ("closed", b"")
 
 
@@ -595,6 +597,46 @@ def test_one_connection_too_many_is_told_so_and_closed() -> None:
     assert second.send(post(b"yes")).statuses == [200]
 
 
+def from_address(server: HttpServer, address: str) -> Wire:
+    return Wire(server=server, extra={"peername": (address, 5000)})
+
+
+def test_one_address_has_a_cap_of_its_own_and_the_others_are_served() -> None:
+    app = Echo()
+    server = make_server(app, HttpLimits(max_connections_per_address=2), lambda: 0.0)
+    first, _second = from_address(server, "192.0.2.1"), from_address(server, "192.0.2.1")
+    third = from_address(server, "192.0.2.1")
+    assert third.statuses == [503]
+    assert third.answers[0][1][b"x-backpressure-reason"] == b"too_many_connections"
+    assert [refusal.reason for refusal in app.refusals] == ["too_many_connections"]
+    assert from_address(server, "192.0.2.2").send(post(b"other")).statuses == [200]
+    first.eof()
+    assert from_address(server, "192.0.2.1").send(post(b"again")).statuses == [200]
+    assert server.budget.connections == 3
+
+
+def test_a_trusted_proxy_has_no_cap_and_its_clients_are_told_apart() -> None:
+    app = Parked()
+    server = make_server(
+        app, HttpLimits(max_connections_per_address=1), lambda: 0.0, proxies=TrustedProxies(["10.0.0.0/8"])
+    )
+    wires = [from_address(server, "10.0.0.1") for _ in range(3)]
+    for number, wire in enumerate(wires):
+        wire.send(post(b"", b"X-Forwarded-For: 1.1.1.1, 203.0.113.%d" % number))
+    assert [request.peer for request in app.requests] == ["203.0.113.0", "203.0.113.1", "203.0.113.2"]
+    for wire in wires:
+        wire.lose()
+    assert server.budget.connections == 0
+
+
+def test_a_flood_from_one_address_is_aborted_without_answers_and_leaves_room_for_the_others() -> None:
+    server = make_server(Echo(), HttpLimits(max_connections_per_address=1), lambda: 0.0)
+    wires = [from_address(server, "192.0.2.1") for _ in range(300)]
+    wires[-1].settle()
+    assert (wires[1].statuses, wires[-1].fate, wires[-1].output) == ([503], "aborted", b"")
+    assert from_address(server, "192.0.2.2").send(post(b"x")).statuses == [200]
+
+
 def test_far_too_many_connections_are_cut_without_a_word() -> None:
     server = make_server(Echo(), HttpLimits(max_connections=1), lambda: 0.0)
     wires = [Wire(server=server) for _ in range(300)]
@@ -634,9 +676,7 @@ def test_while_draining_idle_connections_close_and_the_answer_to_a_busy_one_is_i
     app = Parked()
     server = make_server(app, clock=lambda: 0.0)
     idle, busy = Wire(server=server), Wire(server=server).send(post() + post())
-    server.draining = True
-    idle.connection.drain()
-    busy.connection.drain()
+    server.start_draining()
     assert idle.fate == "closed"
     assert busy.fate == "open"
     app.requests[0].respond(Response(200, b"{}"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from logops_fast.http.refusal import Reason
+
 TEXT_LIMIT: Final = 65536  # bytes of UTF-8 kept of an item that could not be read
 
 # Reasons of faults (SPEC 2, `errors`).
@@ -14,9 +16,9 @@ TOO_DEEP: Final = "too_deep"  # nests deeper than can be stored
 BAD_CSV: Final = "bad_csv"  # a quote opens and never closes: everything from its row on
 
 # Reasons to refuse a whole body.
-EMPTY: Final = "empty"
-MALFORMED: Final = "malformed"
-OTLP_NOT_SUPPORTED: Final = "otlp_not_supported"
+EMPTY: Final[Reason] = "empty"
+MALFORMED: Final[Reason] = "malformed"
+OTLP_NOT_SUPPORTED: Final[Reason] = "otlp_not_supported"
 
 
 class Fault(NamedTuple):
@@ -43,7 +45,7 @@ class MalformedBody(Exception):  # noqa: N818 - it says what the body is
     The sentence never holds text of the body.
     """
 
-    def __init__(self, reason: str, detail: str) -> None:
+    def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
         self.detail = detail

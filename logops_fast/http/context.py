@@ -1,0 +1,57 @@
+"""What all connections of one server share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.utils import formatdate
+
+from logops_fast.http.budget import Budget
+from logops_fast.http.exchange import Application
+from logops_fast.http.limits import HttpLimits
+from logops_fast.http.proxies import TrustedProxies
+
+
+class ServerContext:
+    """The application, its limits, and values that are computed once per deadline sweep instead of per request.
+
+    ``single`` are lower-case names of fields that must not be repeated; ``clock`` returns monotonic seconds.
+    """
+
+    __slots__ = (
+        "app",
+        "budget",
+        "clock",
+        "date",
+        "draining",
+        "idle_deadline",
+        "limits",
+        "proxies",
+        "single",
+    )
+
+    def __init__(
+        self,
+        app: Application,
+        limits: HttpLimits,
+        budget: Budget,
+        single: frozenset[bytes],
+        clock: Callable[[], float],
+        proxies: TrustedProxies,
+    ) -> None:
+        self.app = app
+        self.limits = limits
+        self.budget = budget
+        self.single = single
+        self.clock = clock
+        self.proxies = proxies
+        self.draining = False
+        """Every answer from now on closes its connection."""
+        self.date = b""
+        """The Date field line, CRLF included."""
+        self.idle_deadline = 0.0
+        """When a connection that becomes idle now is closed; up to one sweep interval late."""
+
+    def refresh(self, wall: float, sweep_interval: float) -> None:
+        """Renew the Date field from ``wall`` (epoch seconds) and the idle deadline."""
+        self.idle_deadline = self.clock() + self.limits.idle_timeout + sweep_interval
+        self.date = f"date: {formatdate(wall, usegmt=True)}\r\n".encode()
