@@ -166,9 +166,9 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
             "forward.connect_timeout",
             f"{s.forward.connect_timeout:g} is more than forward.deadline, {s.forward.deadline:g}",
         )
-    for index, network in enumerate(s.server.trusted_proxies):
+    for network in s.server.trusted_proxies:
         if not _is_network(network):
-            refuse(f"server.trusted_proxies[{index}]", f"expected a network such as 10.0.0.0/8, got {network!r}")
+            refuse("server.trusted_proxies", f"expected networks such as 10.0.0.0/8, got {network!r}")
     if not _is_http_url(s.forward.url):
         refuse("forward.url", "expected a URL such as http://127.0.0.1:8080/v1/logs")
     if s.backpressure.max_body_bytes > s.server.max_inflight_bytes:

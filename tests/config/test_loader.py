@@ -168,7 +168,7 @@ def test_a_wrong_value_is_refused_with_its_path_and_what_was_expected(tmp_path: 
         ),
         (
             "server: {trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]}",
-            "server.trusted_proxies[1]: expected a network such as 10.0.0.0/8, got '10.0.0.1/8'",
+            "server.trusted_proxies: expected networks such as 10.0.0.0/8, got '10.0.0.1/8'",
         ),
         ("forward: {base_delay: 2}", "forward.base_delay: 2 is more than forward.max_delay, 1.5"),
         ("forward: {connect_timeout: 20}", "forward.connect_timeout: 20 is more than forward.deadline, 10"),
