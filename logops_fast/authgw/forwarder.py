@@ -19,7 +19,7 @@ from logops_fast.authgw.retry import Backoff, RetryBudget
 from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.http.client import ClientError, ClientResponse, Done, ErrorKind
+from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
 from logops_fast.http.refusal import Refusal
 
 MIN_TRY: Final = 0.02
@@ -75,7 +75,7 @@ class Transport(Protocol):
         target: bytes,
         headers: bytes,
         body: bytes,
-        done: Done,
+        done: OnResponse,
         *,
         timeout: float | None = None,
     ) -> None:

@@ -1,7 +1,7 @@
-"""Body framing: which of the bytes behind a head are its body. No I/O, no clock.
+"""Body framing: which of the bytes after a head are its body. No I/O, no clock.
 
 Both decoders work on the caller's buffer: ``feed(data, start, emit)`` takes body bytes from ``data[start:]``, hands
-them to ``emit`` and returns the offset up to which ``data`` is used. What is left stays with the caller: the next
+them to ``emit`` and returns the offset up to which ``data`` is used. What is left remains with the caller: the next
 request once ``done``, else the start of a line (never more than ``ChunkedBody.LONGEST_REST`` bytes) which comes again
 in front of the next bytes. Each feed emits at most once, so that tiny chunks do not become tiny objects.
 """
@@ -16,20 +16,20 @@ from typing import Final, Protocol
 from logops_fast.http.head import bad_request
 from logops_fast.http.refusal import Refusal
 
-_LONGEST_SIZE_LINE: Final = 256  # bytes before the CRLF: 16 digits and an extension nobody reads
+_LONGEST_SIZE_LINE: Final = 256  # bytes before the CRLF: 16 digits and an extension that is ignored
 _FREE_FRAMING: Final = 4096  # bytes of framing that need no data to justify them
 _LONGEST_TRAILERS: Final = 4096
 
 # A size is hexadecimal digits and nothing else: no sign, 0x, underscore or space, each of which int() would take.
-# Extensions must be ignored by whoever does not know them (RFC 9112, 7.1.1), so they are not refused; they begin
-# right behind the size and are printable ASCII, because a bare CR or LF there is what request smuggling is made of.
+# A recipient must ignore extensions it does not know (RFC 9112, 7.1.1), so they are not refused; they begin
+# right after the size and are printable ASCII, because a bare CR or LF there is what request smuggling is made of.
 _SIZE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,16})(?:;[\t\x20-\x7e]*)?\r\n")
 _SIZE_LINE_BEGUN: Final = re.compile(rb"(?:[0-9A-Fa-f]{1,16}(?:;[\t\x20-\x7e]*)?\r?)?")
 _TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n")
 
 _BAD_SIZE: Final = bad_request("A chunk must begin with its size in 1 to 16 hexadecimal digits and CRLF.")
 _BAD_END: Final = bad_request("The data of a chunk must end in CRLF, right where its size says.")
-_BAD_TRAILER: Final = bad_request("A trailer behind the last chunk must be 'name: value' and CRLF.")
+_BAD_TRAILER: Final = bad_request("A trailer after the last chunk must be 'name: value' and CRLF.")
 _TRAILERS_TOO_LONG: Final = bad_request(f"The trailers are longer than {_LONGEST_TRAILERS} bytes.")
 _TOO_MUCH_FRAMING: Final = bad_request("The chunks are so small that their sizes outweigh the data: send larger ones.")
 
@@ -51,7 +51,7 @@ class BodyDecoder(Protocol):
     """The body's last byte has been taken."""
 
     def feed(self, data: bytes, start: int, emit: Emit) -> int:
-        """Takes what belongs to the body; returns the offset of the first byte that is not used."""
+        """Take what belongs to the body; return the offset of the first byte that is not used."""
         ...
 
 
@@ -128,7 +128,7 @@ class ChunkedBody:
                     self._check_size_line_begun(data, pos)
                     return pos
                 line_end = match.end()
-                self._framing += line_end - pos + 2  # and the CRLF behind the data
+                self._framing += line_end - pos + 2  # and the CRLF after the data
                 if self._framing > _FREE_FRAMING + self._data:
                     raise BodyError(_TOO_MUCH_FRAMING)
                 pos = line_end

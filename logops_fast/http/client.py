@@ -17,7 +17,7 @@ import httptools
 MAX_HEAD: Final = 16_384
 """Bytes of status line and header fields of one answer, blank line included."""
 MAX_BODY: Final = 16_777_216
-"""Bytes of body of one answer, unless the pool is told otherwise."""
+"""Bytes of body of one answer, unless the pool sets another bound."""
 MAX_INTERIM: Final = 16
 """1xx answers taken before the final one."""
 
@@ -31,7 +31,7 @@ ErrorKind = Literal["connect", "connect_timeout", "read_timeout", "closed", "pro
 
 
 class ClientResponse(NamedTuple):
-    """A whole answer. Header names are lower case; fields of one name are joined by ``", "``."""
+    """A complete answer. Header names are lower case; fields of one name are joined by ``", "``."""
 
     status: int
     headers: dict[bytes, bytes]
@@ -39,13 +39,13 @@ class ClientResponse(NamedTuple):
 
 
 class ClientError(Exception):
-    """An exchange that brought no answer.
+    """An exchange without an answer.
 
     ``kind``: ``connect`` (refused, unreachable, bad name or certificate), ``connect_timeout`` (also: no connection
-    became free in time), ``read_timeout``, ``closed`` (by the peer before the answer was whole, which on a connection
-    used before may mean that it never saw the request; or the pool was closed), ``protocol`` (not an HTTP/1 answer),
+    became free in time), ``read_timeout``, ``closed`` (by the peer before the answer was complete, which on a
+    reused connection may mean that it never saw the request; or the pool was closed), ``protocol`` (not an HTTP/1 answer),
     ``too_large`` (head or body over its bound), ``pool_full`` (the pool's queue is at its bound).
-    ``sent`` is false where no byte of the request was handed to the transport: such a request had no effect.
+    ``sent`` is false if no byte of the request was passed to the transport: such a request had no effect.
     """
 
     def __init__(self, kind: ErrorKind, detail: str, *, sent: bool) -> None:
@@ -55,7 +55,7 @@ class ClientError(Exception):
         self.sent: Final = sent
 
 
-Done = Callable[[ClientResponse | ClientError], None]
+OnResponse = Callable[[ClientResponse | ClientError], None]
 
 
 class ResponseReader:
@@ -93,7 +93,7 @@ class ResponseReader:
         self.keep_alive = False
 
     def feed(self, data: bytes) -> ClientResponse | None:
-        """Take the next bytes; the answer once it is whole. Bytes behind its end spoil ``keep_alive``."""
+        """Take the next bytes; return the answer once it is complete. Bytes after its end clear ``keep_alive``."""
         state = self._state
         if state == _HEAD:
             return self._feed_head(data)
@@ -154,7 +154,7 @@ class ResponseReader:
         self._buffer = data
 
     def _parse_head(self, block: bytes) -> None:
-        # llhttp also takes HTTP/0.9 and 2.0, RTSP, and blank lines in front.
+        # llhttp also takes HTTP/0.9 and 2.0, RTSP, and leading blank lines.
         if not block.startswith(_VERSIONS):
             raise ClientError("protocol", "the peer does not speak HTTP/1", sent=True)
         self._headers = {}
@@ -181,7 +181,7 @@ class ResponseReader:
             return self._answer(b"")
         coding = headers.get(b"transfer-encoding")
         if coding is not None:
-            # RFC 9112, 6.1: chunked is the only coding asked for, and in HTTP/1.0 the framing is faulty.
+            # RFC 9112, 6.1: chunked is the only coding a request allows, and in HTTP/1.0 the framing is faulty.
             if old or coding.lower() != b"chunked" or b"content-length" in headers:
                 raise ClientError("protocol", "malformed answer: unusable Transfer-Encoding", sent=True)
             self._state = _CHUNKED
@@ -232,7 +232,7 @@ class ResponseReader:
         try:
             parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            # Behind the end llhttp looks for a next answer: whatever stands there, this one is whole.
+            # After the end llhttp looks for another answer: whatever follows, this one is complete.
             if self._state != _DONE:
                 raise ClientError("protocol", f"malformed answer: {_reason(error)}", sent=True) from None
             self.keep_alive = False
@@ -276,7 +276,7 @@ class ResponseReader:
             self._pieces.append(data)
 
     def on_message_begin(self) -> None:
-        """The start of an answer; one behind a chunked answer was not asked for."""
+        """The start of an answer; one that follows a chunked answer was not requested."""
         if self._state == _DONE:
             self.keep_alive = False
 
@@ -292,13 +292,13 @@ def _reason(error: Exception) -> str:
 
 
 class ConnectionOwner(Protocol):
-    """Who is told when a connection ends an exchange or its life: the pool."""
+    """What a connection notifies when an exchange or the connection itself ends: the pool."""
 
     def exchange_ended(self, connection: ClientConnection, reusable: bool) -> None:
         """The exchange is over; the connection may carry another, or is closed by now."""
 
     def connection_ended(self, connection: ClientConnection) -> None:
-        """The transport is gone, in or out of an exchange."""
+        """The transport is closed, during an exchange or between two."""
 
 
 class ClientConnection(asyncio.Protocol):
@@ -313,7 +313,7 @@ class ClientConnection(asyncio.Protocol):
         self._owner = owner
         self._loop = loop
         self._reader = ResponseReader(max_body)
-        self._done: Done | None = None
+        self._done: OnResponse | None = None
         self.transport: asyncio.Transport | None = None
         self.deadline = 0.0
 
@@ -328,7 +328,7 @@ class ClientConnection(asyncio.Protocol):
         transport = self.transport
         return transport is not None and not transport.is_closing()
 
-    def exchange(self, chunks: Sequence[bytes], done: Done, deadline: float, *, bare: bool) -> None:
+    def exchange(self, chunks: Sequence[bytes], done: OnResponse, deadline: float, *, bare: bool) -> None:
         """Write one request; ``done`` is called once, later, with its answer or its failure."""
         if self._done is not None or self.transport is None:
             raise RuntimeError("the connection is not free")
@@ -338,7 +338,7 @@ class ClientConnection(asyncio.Protocol):
         self.transport.writelines(chunks)
 
     def fail(self, error: ClientError) -> None:
-        """End the exchange with ``error`` and drop the connection: what still comes on it belongs to nobody."""
+        """End the exchange with ``error`` and drop the connection: what still arrives on it is dropped."""
         self._end(error, False)
 
     def abort(self) -> None:
@@ -362,11 +362,11 @@ class ClientConnection(asyncio.Protocol):
     # ------------------------------------------------------------------------------------------------ asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The connection stands."""
+        """The connection is established."""
         self.transport = transport  # type: ignore[assignment]  # a stream's transport is an asyncio.Transport
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the answer, or bytes nobody asked for."""
+        """Bytes of the answer, or bytes that no request explains."""
         transport = self.transport
         if self._done is None or transport is None:
             self.abort()
@@ -393,9 +393,9 @@ class ClientConnection(asyncio.Protocol):
             self._end(response, False)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The connection is gone: an exchange still on has failed, whatever way its body was to end."""
+        """The connection is closed: an exchange in progress has failed, even if its body was to end by closing."""
         if self._done is not None:
-            reason = "the connection was lost before the answer was whole"
+            reason = "the connection was lost before the answer was complete"
             if isinstance(exc, OSError) and exc.strerror:
                 reason = f"{reason}: {exc.strerror}"
             self.fail(ClientError("closed", reason, sent=True))

@@ -1,4 +1,4 @@
-"""What the HTTP server and an application say to each other: requests, body pieces, responses.
+"""The interface between the HTTP server and an application: requests, body pieces, responses.
 
 Callbacks, not coroutines: on the hot path a request makes no task and no future. Everything here belongs to the event
 loop's thread.
@@ -42,26 +42,26 @@ class Response:
 
     @classmethod
     def of(cls, refusal: Refusal) -> Response:
-        """The answer that a refusal renders as."""
+        """Return the answer that a refusal renders as."""
         return cls(refusal.status, refusal.body(), JSON, refusal.headers())
 
 
 class BodyConsumer(Protocol):
-    """Takes a request's body as it arrives. Once the request is answered, nothing more is called."""
+    """Receives a request's body as it arrives. Nothing is called once the request is answered."""
 
     def feed(self, data: bytes) -> None:
         """The next piece, never empty."""
         ...
 
     def end(self) -> None:
-        """The body is whole."""
+        """The body is complete."""
         ...
 
     def abort(self, reason: str) -> None:
-        """The body will never be whole; the request is ``closed`` and an answer would go nowhere.
+        """The body will never be complete; the request is ``closed`` and an answer would go nowhere.
 
-        ``reason`` is ``closed`` (the peer left, or the server was told to stop) or the reason of the refusal that the
-        HTTP layer has given by itself: ``bad_request``, ``body_timeout``, ``overloaded``, ``internal_error``.
+        ``reason`` is ``closed`` (the peer left, or the server stops) or the reason of the refusal that the
+        HTTP layer issued on its own: ``bad_request``, ``body_timeout``, ``overloaded``, ``internal_error``.
         """
         ...
 
@@ -70,16 +70,16 @@ class Exchange(Protocol):
     """The connection as a request sees it."""
 
     def answer(self, request: Request, response: Response) -> None:
-        """Writes the response."""
+        """Write the response."""
         ...
 
     def take_body(self, request: Request, consumer: BodyConsumer) -> None:
-        """Lets the body flow."""
+        """Deliver the body."""
         ...
 
 
 class Request:
-    """One request, handed over as soon as its head is whole. To be answered exactly once."""
+    """One request, passed on as soon as its head is complete. It must be answered exactly once."""
 
     __slots__ = (
         "_accepted",
@@ -103,7 +103,7 @@ class Request:
 
     def __init__(self, head: Head, peer: str, received_at: float, exchange: Exchange) -> None:
         self.method: str = head.method
-        """A token as sent, upper and lower case told apart."""
+        """A token as sent; case matters."""
         self.target: bytes = head.target
         """Path and query exactly as sent."""
         self.path: bytes = head.path
@@ -131,7 +131,7 @@ class Request:
         self._accepted = False
 
     def respond(self, response: Response) -> None:
-        """Answers. Before the end of an announced body the answer says ``Connection: close`` and is the last one.
+        """Answer. Before the end of an announced body the answer says ``Connection: close`` and is the last one.
 
         Does nothing once the request is ``closed``.
 
@@ -147,11 +147,11 @@ class Request:
         self._exchange.answer(self, response)
 
     def accept_body(self, consumer: BodyConsumer) -> None:
-        """Lets the body flow to ``consumer``, after ``100 Continue`` where the client waits for one.
+        """Deliver the body to ``consumer``, after ``100 Continue`` if the client waits for it.
 
-        Within ``Application.handle`` the pieces come once ``handle`` has returned; later, those that are here already
-        come inside this call. Without a body ``end()`` is called at once. Does nothing once the request is answered
-        or closed.
+        Within ``Application.handle`` the pieces are delivered once ``handle`` has returned; later, those that have
+        already arrived are delivered inside this call. Without a body ``end()`` is called at once. Does nothing once
+        the request is answered or closed.
 
         Raises:
             RuntimeError: the body has been accepted before.
@@ -171,16 +171,18 @@ class Application(Protocol):
     """What serves the requests."""
 
     def handle(self, request: Request) -> None:
-        """Answers, now or later. Must not raise; if it does, 500 ``internal_error`` is the last answer."""
+        """Answer, now or later. Must not raise; if it does, 500 ``internal_error`` is the last answer."""
         ...
 
     def refused(self, refusal: Refusal, peer: str) -> None:
-        """Told of each refusal that the HTTP layer gave by itself, to count it. Must not raise."""
+        """Called for each refusal the HTTP layer issued on its own, so that it can be counted. Must not raise."""
         ...
 
 
 def render(response: Response, date: bytes, *, head_only: bool, version: str, close: bool) -> bytes:
-    """The response's bytes, in one piece. ``date`` is the whole field line; ``head_only`` leaves the body out (HEAD).
+    """Return the response's bytes, in one piece.
+
+    ``date`` is the complete field line; ``head_only`` omits the body (HEAD).
 
     Raises:
         ValueError: a header holds a line break or a NUL.

@@ -1,11 +1,12 @@
 """Request heads: from bytes to a checked ``Head``, or to the refusal that fits.
 
-Two HTTP parsers stand in a row here (ours, and the one behind a forwarder), and whatever two of them read differently
-is an attack. So a head is taken only in the one form nobody reads differently; all else is refused and the connection
-closed. llhttp (by httptools) checks every byte of names and values, and this module adds what llhttp lets pass.
+Two HTTP parsers process each request (ours, and that of the gateway it is forwarded to), and whatever they read
+differently is an attack. So a head is accepted only in the one form that no parser reads differently; all else is
+refused and the connection closed. llhttp (through httptools) checks every byte of names and values, and this module
+checks what llhttp accepts.
 
-A parser lives for one head and sees nothing else: neither body nor the next request. Where bytes were split on their
-way therefore cannot matter, and one parser costs 0.2 us to make.
+A parser lives for one head and sees nothing else: neither the body nor the next request. So it does not matter where
+the bytes were split, and one parser costs 0.2 us to make.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ SINGLE_FIELDS: Final = frozenset(
 """Fields that HTTP itself allows once; a second one is refused, because two readers may pick a different one."""
 
 _VERSIONS: Final[Mapping[bytes, str]] = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
-# Methods that llhttp is asked about as they are. Every other token goes through it under another name (see below).
+# Methods that llhttp parses as they are. Every other token is passed to it under another name (see below).
 _METHODS: Final[Mapping[bytes, str]] = {
     method.encode(): method for method in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE")
 }
@@ -51,12 +52,12 @@ _TLS_HANDSHAKE: Final = 0x16  # RFC 8446, 5.1: the content type of a ClientHello
 
 
 def bad_request(detail: str) -> Refusal:
-    """400 ``bad_request``: what was sent is not HTTP that this server is willing to guess at."""
+    """400 ``bad_request``: what was sent is not HTTP in a form that this server accepts."""
     return Refusal(400, "bad_request", detail)
 
 
 _TLS: Final = bad_request(
-    "This port speaks plain HTTP but a TLS handshake came in: use http://, or the port that has TLS."
+    "This port speaks plain HTTP, and a TLS handshake arrived: use http://, or the port that has TLS."
 )
 _NOT_HTTP: Final = bad_request("A request must begin with its method; the first byte cannot be part of one.")
 _BARE_LF: Final = bad_request("Lines of a request head must end in CRLF, one ends in a bare LF.")
@@ -75,7 +76,7 @@ _BAD_EXPECT: Final = Refusal(417, "bad_request", "The only expectation this serv
 
 
 class HeadError(Exception):
-    """A head that is turned away; the connection cannot be used any further."""
+    """A head that is refused; the connection cannot be used any further."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal.detail)
@@ -115,20 +116,20 @@ class Head:
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by llhttp for each field, with a checked name and value. Half of a head's cost: nothing more here."""
-        self.headers[name.lower()] = value.strip()  # llhttp leaves the white space behind a value
+        self.headers[name.lower()] = value.strip()  # llhttp keeps the white space after a value
 
 
 def parse_head(block: bytes, limits: HttpLimits, single: frozenset[bytes] = SINGLE_FIELDS) -> Head:
-    """Parses one head, from its first byte to the empty line included.
+    """Parse one head, from its first byte to the empty line included.
 
-    ``single`` are the lower-case names of fields that must not come twice.
+    ``single`` are the lower-case names of fields that must not be repeated.
 
     Raises:
         HeadError: with the refusal to answer before the connection is closed.
     """
     line_end = block.find(b"\r\n")
     lines = block.count(b"\n")
-    # That lines end in CRLF and nowhere else is not left to llhttp: it takes a bare LF behind the target as the end of
+    # That lines end in CRLF and nowhere else is not left to llhttp: it takes a bare LF after the target as the end of
     # an HTTP/0.9 line and reads on (nodejs/llhttp#877), and once took bare CRs between fields (CVE-2023-30589).
     if (
         line_end > limits.request_line
@@ -182,7 +183,7 @@ def parse_head(block: bytes, limits: HttpLimits, single: frozenset[bytes] = SING
 
 
 def _join_repeated(headers: dict[bytes, bytes], fields: bytes, single: frozenset[bytes]) -> None:
-    """Some names came more than once: refuses those that must not, joins the others' values (RFC 9110, 5.2)."""
+    """Some names are repeated: refuse those that must not be, join the others' values (RFC 9110, 5.2)."""
     headers.clear()
     for line in fields.split(b"\r\n"):  # llhttp has read them all, so each is a name, a colon and a value
         raw_name, _, value = line.partition(b":")
@@ -199,11 +200,11 @@ def _refuse_underscores(headers: dict[bytes, bytes], single: frozenset[bytes]) -
     # A reader that maps names to variables (CGI, WSGI, some proxies) takes Content_Length for Content-Length.
     for name in headers:
         if b"_" in name and name.replace(b"_", b"-") in single:
-            raise HeadError(bad_request(f"A field name with '_' stands for {_title(name)}: write it with '-'."))
+            raise HeadError(bad_request(f"A field name with '_' can be read as {_title(name)}: write it with '-'."))
 
 
 def _settle(head: Head) -> None:
-    """What the fields mean for the connection and the body (RFC 9112, 6 and 9.3)."""
+    """Set what the fields mean for the connection and the body (RFC 9112, 6 and 9.3)."""
     headers = head.headers
     modern = head.version == "1.1"
 
@@ -259,12 +260,12 @@ def _title(name: bytes) -> str:
 
 
 def _fail(block: bytes, limits: HttpLimits, refusal: Refusal) -> NoReturn:
-    # What scan_head finds comes first, because it may have been found, and answered, before the head was whole.
+    # What scan_head finds comes first, because it may have been found, and answered, before the head was complete.
     raise HeadError(scan_head(block, limits) or refusal)
 
 
 def scan_head(block: bytes, limits: HttpLimits) -> Refusal | None:
-    """The first thing wrong with a head that may not be whole yet: not HTTP, a bare LF, a limit passed.
+    """Return the first thing wrong with a head that may be incomplete: not HTTP, a bare LF, a limit passed.
 
     The answer depends only on the bytes up to the fault, so it is the same however they were split. Called with at
     least one byte, and only off the fast path: for heads that come in pieces and for bad ones.

@@ -1,7 +1,7 @@
 """A pool of keep-alive HTTP/1.1 connections to one server, with callbacks in place of tasks and futures.
 
-A request goes out on the connection used last (the others may grow old and go); with none free a new one is opened,
-up to the bound; past it requests wait in a bounded queue. One timer serves all deadlines of the pool: it is set to the
+A request uses the connection that was used last (the others may time out); if none is free a new one is opened, up to
+the bound; above it requests wait in a bounded queue. One timer serves all deadlines of the pool: it is set to the
 earliest and, in steady traffic, fires once per timeout rather than once per request.
 """
 
@@ -15,15 +15,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from logops_fast.http.client import MAX_BODY, ClientConnection, ClientError, ClientResponse, Done
+from logops_fast.http.client import MAX_BODY, ClientConnection, ClientError, ClientResponse, OnResponse
 
 if TYPE_CHECKING:
     import ssl as ssl_module
 
 MIN_SWEEP: Final = 0.005
-"""Seconds between two looks at the deadlines, at the least."""
+"""Minimum interval between deadline sweeps, in seconds."""
 CLOSE_GRACE: Final = 1.0
-"""Seconds that ``aclose`` waits for transports to be gone."""
+"""Seconds that ``aclose`` waits for transports to close."""
 
 _NEVER: Final = float("inf")
 _PORTS: Final = {"http": 80, "https": 443}
@@ -79,10 +79,10 @@ class PoolStats(NamedTuple):
 
 
 class _Waiting(NamedTuple):
-    """A request without a connection yet."""
+    """A request that has no connection yet."""
 
     chunks: Sequence[bytes]
-    done: Done
+    done: OnResponse
     deadline: float
     bare: bool
 
@@ -124,7 +124,7 @@ class HttpPool:
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[ClientConnection] = set()  # in an exchange or idle
-        self._closing: set[ClientConnection] = set()  # dropped, transport not gone yet
+        self._closing: set[ClientConnection] = set()  # dropped, transport not closed yet
         self._idle: list[ClientConnection] = []
         self._waiting: deque[_Waiting] = deque()
         self._connecting: set[asyncio.Task[None]] = set()
@@ -135,7 +135,7 @@ class HttpPool:
 
     @property
     def stats(self) -> PoolStats:
-        """The pool now."""
+        """The current numbers."""
         return PoolStats(len(self._open), len(self._idle), len(self._connecting), len(self._waiting))
 
     # -------------------------------------------------------------------------------------------------------- requests
@@ -146,14 +146,14 @@ class HttpPool:
         target: bytes,
         headers: bytes,
         body: bytes | Sequence[bytes],
-        done: Done,
+        done: OnResponse,
         *,
         timeout: float | None = None,
     ) -> None:
         r"""Send one request; ``done`` is called exactly once, from the loop, never inside this call.
 
         ``headers`` are whole lines, each ended by CRLF; Host and Content-Length are added. They and ``target`` go
-        out as they are: what they hold is the caller's to vouch for. ``timeout`` bounds everything from this call on
+        out as they are: the caller vouches for their content. ``timeout`` bounds everything from this call on
         (default: connect_timeout + read_timeout); the pool's own timeouts hold besides.
         """
         now = self._clock()
@@ -304,7 +304,7 @@ class HttpPool:
         return self._ssl if self.endpoint.tls else None
 
     def _offer(self, connection: ClientConnection) -> None:
-        """A connection is free: the request that waited longest takes it, else it rests."""
+        """Give a free connection to the request that waited longest; without one keep it idle."""
         now = self._clock()
         if self._waiting:
             self._start(connection, self._waiting.popleft(), now)
@@ -326,7 +326,7 @@ class HttpPool:
             self._closing.add(connection)
 
     def exchange_ended(self, connection: ClientConnection, reusable: bool) -> None:
-        """Take a connection back, or count it out (called by the connection)."""
+        """Take a connection back, or remove it (called by the connection)."""
         if not reusable:
             self._retire(connection)
             self._connect_where_needed()
@@ -336,7 +336,7 @@ class HttpPool:
             self._offer(connection)
 
     def connection_ended(self, connection: ClientConnection) -> None:
-        """Forget a connection whose transport is gone (called by the connection)."""
+        """Forget a connection whose transport is closed (called by the connection)."""
         self._open.discard(connection)
         self._closing.discard(connection)
         if connection in self._idle:
@@ -354,7 +354,7 @@ class HttpPool:
         self._timer = self._running_loop().call_later(delay, self._sweep)
 
     def _sweep(self) -> None:
-        """End what is over its deadline, and set the timer to the next one."""
+        """End what is past its deadline, and set the timer to the next one."""
         self._timer = None
         self._timer_at = _NEVER
         now = self._clock()
@@ -362,7 +362,7 @@ class HttpPool:
             if connection.deadline > now:
                 continue
             if connection.busy:
-                connection.fail(ClientError("read_timeout", "no whole answer in time", sent=True))
+                connection.fail(ClientError("read_timeout", "no complete answer in time", sent=True))
             else:
                 self._idle.remove(connection)
                 self._drop(connection)

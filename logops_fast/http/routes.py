@@ -1,4 +1,4 @@
-"""A table of paths and methods; what is not in it is 404 or 405."""
+"""A table of paths and methods; anything else is 404 or 405."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OnRefused = Callable[[Refusal, str], None]
 
 
 class Router:
-    """An HTTP application made of handlers. HEAD is answered wherever GET is."""
+    """An HTTP application made of handlers. HEAD is answered on every path that answers GET."""
 
     def __init__(self, on_refused: OnRefused) -> None:
         self._routes: dict[bytes, dict[str, Handler]] = {}
@@ -30,7 +30,9 @@ class Router:
         methods = self._routes.get(request.path)
         if methods is None:
             paths = ", ".join(sorted(path.decode() for path in self._routes))
-            self._refuse(request, Refusal(404, "not_found", f"There is nothing here; this gateway serves {paths}."))
+            self._refuse(
+                request, Refusal(404, "not_found", f"There is nothing at this path; the gateway serves {paths}.")
+            )
             return
         handler = methods.get(request.method)
         if handler is not None:
@@ -41,7 +43,7 @@ class Router:
         self._refuse(request, refusal, ((b"allow", allowed.encode()),))
 
     def refused(self, refusal: Refusal, peer: str) -> None:
-        """Told by the server of each refusal that it gave by itself."""
+        """Called for each refusal the server issued on its own."""
         self._on_refused(refusal, peer)
 
     def _refuse(self, request: Request, refusal: Refusal, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:

@@ -18,7 +18,7 @@ from logops_fast.authgw.forwarder import Forwarder, header_lines
 from logops_fast.authgw.retry import Backoff, RetryBudget
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.http.client import ClientError, ClientResponse, Done, ErrorKind
+from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
 from logops_fast.http.pool import HttpPool
 from tests.support.scripted_server import LOOPS, Peer, ScriptedServer, answer, run
 
@@ -90,7 +90,7 @@ class World:
         target: bytes,
         headers: bytes,
         body: bytes | Sequence[bytes],
-        done: Done,
+        done: OnResponse,
         *,
         timeout: float | None = None,
     ) -> None:
