@@ -42,8 +42,8 @@ class ClientError(Exception):
     """An exchange without an answer.
 
     ``kind``: ``connect`` (refused, unreachable, bad name or certificate), ``connect_timeout`` (also: no connection
-    became free in time), ``read_timeout``, ``closed`` (by the peer before the answer was complete, which on a
-    reused connection may mean that it never saw the request; or the pool was closed), ``protocol`` (not an HTTP/1 answer),
+    became free in time), ``read_timeout``, ``closed`` (by the peer before the answer was complete, which on a reused
+    connection may mean that it never saw the request; or the pool was closed), ``protocol`` (not an HTTP/1 answer),
     ``too_large`` (head or body over its bound), ``pool_full`` (the pool's queue is at its bound).
     ``sent`` is false if no byte of the request was passed to the transport: such a request had no effect.
     """
