@@ -38,6 +38,10 @@ _LENGTHS = [
     Case("content-length, space before the colon", _with(b"Content-Length : 5") + b"12345"),
     Case("content-length with NUL", _with(b"Content-Length: 5\0") + b"12345"),
     Case("content_length", _with(b"Content_Length: 5") + b"12345"),
+    Case(
+        "content_length after a method that begins with an underscore",
+        post(b"12345", b"Content_Length: 5", line=b"_POST / HTTP/1.1", length=False),
+    ),
 ]
 
 _TWO_CHUNKS = b"5\r\nhello\r\n0\r\n\r\n"

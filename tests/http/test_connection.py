@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.http.budget import Budget
+from logops_fast.http.connection import State
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
@@ -529,6 +530,87 @@ def test_a_last_answer_nobody_reads_is_given_up() -> None:
     wire.connection.pause_writing()
     assert wire.advance(29).fate == "ending"
     assert wire.advance(2).fate == "aborted"
+
+
+def test_a_client_that_does_not_read_while_its_body_flows_gets_the_body_s_deadline_back() -> None:
+    wire = Wire().send(post(b"x" * 100)[:-100])
+    wire.connection.pause_writing()
+    wire.advance(20)
+    wire.connection.resume_writing()
+    assert wire.advance(9).fate == "open"
+    wire.advance(3)
+    assert wire.statuses == [408]
+
+
+def test_a_request_in_progress_has_no_deadline_once_its_client_reads_again() -> None:
+    app = Parked()
+    wire = Wire(app).send(post(b""))
+    wire.connection.pause_writing()
+    wire.connection.resume_writing()
+    assert wire.advance(1000).fate == "open"
+    app.requests[0].respond(Response(200, b"{}"))
+    assert wire.statuses == [200]
+
+
+def test_a_last_answer_that_is_read_late_still_ends_the_connection() -> None:
+    wire = Wire().send(b"\x00")
+    wire.connection.pause_writing()
+    wire.advance(20)
+    wire.connection.resume_writing()
+    assert wire.fate == "ending"
+    assert wire.advance(5).fate == "aborted"
+
+
+def test_a_paused_writer_on_a_closed_connection_changes_nothing() -> None:
+    wire = Wire().eof()
+    wire.connection.pause_writing()
+    wire.connection.resume_writing()
+    assert wire.connection.state is State.CLOSED
+    wire.connection.data_received(b"late")
+    assert wire.output == b""
+
+
+def test_a_connection_paused_for_a_slow_answer_is_read_again_when_the_answer_used_up_all_that_waited() -> None:
+    app = Parked()
+    wire = Wire(app).send(post(b"x" * 70_000))
+    assert not wire.transport.reading
+    request = app.requests[0]
+    request.accept_body(Collector(app, request))
+    assert wire.statuses == [200]
+    assert wire.transport.reading
+    assert wire.server.budget.inflight_bytes == 0
+
+
+def test_an_answer_over_tls_to_a_request_without_a_body_closes_at_once() -> None:
+    app = Parked()
+    wire = Wire(app, extra={"ssl_object": object()}).send(post(b""))
+    app.requests[0].respond(Response(200, b"{}", close=True))
+    assert wire.fate == "closed"
+
+
+def test_an_application_that_fails_on_an_abort_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    app = Parked()
+    wire = Wire(app).send(post(b""))
+
+    def failing() -> None:
+        raise LookupError("on_close")
+
+    app.requests[0].on_close = failing
+    wire.lose()
+    assert "LookupError" in caplog.text
+    assert wire.server.budget.inflight_requests == 0
+
+
+def test_an_application_that_fails_after_a_last_answer_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class AnswersLast(Echo):
+        def handle(self, request: Request) -> None:
+            request.respond(Response(200, b"{}", close=True))
+            raise LookupError("after a last answer")
+
+    wire = Wire(AnswersLast()).send(post(b""))
+    assert wire.statuses == [200]
+    assert wire.fate == "ending"
+    assert "LookupError" in caplog.text
 
 
 # -- the budget
