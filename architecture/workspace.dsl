@@ -104,6 +104,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 keys = component "Keys and settings" "Clients and their secrets; typed settings." "config/" "Shared" {
                     properties {
                         "module" "logops_fast.config"
+                        "parts" "logops_fast.files"
                     }
                 }
                 state = component "State interface" "Atomic operations on nonces and buckets." "state/" "Shared" {
@@ -174,6 +175,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 sink = component "File sink" "Group commit; mends what a crash left." "ingest/sink/" {
                     properties {
                         "module" "logops_fast.ingest.sink"
+                        "parts" "logops_fast.files"
                     }
                 }
                 housekeeping = component "Housekeeping" "Deletes or archives old day files, never today's." "ingest/housekeeping/" {

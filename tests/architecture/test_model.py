@@ -128,7 +128,7 @@ def test_the_library_below_the_gateways_knows_nothing_of_them(model: Model, code
     above = ("authgw", "ingest", "emitters", "client", "runtime", "cli")
     looks_up = {
         f"{module} imports {imported}"
-        for below in ("http", "state", "telemetry", "config", "formats")
+        for below in ("http", "state", "telemetry", "config", "files", "formats")
         for module in code.below(f"{PACKAGE}.{below}")
         for imported in code.imports(module)
         if imported.split(".")[1:2] and imported.split(".")[1] in above

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, Literal
 
-from logops_fast.ingest.sink.append_file import sync_directory
+from logops_fast.files.replace import move_into_place
 
 CHUNK: Final = 1 << 20
 TEMPORARY_SUFFIX: Final = ".logops-tmp"
@@ -50,11 +50,10 @@ def archive_file(source: Path, target_dir: Path, kind: Kind, stop: Stop = lambda
         _write(source, temporary, kind, stop)
         _verify(temporary, kind, wanted, stop)
         shutil.copystat(source, temporary)
-        temporary.rename(target)
+        move_into_place(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(target_dir)
     return target
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import logging
 import os
 import threading
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from logops_fast.files.locks import open_locked
 from logops_fast.ingest.housekeeping.archive import Stop
 from logops_fast.ingest.housekeeping.retention import Report
 
@@ -94,13 +94,10 @@ class Autorun:
         if self._fd >= 0:
             return True
         try:
-            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = open_locked(self._path)
         except OSError:
-            return False  # the sink says what is wrong with the directory
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(fd)
+            return False  # the sink reports what is wrong with the directory
+        if fd is None:
             return False
         self._fd = fd
         return True

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import fcntl
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
+from logops_fast.files.locks import locked
+from logops_fast.files.replace import sync_directory
 from logops_fast.ingest.housekeeping.archive import ArchiveError, Stop, StoppedError, archive_file, remove_leftovers
-from logops_fast.ingest.sink.append_file import sync_directory
 from logops_fast.ingest.sink.day_files import REJECTED_DIR, parse_name
 
 Mode = Literal["delete", "gzip", "zip"]
@@ -192,7 +192,7 @@ def run_once(
     try:
         if not directory.is_dir():
             return report
-        with contextlib.nullcontext(True) if dry_run else _locked(directory / RUN_LOCK) as free:
+        with contextlib.nullcontext(True) if dry_run else locked(directory / RUN_LOCK) as free:
             if not free:
                 report.busy = True
                 return report
@@ -214,7 +214,7 @@ def _carry_out(directory: Path, action: Action, archive_dir: Path, stop: Callabl
     path = directory / action.file.name
     try:
         # A gateway holds the lock of a file as long as it may write to it.
-        with _locked(path, create=False) as free:
+        with locked(path, create=False) as free:
             if not free:
                 return Result(action, skipped="a gateway still has it open")
             before = path.stat()
@@ -230,18 +230,3 @@ def _carry_out(directory: Path, action: Action, archive_dir: Path, stop: Callabl
     except (OSError, ArchiveError) as error:
         return Result(action, error=str(error))
     return Result(action)
-
-
-@contextlib.contextmanager
-def _locked(path: Path, *, create: bool = True) -> Iterator[bool]:
-    """Hold an exclusive lock on a file; False where somebody else does."""
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0), 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)

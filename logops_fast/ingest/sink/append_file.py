@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from logops_fast.files.locks import try_lock
+from logops_fast.files.replace import sync_directory
 from logops_fast.ingest.sink.day_files import TORN_SUFFIX
 from logops_fast.ingest.sink.kernel_sync import KernelSync, SyncQueue
 
@@ -186,7 +188,8 @@ class AppendFile:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
             fd = self._ops.open(self.path, mode=self._mode)
             try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if not try_lock(fd):
+                    raise OSError(errno.EAGAIN, "another process has it locked")  # noqa: TRY301
                 if created:
                     sync_directory(self.path.parent)
                 elif self._lines:
@@ -195,9 +198,6 @@ class AppendFile:
             except BaseException:
                 os.close(fd)
                 raise
-        except BlockingIOError as error:
-            busy = OSError(errno.EAGAIN, "another process has it locked")
-            raise StepFailedError("open", self.path, busy) from error
         except OSError as error:
             raise StepFailedError("open", self.path, error) from error
         self._fd = fd
@@ -226,15 +226,6 @@ class AppendFile:
             self._dirty, self.good = True, min(self.good, expected)
             wrong = OSError(errno.EIO, f"the file did not stay cut to {expected} bytes")
             raise StepFailedError("truncate", self.path, wrong)
-
-
-def sync_directory(path: Path) -> None:
-    """Make a directory's entries durable (a created, renamed or removed name)."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
 
 
 def cut_torn_tail(path: Path, fd: int) -> int:

@@ -17,7 +17,6 @@ the payload) and the payload.
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 import zlib
@@ -25,7 +24,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from logops_fast.ingest.sink.append_file import AppendFile, FileOps, sync_directory
+from logops_fast.files.replace import replacing
+from logops_fast.ingest.sink.append_file import AppendFile, FileOps
 
 MAGIC: Final = b"LOGOPSJ1"
 TTL: Final = 600.0  # s: as long as batch ids are remembered
@@ -130,14 +130,9 @@ def segments(directory: Path) -> dict[int, list[Path]]:
 
 def rewrite_segment(path: Path, records: Sequence[GroupRecord]) -> None:
     """Replace a segment by one that holds ``records`` only, atomically and durably."""
-    temporary = path.with_suffix(".tmp")
-    with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, JOURNAL_MODE)) as out:
+    with replacing(path, mode=JOURNAL_MODE) as out:
         out.write(MAGIC)
         out.writelines(encode_record(r.wall, r.parts, [encode_entry(e) for e in r.entries]) for r in records)
-        out.flush()
-        os.fsync(out.fileno())
-    temporary.replace(path)
-    sync_directory(path.parent)
 
 
 class CommitLog:

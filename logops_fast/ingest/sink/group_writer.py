@@ -7,13 +7,13 @@ or ``abandon`` where something failed. Not thread-safe, but it may go from one t
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from logops_fast.files.locks import open_locked
 from logops_fast.ingest.sink.append_file import AppendFile, FileOps, StepFailedError
 from logops_fast.ingest.sink.commit_log import CommitLog, Part
 from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, file_name
@@ -59,12 +59,10 @@ class WorkerLock:
         """Raises SinkBusyError if another process has it, OSError where the directory cannot be made or written."""
         journal = directory / JOURNAL_DIR
         journal.mkdir(parents=True, exist_ok=True)
-        self._fd = os.open(journal / f"w{worker}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._fd)
-            raise SinkBusyError(f"{directory} is in use by another gateway: stop it, or set another sink.dir") from None
+        fd = open_locked(journal / f"w{worker}.lock")
+        if fd is None:
+            raise SinkBusyError(f"{directory} is in use by another gateway: stop it, or set another sink.dir")
+        self._fd = fd
 
     def release(self) -> None:
         """Give it back."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from logops_fast.files.locks import try_lock
 from logops_fast.ingest.sink.append_file import COPY_BYTES, cut_torn_tail, move_tail
 from logops_fast.ingest.sink.commit_log import TTL, GroupRecord, Part, decode_segment, rewrite_segment, segments
 from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, owner, parse_name
@@ -148,9 +148,7 @@ def _cut_torn_lines(directory: Path, folder: Path, worker: int, workers: int, to
 def _repair(directory: Path, path: Path, start: int | None, torn: list[tuple[str, int]]) -> None:
     fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not try_lock(fd):
             return  # a live writer has it: nothing of it is torn
         moved = cut_torn_tail(path, fd) if start is None else move_tail(path, fd, start)
     finally:
