@@ -75,7 +75,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.forwarder"
                     }
                 }
-                retry = component "Retry" "Back-off with full jitter, and the retry budget." "authgw/retry.py" {
+                retry = component "Retry" "The retry budget." "authgw/retry.py" {
                     properties {
                         "module" "logops_fast.authgw.retry"
                     }
@@ -117,10 +117,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.telemetry"
                     }
                 }
-                words = component "Vocabulary" "Batch, reply, refusal, formats, signature: words that everything speaks." "formats/, http/refusal.py" "Shared" {
+                words = component "Vocabulary" "Batch, reply, refusal, formats, signature, back-off: shared by all." "formats/, http/refusal.py, backoff.py" "Shared" {
                     properties {
                         "module" "logops_fast.formats"
-                        "parts" "logops_fast.http.refusal"
+                        "parts" "logops_fast.http.refusal logops_fast.backoff"
                     }
                 }
             }
@@ -198,10 +198,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.telemetry"
                     }
                 }
-                words = component "Vocabulary" "Batch, reply, refusal, formats: words that everything speaks." "formats/, http/refusal.py" "Shared" {
+                words = component "Vocabulary" "Batch, reply, refusal, formats, back-off: shared by all." "formats/, http/refusal.py, backoff.py" "Shared" {
                     properties {
                         "module" "logops_fast.formats"
-                        "parts" "logops_fast.http.refusal"
+                        "parts" "logops_fast.http.refusal logops_fast.backoff"
                     }
                 }
             }
@@ -285,6 +285,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.backpressure -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.forwarder -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.diagnosis -> logops.auth.words "Speaks" "" "Vocabulary"
+        logops.auth.state -> logops.auth.words "Speaks" "" "Vocabulary"
 
         # C3 Ingest Gateway: what comes in and goes out
         logops.auth -> logops.ingest.server "Posts batches" "HTTP POST /v1/logs"
@@ -321,6 +322,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.door -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.pipeline -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.parsers -> logops.ingest.words "Speaks" "" "Vocabulary"
+        logops.ingest.state -> logops.ingest.words "Speaks" "" "Vocabulary"
 
         up = deploymentEnvironment "logops up" {
             deploymentNode "One machine" "Linux or macOS" "Python 3.11 or newer" {

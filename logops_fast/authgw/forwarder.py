@@ -15,7 +15,8 @@ from typing import Final, Literal, Protocol
 from urllib.parse import quote
 
 from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker
-from logops_fast.authgw.retry import Backoff, RetryBudget
+from logops_fast.authgw.retry import RetryBudget
+from logops_fast.backoff import Backoff
 from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
@@ -113,7 +114,7 @@ class Forwarder:
         self.deadline: Final = deadline
         self.max_attempts: Final = max_attempts
         self.backoff: Final = Backoff() if backoff is None else backoff
-        self.budget: Final = RetryBudget(mono=mono) if budget is None else budget
+        self.budget: Final = RetryBudget(clock=mono) if budget is None else budget
         self.mono: Final = mono
         self.call_later: Final = _loop_call_later if call_later is None else call_later
         self.on_attempt: Final = on_attempt

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import secrets
 import time
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple
 
+from logops_fast.backoff import Backoff
 from logops_fast.config.names import NAME_RULE, is_name
 from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.signature import SigningKey, signed_headers
@@ -17,8 +17,7 @@ from logops_fast.http.pool import Endpoint
 RETRY_FOR: Final = 540.0
 """Seconds a batch is tried for: less than the ten minutes for which a gateway remembers the batches it has stored, so
 that a batch whose answer was lost is never stored twice."""
-BACKOFF_BASE: Final = 0.1
-BACKOFF_MAX: Final = 5.0
+BACKOFF: Final = Backoff(0.2, 5.0, jitter=0.5)
 MAX_WAIT: Final = 60.0
 """Seconds of Retry-After that are obeyed, at the most."""
 
@@ -114,7 +113,9 @@ def judge(status: int, headers: Mapping[bytes, bytes], body: bytes, attempts: in
         return Verdict("stored", "", 0.0, accepted, rejected)
     reason = reason_of(body) or "unknown"
     if status >= 500 or status in _AGAIN or (status == 401 and reason == _REPLAY):
-        return Verdict("again", f"{status} {reason}", max(backoff(attempts), min(MAX_WAIT, retry_after_of(headers))))
+        return Verdict(
+            "again", f"{status} {reason}", max(BACKOFF.delay(attempts), min(MAX_WAIT, retry_after_of(headers)))
+        )
     if status == 413:
         return Verdict("split", f"{status} {reason}")
     return Verdict("refused", f"{status} {reason}")
@@ -122,10 +123,4 @@ def judge(status: int, headers: Mapping[bytes, bytes], body: bytes, attempts: in
 
 def unanswered(reason: str, attempts: int) -> Verdict:
     """What it means that no answer came: the batch may be stored or not, its id will tell."""
-    return Verdict("again", reason, backoff(attempts))
-
-
-def backoff(attempts: int) -> float:
-    """Seconds, exponential, with jitter over its upper half."""
-    longest = min(BACKOFF_MAX, BACKOFF_BASE * 2.0 ** min(attempts, 16))
-    return longest * (0.5 + random.random() / 2)
+    return Verdict("again", reason, BACKOFF.delay(attempts))

@@ -11,6 +11,7 @@ from functools import partial
 from hashlib import sha256
 from typing import Final
 
+from logops_fast.backoff import Backoff
 from logops_fast.emitters.base import Emitter
 from logops_fast.emitters.scenario import EmitterPlan
 from logops_fast.emitters.target import Target
@@ -25,8 +26,7 @@ MAX_UNANSWERED_BYTES: Final = 268_435_456
 """Bodies kept for answers and retries; past it a batch that is due is counted as ``not_sent``."""
 ANSWER_TIMEOUT: Final = 30.0  # seconds
 RETRIED: Final = frozenset({429, 502, 503, 504})
-BACKOFF_BASE: Final = 0.1  # seconds, for a failure that says no Retry-After
-BACKOFF_MAX: Final = 5.0
+BACKOFF: Final = Backoff(0.2, 5.0, jitter=0.0)  # seconds, for a failure without Retry-After
 MAX_WAIT: Final = 3600  # seconds of Retry-After that are obeyed, at the most
 _SPREAD: Final = 0.25  # of a wait, so that what was refused together does not come back together
 
@@ -179,7 +179,7 @@ class Sender:
             flight.reason = f"{status} {reason_of(answer.body) or 'unknown'}"
             wait = float(min(MAX_WAIT, retry_after_of(answer.headers)))
         if lane.plan.on_refusal == "retry" and (not status or status in RETRIED):
-            wait = wait or min(BACKOFF_MAX, BACKOFF_BASE * 2 ** min(flight.attempts, 10))
+            wait = wait or BACKOFF.delay(flight.attempts)
             wait *= 1 + _SPREAD * random.random()
             if self._clock() + wait < self._retry_until:
                 lane.window.retries += 1

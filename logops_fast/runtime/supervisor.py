@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from logops_fast import backoff
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
 from logops_fast.runtime.worker import (
     EXIT_FAILED,
@@ -32,6 +33,7 @@ from logops_fast.telemetry.slab import Slab
 
 BACKOFF_FIRST: Final = 0.1  # seconds
 BACKOFF_MAX: Final = 5.0
+RESTART_BACKOFF: Final = backoff.Backoff(BACKOFF_FIRST, BACKOFF_MAX, jitter=0.0)
 BACKOFF_RESET_AFTER: Final = 30.0  # a worker that lived this long failed for another reason than the last one
 KILL_MARGIN: Final = 2.0  # a worker gives up by itself at the drain timeout; this is for one that cannot
 SAME_SIGNAL_WITHIN: Final = 0.5  # one Ctrl-C may arrive twice: from the terminal and from a wrapper that forwards it
@@ -41,20 +43,19 @@ log = logging.getLogger(__name__)
 
 
 class Backoff:
-    """How long to wait before a worker is started again: doubling, and from the beginning after a long life."""
+    """How long to wait before a worker is restarted; starts over once a worker has lived long enough."""
 
-    __slots__ = ("_next",)
+    __slots__ = ("_failures",)
 
     def __init__(self) -> None:
-        self._next = BACKOFF_FIRST
+        self._failures = 0
 
     def after(self, lifetime: float) -> float:
-        """Seconds to wait after a worker that lived ``lifetime`` seconds."""
+        """Return the seconds to wait after a worker that lived ``lifetime`` seconds."""
         if lifetime >= BACKOFF_RESET_AFTER:
-            self._next = BACKOFF_FIRST
-        delay = self._next
-        self._next = min(BACKOFF_MAX, delay * 2)
-        return delay
+            self._failures = 0
+        self._failures += 1
+        return RESTART_BACKOFF.delay(self._failures)
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
@@ -129,7 +130,7 @@ class _Slot:
     """One worker's place; its process changes over time."""
 
     index: int
-    backoff: Backoff = field(default_factory=Backoff)
+    restarts: Backoff = field(default_factory=Backoff)
     pid: int = 0
     report_fd: int = -1
     started: float = 0.0
@@ -206,7 +207,7 @@ class _Supervisor:
             except OSError as error:  # out of processes or memory for the moment
                 os.close(report_read)
                 os.close(report_write)
-                slot.restart_at = time.monotonic() + slot.backoff.after(0.0)
+                slot.restart_at = time.monotonic() + slot.restarts.after(0.0)
                 log.error("worker %d cannot be forked: %s", slot.index, error.strerror)  # noqa: TRY400 - one line
                 return
             if pid == 0:
@@ -312,7 +313,7 @@ class _Supervisor:
             self._exit_code = EXIT_STARTUP
             self._stop()
         else:
-            delay = slot.backoff.after(lifetime)
+            delay = slot.restarts.after(lifetime)
             slot.restart_at = time.monotonic() + delay
             reason = slot.told[1:].decode("utf-8", "replace") if slot.told.startswith(STARTUP_ERROR) else ""
             log.warning(

@@ -15,8 +15,8 @@ from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
-from logops_fast.authgw.retry import Backoff
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, EmitterBuckets, Limit
+from logops_fast.backoff import Backoff
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.formats.batch import Downstream

@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
+
+from logops_fast.backoff import Backoff
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
@@ -34,8 +35,7 @@ IDLE_PING: Final = 1.0
 OWED_PAUSE: Final = 1.0
 """Seconds before what is owed, and was refused, is sent again."""
 
-MIN_BACKOFF: Final = 0.05
-MAX_BACKOFF: Final = 2.0
+RECONNECT: Final = Backoff(0.05, 2.0, jitter=0.5)
 
 _log = logging.getLogger(__name__)
 
@@ -157,14 +157,14 @@ class RedisPump:
     async def _keep_connected(self) -> None:
         from redis.exceptions import RedisError
 
-        backoff = MIN_BACKOFF
+        failures = 0
         while True:
             connection: AbstractConnection | None = None
             try:
                 async with asyncio.timeout(self._timeout):
                     connection = await self._connect()
                 self._back()
-                backoff = MIN_BACKOFF
+                failures = 0
                 await self._serve(connection)
             except (OSError, EOFError, RedisError, TimeoutError) as failure:
                 self._lost(_reason(failure, self._timeout))
@@ -176,8 +176,8 @@ class RedisPump:
                     with contextlib.suppress(Exception):
                         await connection.disconnect(nowait=True)
             self._fail_all()
-            await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
-            backoff = min(backoff * 2, MAX_BACKOFF)
+            failures += 1
+            await asyncio.sleep(RECONNECT.delay(failures))
 
     def _back(self) -> None:
         if self._down is not None:

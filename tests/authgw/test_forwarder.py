@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker
 from logops_fast.authgw.forwarder import Forwarder, header_lines
-from logops_fast.authgw.retry import Backoff, RetryBudget
+from logops_fast.authgw.retry import RetryBudget
+from logops_fast.backoff import Backoff
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
@@ -74,7 +75,7 @@ class World:
             call_later=self.call_later,
             on_attempt=self.outcomes.append,
             backoff=options.pop("backoff", None) or Backoff(random=lambda: 1.0),
-            budget=options.pop("budget", None) or RetryBudget(mono=self.mono),
+            budget=options.pop("budget", None) or RetryBudget(clock=self.mono),
             **options,
         )
 

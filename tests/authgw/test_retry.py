@@ -1,4 +1,4 @@
-"""Back-off and retry budget on fake time and fixed chance."""
+"""The retry budget on fake time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.authgw.retry import Backoff, RetryBudget
+from logops_fast.authgw.retry import RetryBudget
 
 
 class Clock:
@@ -17,35 +17,14 @@ class Clock:
         return self.now
 
 
-def test_the_ceiling_doubles_up_to_the_bound() -> None:
-    backoff = Backoff(base_delay=0.1, max_delay=1.5, random=lambda: 1.0)
-    assert [backoff.delay(n) for n in (1, 2, 3, 4, 5, 6, 10_000)] == [0.1, 0.2, 0.4, 0.8, 1.5, 1.5, 1.5]
-
-
-def test_jitter_is_full() -> None:
-    assert Backoff(random=lambda: 0.0).delay(3) == 0.0
-    assert Backoff(random=lambda: 0.5).delay(1) == 0.05
-
-
-@given(st.floats(min_value=0.001, max_value=10), st.floats(min_value=1, max_value=100), st.integers(1, 10**6))
-def test_a_delay_is_never_negative_nor_over_the_bound(base: float, factor: float, failures: int) -> None:
-    assert 0 <= Backoff(base, base * factor).delay(failures) <= base * factor
-
-
-@pytest.mark.parametrize(("base", "most"), [(0, 1), (-1, 1), (2, 1)])
-def test_delays_that_cannot_work_are_refused(base: float, most: float) -> None:
-    with pytest.raises(ValueError, match="base_delay"):
-        Backoff(base, most)
-
-
 def test_a_quiet_service_may_retry_at_all() -> None:
-    budget = RetryBudget(mono=Clock())
+    budget = RetryBudget(clock=Clock())
     budget.request()
     assert [budget.take() for _ in range(4)] == [True, True, True, False]
 
 
 def test_a_busy_service_may_retry_a_fifth() -> None:
-    budget = RetryBudget(mono=Clock())
+    budget = RetryBudget(clock=Clock())
     for _ in range(100):
         budget.request()
     assert sum(budget.take() for _ in range(100)) == 20
@@ -53,7 +32,7 @@ def test_a_busy_service_may_retry_a_fifth() -> None:
 
 def test_the_budget_comes_back_with_time() -> None:
     clock = Clock()
-    budget = RetryBudget(mono=clock)
+    budget = RetryBudget(clock=clock)
     assert sum(budget.take() for _ in range(9)) == 3
     clock.now += 9
     assert not budget.take()
@@ -62,7 +41,7 @@ def test_the_budget_comes_back_with_time() -> None:
 
 
 def test_without_floor_and_requests_there_are_no_retries() -> None:
-    assert not RetryBudget(floor=0, mono=Clock()).take()
+    assert not RetryBudget(floor=0, clock=Clock()).take()
 
 
 @pytest.mark.parametrize(("ratio", "floor"), [(-0.1, 3), (0.2, -1)])
@@ -81,7 +60,7 @@ def test_retries_never_pass_the_ratio_nor_the_floor(
 ) -> None:
     clock = Clock()
     # 30 buckets of half a second: exact in binary, so that the reference can count in buckets.
-    budget = RetryBudget(ratio[0] / ratio[1], window=15.0, floor=floor, mono=clock)
+    budget = RetryBudget(ratio[0] / ratio[1], window=15.0, floor=floor, clock=clock)
     requests: list[int] = []
     retries: list[int] = []
     for passed, asked, wanted in steps:
