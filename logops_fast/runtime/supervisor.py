@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
+from logops_fast.errors import StartupError
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
 from logops_fast.runtime.worker import (
     EXIT_FAILED,
@@ -22,7 +23,6 @@ from logops_fast.runtime.worker import (
     EXIT_STARTUP,
     READY,
     STARTUP_ERROR,
-    StartupError,
     WorkerContext,
 )
 from logops_fast.telemetry import exposition
