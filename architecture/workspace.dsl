@@ -21,7 +21,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
 
         logops = softwareSystem "LogOps Fast" "Takes signed batches of logs, refuses what it cannot trust or carry, masks personal data, stores each line before it says so." {
             properties {
-                "composition_root" "logops_fast.runtime logops_fast.cli logops_fast.__main__"
+                "composition_root" "logops_fast.runtime logops_fast.cli logops_fast.__main__ logops_fast.errors"
             }
 
             emitters = container "Emitters & Scenario Orchestrator" "Signed traffic with EPS profiles, ramps and bursts; telemetry of what became of it." "Python, asyncio" "Client" {

@@ -1,9 +1,9 @@
-"""The ``logops`` command: finds the command, imports it alone, and turns its errors into one line.
+"""The ``logops`` command: dispatch to one subcommand, and its errors as one line on standard error.
 
-Each command is a module with ``configure(parser)`` and ``run(args) -> int``; modules are imported when they are
-called for, so that ``logops sign`` does not pay for a gateway.
+Each subcommand is a module with ``configure(parser)`` and ``run(args) -> int``. Only the module of the subcommand that
+runs is imported, so that ``logops sign`` does not pay for a gateway.
 
-Exit codes: 0 done; 1 it did not work out; 2 wrong usage or configuration; 130 interrupted.
+Exit codes: 0 success; 1 the command ran and failed; 2 wrong usage or configuration; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -18,43 +18,38 @@ from typing import Final, NamedTuple, Protocol, cast
 
 from logops_fast import __version__
 from logops_fast.cli.output import complain
-from logops_fast.config.errors import ConfigError
+from logops_fast.errors import OperatorError
 from logops_fast.runtime.build import COMPILED, build
 
 EXIT_USAGE: Final = 2
-EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell has it
+EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
 EXIT_PIPE: Final = 141  # 128 + SIGPIPE
 
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("logops_fast.cli.up", "run both gateways on this machine; nothing else is needed"),
     "authgw": ("logops_fast.cli.authgw", "run the Auth Gateway alone, forwarding over HTTP"),
     "ingest": ("logops_fast.cli.ingest", "run the Ingest Gateway alone"),
-    "demo": ("logops_fast.cli.demo", "start, run a scenario, and show what came of it"),
+    "demo": ("logops_fast.cli.demo", "start both gateways, run a scenario and show the result"),
     "emit": ("logops_fast.cli.emit", "send synthetic events at a steady rate"),
     "scenario": ("logops_fast.cli.scenario", "run, list or validate scenarios of several emitters"),
     "sign": ("logops_fast.cli.sign", "print the headers of a signed request"),
-    "verify": ("logops_fast.cli.verify", "check a set of headers and say which part is wrong"),
+    "verify": ("logops_fast.cli.verify", "check the headers of a signed request and report what is wrong"),
     "keys": ("logops_fast.cli.keys", "list, add, rotate and revoke clients"),
     "tail": ("logops_fast.cli.tail", "follow the stored events"),
-    "decrypt": ("logops_fast.cli.decrypt", "read encrypted fields back"),
+    "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
-    "config": ("logops_fast.cli.config", "print the settled configuration and where each value came from"),
+    "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),
 }
-
-STARTUP_ERRORS: Final = (
-    ("logops_fast.runtime.worker", "StartupError"),
-    ("logops_fast.state.shared", "StateError"),
-)
 
 
 class Command(Protocol):
-    """What a command's module has."""
+    """The interface of a subcommand's module."""
 
     def configure(self, parser: argparse.ArgumentParser) -> None:
-        """Add its arguments, and its example (``options.example``)."""
+        """Add the arguments and the example (``options.example``)."""
 
     def run(self, args: argparse.Namespace) -> int:
-        """Do it; the exit code."""
+        """Run the subcommand and return the exit code."""
 
 
 class _Start(NamedTuple):
@@ -69,37 +64,25 @@ class _Formatter(argparse.RawDescriptionHelpFormatter):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run ``logops`` with these arguments (those of the process); the exit code."""
+    """Run ``logops`` with ``argv`` (default: the arguments of the process) and return the exit code."""
     try:
         code = _dispatch(list(sys.argv[1:] if argv is None else argv))
         sys.stdout.flush()
-    except SystemExit as exc:  # argparse: --help, --version, wrong usage
-        return exc.code if isinstance(exc.code, int) else EXIT_USAGE if exc.code else 0
-    except ConfigError as exc:
-        complain(exc.located)
+    except SystemExit as error:  # argparse: --help, --version, wrong usage
+        return error.code if isinstance(error.code, int) else EXIT_USAGE if error.code else 0
+    except OperatorError as error:
+        complain(error.located)
         return EXIT_USAGE
     except BrokenPipeError:
-        # `logops tail | head`: nobody reads on. The interpreter would complain when it flushes at its end.
+        # `logops tail | head`: the reader is gone, and the interpreter would complain when it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_PIPE
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
-    except OSError as exc:
-        complain(f"{exc.filename}: {exc.strerror}" if exc.filename else str(exc))
-        return EXIT_USAGE
-    except Exception as exc:
-        if not _is_startup_error(exc):
-            raise
-        complain(str(exc))
+    except OSError as error:
+        complain(f"{error.filename}: {error.strerror}" if error.filename else str(error))
         return EXIT_USAGE
     return code
-
-
-def _is_startup_error(exc: Exception) -> bool:
-    """Whether a part that was started refused to, in a sentence of its own."""
-    # looked up, not imported: what was never loaded cannot have raised
-    kinds = [getattr(sys.modules.get(module), name, None) for module, name in STARTUP_ERRORS]
-    return isinstance(exc, tuple(kind for kind in kinds if kind is not None))
 
 
 def _dispatch(argv: list[str]) -> int:
@@ -128,9 +111,9 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _split(argv: list[str]) -> _Start:
-    """The options before the command, the command, and what belongs to it.
+    """Split into the options before the subcommand, the subcommand, and its own arguments.
 
-    By hand, since a parser that knows every command's options would have to import every command.
+    Done by hand because an argparse parser that knew every subcommand's options would have to import them all.
     """
     config: str | None = None
     rest = list(argv)
@@ -151,7 +134,7 @@ def _top_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="logops",
         usage="logops [--config FILE] COMMAND ...",
-        description="A gateway for logs that proves, refuses, masks and stores.",
+        description="A log gateway: authenticates, rate-limits, masks and stores.",
         epilog=f"commands:\n{listed}\n\n`logops COMMAND --help` shows its options and an example.\n\n"
         "Example:\n  logops up          # in one terminal\n  logops emit json   # in another",
         formatter_class=_Formatter,

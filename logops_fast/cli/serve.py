@@ -59,9 +59,10 @@ def serve(args: argparse.Namespace, role: str) -> int:
 def run(loaded: Loaded, role: Any, flags: dict[str, Any]) -> int:
     """Run a role with a settled configuration until it is told to stop."""
     # What only a server needs is imported here; the other commands stay light.
+    from logops_fast.errors import StartupError
     from logops_fast.runtime import services, wiring
     from logops_fast.runtime.supervisor import reserve_port, run_supervised
-    from logops_fast.runtime.worker import StartupError, WorkerContext, run_worker
+    from logops_fast.runtime.worker import WorkerContext, run_worker
     from logops_fast.state.factory import open_state
     from logops_fast.telemetry import logs
 

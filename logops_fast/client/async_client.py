@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from logops_fast.client.outbox import Outbox
 from logops_fast.client.records import dumps
 from logops_fast.client.request import RETRY_FOR, Credentials, Signer, Verdict, judge, unanswered
+from logops_fast.errors import LogOpsError
 from logops_fast.http.client import ClientError
 from logops_fast.http.pool import HttpPool
 
@@ -30,7 +31,7 @@ class Stored(NamedTuple):
     rejected: int
 
 
-class DeliveryError(Exception):
+class DeliveryError(LogOpsError):
     """Events that the gateway refused, or that it could not be brought to store in time; ``reason`` says why."""
 
     def __init__(self, reason: str, lost: int) -> None:

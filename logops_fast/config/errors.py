@@ -1,4 +1,4 @@
-"""The one exception of the configuration, and the wording its messages share."""
+"""The exception of the configuration, and the wording that its messages share."""
 
 from __future__ import annotations
 
@@ -7,36 +7,31 @@ import json
 from collections.abc import Iterable
 from typing import Any, Final
 
+from logops_fast.errors import OperatorError, one_line
+
 _SHOWN: Final = 60  # characters of a wrong value that a message repeats
 _SHOWN_BITS: Final = 10_000  # Python refuses to write integers of more than 4300 digits
 
 
-class ConfigError(Exception):
-    """A configuration that cannot be used: one readable line.
+class ConfigError(OperatorError):
+    """A configuration that cannot be used.
 
-    ``str(error)`` is the line itself (``path: what was expected``); ``located`` has where it stands before it, the way
-    compilers write it, where that is known (``logops.yaml:7: ...`` or ``LOGOPS_SINK__DIR: ...``).
+    ``str(error)`` is ``path: what was expected``; ``located`` puts the file and line, or the environment variable, in
+    front where it is known (``logops.yaml:7: ...`` or ``LOGOPS_SINK__DIR: ...``).
     """
 
     def __init__(self, message: str, where: str = "") -> None:
-        super().__init__(one_line(message))
+        super().__init__(message)
         self.where = one_line(where)
 
     @property
     def located(self) -> str:
-        """The line with where it came from before it."""
+        """The line with its source in front."""
         return f"{self.where}: {self}" if self.where else str(self)
 
 
-def one_line(text: str) -> str:
-    """The text with whatever is no printable character escaped: keys, paths and names come as they were written."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def shown(value: Any) -> str:
-    """A wrong value as a message repeats it: short, on one line, escaped."""
+    """Return a rejected value the way messages repeat it: short, on one line, escaped."""
     if value is None:
         return "nothing"
     if isinstance(value, dict):
@@ -53,6 +48,6 @@ def shown(value: Any) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str], prefix: str = "") -> str:
-    """``; did you mean X?`` for the nearest known word, or nothing; ``prefix`` is put before it."""
+    """Return ``; did you mean X?`` for the closest known word, or an empty string; ``prefix`` goes in front of X."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {prefix}{near[0]}?" if near else ""

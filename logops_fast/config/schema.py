@@ -1,4 +1,4 @@
-"""The settings' types as a tree the loader walks: what each path may hold, and how that is said to a person."""
+"""The settings' types as a tree that the loader walks: the type of each path, and its description for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WORDS: Final = {True: "true", False: "false"}
 
 
 class Leaf(NamedTuple):
-    """One value: its type, what a person is told it must be, and what it is for."""
+    """One value: its type, the expectation that messages state, its description, and whether it is secret."""
 
     type: inspect.Type
     expected: str
@@ -27,11 +27,11 @@ class Leaf(NamedTuple):
     secret: bool
 
     def check(self, value: Any, path: Path, where: str) -> Any:
-        """The value in its type. Raises ConfigError in the words of the reference."""
+        """Return the value converted to its type. Raises ConfigError if it does not fit."""
         try:
-            settled = _convert(self.type, value)
+            settled = convert_leaf(self.type, value)
         except (msgspec.ValidationError, ValueError):
-            # a secret is never repeated, not even a wrong one
+            # a secret is never shown, not even an invalid one
             got = "" if self.secret else f", got {shown(value)}"
             raise ConfigError(f"{'.'.join(path)}: expected {self.expected}{got}", where) from None
         return settled
@@ -44,7 +44,7 @@ class Branch(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A mapping whose keys are names that the user chooses."""
+    """A mapping whose keys the user chooses."""
 
     child: Branch
 
@@ -54,14 +54,14 @@ Node = Leaf | Branch | Open
 
 @lru_cache(maxsize=1)
 def schema() -> Branch:
-    """The tree of ``Settings``."""
+    """Return the tree of ``Settings``."""
     node = _node(inspect.type_info(Settings), "", False)
     assert isinstance(node, Branch)  # noqa: S101 - for the type checker
     return node
 
 
 def leaves(node: Node | None = None, path: Path = ()) -> Iterator[tuple[Path, Leaf]]:
-    """Every fixed leaf with its path, in the order of the types."""
+    """Yield every leaf with a fixed path, in the order of the types."""
     node = schema() if node is None else node
     if isinstance(node, Leaf):
         yield path, node
@@ -71,7 +71,7 @@ def leaves(node: Node | None = None, path: Path = ()) -> Iterator[tuple[Path, Le
 
 
 def leaf_at(path: Path) -> Leaf:
-    """The leaf of a path. Raises KeyError where none stands."""
+    """Return the leaf at a path. Raises KeyError if there is none."""
     node: Node = schema()
     for name in path:
         node = node.child if isinstance(node, Open) else node.children[name]  # type: ignore[union-attr]
@@ -81,7 +81,7 @@ def leaf_at(path: Path) -> Leaf:
 
 
 def child_of(node: Branch | Open, key: str, path: Path, where: str) -> Node:
-    """The node below ``path`` by its key. Raises ConfigError with the nearest known key."""
+    """Return the child of the node at ``path``. Raises ConfigError, with the closest known key, if there is none."""
     if isinstance(node, Open):
         return node.child
     try:
@@ -92,14 +92,14 @@ def child_of(node: Branch | Open, key: str, path: Path, where: str) -> Node:
 
 
 def to_settings(values: Mapping[Path, Any]) -> Settings:
-    """The frozen settings of checked leaf values."""
+    """Return the settings made of checked leaf values."""
     tree: dict[str, Any] = {}
     for path, value in values.items():
         at = tree
         for name in path[:-1]:
             at = at.setdefault(name, {})
         at[path[-1]] = value
-    tree["ratelimit"].setdefault("overrides", {})  # left empty on purpose: the default must not come back
+    tree["ratelimit"].setdefault("overrides", {})  # removed on purpose: the default must not return
     return msgspec.convert(tree, Settings)
 
 
@@ -114,17 +114,19 @@ def _node(info: inspect.Type, description: str, secret: bool) -> Node:
         child = _node(info.value_type, "", False)
         assert isinstance(child, Branch)  # noqa: S101 - for the type checker
         return Open(child)
-    return Leaf(info, _expected(info), description, secret)
+    return Leaf(info, expected_text(info), description, secret)
 
 
-def _bare(info: inspect.Type) -> inspect.Type:
+def bare_type(info: inspect.Type) -> inspect.Type:
+    """Return the type without its ``Meta`` wrappers."""
     while isinstance(info, inspect.Metadata):
         info = info.type
     return info
 
 
-def _expected(info: inspect.Type) -> str:
-    info = _bare(info)
+def expected_text(info: inspect.Type) -> str:
+    """Return what a value of this type must be, as messages say it: ``an integer >= 1``."""
+    info = bare_type(info)
     if isinstance(info, inspect.IntType):
         return "an integer" + _bounds(info)
     if isinstance(info, inspect.FloatType):
@@ -134,11 +136,11 @@ def _expected(info: inspect.Type) -> str:
     if isinstance(info, inspect.StrType):
         return "text that is not empty" if info.min_length else "text"
     if isinstance(info, inspect.LiteralType):
-        # msgspec sorts them: the order of the types is kept nowhere else, and a list reads well sorted
+        # msgspec sorts the values and keeps their original order nowhere
         words = [str(value) for value in info.values]
         return words[0] if len(words) == 1 else "one of " + ", ".join(words)
     if isinstance(info, inspect.UnionType):
-        return " or ".join(_expected(member) for member in info.types)
+        return " or ".join(expected_text(member) for member in info.types)
     if isinstance(info, inspect.CollectionType):
         return "a list of texts"
     raise TypeError(f"no wording for {info}")
@@ -155,13 +157,16 @@ def _bounds(info: inspect.IntType | inspect.FloatType) -> str:
     return f" > {info.gt:g}" if info.gt is not None else ""
 
 
-def _convert(info: inspect.Type, value: Any) -> Any:
-    """Strict conversion of one leaf; a whole number is a number, true is not an integer."""
-    info = _bare(info)
+def convert_leaf(info: inspect.Type, value: Any) -> Any:
+    """Convert one value strictly: an integer is also a number, ``true`` is not an integer.
+
+    Raises ValueError if the value does not fit.
+    """
+    info = bare_type(info)
     if isinstance(info, inspect.UnionType):
         for member in info.types:
             try:
-                return _convert(member, value)
+                return convert_leaf(member, value)
             except ValueError:
                 continue
         raise ValueError(value)

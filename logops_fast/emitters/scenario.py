@@ -18,13 +18,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+from msgspec import Meta
 
 from logops_fast.config.errors import ConfigError, did_you_mean
 from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.config.typed_yaml import decode, decode_at, wrong
 from logops_fast.config.yaml_tree import Tree, parse_tree, read_tree
 from logops_fast.emitters.base import Emitter, Options
-from logops_fast.emitters.reader import Section
 from logops_fast.emitters.registry import DEFAULT_RATIOS, KINDS, make, make_from_script
 from logops_fast.emitters.schedule import ALWAYS, Bursts, Profile, Schedule
 from logops_fast.emitters.syslog import FORMS
@@ -36,6 +39,7 @@ MAX_DURATION: Final = 31 * 86_400
 MIN_TICK: Final = 0.01
 
 OnRefusal = Literal["drop", "retry"]
+Ratio = Annotated[float, Meta(ge=0, le=1)]
 
 _PACKAGED: Final = "_data/scenarios"  # put into the wheel from the path below
 _IN_REPOSITORY: Final = "deploy/scenarios"
@@ -145,120 +149,158 @@ def find(name: str) -> Path:
     )
 
 
+class _ScheduleFile(msgspec.Struct, frozen=True):
+    start_after_sec: Annotated[float, Meta(ge=0)] = 0.0
+    stop_after_sec: float | None = None
+    ramp_up_sec: Annotated[float, Meta(ge=0)] = 0.0
+    ramp_down_sec: Annotated[float, Meta(ge=0)] = 0.0
+    jitter_pct: Annotated[float, Meta(ge=0, le=100)] = 0.0
+
+
+class _BurstsFile(msgspec.Struct, frozen=True):
+    every_sec: Annotated[float, Meta(ge=0.1)]
+    length_sec: Annotated[float, Meta(gt=0)]
+    factor: Annotated[float, Meta(ge=0, le=1000)]
+
+
+class _AttackFile(msgspec.Struct, frozen=True):
+    kind: Literal["replay"]
+    every: Annotated[int, Meta(ge=1)] = 1
+    copies: Annotated[int, Meta(ge=1, le=1000)] = 1
+    delay_sec: Annotated[float, Meta(ge=0)] = 0.0
+
+
+class _ArgsFile(msgspec.Struct, frozen=True):
+    batch_size: Annotated[int, Meta(ge=1, le=MAX_BATCH_SIZE)] = DEFAULT_BATCH_SIZE
+    on_refusal: OnRefusal = "drop"
+    seed: int | None = None
+    partial_ratio: Ratio | None = None
+    chaos: Ratio | None = None
+    error_ratio: Ratio | None = None
+    form: str = ""
+
+
+class _EmitterFile(msgspec.Struct, frozen=True):
+    name: str
+    eps: Annotated[float, Meta(ge=0, le=MAX_EPS)]
+    kind: str = ""
+    script: str = ""
+    emitter: str | None = None
+    args: dict[str, Any] = {}
+    schedule: _ScheduleFile = _ScheduleFile()
+    bursts: _BurstsFile | None = None
+    attack: _AttackFile | None = None
+
+
+class _ExpectFile(msgspec.Struct, frozen=True):
+    refused_with: tuple[Annotated[int, Meta(ge=400, le=599)], ...] = ()
+    all_accepted: tuple[str, ...] = ()
+
+
+class _ScenarioFile(msgspec.Struct, frozen=True):
+    name: str
+    duration_sec: Annotated[float, Meta(gt=0, le=MAX_DURATION)]
+    emitters: Annotated[tuple[_EmitterFile, ...], Meta(min_length=1)]
+    tick_sec: Annotated[float, Meta(ge=MIN_TICK)] = 1.0
+    description: str = ""
+    expect: _ExpectFile | None = None
+
+
 def _scenario(tree: Tree, directory: Path) -> Scenario:
-    root = Section.root(tree)
-    name = root.text("name", None)
-    if not is_name(name):
-        raise root.wrong("name", f"a name ({NAME_RULE})")
-    duration = root.number("duration_sec", None, above=0, most=MAX_DURATION)
-    tick = root.number("tick_sec", 1.0, least=MIN_TICK, most=duration)
-    plans = tuple(_plan(section, directory, duration) for section in root.sections("emitters"))
-    names = [plan.name for plan in plans]
-    for number, found in enumerate(names):
-        if found in names[:number]:
-            raise ConfigError(f"emitters.{number}.name: {found} is the name of another emitter too", root.where())
-    description = root.text("description", "")
-    expect = _expect(root, names)
-    root.end()
-    return Scenario(name, duration, plans, tick, description, expect)
+    file = decode(tree, _ScenarioFile)
+    _check_name(tree, ("name",), file.name)
+    if file.tick_sec > file.duration_sec:
+        raise wrong(tree, ("tick_sec",), f"a number <= duration_sec, {file.duration_sec:g}")
+    names = [plan.name for plan in file.emitters]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            path = ("emitters", str(number), "name")
+            raise ConfigError(f"{'.'.join(path)}: {name} is the name of another emitter too", tree.where(path))
+    plans = tuple(
+        _plan(tree, ("emitters", str(number)), plan, directory, file.duration_sec)
+        for number, plan in enumerate(file.emitters)
+    )
+    expect = None
+    if file.expect is not None:
+        for number, name in enumerate(file.expect.all_accepted):
+            if name not in names:
+                raise wrong(tree, ("expect", "all_accepted", str(number)), "the name of an emitter of this scenario")
+        expect = Expect(file.expect.refused_with, file.expect.all_accepted)
+    return Scenario(file.name, file.duration_sec, plans, file.tick_sec, file.description, expect)
 
 
-def _plan(section: Section, directory: Path, duration: float) -> EmitterPlan:
-    name = section.text("name", None)
+def _check_name(tree: Tree, path: tuple[str, ...], name: str) -> None:
     if not is_name(name):
-        raise section.wrong("name", f"a name ({NAME_RULE})")
-    script = section.text("script", "")
-    kind = section.choice("kind", name if name in KINDS else "script" if script else None, (*KINDS, "script"))
-    if bool(script) != (kind == "script"):
-        raise section.wrong(
-            "script", "the path of a Python file, with kind: script or none" if not script else "none with this kind"
-        )
-    path = None
-    if script:
-        path = directory / script
-        if not path.is_file():
-            raise section.wrong("script", f"a Python file; {path} is not one")
-    emitter = section.text("emitter", "") or None
-    if emitter is not None and not is_name(emitter):
-        raise section.wrong("emitter", f"a name ({NAME_RULE})")
-    eps = section.number("eps", None, least=0, most=MAX_EPS)
-    args = section.section("args")
+        raise wrong(tree, path, f"a name ({NAME_RULE})")
+
+
+def _plan(tree: Tree, path: tuple[str, ...], file: _EmitterFile, directory: Path, duration: float) -> EmitterPlan:
+    _check_name(tree, (*path, "name"), file.name)
+    if file.emitter is not None:
+        _check_name(tree, (*path, "emitter"), file.emitter)
+    kind = file.kind or (file.name if file.name in KINDS else "script" if file.script else "")
+    if kind not in (*KINDS, "script"):
+        raise wrong(tree, (*path, "kind"), "one of " + ", ".join((*KINDS, "script")))
+    script = None
+    if kind == "script":
+        if not file.script:
+            raise wrong(tree, (*path, "script"), "the path of a Python file, as kind is script")
+        script = directory / file.script
+        if not script.is_file():
+            raise wrong(tree, (*path, "script"), f"a Python file; {script} is not one")
+    elif file.script:
+        raise wrong(tree, (*path, "script"), f"no script, as kind is {kind}")
+    known = _ArgsFile.__struct_fields__
+    extra = {key: value for key, value in file.args.items() if key not in known} if script else {}
+    own = {key: value for key, value in file.args.items() if key not in extra}
+    args = decode_at(tree, (*path, "args"), own, _ArgsFile)
+    return EmitterPlan(
+        name=file.name,
+        eps=file.eps,
+        kind=kind,
+        script=script,
+        emitter=file.emitter,
+        batch_size=args.batch_size,
+        on_refusal=args.on_refusal,
+        options=_options(tree, (*path, "args"), args, kind, extra),
+        seeded=args.seed is not None,
+        schedule=_schedule(tree, (*path, "schedule"), file.schedule, duration),
+        bursts=None if file.bursts is None else _bursts(tree, (*path, "bursts"), file.bursts),
+        attack=None if file.attack is None else Replay(file.attack.every, file.attack.copies, file.attack.delay_sec),
+    )
+
+
+def _options(tree: Tree, path: tuple[str, ...], args: _ArgsFile, kind: str, extra: dict[str, Any]) -> Options:
+    form = args.form
+    if kind == "syslog":
+        form = form or "mixed"
+        if form not in FORMS:
+            raise wrong(tree, (*path, "form"), "one of " + ", ".join(FORMS))
+    elif form:
+        raise wrong(tree, (*path, "form"), f"no form, which only syslog has; kind is {kind}")
     defaults = DEFAULT_RATIOS.get(kind, {})
-    batch_size = args.integer("batch_size", DEFAULT_BATCH_SIZE, least=1, most=MAX_BATCH_SIZE)
-    on_refusal = args.choice("on_refusal", "drop", ("drop", "retry"))
-    seeded = args.has("seed")
-    options = Options(
-        seed=args.integer("seed", 0, least=-(2**63), most=2**63 - 1),
-        partial_ratio=args.number("partial_ratio", defaults.get("partial_ratio", 0.0), least=0, most=1),
-        chaos=args.number("chaos", defaults.get("chaos", 0.0), least=0, most=1),
-        error_ratio=args.number("error_ratio", 0.0, least=0, most=1) if args.has("error_ratio") else None,
-        form=args.choice("form", "mixed", FORMS) if kind == "syslog" else "",
-        extra=args.rest() if script else {},
+    return Options(
+        seed=args.seed or 0,
+        partial_ratio=defaults.get("partial_ratio", 0.0) if args.partial_ratio is None else args.partial_ratio,
+        chaos=defaults.get("chaos", 0.0) if args.chaos is None else args.chaos,
+        error_ratio=args.error_ratio,
+        form=form,
+        extra=extra,
     )
-    args.end()
-    plan = EmitterPlan(
-        name, eps, kind, path, emitter, batch_size,
-        "retry" if on_refusal == "retry" else "drop",
-        options, seeded, _schedule(section.section("schedule"), duration), _bursts(section), _attack(section),
-    )  # fmt: skip
-    section.end()
-    return plan
 
 
-def _schedule(section: Section, duration: float) -> Schedule:
-    start = section.number("start_after_sec", 0.0, least=0)
-    stop = section.number("stop_after_sec", duration, above=start) if section.has("stop_after_sec") else None
-    schedule = Schedule(
-        start,
-        stop,
-        section.number("ramp_up_sec", 0.0, least=0),
-        section.number("ramp_down_sec", 0.0, least=0),
-        section.number("jitter_pct", 0.0, least=0, most=100),
-    )
-    if start >= duration:
-        raise section.wrong("start_after_sec", f"a number below duration_sec, {duration:g}")
-    section.end()
-    return schedule
+def _schedule(tree: Tree, path: tuple[str, ...], file: _ScheduleFile, duration: float) -> Schedule:
+    if file.start_after_sec >= duration:
+        raise wrong(tree, (*path, "start_after_sec"), f"a number below duration_sec, {duration:g}")
+    if file.stop_after_sec is not None and file.stop_after_sec <= file.start_after_sec:
+        raise wrong(tree, (*path, "stop_after_sec"), f"a number > {file.start_after_sec:g}, which is start_after_sec")
+    return Schedule(file.start_after_sec, file.stop_after_sec, file.ramp_up_sec, file.ramp_down_sec, file.jitter_pct)
 
 
-def _bursts(parent: Section) -> Bursts | None:
-    if not parent.has("bursts"):
-        return None
-    section = parent.section("bursts")
-    every = section.number("every_sec", None, least=0.1)
-    bursts = Bursts(
-        every,
-        section.number("length_sec", None, above=0, most=every),
-        section.number("factor", None, least=0, most=1000),
-    )
-    section.end()
-    return bursts
-
-
-def _attack(parent: Section) -> Replay | None:
-    if not parent.has("attack"):
-        return None
-    section = parent.section("attack")
-    section.choice("kind", None, ("replay",))
-    attack = Replay(
-        section.integer("every", 1, least=1),
-        section.integer("copies", 1, least=1, most=1000),
-        section.number("delay_sec", 0.0, least=0),
-    )
-    section.end()
-    return attack
-
-
-def _expect(root: Section, names: list[str]) -> Expect | None:
-    if not root.has("expect"):
-        return None
-    section = root.section("expect")
-    statuses = section.items(
-        "refused_with", lambda item: isinstance(item, int) and 400 <= item <= 599, "statuses from 400 to 599"
-    )
-    accepted = section.items("all_accepted", lambda item: item in names, "names of emitters of this scenario")
-    section.end()
-    return Expect(tuple(statuses), tuple(accepted))
+def _bursts(tree: Tree, path: tuple[str, ...], file: _BurstsFile) -> Bursts:
+    if file.length_sec > file.every_sec:
+        raise wrong(tree, (*path, "length_sec"), f"a number <= {file.every_sec:g}, which is every_sec")
+    return Bursts(file.every_sec, file.length_sec, file.factor)
 
 
 def as_fields(scenario: Scenario) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
+from logops_fast.errors import LogOpsError
 from logops_fast.formats import content_encoding
 from logops_fast.formats.answer import reason_of
 from logops_fast.formats.media_type import Format, format_of
@@ -75,7 +76,7 @@ class Downstream(Protocol):
         """Take the batch; call ``reply`` exactly once, perhaps before returning."""
 
 
-class BatchHeaderError(Exception):
+class BatchHeaderError(LogOpsError):
     """A header of a batch is not of its form; carries the refusal."""
 
     def __init__(self, refusal: Refusal) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from typing import TYPE_CHECKING, Final
 
+from logops_fast.errors import LogOpsError
 from logops_fast.http.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 9659: a zstd content coding never need
 _KNOWN: Final = (b"", b"identity", b"gzip", b"x-gzip", b"zstd")
 
 
-class EncodingError(Exception):
+class EncodingError(LogOpsError):
     """A body that cannot be decoded; ``refusal`` is the answer to give."""
 
     def __init__(self, refusal: Refusal) -> None:

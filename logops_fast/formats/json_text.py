@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import orjson
 
+from logops_fast.errors import LogOpsError
 from logops_fast.formats.lines import is_blank, without_bom
 
 _ITEMS: Final = msgspec.json.Decoder(list[msgspec.Raw])
@@ -21,7 +22,7 @@ _ESCAPE: Final = re.compile(
 )
 
 
-class BrokenJsonError(Exception):
+class BrokenJsonError(LogOpsError):
     """The body is not one JSON text; the message says where, and never holds text of the body."""
 
 

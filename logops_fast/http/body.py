@@ -13,6 +13,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Final, Protocol
 
+from logops_fast.errors import LogOpsError
 from logops_fast.http.head import bad_request
 from logops_fast.http.refusal import Refusal
 
@@ -36,7 +37,7 @@ _TOO_MUCH_FRAMING: Final = bad_request("The chunks are so small that their sizes
 Emit = Callable[[bytes], None]
 
 
-class BodyError(Exception):
+class BodyError(LogOpsError):
     """Broken framing: where the next request would begin cannot be known, so the connection has to end."""
 
     def __init__(self, refusal: Refusal) -> None:

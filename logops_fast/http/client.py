@@ -14,6 +14,8 @@ from typing import Final, Literal, NamedTuple, Protocol
 
 import httptools
 
+from logops_fast.errors import LogOpsError
+
 MAX_HEAD: Final = 16_384
 """Bytes of status line and header fields of one answer, blank line included."""
 MAX_BODY: Final = 16_777_216
@@ -38,7 +40,7 @@ class ClientResponse(NamedTuple):
     body: bytes
 
 
-class ClientError(Exception):
+class ClientError(LogOpsError):
     """An exchange without an answer.
 
     ``kind``: ``connect`` (refused, unreachable, bad name or certificate), ``connect_timeout`` (also: no connection

@@ -17,6 +17,7 @@ from typing import Final, NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from logops_fast.errors import LogOpsError
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.refusal import Refusal
 
@@ -75,7 +76,7 @@ _VERSION_UNKNOWN: Final = Refusal(505, "bad_request", "This server speaks HTTP/1
 _BAD_EXPECT: Final = Refusal(417, "bad_request", "The only expectation this server can meet is '100-continue'.")
 
 
-class HeadError(Exception):
+class HeadError(LogOpsError):
     """A head that is refused; the connection cannot be used any further."""
 
     def __init__(self, refusal: Refusal) -> None:

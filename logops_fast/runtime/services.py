@@ -20,6 +20,7 @@ from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.loader import load
 from logops_fast.config.settings import Settings
+from logops_fast.errors import StartupError
 from logops_fast.formats.batch import UNKNOWN_EMITTER
 from logops_fast.http.budget import Budget
 from logops_fast.http.exchange import Request
@@ -34,7 +35,7 @@ from logops_fast.runtime import wiring
 from logops_fast.runtime.probes import Probes
 from logops_fast.runtime.readiness import Readiness
 from logops_fast.runtime.storage import Storage
-from logops_fast.runtime.worker import StartupError, WorkerContext
+from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import StateStore
 from logops_fast.telemetry import exposition
 

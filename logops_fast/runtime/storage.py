@@ -13,10 +13,10 @@ from logops_fast.ingest.housekeeping.autorun import Autorun
 from logops_fast.ingest.housekeeping.retention import Report
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.sink import ledger
-from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
+from logops_fast.ingest.sink.file_sink import FileSink
 from logops_fast.ingest.sink.interface import NullSink, Sink, SinkCommit
 from logops_fast.runtime import housekeeping
-from logops_fast.runtime.worker import StartupError, WorkerContext
+from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import MAX_WORKERS, StateStore
 from logops_fast.telemetry.logs import RateLimited
 
@@ -63,10 +63,7 @@ class Storage:
     async def start(self) -> None:
         """Lock the directory, mend what a crash left, tell the batch ids that were stored. Raises StartupError."""
         if self._file_sink is not None:
-            try:
-                report = self._file_sink.start()
-            except SinkStartError as error:
-                raise StartupError(str(error)) from None
+            report = self._file_sink.start()
             replayed = ledger.replay(report, self._state.batch_ids)
             if report.torn_bytes:
                 log.warning("%s", report.text())

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from logops_fast import backoff
+from logops_fast.errors import StartupError
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
 from logops_fast.runtime.worker import (
     EXIT_FAILED,
@@ -23,7 +24,6 @@ from logops_fast.runtime.worker import (
     EXIT_STARTUP,
     READY,
     STARTUP_ERROR,
-    StartupError,
     WorkerContext,
 )
 from logops_fast.telemetry import exposition

@@ -19,6 +19,7 @@ from logops_fast.authgw.token_bucket import AuthFailureLimiter, EmitterBuckets, 
 from logops_fast.backoff import Backoff
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
+from logops_fast.errors import StartupError
 from logops_fast.formats.batch import Downstream
 from logops_fast.http.budget import Budget
 from logops_fast.http.limits import HttpLimits
@@ -29,7 +30,6 @@ from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.normaliser import Normaliser
-from logops_fast.runtime.worker import StartupError
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 

@@ -34,10 +34,6 @@ YOUNG_OBJECTS: Final = 20_000
 log = logging.getLogger(__name__)
 
 
-class StartupError(Exception):
-    """The service cannot start and trying again would not help; the message is one line a person can act on."""
-
-
 class Service(Protocol):
     """What a worker runs. ``start`` returns once it serves; ``drain`` once nothing is in flight and all is stored."""
 

@@ -20,6 +20,7 @@ from mmap import mmap
 from pathlib import Path
 from typing import Final
 
+from logops_fast.errors import StartupError
 from logops_fast.state import nonces
 from logops_fast.state.boot import boot_id
 from logops_fast.state.local_store import DEFAULT_CAPS, Caps, LocalStore
@@ -31,8 +32,8 @@ JOIN_SECONDS: Final = 2.0
 _CHUNK: Final = 1 << 20
 
 
-class StateError(Exception):
-    """The state directory cannot be used; the message is one sentence for the operator."""
+class StateError(StartupError):
+    """The state directory cannot be used."""
 
 
 def open_shared(

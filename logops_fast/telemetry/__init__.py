@@ -1,1 +1,1 @@
-"""Counters that survive a worker and sum over all of them; their exposition; the program's own log."""
+"""Metrics that survive a worker and are summed over all of them, their exposition, and the program's own log."""

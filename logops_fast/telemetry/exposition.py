@@ -1,4 +1,4 @@
-"""``/metrics``: the families of all workers in the text format, or in OpenMetrics where Accept prefers it."""
+"""``/metrics``: the families of all workers in the text format, or in OpenMetrics if Accept prefers it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
     from logops_fast.telemetry.registry import FamilySnapshot, Registry
 
-# Fixed, never made from the request: an Accept header is a stranger's text and must not come back in an answer.
+# Fixed, never built from the request: an Accept header is the client's text and must not be echoed.
 TEXT_TYPE: Final = b"text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS_TYPE: Final = b"application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 def render(registry: Registry, accept: bytes | None = None) -> tuple[bytes, bytes]:
-    """The exposition and its content type. Safe to run outside the event loop's thread."""
-    # Imported here: it brings http.server, and commands that serve nothing need neither.
+    """Return the exposition and its content type. Safe to call outside the event loop's thread."""
+    # Imported here because it brings http.server, which commands that serve nothing do not need.
     collector = _Collector(registry)
     if accept is not None and wants_openmetrics(accept):
         from prometheus_client.openmetrics.exposition import generate_latest as openmetrics
@@ -32,13 +32,13 @@ def render(registry: Registry, accept: bytes | None = None) -> tuple[bytes, byte
 
 
 def preload() -> None:
-    """Import what :func:`render` needs, so that the first scrape does not hold an event loop for it."""
+    """Import what :func:`render` needs, so that the first scrape does not block an event loop."""
     import prometheus_client.exposition
     import prometheus_client.openmetrics.exposition  # noqa: F401
 
 
 def wants_openmetrics(accept: bytes) -> bool:
-    """Whether Accept (RFC 9110, 12.5.1) names OpenMetrics with a quality of at least text/plain's. Never raises."""
+    """Return whether Accept (RFC 9110, 12.5.1) rates OpenMetrics at least as high as text/plain. Never raises."""
     openmetrics = text = 0.0
     for choice in accept.split(b","):
         media_type, *parameters = (part.strip().lower() for part in choice.split(b";"))
@@ -61,7 +61,7 @@ def _quality(parameters: list[bytes]) -> float:
 
 
 class _Collector:
-    """What prometheus_client's encoders ask for: an object with ``collect``."""
+    """The interface that prometheus_client's encoders expect: an object with ``collect``."""
 
     def __init__(self, registry: Registry) -> None:
         self._registry = registry

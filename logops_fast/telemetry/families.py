@@ -1,4 +1,4 @@
-"""The families that both gateways have, and those of the process itself."""
+"""The metric families that both gateways share, and those of the process itself."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final
 
 from logops_fast import __version__
-from logops_fast.telemetry.registry import Bounded, Counter, Gauge, Registry
+from logops_fast.telemetry.log_output import non_blocking_handler
+from logops_fast.telemetry.registry import Bounded, Counter, Family, Gauge, Registry
 
-MAX_REASONS: Final = 64  # the vocabulary of refusals is fixed; a downstream's answer is not ours to trust
+MAX_REASONS: Final = 64  # the vocabulary of refusals is fixed, but the answers of a downstream are not
 _STATM: Final = Path("/proc/self/statm")
 
 
@@ -36,7 +37,7 @@ class GatewayMetrics:
         ).labels(gateway)
 
     def rejected(self, reason: str, emitter: str) -> None:
-        """Count a refusal; ``reason`` is its :class:`Refusal`'s."""
+        """Count a refusal by the ``reason`` of its :class:`Refusal`."""
         key = (self._reason(reason), self.emitter(emitter))
         series = self._rejections.get(key)
         if series is None:
@@ -45,7 +46,7 @@ class GatewayMetrics:
 
 
 class ProcessMetrics:
-    """CPU seconds and resident memory of the workers; a worker's own sample goes in when it calls :meth:`sample`."""
+    """CPU seconds, resident memory and dropped log lines, brought up to date by :meth:`sample`."""
 
     def __init__(self, registry: Registry) -> None:
         self._cpu = registry.counter("process_cpu_seconds_total", "CPU time of all workers, user and system.").labels()
@@ -53,17 +54,25 @@ class ProcessMetrics:
             "process_resident_memory_bytes", "Resident memory of all workers; pages they share count in each."
         ).labels()
         self._cpu_seen = 0.0
+        self._lines_dropped = registry.counter(
+            "logops_log_lines_dropped_total", "Log lines dropped because the reader of standard error did not keep up."
+        ).labels()
+        self._lines_seen = 0
 
     def sample(self) -> None:
-        """Bring the figures up to date; about 20 us, so by a timer or a scrape, not by a request."""
+        """Bring the figures up to date. It takes about 20 us: call it from a timer or a scrape, not per request."""
         cpu = time.process_time()
-        self._cpu.inc(cpu - self._cpu_seen)  # differences, so that a successor goes on from its predecessor's sum
+        self._cpu.inc(cpu - self._cpu_seen)  # differences, so that a successor continues its predecessor's sum
         self._cpu_seen = cpu
         self._resident.set(resident_bytes())
+        handler = non_blocking_handler()
+        if handler is not None:
+            self._lines_dropped.inc(handler.dropped - self._lines_seen)
+            self._lines_seen = handler.dropped
 
 
 def resident_bytes() -> float:
-    """Resident memory of this process; where there is no /proc (macOS), the highest it has been."""
+    """Return the resident memory of this process in bytes; without /proc (macOS) the peak."""
     try:
         return float(_STATM.read_text().split()[1]) * resource.getpagesize()
     except OSError:
@@ -72,12 +81,24 @@ def resident_bytes() -> float:
 
 
 def build_info(registry: Registry, accelerator: str, build: str) -> None:
-    """Say what runs: the event loop (``uvloop``, ``asyncio``) and the package (``compiled``, ``interpreted``)."""
+    """Publish what runs: the event loop (``uvloop``, ``asyncio``) and the package (see ``runtime.build``)."""
     registry.gauge(
         "logops_build_info", "What runs; always 1.", ("version", "python", "accelerator", "build"), mode="max"
     ).labels(__version__, platform.python_version(), accelerator, build).set(1.0)
 
 
 def worker_restarts(registry: Registry) -> Counter:
-    """Workers that the supervisor started again; counted in the supervisor's own region."""
-    return registry.counter("logops_worker_restarts_total", "Workers started again after one ended.").labels()
+    """Return the counter of workers the supervisor restarted; it counts in its own region."""
+    return registry.counter("logops_worker_restarts_total", "Workers restarted after one ended.").labels()
+
+
+def worker_kills(registry: Registry) -> Counter:
+    """Return the counter of workers the supervisor killed because they were silent."""
+    return registry.counter(
+        "logops_worker_kills_total", "Workers killed after `server.worker_timeout` of silence."
+    ).labels()
+
+
+def heartbeat_age(registry: Registry) -> Family[Gauge]:
+    """Return the gauge of the seconds since each worker's last heartbeat, kept by the supervisor."""
+    return registry.gauge("logops_worker_heartbeat_age_seconds", "Seconds since the worker last reported.", ("worker",))

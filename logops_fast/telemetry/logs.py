@@ -1,8 +1,7 @@
 """The program's own log, on stderr: text for people at a terminal, JSON lines for machines.
 
-The standard library's logging underneath; fields go in as ``extra``. Everything that reaches a line may hold a
-stranger's text: control characters are escaped, so that nobody writes lines of his own or drives a terminal.
-Secrets are the caller's duty: they are never passed in.
+It uses the standard library's logging; fields are passed as ``extra``. Anything in a line may come from a client, so
+control characters are escaped: no client can forge a line or drive a terminal. Callers never pass secrets.
 """
 
 from __future__ import annotations
@@ -18,6 +17,8 @@ from typing import Any, Final, Literal, TextIO
 
 import orjson
 
+from logops_fast.telemetry.log_output import NonBlockingHandler
+
 LogFormat = Literal["auto", "text", "json"]
 
 LEVELS: Final[Mapping[str, int]] = {
@@ -28,7 +29,7 @@ LEVELS: Final[Mapping[str, int]] = {
     "error": logging.ERROR,
 }
 NAME_WIDTH: Final = 10
-MAX_KEYS: Final = 1024  # of RateLimited, whose keys may hold a stranger's words
+MAX_KEYS: Final = 1024  # of RateLimited, whose keys may hold text from clients
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 # C0, DEL, C1, line and paragraph separators, bidirectional controls, surrogates.
@@ -45,10 +46,13 @@ _RESET: Final = "\x1b[0m"
 _PLAIN_VALUE: Final = re.compile(r"[^\s\"=]+")
 
 
-def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextIO | None = None) -> None:
-    """Send the root logger to ``stream`` (stderr) in ``log_format``; may be called again.
+def configure(
+    level: str = "info", log_format: LogFormat = "auto", stream: TextIO | None = None, *, blocking: bool = True
+) -> None:
+    """Send the root logger to ``stream`` (default: stderr) in ``log_format``. May be called again.
 
-    :raises KeyError: no such level.
+    With ``blocking=False``, which needs a stream with a file descriptor, a full pipe costs log lines instead of time
+    (see ``log_output``). Raises KeyError if there is no such level.
     """
     out = sys.stderr if stream is None else stream
     terminal = out.isatty()
@@ -58,7 +62,7 @@ def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextI
     else:
         colour = terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         formatter = TextFormatter(colour=colour)
-    handler = logging.StreamHandler(out)
+    handler: logging.Handler = logging.StreamHandler(out) if blocking else NonBlockingHandler(out.fileno())
     handler.setFormatter(formatter)
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -67,14 +71,14 @@ def configure(level: str = "info", log_format: LogFormat = "auto", stream: TextI
 
 
 def bind(**fields: object) -> None:
-    """Put ``fields`` (the worker's index) on every line of this process from now on."""
+    """Add ``fields`` (the worker's index) to every line of this process from now on."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, _Formatter):
             handler.formatter.bound.update(fields)
 
 
 def escape(text: str) -> str:
-    """``text`` on one line, with every character that could drive a terminal or start a line written as its code."""
+    """Return ``text`` on one line, with every character that could drive a terminal or start a line escaped."""
     return _UNSAFE.sub(_code, text)
 
 
@@ -84,24 +88,24 @@ def _code(match: re.Match[str]) -> str:
 
 
 class _Formatter(logging.Formatter):
-    """What both forms share: the time in UTC and the structured fields of a record."""
+    """The part that both formats share: the time in UTC and the structured fields of a record."""
 
     def __init__(self) -> None:
         super().__init__()
         self.bound: dict[str, object] = {}
 
     def fields(self, record: logging.LogRecord) -> dict[str, object]:
-        """The bound fields and the record's ``extra``."""
+        """Return the bound fields and the record's ``extra``."""
         own = {name: value for name, value in record.__dict__.items() if name not in _STANDARD}
         return {**self.bound, **own}
 
     @staticmethod
     def timestamp(record: logging.LogRecord) -> str:
-        """RFC 3339, UTC, milliseconds."""
+        """Return the time in RFC 3339, UTC, milliseconds."""
         return datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.") + f"{int(record.msecs):03d}Z"
 
     def trace(self, record: logging.LogRecord) -> str:
-        """The traceback and stack, if any."""
+        """Return the traceback and stack, if any."""
         parts = []
         if record.exc_info:
             parts.append(self.formatException(record.exc_info))
@@ -114,7 +118,7 @@ class JsonFormatter(_Formatter):
     """One JSON object a line: ``ts``, ``level``, ``logger``, ``msg``, the fields, ``exception``."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its newline."""
+        """Return the line, without its newline."""
         line: dict[str, Any] = {
             "ts": self.timestamp(record),
             "level": record.levelname,
@@ -125,19 +129,19 @@ class JsonFormatter(_Formatter):
             line.setdefault(name, value)
         if trace := self.trace(record):
             line["exception"] = trace
-        # JSON escapes C0 itself; what it lets through is escaped as JSON does it: it can only stand in a string.
+        # JSON escapes C0 itself; the rest can only be inside a string and is escaped the way JSON does.
         return _UNSAFE.sub(lambda match: f"\\u{ord(match.group()):04x}", _to_json(line))
 
 
 class TextFormatter(_Formatter):
-    """``time LEVEL logger message key=value``, aligned; a traceback follows indented, so that no line is forged."""
+    """``time LEVEL logger message key=value``, aligned; a traceback follows indented, so that it cannot forge lines."""
 
     def __init__(self, *, colour: bool = False) -> None:
         super().__init__()
         self._colour = colour
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line or lines, without the last newline."""
+        """Return the line or lines, without the last newline."""
         level = f"{record.levelname:<7}"
         name = f"{record.name.rpartition('.')[2]:<{NAME_WIDTH}}"
         stamp = self.timestamp(record)
@@ -165,7 +169,7 @@ def _to_json(line: dict[str, Any]) -> str:
 
 
 class RateLimited:
-    """At most one line a key in ``interval`` seconds; the next one says how many were kept back."""
+    """Logs at most one line per key in ``interval`` seconds; the next one says how many were suppressed."""
 
     __slots__ = ("_clock", "_interval", "_keys", "_logger")
 
@@ -175,30 +179,30 @@ class RateLimited:
         self._logger = logger
         self._interval = interval
         self._clock = clock
-        self._keys: dict[str, tuple[float, int, int, str]] = {}  # key: when told, kept back, level, message
+        self._keys: dict[str, tuple[float, int, int, str]] = {}  # key: time logged, suppressed, level, message
 
     def log(
         self, level: int, key: str, message: str, *, exc_info: BaseException | None = None, **fields: object
     ) -> bool:
-        """Log ``message`` with ``fields`` unless ``key`` has spoken within the interval; whether it was logged."""
+        """Log ``message`` unless ``key`` was logged within the interval; return whether it was."""
         if not self._logger.isEnabledFor(level):
             return False
         if key not in self._keys and len(self._keys) >= MAX_KEYS:
             key = "other"
         now = self._clock()
-        last, kept_back, _, _ = self._keys.get(key, (-self._interval, 0, 0, ""))
+        last, suppressed, _, _ = self._keys.get(key, (-self._interval, 0, 0, ""))
         if now - last < self._interval:
-            self._keys[key] = (last, kept_back + 1, level, message)
+            self._keys[key] = (last, suppressed + 1, level, message)
             return False
         self._keys[key] = (now, 0, level, message)
-        if kept_back:
-            fields["suppressed"] = kept_back
+        if suppressed:
+            fields["suppressed"] = suppressed
         self._logger.log(level, message, extra=fields, exc_info=exc_info)
         return True
 
     def flush(self) -> None:
-        """Say what is still kept back, as a process that ends must."""
-        for key, (last, kept_back, level, message) in self._keys.items():
-            if kept_back:
+        """Log what is still suppressed; call it when the process ends."""
+        for key, (last, suppressed, level, message) in self._keys.items():
+            if suppressed:
                 self._keys[key] = (last, 0, level, message)
-                self._logger.log(level, message, extra={"suppressed": kept_back})
+                self._logger.log(level, message, extra={"suppressed": suppressed})

@@ -1,7 +1,7 @@
 """Counter, gauge and histogram families over a slab: as cheap as a dict counter, summed over all workers.
 
-Hold on to a series on a hot path (``hits = family.labels("web")``, later ``hits.inc()``); ``labels`` costs a dict
-look-up. A worker writes its series from one thread, the event loop's; :meth:`Registry.collect` may run in any.
+On a hot path keep a reference to a series (``hits = family.labels("web")``, later ``hits.inc()``): ``labels`` costs a
+dict look-up. A worker writes its series from one thread, the event loop's; :meth:`Registry.collect` may run in any.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
-from logops_fast.telemetry.slab import COUNTER, GAUGE, HISTOGRAM, SLOT_BYTES, DirectoryReader, Slab
+import orjson
+
+from logops_fast.telemetry.slab import COUNTER, FAMILY, GAUGE, HISTOGRAM, SLOT_BYTES, DirectoryReader, Slab
 
 OTHER: Final = "other"
 OVERFLOW_METRIC: Final = "logops_telemetry_overflow_total"
@@ -23,7 +25,7 @@ ValuesT = tuple[float, ...]
 
 
 class Counter:
-    """A number that only grows."""
+    """A value that only grows."""
 
     __slots__ = ("_slot", "_values")
 
@@ -37,21 +39,21 @@ class Counter:
 
 
 class Gauge(Counter):
-    """A number that goes up and down; starts at 0 in each new worker."""
+    """A value that goes up and down; it starts at 0 in each new worker."""
 
     __slots__ = ()
 
     def set(self, value: float) -> None:
-        """Make it ``value`` in this worker."""
+        """Set it to ``value`` in this worker."""
         self._values[self._slot] = value
 
     def dec(self, n: float = 1.0) -> None:
-        """Take ``n`` away."""
+        """Subtract ``n``."""
         self._values[self._slot] -= n
 
 
 class Histogram:
-    """Counts per bucket, and the sum of what was observed. Slots: one a bucket, the one past the last edge, the sum."""
+    """Counts per bucket, and the sum of the observations. Slots: one per bucket, the overflow bucket, the sum."""
 
     __slots__ = ("_edges", "_slot", "_sum", "_values")
 
@@ -72,7 +74,7 @@ SeriesT = TypeVar("SeriesT")
 
 
 class FamilyShape(NamedTuple):
-    """What must agree when a family is asked for twice. ``edges`` are a histogram's; ``mode`` is a gauge's."""
+    """What must agree when a family is registered twice. ``edges`` are a histogram's; ``mode`` is a gauge's."""
 
     name: str
     kind: int
@@ -87,7 +89,7 @@ class FamilyShape(NamedTuple):
 
 
 class Family(Generic[SeriesT]):
-    """All series of one name. Made by the registry."""
+    """All series of one name. Created by the registry."""
 
     __slots__ = ("_make", "_overflow", "_registry", "_series", "help", "shape")
 
@@ -102,7 +104,7 @@ class Family(Generic[SeriesT]):
         self.help = help_text
         self._registry = registry
         self._make = make
-        # Placed first, so that there is always a series that keeps the totals right when the region is full.
+        # Placed first, so that a series exists that keeps the totals right once the region is full.
         other = (OTHER,) * len(shape.labelnames)
         slot = registry.place((shape.name, *other), shape.kind, shape.slots)
         if slot >= 0:
@@ -112,9 +114,9 @@ class Family(Generic[SeriesT]):
         self._series: dict[tuple[str, ...], SeriesT] = {other: self._overflow}
 
     def labels(self, *values: str) -> SeriesT:
-        """The series of these label values; the all-``other`` one where the region is full.
+        """Return the series of these label values; the all-``other`` one if the region is full.
 
-        :raises ValueError: the number of values is not the family's.
+        Raises ValueError if the number of values is not the family's.
         """
         series = self._series.get(values)
         return self._new(values) if series is None else series
@@ -151,34 +153,36 @@ class Registry:
         self._families: dict[str, Family[Any]] = {}
         self._lock = threading.Lock()
         self._readers = [(DirectoryReader(r), r.values) for r in self._slab.regions]
-        # family -> label values -> where the series stands, once a region that has it
+        # Families that another process registered, and perhaps this one did not.
+        self._declared: dict[str, tuple[FamilyShape, str]] = {}
+        # family -> label values -> the places of the series, one for each region that has it
         self._places: dict[str, dict[tuple[str, ...], list[tuple[memoryview[float], int, int]]]] = {}
         self.overflow = self.counter(
             OVERFLOW_METRIC, "Look-ups of series that found no room in the counters' memory and went to `other`."
         ).labels()
 
     def counter(self, name: str, help_text: str, labels: Sequence[str] = ()) -> Family[Counter]:
-        """The counter family ``name``, which ends with ``_total``; an existing one where the labels agree.
+        """Return the counter family ``name``, which ends with ``_total``; an existing one if the labels agree.
 
-        :raises ValueError: the name does not end with ``_total``, or is another family's.
+        Raises ValueError if the name does not end with ``_total`` or is another family's.
         """
         if not name.endswith("_total"):
             raise ValueError(f"{name}: a counter's name ends with _total")
         return self._family(FamilyShape(name, COUNTER, tuple(labels)), help_text, Counter)
 
     def gauge(self, name: str, help_text: str, labels: Sequence[str] = (), *, mode: GaugeMode = "sum") -> Family[Gauge]:
-        """The gauge family ``name``; over the workers it is their sum or their maximum.
+        """Return the gauge family ``name``; over the workers it is their sum or their maximum.
 
-        :raises ValueError: the name is another family's.
+        Raises ValueError if the name is another family's.
         """
         return self._family(FamilyShape(name, GAUGE, tuple(labels), (), mode), help_text, Gauge)
 
     def histogram(
         self, name: str, help_text: str, labels: Sequence[str] = (), *, edges: Sequence[float]
     ) -> Family[Histogram]:
-        """The histogram family ``name`` with upper bucket ``edges``, ascending and without +Inf.
+        """Return the histogram family ``name`` with upper bucket ``edges``, ascending and without +Inf.
 
-        :raises ValueError: the edges do not ascend, or the name is another family's.
+        Raises ValueError if the edges do not ascend or the name is another family's.
         """
         bounds = tuple(float(edge) for edge in edges)
         if not bounds or any(a >= b for a, b in pairwise(bounds)):
@@ -194,36 +198,44 @@ class Registry:
     ) -> Family[SeriesT]:
         family = self._families.get(shape.name)
         if family is None:
+            self.place(_declaration(shape, help_text), FAMILY, 0)
             family = self._families[shape.name] = Family(self, shape, help_text, make)
         elif family.shape != shape:
             raise ValueError(f"{shape.name} exists with another type, labels or edges")
         return family
 
     def label_values(self, name: str, label: str) -> set[str]:
-        """Every value that ``label`` of the family ``name`` has in any worker."""
+        """Return every value that ``label`` of the family ``name`` has in any worker."""
         position = self._families[name].shape.labelnames.index(label)
         with self._lock:
             self._refresh()
             return {values[position] for values in self._places.get(name, ())}
 
     def sums(self, name: str) -> dict[tuple[str, ...], ValuesT]:
-        """The series of the family ``name``: label values to slot values, over all workers."""
+        """Return the series of the family ``name``: label values to slot values, over all workers."""
         with self._lock:
             self._refresh()
             return self._sum(self._families[name].shape)
 
     def collect(self) -> list[FamilySnapshot]:
-        """All families in the order of their making, summed over all workers, the dead ones' counts included."""
+        """Return all families, summed over all workers, counts of dead ones included.
+
+        This registry's own families come first, in the order of registration; then those that only other processes
+        have registered, so that the supervisor exposes the gateways' metrics without knowing them.
+        """
         with self._lock:
             self._refresh()
-            return [
-                FamilySnapshot(family.shape, family.help, self._sum(family.shape))
-                for family in list(self._families.values())
-            ]
+            found = [(family.shape, family.help) for family in list(self._families.values())]
+            found += [declared for name, declared in self._declared.items() if name not in self._families]
+            return [FamilySnapshot(shape, help_text, self._sum(shape)) for shape, help_text in found]
 
     def _refresh(self) -> None:
         for reader, values in self._readers:
             for entry in reader.new():
+                if entry.kind == FAMILY:
+                    declared = _declared(entry.key)
+                    self._declared.setdefault(declared[0].name, declared)
+                    continue
                 name, *labels = entry.key
                 series = self._places.setdefault(name, {})
                 series.setdefault(tuple(labels), []).append((values, entry.slot, entry.slots))
@@ -245,11 +257,23 @@ class Registry:
         return sums
 
 
+def _declaration(shape: FamilyShape, help_text: str) -> tuple[str, ...]:
+    """Return the directory key that declares a family; no series has an empty name."""
+    details = orjson.dumps([shape.kind, shape.labelnames, shape.edges, shape.mode]).decode()
+    return ("", shape.name, help_text, details)
+
+
+def _declared(key: tuple[str, ...]) -> tuple[FamilyShape, str]:
+    _, name, help_text, details = key
+    kind, labels, edges, mode = orjson.loads(details)
+    return FamilyShape(name, int(kind), tuple(labels), tuple(edges), "max" if mode == "max" else "sum"), help_text
+
+
 class Bounded:
-    """Keeps label values from outside bounded: a word it knows is itself, any other is ``other``.
+    """Bounds label values that come from outside: a known word is itself, any other is ``other``.
 
     ``known`` come from the configuration; up to ``limit`` further words are learned, first come, first served.
-    ``elsewhere`` tells what other workers have learned, so that the limit is about the machine's, not each worker's.
+    ``elsewhere`` returns what other workers have learned, so that the limit holds for the machine, not each worker.
     """
 
     __slots__ = ("_elsewhere", "_known", "_learned", "_limit", "_other")
@@ -269,7 +293,7 @@ class Bounded:
         self._elsewhere = elsewhere
 
     def __call__(self, word: str) -> str:
-        """``word``, or ``other``."""
+        """Return ``word``, or ``other``."""
         if word in self._known or word in self._learned:
             return word
         if len(self._learned) >= self._limit or len(word) > MAX_LABEL_CHARS:
@@ -283,5 +307,5 @@ class Bounded:
         return word
 
     def add(self, words: Iterable[str]) -> None:
-        """Know further words (a reload brought new clients); those known stay, as their series do."""
+        """Add known words (a reload brought new clients); those known before stay, as their series do."""
         self._known.update(words)

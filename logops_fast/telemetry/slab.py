@@ -1,13 +1,13 @@
 """Counters of all workers of a machine in one anonymous shared mapping, without IPC.
 
-The supervisor makes the mapping before it forks. Each worker writes only its own region; anyone reads all of them.
-A region is a header, an append-only directory (which series stands in which slots) and the slots, float64 each::
+The supervisor creates the mapping before it forks. Each worker writes only its own region; every process reads all.
+A region is a header, an append-only directory (which slots hold which series) and the slots, float64 each::
 
     | published: u64, padding | entry entry entry ... | slot slot slot ... |
 
-An entry is written first and published after, by one aligned 8-byte store of the directory's new length: a worker
-that is killed in between leaves an entry nobody sees. The CRC covers machines that let another core see the length
-before the entry (ARM): the reader stops there and looks again at the next scrape.
+An entry is written first and then published, by one aligned 8-byte store of the directory's new length: a worker
+killed in between leaves an entry that no reader sees. The CRC is for machines on which another core may see the length
+before the entry (ARM): the reader stops there and retries at the next scrape.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import orjson
 COUNTER: Final = 0
 GAUGE: Final = 1
 HISTOGRAM: Final = 2
+FAMILY: Final = 3
+"""An entry without slots that declares a family, so that a process that never registered it can expose it."""
 
 DIRECTORY_BYTES: Final = 4 * 1024 * 1024  # address space, not memory: a page costs nothing until it is written
 SLOTS: Final = 65_536
@@ -69,9 +71,9 @@ class Region:
         return self._directory
 
     def attach(self) -> None:
-        """Take over what an earlier worker of the same index left: counts go on, gauges start at 0.
+        """Continue where an earlier worker of the same index stopped: counters keep their values, gauges start at 0.
 
-        Called once by the worker that will write here, before its first :meth:`place`.
+        Call it once in the worker that will write here, before the first :meth:`place`.
         """
         reader = DirectoryReader(self)
         self._found = {}
@@ -83,13 +85,13 @@ class Region:
         self.clear_gauges()
 
     def clear_gauges(self) -> None:
-        """Set every gauge to 0: what a dead worker had in flight is in flight no more."""
+        """Set every gauge to 0: what a dead worker had in flight no longer is."""
         for entry in DirectoryReader(self).new():
             if entry.kind == GAUGE:
                 self.values[entry.slot] = 0.0
 
     def place(self, key: tuple[str, ...], kind: int, slots: int) -> int:
-        """Find or append the series ``key``; its first slot, or -1 where the region is full. Never raises."""
+        """Find or append the series ``key``; return its first slot, or -1 if the region is full. Never raises."""
         found = self._found.pop(key, None)
         if found is not None and (found.kind, found.slots) == (kind, slots):
             return found.slot
@@ -111,7 +113,7 @@ class Region:
 
 
 class DirectoryReader:
-    """Reads a region's directory from where it stopped the last time: a scrape pays only for what is new."""
+    """Reads a region's directory incrementally: a scrape pays only for new entries."""
 
     __slots__ = ("_region", "offset")
 
@@ -120,7 +122,7 @@ class DirectoryReader:
         self.offset = 0
 
     def new(self) -> list[Entry]:
-        """The entries published since the last call, up to the first that is not whole yet."""
+        """Return the entries published since the last call, up to the first incomplete one."""
         entries: list[Entry] = []
         published = min(self._region.published, len(self._region.directory))
         directory = self._region.directory
@@ -139,7 +141,7 @@ class DirectoryReader:
 
 
 class Slab:
-    """``regions`` regions in one anonymous shared mapping, inherited by fork; no file, no name, gone with its users."""
+    """``regions`` regions in one anonymous shared mapping, inherited by fork; it has no file and no name."""
 
     __slots__ = ("_map", "regions")
 

@@ -107,7 +107,7 @@ def test_an_interrupt_is_code_130(logops: Logops, monkeypatch: pytest.MonkeyPatc
 def test_a_start_that_is_refused_is_one_line_and_a_bug_is_not_hidden(
     logops: Logops, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from logops_fast.runtime.worker import StartupError
+    from logops_fast.errors import StartupError
 
     def refused(argv: list[str]) -> int:
         raise StartupError("port 8081 on 127.0.0.1 is in use")

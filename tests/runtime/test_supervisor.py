@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import pytest
 
+from logops_fast.errors import StartupError
 from logops_fast.runtime.supervisor import BACKOFF_MAX, SAME_SIGNAL_WITHIN, Backoff, reserve_port
-from logops_fast.runtime.worker import StartupError
 from tests.runtime.conftest import Supervised
 
 Start = Callable[..., Supervised]

@@ -12,8 +12,9 @@ import signal
 import sys
 import time
 
+from logops_fast.errors import StartupError
 from logops_fast.runtime.supervisor import run_supervised
-from logops_fast.runtime.worker import StartupError, WorkerContext, run_worker
+from logops_fast.runtime.worker import WorkerContext, run_worker
 from logops_fast.telemetry import logs
 
 BEHAVIOUR = frozenset(sys.argv[2:])

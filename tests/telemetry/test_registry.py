@@ -175,3 +175,20 @@ def test_the_limit_of_learned_words_is_the_machines_not_each_workers() -> None:
             family.labels(name).inc()
             names.append(name)
     assert names == ["same", "w0-1", "w0-2", "same", "other", "other"]
+
+
+def test_a_process_exposes_families_that_only_another_one_registered() -> None:
+    slab = Slab(2)
+    worker = Registry(slab, 0)
+    worker.counter("hits_total", "Hits.", ("emitter",)).labels("web").inc(3)
+    worker.histogram("seconds", "Seconds.", edges=(0.1, 1.0)).labels().observe(0.5)
+    worker.gauge("worst", "Worst.", mode="max").labels().set(2)
+    supervisor = Registry(slab, 1)
+    found = {snapshot.shape.name: snapshot for snapshot in supervisor.collect()}
+    assert found["hits_total"].series == {("web",): (3.0,)}
+    assert found["hits_total"].help == "Hits."
+    assert found["hits_total"].shape.labelnames == ("emitter",)
+    assert found["seconds"].series == {(): (0.0, 1.0, 0.0, 0.5)}
+    assert found["seconds"].shape.edges == (0.1, 1.0)
+    assert found["worst"].shape.mode == "max"
+    assert [snapshot.shape.name for snapshot in supervisor.collect()].count(OVERFLOW_METRIC) == 1

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Final, Literal
 
+from logops_fast.errors import LogOpsError
 from logops_fast.files.replace import move_into_place
 
 CHUNK: Final = 1 << 20
@@ -22,11 +23,11 @@ Stop = Callable[[], bool]
 Stream = IO[bytes] | gzip.GzipFile
 
 
-class ArchiveError(Exception):
+class ArchiveError(LogOpsError):
     """An archive could not be made or does not hold what the file held; the original must stay."""
 
 
-class StoppedError(Exception):
+class StoppedError(LogOpsError):
     """The run was told to stop in the middle; nothing half is left under a final name."""
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from logops_fast.errors import LogOpsError
 from logops_fast.http.refusal import Reason
 
 TEXT_LIMIT: Final = 65536  # bytes of UTF-8 kept of an item that could not be read
@@ -39,7 +40,7 @@ class Parsed(NamedTuple):
     faults: list[Fault]
 
 
-class MalformedBody(Exception):  # noqa: N818 - it says what the body is
+class MalformedBody(LogOpsError):  # noqa: N818 - it says what the body is
     """A body that is refused as a whole: ``reason`` of the fixed vocabulary, ``detail`` one sentence.
 
     The sentence never holds text of the body.

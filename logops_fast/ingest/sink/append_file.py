@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from logops_fast.errors import LogOpsError
 from logops_fast.files.locks import try_lock
 from logops_fast.files.replace import sync_directory
 from logops_fast.ingest.sink.day_files import TORN_SUFFIX
@@ -26,7 +27,7 @@ SCAN_BYTES: Final = 1 << 16
 DATA_MODE: Final = 0o640
 
 
-class StepFailedError(Exception):
+class StepFailedError(LogOpsError):
     """One step of storing failed; ``operation`` is a short fixed word for metrics."""
 
     def __init__(self, operation: str, path: Path, error: OSError) -> None:

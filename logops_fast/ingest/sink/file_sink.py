@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
+from logops_fast.errors import StartupError
 from logops_fast.ingest.sink.append_file import FileOps, StepFailedError
 from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
 from logops_fast.ingest.sink.commit_pace import CommitPace
@@ -41,8 +42,8 @@ Durability = Literal["fsync", "written"]
 logger = logging.getLogger(__name__)
 
 
-class SinkStartError(Exception):
-    """The sink cannot work in its directory; the message is one line a person can act on."""
+class SinkStartError(StartupError):
+    """The sink cannot work in its directory."""
 
 
 class _Pending(NamedTuple):

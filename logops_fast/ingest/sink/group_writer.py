@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from logops_fast.errors import LogOpsError
 from logops_fast.files.locks import open_locked
 from logops_fast.ingest.sink.append_file import AppendFile, FileOps, StepFailedError
 from logops_fast.ingest.sink.commit_log import CommitLog, Part
@@ -23,7 +24,7 @@ MIN_PROBE_BYTES: Final = 4096
 MAX_PROBE_BYTES: Final = 1 << 20
 
 
-class SinkBusyError(Exception):
+class SinkBusyError(LogOpsError):
     """Another gateway writes to the directory; the message is one line a person can act on."""
 
 
