@@ -1,45 +1,107 @@
-"""Levels: whatever a logger calls them, one of TRACE DEBUG INFO WARN ERROR FATAL."""
+"""Levels: any logger's word or number for one, as TRACE, DEBUG, INFO, WARN, ERROR or FATAL."""
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 DEFAULT_LEVEL: Final = "INFO"
 
-# Syslog (RFC 5424, 6.2.1), java.util.logging (as SLF4J maps it), .NET, Go's zap and zerolog, klog's letters.
-_NAMES: Final = {
-    "TRACE": "trace trc finest finer verbose vrb v t",
-    "DEBUG": "debug dbg dbug fine d",
-    "INFO": "info inf information informational notice config success i n",
-    "WARN": "warn warning wrn w",
-    "ERROR": "error err eror severe e",
-    "FATAL": "fatal ftl critical crit emergency emerg alert panic dpanic f c",
+# Syslog (RFC 5424, 6.2.1), java.util.logging (as SLF4J maps it), .NET (also its console's four letters), Go's zap,
+# zerolog (three letters) and logrus (four), klog's and logcat's letters, winston's npm levels, PostgreSQL's severities,
+# MySQL, Google Cloud, Aruba.
+WORDS: Final = {
+    "TRACE": "trace trc trac trce finest finer verbose vrb verb silly spam all v t",
+    "DEBUG": "debug dbg dbug debu deb fine http d",
+    "INFO": "info inf information informational informative notice noti note notification config success log system"
+    " statement default i n",
+    "WARN": "warn warning warnings wrn w",
+    "ERROR": "error err eror erro errors severe fail failure e",
+    "FATAL": "fatal ftl fata critical crit crt emergency emerg emer alert alrt panic pani pnc dpanic assert f c a",
 }
-# Syslog severities 0 to 7; above, the numbers of bunyan and pino. Python's own (30 is WARNING there) look the same and
-# are written by name in practice.
-_NUMBERS: Final = {
-    0: "FATAL", 1: "FATAL", 2: "FATAL", 3: "ERROR", 4: "WARN", 5: "INFO", 6: "INFO", 7: "DEBUG",
-    10: "TRACE", 20: "DEBUG", 30: "INFO", 40: "WARN", 50: "ERROR", 60: "FATAL",
-}  # fmt: skip
+
+# Which numbers a field holds goes by its name (`names`).
+USUAL: Final = "usual"  # 0 to 7: syslog; 10 to 69: pino and bunyan
+SYSLOG: Final = "syslog"  # RFC 5424: 0 to 7
+OTEL: Final = "otel"  # the OpenTelemetry log data model: 1 to 24
+MONOLOG: Final = "monolog"  # 100 to 600
+PYTHON: Final = "python"  # the logging package: 10 to 50
+NO_NUMBERS: Final = "none"
+
+_SYSLOG_LEVELS: Final = ("FATAL", "FATAL", "FATAL", "ERROR", "WARN", "INFO", "INFO", "DEBUG")
+_MONOLOG_STEPS: Final = ((550, "FATAL"), (500, "FATAL"), (400, "ERROR"), (300, "WARN"), (200, "INFO"), (100, "DEBUG"))
+_PYTHON_STEPS: Final = ((50, "FATAL"), (40, "ERROR"), (30, "WARN"), (20, "INFO"), (10, "DEBUG"), (1, "TRACE"))
 
 # The spellings that loggers use, each of them, so that the usual case is one look-up.
 BY_NAME: Final[dict[str, str]] = {
     spelt: level
-    for level, names in _NAMES.items()
+    for level, names in WORDS.items()
     for name in names.split()
     for spelt in (name, name.upper(), name.capitalize())
 }
 
+_COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # ECMA-48 SGR: winston, and others that believe they write to a terminal
+# slog's and OTel's steps between two levels (INFO+2, ERROR2, PostgreSQL's DEBUG5), the names of protobuf's enumeration
+# (SEVERITY_NUMBER_WARN2), Python's name of a level that has none (Level 25).
+_STEPPED: Final = re.compile(r"(?:severity_number_)?([a-z]+)(?:[+-]?[0-9]{1,2})?")
+_PYTHON_LEVEL: Final = re.compile(r"level ([0-9]{1,3})")
+_NUMBER: Final = re.compile(r"[0-9]{1,3}")
+_AROUND: Final = " \t\r\n[]()<>:|\"'"
+_LONGEST: Final = 64  # characters
 
-def level_of(value: Any) -> str | None:
-    """The level that a value names, in any case and with blanks or brackets around it; None for an unknown one."""
+
+def level_of(value: Any, numbers: str = USUAL) -> str | None:
+    """Return the level that ``value`` names, or None for an unknown one.
+
+    Words are read in any case, with blanks, brackets or ANSI colours around them. ``numbers`` is the scale of a number,
+    or of a text of digits: one of the constants above. A number between two steps counts as the lower step.
+    """
     if isinstance(value, str):
-        name = value.strip(" \t\r\n[]()<>:").lower()
+        if len(value) > _LONGEST:
+            return None
+        if "\x1b" in value:
+            value = _COLOUR.sub("", value)
+        name = value.strip(_AROUND).lower()
         known = BY_NAME.get(name)
-        if known is not None or not (name.isdecimal() and name.isascii() and len(name) <= 2):
+        if known is not None:
             return known
-        value = int(name)
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        if _NUMBER.fullmatch(name) is not None:
+            return _of_number(int(name), numbers)
+        stepped = _STEPPED.fullmatch(name)
+        if stepped is not None:
+            return BY_NAME.get(stepped[1])
+        python = _PYTHON_LEVEL.fullmatch(name)
+        return None if python is None else _of_number(int(python[1]), PYTHON)
+    if isinstance(value, bool):
         return None
-    return _NUMBERS.get(value)  # type: ignore[arg-type]  # 30.0 is 30
+    if isinstance(value, int):
+        return _of_number(value, numbers)
+    if isinstance(value, float) and value.is_integer():
+        return _of_number(int(value), numbers)
+    return None
+
+
+def _of_number(number: int, numbers: str) -> str | None:
+    if number < 0:
+        return None
+    if numbers == USUAL:
+        if number < len(_SYSLOG_LEVELS):
+            return _SYSLOG_LEVELS[number]
+        return LEVELS[number // 10 - 1] if 10 <= number < 70 else None
+    if numbers == SYSLOG:
+        return _SYSLOG_LEVELS[number] if number < len(_SYSLOG_LEVELS) else None
+    if numbers == OTEL:
+        return LEVELS[(number - 1) // 4] if 1 <= number <= 24 else None
+    if numbers == MONOLOG:
+        return _step(number, _MONOLOG_STEPS) if number <= 600 else None
+    if numbers == PYTHON:
+        return _step(number, _PYTHON_STEPS) if number < 100 else None
+    return None
+
+
+def _step(number: int, steps: tuple[tuple[int, str], ...]) -> str | None:
+    for least, level in steps:
+        if number >= least:
+            return level
+    return None

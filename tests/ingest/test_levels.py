@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from logops_fast.ingest.levels import BY_NAME, LEVELS, level_of
+from logops_fast.ingest.levels import (
+    BY_NAME,
+    LEVELS,
+    MONOLOG,
+    NO_NUMBERS,
+    OTEL,
+    PYTHON,
+    SYSLOG,
+    level_of,
+)
 
 
 @pytest.mark.parametrize(
@@ -17,6 +26,12 @@ from logops_fast.ingest.levels import BY_NAME, LEVELS, level_of
         ("[INFO]", "INFO"), ("<debug>", "DEBUG"), ("E", "ERROR"),
         (0, "FATAL"), (3, "ERROR"), (4, "WARN"), (6, "INFO"), (7, "DEBUG"), (10, "TRACE"), (30, "INFO"), (50, "ERROR"),
         (60, "FATAL"), (30.0, "INFO"), ("40", "WARN"), ("3", "ERROR"),
+        (25, "DEBUG"), (35, "INFO"), (45, "WARN"), (55, "ERROR"), (69, "FATAL"), ("19", "TRACE"),
+        ("\x1b[1;31mERROR\x1b[0m", "ERROR"), ("\x1b[33mwarn\x1b[39m", "WARN"), ("INFO+2", "INFO"), ("DEBUG-4", "DEBUG"),
+        ("ERROR2", "ERROR"), ("DEBUG4", "DEBUG"), ("D1", "DEBUG"), ("silly", "TRACE"), ("NOTI", "INFO"),
+        ("http", "DEBUG"), ("SEVERITY_NUMBER_WARN2", "WARN"), ("Level 25", "INFO"), ("trce", "TRACE"),
+        ("fail", "ERROR"), ("PANI", "FATAL"),
+        ("LOG", "INFO"), ("DEFAULT", "INFO"), (" WARN", "WARN"), ("ERROR:", "ERROR"),
     ],
 )  # fmt: skip
 def test_the_usual_names_and_numbers_are_known(value: Any, level: str) -> None:
@@ -25,10 +40,33 @@ def test_the_usual_names_and_numbers_are_known(value: Any, level: str) -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "loud", "8", "300", "-1", "\u0663", 8, 35, -1, 30.5, float("nan"), True, False, None, [], {}, ["INFO"]],
-)
+    [
+        "", "loud", "8", "9", "70", "300", "-1", "\u0663", 8, 9, 70, 100, -1, 30.5, float("nan"), float("inf"), True,
+        False, None, [], {}, ["INFO"], "INFO+", "+2", "2INFO", "INFO+200", "errors found", "x" * 100, "\x1b[31m",
+        "level 2000",
+    ],
+)  # fmt: skip
 def test_anything_else_is_unknown(value: Any) -> None:
     assert level_of(value) is None
+
+
+@pytest.mark.parametrize(
+    ("numbers", "value", "level"),
+    [
+        *((OTEL, n, LEVELS[(n - 1) // 4]) for n in range(1, 25)),
+        (OTEL, 0, None), (OTEL, 25, None), (OTEL, "17", "ERROR"),
+        (SYSLOG, 0, "FATAL"), (SYSLOG, 2, "FATAL"), (SYSLOG, "3", "ERROR"), (SYSLOG, 7, "DEBUG"), (SYSLOG, 8, None),
+        (SYSLOG, 30, None),
+        (MONOLOG, 100, "DEBUG"), (MONOLOG, 200, "INFO"), (MONOLOG, 250, "INFO"), (MONOLOG, 300, "WARN"),
+        (MONOLOG, 400, "ERROR"), (MONOLOG, 500, "FATAL"), (MONOLOG, 600, "FATAL"), (MONOLOG, 99, None),
+        (MONOLOG, 601, None),
+        (PYTHON, 5, "TRACE"), (PYTHON, 10, "DEBUG"), (PYTHON, 20, "INFO"), (PYTHON, 25, "INFO"), (PYTHON, 30, "WARN"),
+        (PYTHON, 40, "ERROR"), (PYTHON, 50, "FATAL"), (PYTHON, 0, None), (PYTHON, 100, None),
+        (NO_NUMBERS, 3, None), (NO_NUMBERS, "Error", "ERROR"),
+    ],
+)  # fmt: skip
+def test_numbers_go_by_their_scale(numbers: str, value: Any, level: str | None) -> None:
+    assert level_of(value, numbers) == level
 
 
 def test_every_level_is_its_own_name_and_no_name_has_two() -> None:

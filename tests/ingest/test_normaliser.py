@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logops_fast.ingest.levels import BY_NAME, LEVELS
-from logops_fast.ingest.normaliser import LEVEL_ALIASES, MSG_ALIASES, TS_ALIASES, Normalised, Normaliser
+from logops_fast.ingest.names import LEVEL_NAMES, MSG_NAMES, TS_NAMES
+from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.timestamps import canonical
 from tests.ingest.pii.strategies import texts, values
 
 RECEIVED = 1700000000.25
-RECEIPT = "2023-11-14T22:13:20.250Z"
+RECEIPT = "2023-11-14T22:13:20.250000Z"
 TS = "2025-01-02T03:04:05.678Z"
 
 
@@ -54,9 +55,9 @@ def test_an_empty_batch_has_no_lines() -> None:
 @pytest.mark.parametrize(
     ("names", "value"),
     [
-        (("ts", *TS_ALIASES), ["2025-01-02T03:04:05Z", 1700000000, "2025-01-02 03:04:05,5", "1700000000123"]),
-        (("level", *LEVEL_ALIASES), ["ERROR", "err", "Warning", "DEBUG"]),
-        (("msg", *MSG_ALIASES), ["one", "two", "three", "four"]),
+        (("ts", *TS_NAMES), ["2025-01-02T03:04:05Z", 1700000000, "2025-01-02 03:04:05,5", "1700000000123"]),
+        (("level", *LEVEL_NAMES), ["ERROR", "err", "Warning", "DEBUG"]),
+        (("msg", *MSG_NAMES), ["one", "two", "three", "four"]),
     ],
 )
 def test_the_first_alias_that_has_a_value_wins_and_the_others_stay(names: tuple[str, ...], value: list[Any]) -> None:
@@ -108,7 +109,14 @@ def test_an_unknown_level_is_info_counted_and_kept(level: Any) -> None:
 )
 def test_a_msg_that_is_no_text_is_written_as_json(msg: Any, text: str) -> None:
     assert stored({"msg": msg})["msg"] == text
-    assert stored({"log": msg})["msg"] == text
+    assert stored({"message": msg})["msg"] == text
+
+
+@pytest.mark.parametrize("name", ["log", "text"])
+def test_log_and_text_are_messages_only_as_text(name: str) -> None:
+    for value in ({"level": "error"}, ["a"], 5, True):
+        out = stored({"ts": TS, "level": "WARN", name: value})
+        assert (out["msg"], out[name]) == ("", value)
 
 
 def test_the_requests_emitter_and_scenario_win_and_others_are_kept_beside_them() -> None:
@@ -141,7 +149,7 @@ def test_a_batch_is_counted_and_keeps_its_order() -> None:
         {"ts": TS, "level": "info", "msg": "10.1.2.3 ::1 Bearer x1 4111111111111111", "pin": 1}, fields=["pin"],
     )  # fmt: skip
     assert out[1:] == (
-        5, 2, 2, {"INFO": 3, "ERROR": 1, "FATAL": 1},
+        5, 3, 2, {"INFO": 3, "ERROR": 1, "FATAL": 1},
         {"email": 1, "ipv4": 1, "ipv6": 1, "card": 1, "token": 1, "field": 1},
     )  # fmt: skip
     assert [json.loads(line)["level"] for line in out.lines.splitlines()] == ["ERROR", "INFO", "FATAL", "INFO", "INFO"]
@@ -179,7 +187,7 @@ field_names = st.one_of(
     st.sampled_from(
         ["ts", "level", "msg", "emitter", "scenario_id", "app", "source", "ts_raw", "level_raw", "emitter_raw"]
     ),
-    st.sampled_from([*TS_ALIASES, *LEVEL_ALIASES, *MSG_ALIASES]),
+    st.sampled_from([*TS_NAMES, *LEVEL_NAMES, *MSG_NAMES]),
     texts,
 )
 field_values = st.one_of(

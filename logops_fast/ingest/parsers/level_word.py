@@ -25,7 +25,7 @@ def level_word(text: str) -> str | None:
 
     Of several the leftmost.
     """
-    raw = text[:_LOOKED_AT].encode()
+    raw = text[:_LOOKED_AT].encode("utf-8", "replace")
     if b"\x1b" in raw:
         raw = _COLOUR.sub(b" ", raw)
     lowered = raw.lower()  # of ASCII alone: positions stay

@@ -1,0 +1,65 @@
+"""Time zones: the offsets and abbreviations that follow a timestamp, and the zones of the IANA database by name."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo
+
+# Minutes east of UTC. RFC 2822, 4.3 has the American ones; the others are those that PostgreSQL, Java and date(1) write
+# and that name one zone everywhere. IST and BST, which name several, are left out: nothing is guessed.
+_HOURS: Final = {
+    "Z": 0, "UT": 0, "UTC": 0, "GMT": 0, "WET": 0, "EGST": 0,
+    "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
+    "AKST": -9, "AKDT": -8, "HST": -10, "AST": -4, "ADT": -3, "BRT": -3, "BRST": -2, "ART": -3, "CLT": -4, "CLST": -3,
+    "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "MEZ": 1, "MESZ": 2, "WEST": 1, "WAT": 1, "CAT": 2, "SAST": 2,
+    "EET": 2, "EEST": 3, "EAT": 3, "MSK": 3, "MSD": 4, "TRT": 3, "SAMT": 4, "YEKT": 5, "PKT": 5, "OMST": 6,
+    "WIB": 7, "ICT": 7, "KRAT": 7, "HKT": 8, "SGT": 8, "AWST": 8, "IRKT": 8, "JST": 9, "KST": 9, "YAKT": 9,
+    "AEST": 10, "AEDT": 11, "VLAT": 10, "NZST": 12, "NZDT": 13,
+}  # fmt: skip
+_HALF_HOURS: Final = {"ACST": 570, "ACDT": 630, "NST": -210, "NDT": -150, "NPT": 345}
+_WORDS: Final = {**{word: hours * 60 for word, hours in _HOURS.items()}, **_HALF_HOURS}
+
+# Of an offset, what repeats it is dropped: Go's `+0000 UTC m=+0.01`, JavaScript's `GMT+0100 (CET)`, Java's
+# `+01:00[Europe/Berlin]`.
+_OFFSET: Final = re.compile(
+    r" ?(?:(?:UTC|GMT|UT) ?([+-])([0-9]{1,2})(?::?([0-9]{2}))?|([+-])([0-9]{2})(?::?([0-9]{2}))?|[Zz])"
+    r"(?: [A-Z]{1,5}| [+-][0-9]{2}(?:[0-9]{2})?| \([^()]*\))?(?: m=[+-][0-9.]+)?(?:\[[A-Za-z0-9_+:/-]+\])?"
+)
+_WORD: Final = re.compile(r" ?([A-Za-z]{1,5})(?: m=[+-][0-9.]+)?(?:\[[A-Za-z0-9_+:/-]+\])?")
+
+
+def offset_of(text: str) -> int | None:
+    """Return the minutes east of UTC that ``text``, what follows a time, means.
+
+    None if the text is no zone, or one whose name means several.
+    """
+    found = _OFFSET.fullmatch(text)
+    if found is not None:
+        hours = found[2] or found[5]
+        if hours is None:
+            return 0
+        minutes = int(found[3] or found[6] or 0)
+        if int(hours) > 23 or minutes > 59:
+            return None
+        offset = int(hours) * 60 + minutes
+        return -offset if (found[1] or found[4]) == "-" else offset
+    found = _WORD.fullmatch(text)
+    if found is not None:
+        return _WORDS.get(found[1].upper())
+    return None
+
+
+def zone_of(name: str) -> tzinfo:
+    """Return the zone that the IANA database has under ``name``. For settings alone: it opens a file.
+
+    Raises:
+        ValueError: there is no such zone on this machine.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        raise ValueError(f"no time zone {name!r} in this machine's database (the tzdata package has it)") from None
