@@ -20,7 +20,7 @@ settings.register_profile("ci", parent=settings.get_profile("default"), derandom
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Marks of tests that may start a process. `make unit` runs everything else.
-STARTS_PROCESSES = ("process", "service", "fault", "bench", "long")
+STARTS_PROCESSES = ("process", "service", "fault", "bench", "long", "release")
 FIXTURES_THAT_START = frozenset({"supervised"})
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
 GUARD: pytest.StashKey[ProcessGuard] = pytest.StashKey()

@@ -114,7 +114,7 @@ def cause(code: int, output: str) -> str:
                 f"LOGOPS_COMPILE=1 needs Python's headers, and {sysconfig.get_path('include')} has no Python.h "
                 f"(Debian and Ubuntu: apt-get install python3-dev); {WITHOUT}"
             )
-        if "No such file or directory" in output and "command '" in output:
+        if "No such file or directory" in output:
             return f"LOGOPS_COMPILE=1 needs a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev); {WITHOUT}"
         return f"LOGOPS_COMPILE=1: the C compiler failed (see above); {WITHOUT}"
     return f"LOGOPS_COMPILE=1: the compilation ended with exit code {code} (see above); {WITHOUT}"
