@@ -1,39 +1,60 @@
-# Two commands do everything from a fresh clone: `make demo` and `make test`.
+# From a fresh clone `make demo` shows the program at work, and `make unit` tests it in half a minute.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
+CORES  := $(shell getconf _NPROCESSORS_ONLN)
+# Tests with real processes wait most of the time: more of them than cores run at once.
+JOBS   ?= $(shell expr 3 \* $(CORES))
 
-.PHONY: help demo test check lint types format docs diagrams lock dist clean compiled test-compiled bench
+PARALLEL := --dist loadgroup --no-loadscope-reorder
+NO_PROCESS := not (process or service or fault or bench or long or release)
 
-help: ## What can be made
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench
+
+help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.run ## Start the gateways, send signed traffic through them, show what was stored
 	@$(BIN)/logops demo $(ARGS)
 
-test: $(VENV)/.dev ## All tests (LOGOPS_REQUIRE_SERVICES=1 makes a missing real service a failure)
-	@$(BIN)/python -m pytest $(ARGS)
+unit: $(VENV)/.dev ## The tests that start no process: half a minute
+	@$(BIN)/python -m pytest -n $(CORES) $(PARALLEL) -m "$(NO_PROCESS)" $(ARGS)
 
-check: lint types test ## What must be green before a commit
+test: $(VENV)/.dev ## All tests in parallel (LOGOPS_REQUIRE_SERVICES=1 makes a missing real service a failure)
+	@$(BIN)/python -m pytest -n $(JOBS) $(PARALLEL) $(ARGS)
+
+coverage: $(VENV)/.dev ## All tests with the line and branch coverage of the package, child processes included
+	@$(BIN)/python tools/measure_coverage.py -n $(JOBS) $(PARALLEL) $(ARGS)
+
+long: $(VENV)/.dev ## What takes hours: faults many times over, fuzzing, a soak; the table is docs/long-runs.md
+	@$(BIN)/python tools/long_runs.py $(ARGS)
+
+mutants: $(VENV)/.dev ## Break the pure cores in small ways and count what the tests notice: ARGS="MODULE ..."
+	@$(BIN)/python tools/mutants.py $(ARGS)
+
+stress: $(VENV)/.dev ## All tests five times beside four busy loops: what passes here does not depend on timing
+	@$(BIN)/python tools/stress.py $(ARGS)
+
+check: lint types test ## What must pass before a commit lands
 
 lint: $(VENV)/.dev ## ruff: style, mistakes, formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev ## mypy --strict
+types: $(VENV)/.dev ## mypy --strict over the package, the tests, the benchmarks and the tools
 	@$(BIN)/mypy
 
-format: $(VENV)/.dev ## Put the code in its form
+format: $(VENV)/.dev ## Fix what ruff can fix, and format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-compiled: $(VENV)/.dev ## The checkout again in build/compiled, its hot packages as native code (needs a C compiler)
+compiled: $(VENV)/.dev ## A copy of the checkout in build/compiled with its hot packages compiled (needs a C compiler)
 	@$(BIN)/python tools/make_compiled.py
 
 test-compiled: compiled ## The tests against the compiled packages
-	@cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(abspath $(BIN)/python) -m pytest $(ARGS)
+	@cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(abspath $(BIN)/python) -m pytest -n $(JOBS) $(PARALLEL) $(ARGS)
 
 bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.eps_sweep $(ARGS)
@@ -48,22 +69,23 @@ diagrams: ## The architecture's pictures from its model (needs Java 17, Maven, G
 	@mvn -q -f architecture/tools compile exec:java \
 	  -Dexec.args="architecture/workspace.dsl architecture/export architecture"
 
-lock: $(VENV)/.dev ## Resolve the dependencies anew and write the lock files
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versions that still fit (UPGRADE=1: newest)
 	@$(BIN)/python -m pip --quiet install uv
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group build $(LOCK_FLAGS) -o requirements.lock
-	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --extra report $(LOCK_FLAGS) -o requirements-dev.lock
-	@$(BIN)/uv pip compile --quiet --group compile --constraint requirements-dev.lock $(LOCK_FLAGS) -o requirements-compile.lock
-LOCK_FLAGS := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --upgrade
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group build -o requirements.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --constraint requirements.lock -o requirements-dev.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
 
 dist: $(VENV)/.dev ## sdist and wheel in dist/ (LOGOPS_COMPILE=1: a compiled wheel for this platform)
 	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null && ls dist
 
 clean: ## Remove what make made (not data/)
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "LogOps needs Python 3.11 or newer; try: make PYTHON=python3.12")'
-	@echo "Making $(VENV) ..."
+	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: requirements.lock pyproject.toml | $(VENV)/bin/python

@@ -1,26 +1,84 @@
-"""What every test may count on."""
+"""What holds for every test: how Hypothesis runs, what may start a process, in which order tests run in parallel."""
 
 from __future__ import annotations
 
 import logging
+import os
+import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from logops_fast.runtime.build import COMPILED, build
 
+# No deadline: wall-clock time says how busy the machine is, not how good the code. A failure prints what reproduces it.
+settings.register_profile("default", deadline=None, print_blob=True)
+# In CI every run tries the same examples: a change is judged by itself. `make long` and developers try new ones.
+settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, database=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+# Marks of tests that may start a process. `make unit` runs everything else.
+STARTS_PROCESSES = ("process", "service", "fault", "bench", "long", "release")
+FIXTURES_THAT_START = frozenset({"supervised"})
+STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+GUARD: pytest.StashKey[ProcessGuard] = pytest.StashKey()
+
+
+class ProcessGuard:
+    """Fails a test that starts a process without one of the marks that say so: `make unit` counts on them."""
+
+    def __init__(self) -> None:
+        self.refuses = False
+
+    def __call__(self, event: str, _arguments: tuple[Any, ...]) -> None:
+        """The audit hook."""
+        if self.refuses and event in STARTS:
+            raise RuntimeError(f"{event} in a test that is marked as starting no process: mark it ({STARTS_PROCESSES})")
+
+
+def starts_processes(item: pytest.Item) -> bool:
+    """Return whether a test is marked as starting processes."""
+    return any(item.get_closest_marker(name) for name in STARTS_PROCESSES)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Install the guard, once for each test process: an audit hook cannot be removed."""
+    guard = config.stash[GUARD] = ProcessGuard()
+    sys.addaudithook(guard)
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Compiled code cannot be taken apart; all that a user sees of it is tested all the same."""
+    """Order the tests, and skip those that compiled code cannot pass.
+
+    What waits (processes, services) runs first, so that in parallel the short tests fill the gaps at the end.
+    """
+    for item in items:
+        if FIXTURES_THAT_START.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.process)
+    items.sort(key=lambda item: (not item.get_closest_marker("fault"), not starts_processes(item)))
     if build() == COMPILED:
         for item in items:
             if item.get_closest_marker("interpreted"):
                 item.add_marker(pytest.mark.skip(reason="replaces a name that compiled code has looked up for good"))
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Arm the guard for the time of one test, its fixtures included."""
+    guard = item.config.stash[GUARD]
+    guard.refuses = not starts_processes(item)
+    try:
+        return (yield)
+    finally:
+        guard.refuses = False
+
+
 @pytest.fixture(autouse=True)
-def _logging_is_put_back() -> Iterator[None]:
-    """A command that runs in this process configures logging for good; the next test must not notice."""
+def _restore_logging() -> Iterator[None]:
+    """Undo what a command that ran in this process configured: the next test must not notice."""
     root = logging.getLogger()
     handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
     yield

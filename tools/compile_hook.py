@@ -1,15 +1,17 @@
-"""Build hook of the wheel: with LOGOPS_COMPILE=1 the packages on a batch's way are compiled with mypyc.
+"""Build hook of the wheel: with LOGOPS_COMPILE=1 the hot packages are compiled with mypyc.
 
-The same source either way: without the switch (or a C compiler) the wheel is pure Python and does the same, slower.
-Needs a C compiler and Python's headers. Nothing is written into the checkout.
+The source is the same either way: without LOGOPS_COMPILE=1 the wheel is pure Python and behaves the same, only slower.
+Compiling needs a C compiler and Python's headers. Nothing is written into the checkout.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 import tomllib
 from pathlib import Path
@@ -18,13 +20,25 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = "logops_fast"
-SETUP = """
+# Exit codes of the script below, so that the message names the step that failed.
+TYPES_FAILED, C_FAILED = 3, 4
+SETUP = f"""
 import sys
 from mypyc.build import mypycify
 from setuptools import setup
-setup(name="compiled", packages=[], py_modules=[],
-      ext_modules=mypycify(sys.argv.pop().split("\\n"), opt_level="3", debug_level="0", group_name="logops_fast"))
+try:
+    modules = mypycify(sys.argv.pop().split("\\n"), opt_level="3", debug_level="0", group_name="{PACKAGE}")
+except SystemExit as stopped:
+    print(stopped, file=sys.stderr)
+    sys.exit({TYPES_FAILED})
+try:
+    setup(name="compiled", packages=[], py_modules=[], ext_modules=modules)
+except SystemExit as stopped:
+    if stopped.code:
+        print(stopped, file=sys.stderr)
+        sys.exit({C_FAILED})
 """
+WITHOUT = "without LOGOPS_COMPILE=1 the same package installs as pure Python"
 
 
 class CompileHook(BuildHookInterface[Any]):
@@ -37,16 +51,22 @@ class CompileHook(BuildHookInterface[Any]):
         return self.target_name == "wheel" and os.environ.get("LOGOPS_COMPILE", "0") not in ("", "0")
 
     def dependencies(self) -> list[str]:
-        """What the build needs besides hatchling; nothing where nothing is compiled."""
+        """Return what the build needs besides hatchling: nothing unless it compiles.
+
+        mypyc checks the types first, and so has to see the types of what the package imports: the build environment
+        gets the runtime dependencies too.
+        """
         if not self._wanted():
             return []
         project = tomllib.loads((Path(self.root) / "pyproject.toml").read_text("utf-8"))
-        return list(project["dependency-groups"]["compile"])
+        return [*project["dependency-groups"]["compile"], *project["project"]["dependencies"]]
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile in a folder of its own, and have the wheel include what came out."""
+        """Compile in a temporary folder and add the extension modules to the wheel."""
         if version == "editable" or not self._wanted():
             return
+        if missing := [name for name in ("mypyc", "setuptools") if importlib.util.find_spec(name) is None]:
+            raise SystemExit(not_installed(missing))
         root = Path(self.root)
         self._folder = folder = Path(tempfile.mkdtemp(prefix="logops-compile-"))
         shutil.copytree(root / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
@@ -56,7 +76,8 @@ class CompileHook(BuildHookInterface[Any]):
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
         if done.returncode:
             shutil.rmtree(folder)
-            raise SystemExit(f"{done.stdout}\n{done.stderr}\nLOGOPS_COMPILE=1 needs a C compiler and Python's headers.")
+            said = f"{done.stdout}\n{done.stderr}"
+            raise SystemExit(f"{said}\n{cause(done.returncode, said)}")
         for library in folder.rglob("*.so"):
             name = library.relative_to(folder).as_posix()
             if not name.startswith("build/"):
@@ -65,13 +86,42 @@ class CompileHook(BuildHookInterface[Any]):
         build_data["infer_tag"] = True
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
-        """Clean up."""
+        """Remove the temporary folder."""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def not_installed(missing: list[str]) -> str:
+    """Return the message for a build environment without the tools that compile."""
+    return (
+        f"LOGOPS_COMPILE=1 needs {' and '.join(missing)}, missing in {sys.prefix}. pip installs them by itself; with "
+        "--no-build-isolation or hatchling alone, install requirements.lock and requirements-compile.lock first"
+    )
+
+
+def cause(code: int, output: str) -> str:
+    """Return one line with why the compilation failed, from the script's exit code and what it printed."""
+    if code == TYPES_FAILED:
+        if "import-not-found" in output or "Library stubs not installed" in output:
+            return (
+                f"LOGOPS_COMPILE=1: mypy lacks the types of a dependency in {sys.prefix} (see above). Install "
+                "requirements.lock and requirements-compile.lock there, or let pip build in isolation"
+            )
+        return "LOGOPS_COMPILE=1: mypyc does not accept the source (see above): run `make types`"
+    if code == C_FAILED:
+        if "Python.h" in output:
+            return (
+                f"LOGOPS_COMPILE=1 needs Python's headers, and {sysconfig.get_path('include')} has no Python.h "
+                f"(Debian and Ubuntu: apt-get install python3-dev); {WITHOUT}"
+            )
+        if "No such file or directory" in output:
+            return f"LOGOPS_COMPILE=1 needs a C compiler (Debian and Ubuntu: apt-get install gcc libc6-dev); {WITHOUT}"
+        return f"LOGOPS_COMPILE=1: the C compiler failed (see above); {WITHOUT}"
+    return f"LOGOPS_COMPILE=1: the compilation ended with exit code {code} (see above); {WITHOUT}"
+
+
 def modules(folder: Path, config: dict[str, Any]) -> list[str]:
-    """The modules to compile, relative to ``folder``."""
+    """Return the modules to compile, relative to ``folder``."""
     kept = {path for pattern in config["include"] for path in folder.glob(pattern)}
     kept -= {path for pattern in config["exclude"] for path in folder.glob(pattern)}
     return sorted(path.relative_to(folder).as_posix() for path in kept if path.name != "__init__.py")

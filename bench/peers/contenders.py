@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import machine, servers
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
 START_TIMEOUT: Final = 20.0
 PACKAGES: Final = (*machine.PACKAGES, "fastapi", "starlette", "uvicorn", "aiohttp", "blacksheep", "granian")

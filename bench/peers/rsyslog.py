@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from bench import corpus, machine, servers, step
 from logops_fast.config.slo import load_slo
-from tests.support.gateway import free_port
+from tests.support.ports import free_port
 
 CONFIG: Final = """\
 global(workDirectory="{folder}" maxMessageSize="8k")

@@ -65,6 +65,7 @@ def test_a_gateway_that_fails_the_first_step_has_no_knee(monkeypatch: pytest.Mon
     assert set(offered) == {1000.0}
 
 
+@pytest.mark.process
 def test_only_http_targets_are_taken(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="http://HOST:PORT"):
         eps_sweep.sweep(eps_sweep.arguments(["--target", "https://x/", "--dir", str(tmp_path)]), eps_sweep.Ladder())

@@ -13,6 +13,7 @@ from bench import stages
 ROOT = Path(__file__).parents[2]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_every_stage_runs() -> None:
     command = [sys.executable, "-m", "pytest", "bench/micro", "--benchmark-disable", "-q"]

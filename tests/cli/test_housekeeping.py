@@ -87,6 +87,7 @@ def test_the_script_has_run_once_for_programs(logops: Logops, stored: Path) -> N
     assert left(stored) == {name(0), "notes.txt"}
 
 
+@pytest.mark.process
 def test_the_script_is_the_command(logops: Logops, stored: Path) -> None:
     done = subprocess.run([sys.executable, str(TOOL)], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr

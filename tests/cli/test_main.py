@@ -122,6 +122,7 @@ def test_a_start_that_is_refused_is_one_line_and_a_bug_is_not_hidden(
         logops("up")
 
 
+@pytest.mark.process
 def test_the_real_command_works_and_imports_no_gateway(tmp_path: Path) -> None:
     code = "import sys; from logops_fast.cli.main import main; main(['config']); print(*sys.modules, sep='\\n')"
     done = subprocess.run(
@@ -133,6 +134,7 @@ def test_the_real_command_works_and_imports_no_gateway(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.process
 def test_nobody_reading_on_is_no_traceback(tmp_path: Path) -> None:
     command = f"{sys.executable} -m logops_fast config | head -n 1"
     done = subprocess.run(command, shell=True, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=True)

@@ -86,6 +86,7 @@ def test_a_missing_folder_is_said_before_anything_is_sent(small: Path, capsys: p
     assert "there is no folder" in capsys.readouterr().err
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_the_script_of_the_architecture_is_a_door_to_it(small: Path) -> None:
     command = [

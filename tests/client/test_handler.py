@@ -207,6 +207,7 @@ def test_no_message_shows_the_secret() -> None:
     handler.close()
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_what_was_logged_at_the_end_of_a_program_is_delivered() -> None:
     program = (
@@ -220,6 +221,7 @@ def test_what_was_logged_at_the_end_of_a_program_is_delivered() -> None:
         assert [event["msg"] for event in server.stored] == ["the last words"]
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_a_forked_child_sends_its_own_records_and_not_its_parents() -> None:
     program = (

@@ -47,6 +47,7 @@ def mounts(name: str) -> Iterator[tuple[str, str, str]]:
         yield source, target, mode[0] if mode else "rw"
 
 
+@pytest.mark.process
 def test_it_is_a_compose_file_by_the_specification() -> None:
     pytest.importorskip("check_jsonschema")
     command = [

@@ -22,6 +22,7 @@ def board(request: pytest.FixtureRequest) -> Any:
     return BOARDS[request.param]
 
 
+@pytest.mark.process
 def test_the_dashboards_are_those_that_the_script_makes() -> None:
     pytest.importorskip("grafana_foundation_sdk")
     command = [sys.executable, "tools/make_dashboards.py", "--check"]

@@ -26,7 +26,7 @@ from logops_fast.authgw.metrics import LATENCY_EDGES
 from tests.deploy import support
 from tests.deploy.support import ask, program, until
 from tests.support.gateway import Gateway, request, running
-from tests.support.services import free_port
+from tests.support.ports import free_port
 from tests.support.signing import signed
 
 pytestmark = [pytest.mark.service, pytest.mark.slow, pytest.mark.process]

@@ -15,7 +15,7 @@ import pytest
 from logops_fast.config.keys_file import Keyring
 from tests.deploy.support import DEPLOY, ROOT, compose
 from tests.support.gateway import running
-from tests.support.services import free_port
+from tests.support.ports import free_port
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
@@ -96,6 +96,7 @@ def run_init(folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.process
 def test_init_makes_what_is_missing_and_keeps_what_is_there(tmp_path: Path) -> None:
     said = run_init(tmp_path)
     keys, password = tmp_path / "keys" / "keys.yaml", tmp_path / "grafana" / "password"

@@ -54,6 +54,7 @@ def test_each_object_is_one_by_the_schema_of_kubernetes() -> None:
         validate(document, KUBERNETES, strict=True)
 
 
+@pytest.mark.process
 def test_kustomize_builds_it() -> None:
     try:
         kubectl = program("kubectl", "kustomize")

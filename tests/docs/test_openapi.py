@@ -42,6 +42,9 @@ BATCHES = re.compile("ingest|logs")
 # A body of lines is text to the generator, whatever its media type.
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 
+# One process runs them all, in order: the last one asks what the others achieved.
+pytestmark = pytest.mark.xdist_group("openapi")
+
 schema = schemathesis.openapi.from_path(DOCUMENT)
 few = settings(
     max_examples=100,

@@ -27,6 +27,7 @@ def explained() -> dict[str, set[int]]:
     return {reason: {int(status) for status in given.split(",")} for reason, given, _, _ in rows}
 
 
+@pytest.mark.process
 def test_generated_pages_are_current() -> None:
     done = subprocess.run(
         [sys.executable, str(ROOT / "tools" / "make_docs.py"), "--check"], capture_output=True, text=True, check=False

@@ -17,7 +17,8 @@ from tests.faults import faulty_process
 from tests.faults.faulty_process import Control
 from tests.faults.load import Load, count
 from tests.faults.proxy import Proxy
-from tests.support.gateway import Gateway, free_port, start
+from tests.support.gateway import Gateway, start
+from tests.support.ports import free_port
 from tests.support.services import RedisServer, redis_server
 
 WARM_UP = 0.25  # s of load before a fault

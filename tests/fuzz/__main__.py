@@ -1,6 +1,6 @@
 """``python -m tests.fuzz TARGET [SECONDS] [SEED]``: the built-in engine; ``--atheris``: coverage-guided.
 
-atheris is no dependency of the project: install it beside (``pip install atheris``).
+atheris is not a dependency of the project: install it separately (``pip install atheris``).
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def mutating(name: str, seconds: float, seed: int) -> int:
     from tests.fuzz.targets import TARGETS
 
     target = TARGETS[name]
-    outcome = fuzz(target, seconds, seed)
+    outcome = fuzz(target, seed, seconds=seconds)
     print(f"{name}: {outcome.runs} inputs in {seconds:g} s, seed {seed}")
     if outcome.data is None:
         return 0

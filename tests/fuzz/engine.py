@@ -1,7 +1,8 @@
-"""A small mutating fuzzer: seeds, words and time in, the first input that breaks a target out."""
+"""A small mutating fuzzer: takes seeds, words and a limit, returns the first input that breaks a target."""
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from typing import NamedTuple
@@ -13,15 +14,18 @@ SLOW = 2.0  # s that one input may take: longer is a denial of service (the mach
 
 
 class Outcome(NamedTuple):
-    """What a run found; ``data`` and ``error`` are None where nothing broke."""
+    """What a run found; ``data`` and ``error`` are None if nothing broke."""
 
     runs: int
     data: bytes | None = None
     error: BaseException | None = None
 
 
-def fuzz(target: Target, seconds: float, seed: int) -> Outcome:
-    """Run every seed, then mutations of them until the time is up or something breaks."""
+def fuzz(target: Target, seed: int, *, inputs: int | None = None, seconds: float = math.inf) -> Outcome:
+    """Run every seed of ``target``, then mutations of them, until something breaks.
+
+    Stops after ``inputs`` mutations, which is the same on every machine, or after ``seconds``.
+    """
     chooser = random.Random(seed)
     pool = list(target.seeds)
     deadline = time.monotonic() + seconds
@@ -30,7 +34,7 @@ def fuzz(target: Target, seconds: float, seed: int) -> Outcome:
         runs += 1
         if (error := attempt(target, data)) is not None:
             return Outcome(runs, data, error)
-    while time.monotonic() < deadline:
+    while (inputs is None or runs - len(target.seeds) < inputs) and time.monotonic() < deadline:
         data = mutate(chooser, pool if chooser.random() < 0.5 else target.seeds, target.words)
         runs += 1
         if (error := attempt(target, data)) is not None:
@@ -43,7 +47,7 @@ def fuzz(target: Target, seconds: float, seed: int) -> Outcome:
 
 
 def attempt(target: Target, data: bytes) -> BaseException | None:
-    """Run one input; what it raised, or that it took too long."""
+    """Run one input; return what it raised, or a TimeoutError if it took too long."""
     start = time.process_time()
     try:
         target.run(data)
@@ -54,7 +58,7 @@ def attempt(target: Target, data: bytes) -> BaseException | None:
 
 
 def shrink(target: Target, data: bytes, seconds: float = 5.0) -> bytes:
-    """A shorter input that breaks in the same way, as far as cutting pieces away leads."""
+    """Return a shorter input that breaks in the same way, found by cutting pieces away."""
     kind = type(attempt(target, data))
     deadline = time.monotonic() + seconds
     size = len(data) // 2
@@ -71,7 +75,7 @@ def shrink(target: Target, data: bytes, seconds: float = 5.0) -> bytes:
 
 
 def mutate(chooser: random.Random, pool: list[bytes], words: list[bytes]) -> bytes:
-    """One of the pool, changed in one to six places."""
+    """Return one of the pool, changed in one to six places."""
     data = bytearray(chooser.choice(pool))
     for _ in range(chooser.choice((1, 1, 2, 3, 4, 6))):
         at = chooser.randint(0, len(data))

@@ -1,4 +1,4 @@
-"""Every target for a few seconds (``LOGOPS_FUZZ_SECONDS``), from a seed that can be changed (``LOGOPS_FUZZ_SEED``)."""
+"""Every target for a fixed number of inputs; for LOGOPS_FUZZ_SECONDS each, from LOGOPS_FUZZ_SEED, in `make long`."""
 
 from __future__ import annotations
 
@@ -6,19 +6,30 @@ import os
 
 import pytest
 
-from tests.fuzz.engine import fuzz, shrink
+from tests.fuzz.engine import Outcome, fuzz, shrink
 from tests.fuzz.targets import TARGETS
 
-SECONDS = float(os.environ.get("LOGOPS_FUZZ_SECONDS", "3"))
+INPUTS = 1500
+SECONDS = float(os.environ.get("LOGOPS_FUZZ_SECONDS", "120"))
 SEED = int(os.environ.get("LOGOPS_FUZZ_SEED", "1"))
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 120)
+def judge(name: str, outcome: Outcome) -> None:
+    if outcome.data is not None:
+        pytest.fail(f"{name} is broken by {shrink(TARGETS[name], outcome.data)!r}: {outcome.error!r}")
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_no_input_breaks_a_promise(name: str) -> None:
-    target = TARGETS[name]
-    outcome = fuzz(target, SECONDS, SEED)
-    if outcome.data is not None:
-        pytest.fail(f"{name} is broken by {shrink(target, outcome.data)!r}: {outcome.error!r}")
-    assert outcome.runs > len(target.seeds)
+    outcome = fuzz(TARGETS[name], SEED, inputs=INPUTS)
+    judge(name, outcome)
+    assert outcome.runs == len(TARGETS[name].seeds) + INPUTS
+
+
+@pytest.mark.long
+@pytest.mark.timeout(SECONDS + 120)
+@pytest.mark.parametrize("name", TARGETS)
+def test_no_input_breaks_a_promise_for_minutes(name: str) -> None:
+    outcome = fuzz(TARGETS[name], SEED, seconds=SECONDS)
+    judge(name, outcome)
+    print(f"\n{name}: {outcome.runs} inputs, seed {SEED}")

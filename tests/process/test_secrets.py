@@ -16,7 +16,8 @@ from urllib.parse import quote
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.support.gateway import Gateway, free_port, raw, request, running, write_keys
+from tests.support.gateway import Gateway, raw, request, running, write_keys
+from tests.support.ports import free_port
 from tests.support.signing import signed
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]

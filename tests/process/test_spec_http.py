@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import zstandard
 
+from logops_fast import __version__
 from tests.support.gateway import Gateway, raw, request, running
 from tests.support.signing import signed
 
@@ -68,7 +69,7 @@ def test_probes_answer_get_and_head(gateway: Gateway, door: str, method: str, pa
     assert (answer.body == b"") == (method == "HEAD")
     if path == "/healthz" and method == "GET":
         assert answer.json["status"] == "ok"
-        assert answer.json["version"] == "0.4.0"
+        assert answer.json["version"] == __version__
     if path == "/metrics":
         assert answer.headers["content-type"].startswith("text/plain")
         open_metrics = request(port, method, path, headers={"Accept": "application/openmetrics-text; version=1.0.0"})

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.gateway import Gateway, free_port, request, running, start, write_keys
+from tests.support.gateway import Gateway, request, running, start, write_keys
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.process
 

@@ -22,6 +22,7 @@ print(kept, faults() - before)
 """
 
 
+@pytest.mark.process
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library's malloc is left as it is")
 def test_memory_of_one_batch_is_there_for_the_next() -> None:
     done = subprocess.run([sys.executable, "-c", LET_GO], check=True, capture_output=True, text=True)

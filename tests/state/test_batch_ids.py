@@ -107,6 +107,7 @@ def test_a_worker_index_out_of_range_is_refused(table: Table, clock: FakeClock) 
         TableBatchIds(table, clock).worker_started(MAX_WORKERS)
 
 
+@pytest.mark.process
 def test_of_many_processes_that_claim_one_batch_exactly_one_gets_it(tmp_path: Path) -> None:
     shared = open_shared(tmp_path, 300, Caps(max_nonces=1000))
 
@@ -118,6 +119,7 @@ def test_of_many_processes_that_claim_one_batch_exactly_one_gets_it(tmp_path: Pa
     assert [sum(new) for new in zip(*results, strict=True)] == [1] * 100
 
 
+@pytest.mark.process
 def test_answers_written_by_one_process_are_read_by_another(tmp_path: Path) -> None:
     shared = open_shared(tmp_path, 300, Caps(max_nonces=1000))
 
@@ -131,6 +133,7 @@ def test_answers_written_by_one_process_are_read_by_another(tmp_path: Path) -> N
             assert begin(shared.batch_ids, f"b-{index}-{number}").answer == f"answer {index} {number}".encode() * 20
 
 
+@pytest.mark.process
 def test_a_worker_killed_in_mid_batch_frees_it_at_its_restart(tmp_path: Path) -> None:
     shared = open_shared(tmp_path, 300, Caps(max_nonces=1000))
 

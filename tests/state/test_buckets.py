@@ -105,6 +105,7 @@ def test_a_bucket_that_is_full_again_gives_up_its_slot() -> None:
     assert not take(store, b"drained", 1, 100, 1).allowed
 
 
+@pytest.mark.process
 def test_processes_together_take_exactly_the_capacity(tmp_path: Path) -> None:
     shared = open_shared(tmp_path, 300, Caps(max_nonces=1000), mono=FakeClock())
 

@@ -45,6 +45,7 @@ def test_a_url_that_is_none_is_refused_without_showing_it(tmp_path: Path, url: s
     assert error.value.__suppress_context__
 
 
+@pytest.mark.process
 def test_redis_is_not_imported_for_the_other_back_ends(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from logops_fast.state.factory import open_state\n"

@@ -141,6 +141,7 @@ def test_the_promised_number_of_nonces_fits() -> None:
     assert {insert(store, b"%d" % index, 2e6) for index in range(20_000)} == {NonceVerdict.FRESH}
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("opened", ["before the fork", "in each process"])
 def test_of_many_processes_inserting_one_nonce_exactly_one_succeeds(tmp_path: Path, opened: str) -> None:
     shared = open_shared(tmp_path, 300, Caps(max_nonces=10_000))
@@ -155,6 +156,7 @@ def test_of_many_processes_inserting_one_nonce_exactly_one_succeeds(tmp_path: Pa
     assert [sum(fresh) for fresh in zip(*results, strict=True)] == [1] * 200
 
 
+@pytest.mark.process
 def test_of_many_processes_that_start_together_exactly_one_makes_the_files(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "state"
     expiry = time.time() + 305

@@ -92,6 +92,7 @@ def test_nothing_is_made_anew_under_a_gateway_that_runs(tmp_path: Path) -> None:
     assert insert(running, b"key", time.time() + 305) is NonceVerdict.FRESH
 
 
+@pytest.mark.process
 def test_a_gateway_killed_with_the_files_open_does_not_lock_them(tmp_path: Path) -> None:
     def hold(pipe: int) -> None:
         open_shared(tmp_path, 300, CAPS)
@@ -105,6 +106,7 @@ def test_a_gateway_killed_with_the_files_open_does_not_lock_them(tmp_path: Path)
     open_shared(tmp_path, 300, CAPS._replace(max_nonces=4000))
 
 
+@pytest.mark.process
 def test_a_bucket_locked_by_a_process_that_is_killed_is_free(tmp_path: Path) -> None:
     store = open_shared(tmp_path, 300, CAPS)
     table = store._tables[0]
@@ -122,6 +124,7 @@ def test_a_bucket_locked_by_a_process_that_is_killed_is_free(tmp_path: Path) -> 
     assert insert(store, b"key", time.time() + 305) is NonceVerdict.FRESH
 
 
+@pytest.mark.process
 def test_a_lock_keeps_another_process_out_until_it_is_let_go(tmp_path: Path) -> None:
     store = open_shared(tmp_path, 300, CAPS)
     table = store._tables[0]
@@ -164,6 +167,7 @@ def test_a_directory_that_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -
         open_shared(tmp_path / "file" / "state", 300, CAPS)
 
 
+@pytest.mark.process
 def test_no_room_for_the_files_is_a_start_up_error_and_leaves_none_behind(tmp_path: Path) -> None:
     def work(index: int) -> str:
         resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))

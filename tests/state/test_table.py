@@ -98,6 +98,7 @@ def test_a_header_with_any_byte_changed_is_refused(at: int, change: int) -> None
     assert header_fault(bytes(data), GEOMETRY, "boot-1") is not None
 
 
+@pytest.mark.process
 @pytest.mark.slow
 def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Path) -> None:
     """What a killed process was told FRESH stays a replay, and no lock stays held."""

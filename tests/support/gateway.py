@@ -19,6 +19,7 @@ from typing import Any
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.support.ports import free_port
 from tests.support.signing import signed
 
 KEY, SECRET = "web-1", "test-secret-web-1"
@@ -41,13 +42,6 @@ class Answer:
     def reason(self) -> str:
         """The fixed reason of a refusal."""
         return str(self.json["error"])
-
-
-def free_port() -> int:
-    """A port nobody listens on at this moment."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 def request(

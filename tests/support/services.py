@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.ports import free_port
+
 START_DEADLINE = 10.0
 
 
@@ -26,13 +28,6 @@ def require_service(name: str) -> str:
             pytest.fail(f"{name} is not installed, and LOGOPS_REQUIRE_SERVICES=1 asks for it")
         pytest.skip(f"{name} is not installed")
     return path
-
-
-def free_port() -> int:
-    """A port of 127.0.0.1 that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class RedisServer:

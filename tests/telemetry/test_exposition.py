@@ -115,6 +115,7 @@ def test_label_values_are_escaped(label: str) -> None:
     assert family.samples[0].labels == {"who": label.encode("utf-8", "replace").decode()}
 
 
+@pytest.mark.process
 def test_preloading_leaves_nothing_for_the_first_scrape_to_import() -> None:
     code = (
         "import sys; from logops_fast.telemetry.exposition import preload, render;"

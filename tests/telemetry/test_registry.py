@@ -34,6 +34,7 @@ def test_a_family_without_labels_shows_its_zero() -> None:
     assert series_of(registry, "hits_total") == {(): (0.0,)}
 
 
+@pytest.mark.process
 def test_counters_are_summed_over_real_workers_and_outlive_a_killed_one(in_fork: InFork) -> None:
     slab = Slab(3)
 

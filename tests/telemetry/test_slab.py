@@ -49,6 +49,7 @@ def test_each_worker_writes_only_its_own_region() -> None:
     assert first.values[0] == 3.0
 
 
+@pytest.mark.process
 def test_a_killed_workers_counts_survive_and_its_successor_goes_on(in_fork: InFork) -> None:
     slab = Slab(1)
 

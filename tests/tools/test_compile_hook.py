@@ -1,16 +1,22 @@
-"""What native code does otherwise than the interpreter, without a word: kept out of the modules that are compiled."""
+"""The build hook: what it compiles, what it needs, and what it says when it cannot.
+
+Native code silently behaves differently from the interpreter in a few ways: those stay out of the compiled modules.
+"""
 
 from __future__ import annotations
 
 import ast
+import shutil
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
-from tools.compile_hook import modules
+from tools.compile_hook import C_FAILED, TYPES_FAILED, cause, modules, not_installed
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
@@ -36,7 +42,7 @@ def faults(source: str) -> Iterator[str]:
                         yield f"line {handler.lineno}: {handler.name} is of two types, and the second is not taken"
 
 
-def test_the_packages_on_a_batchs_way_are_compiled() -> None:
+def test_the_hot_packages_are_compiled() -> None:
     assert {"logops_fast/ingest/normaliser.py", "logops_fast/authgw/gateway.py", "logops_fast/http/connection.py"} <= {
         *COMPILED
     }
@@ -61,6 +67,110 @@ def test_each_fault_is_seen(source: str) -> None:
     assert len(list(faults(source))) == 1
 
 
-def test_nothing_is_compiled_unless_it_is_asked_for() -> None:
-    assert PROJECT["dependency-groups"]["compile"]
-    assert not any(name.startswith(("mypy", "setuptools")) for name in PROJECT["build-system"]["requires"])
+def requires(root: Path) -> list[str]:
+    """What pip installs into the isolated environment of a build."""
+    return WheelBuilder(str(root)).config.dependencies
+
+
+def names(requirements: list[str]) -> set[str]:
+    return {requirement.split(">")[0].split("[")[0] for requirement in requirements}
+
+
+@pytest.mark.parametrize("value", [None, "", "0"])
+def test_a_plain_build_needs_nothing_but_hatchling(monkeypatch: pytest.MonkeyPatch, value: str | None) -> None:
+    monkeypatch.delenv("LOGOPS_COMPILE", raising=False)
+    if value is not None:
+        monkeypatch.setenv("LOGOPS_COMPILE", value)
+    assert requires(ROOT) == []
+    assert names(PROJECT["build-system"]["requires"]) == {"hatchling"}
+
+
+def test_a_compiled_build_needs_mypyc_and_the_types_of_every_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOGOPS_COMPILE", "1")
+    needed = names(requires(ROOT))
+    assert {"mypy", "setuptools", "types-PyYAML"} <= needed
+    assert names(PROJECT["project"]["dependencies"]) <= needed
+
+
+def test_what_a_compiled_build_needs_is_locked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The image installs these files and builds without isolation."""
+    monkeypatch.setenv("LOGOPS_COMPILE", "1")
+    locked = {
+        line.split("==")[0].lower()
+        for name in ("requirements.lock", "requirements-compile.lock")
+        for line in (ROOT / name).read_text("utf-8").splitlines()
+        if "==" in line
+    }
+    assert {name.lower() for name in names(requires(ROOT))} - locked == set()
+
+
+# A build of one small module, by the real hook: mypyc and the C compiler run.
+
+RIGHT = "def double(number: int) -> int:\n    return 2 * number\n"
+
+
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, **env: str) -> Path:
+    project = (
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "logops-fast"\nversion = "1"\ndependencies = []\n'
+        "[dependency-groups]\ncompile = []\n"
+        "[tool.hatch.build.targets.wheel.hooks.custom]\n"
+        'path = "compile_hook.py"\ninclude = ["logops_fast/*.py"]\nexclude = []\n'
+        "[tool.mypy]\nstrict = true\n"
+    )
+    (tmp_path / "pyproject.toml").write_text(project)
+    shutil.copy(ROOT / "tools" / "compile_hook.py", tmp_path)
+    (tmp_path / "logops_fast").mkdir()
+    (tmp_path / "logops_fast" / "__init__.py").touch()
+    (tmp_path / "logops_fast" / "small.py").write_text(source)
+    for name, value in {"LOGOPS_COMPILE": "1", **env}.items():
+        monkeypatch.setenv(name, value)
+    return Path(next(iter(WheelBuilder(str(tmp_path)).build(directory=str(tmp_path / "out"), versions=["standard"]))))
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_the_wheel_holds_the_extension_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wheel = build(tmp_path, monkeypatch, RIGHT)
+    assert "none-any" not in wheel.name
+    listing = subprocess.run(["unzip", "-l", wheel], capture_output=True, text=True, check=True).stdout
+    assert "logops_fast/small." in listing
+    assert ".so" in listing
+
+
+@pytest.mark.process
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("source", "env", "said"),
+    [
+        ("import no_such_package\n", {}, "mypy lacks the types of a dependency"),
+        ("def double(number):\n    return 2 * number\n", {}, "mypyc does not accept the source"),
+        (RIGHT, {"CC": "/nonexistent/cc"}, "needs a C compiler"),
+        (RIGHT, {"CC": "false"}, "the C compiler failed"),
+    ],
+)
+def test_a_build_that_fails_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, env: dict[str, str], said: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        build(tmp_path, monkeypatch, source, **env)
+    assert said in str(stopped.value).splitlines()[-1], stopped.value
+
+
+def test_each_cause_has_a_line_of_its_own() -> None:
+    headers = "build/__native.h:3:10: fatal error: Python.h: No such file or directory\nerror: command '/usr/bin/gcc'"
+    lines = [
+        cause(TYPES_FAILED, "a.py:1: error: Cannot find implementation or library stub [import-not-found]"),
+        cause(TYPES_FAILED, 'a.py:1: error: Library stubs not installed for "yaml"'),
+        cause(TYPES_FAILED, "a.py:1: error: Incompatible types"),
+        cause(C_FAILED, headers),
+        cause(C_FAILED, "error: command 'gcc' failed: No such file or directory"),
+        cause(C_FAILED, "error: command 'gcc' failed with exit code 1"),
+        cause(-9, ""),
+        not_installed(["mypyc"]),
+    ]
+    assert lines[0] == lines[1]
+    assert len({*lines}) == len(lines) - 1
+    assert "python3-dev" in lines[3]
+    assert all(line.startswith("LOGOPS_COMPILE=1") and "\n" not in line for line in lines)

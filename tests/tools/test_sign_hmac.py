@@ -20,18 +20,21 @@ EXPECTED = signed("demo", "s3cr3t-now", b'{"a":1}', target="/ingest?x=1", timest
 STAMPS = ("--ts", "1735689600", "--nonce", "nonce-0001")
 
 
+@pytest.mark.process
 def test_one_header_a_line() -> None:
     done = run("demo", "s3cr3t-now", "POST", "http://h/ingest?x=1", '{"a":1}', *STAMPS, "--one-per-line")
     assert done.returncode == 0, done.stderr
     assert dict(line.split(": ", 1) for line in done.stdout.splitlines()) == EXPECTED
 
 
+@pytest.mark.process
 def test_options_of_curl() -> None:
     words = shlex.split(run("demo", "s3cr3t-now", "POST", "http://h/ingest?x=1", '{"a":1}', *STAMPS).stdout)
     assert words[::2] == ["-H"] * 5
     assert dict(word.split(": ", 1) for word in words[1::2]) == EXPECTED
 
 
+@pytest.mark.process
 def test_the_body_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b'{"a":1}')
     arguments = ("demo", "s3cr3t-now", "POST", "http://h/ingest?x=1", "--body-file")
@@ -40,6 +43,7 @@ def test_the_body_of_a_file(tmp_path: Path) -> None:
     assert run(*arguments, str(tmp_path / "gone")).returncode == 2
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("offset", [-30, 30])
 def test_a_clock_that_is_off_on_purpose(offset: int) -> None:
     import time

@@ -146,7 +146,10 @@ def _cut_torn_lines(directory: Path, folder: Path, worker: int, workers: int, to
 
 
 def _repair(directory: Path, path: Path, start: int | None, torn: list[tuple[str, int]]) -> None:
-    fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # another worker, which has started already, archives old files
     try:
         if not try_lock(fd):
             return  # a live writer has it: nothing of it is torn

@@ -226,6 +226,7 @@ def test_a_real_write_that_falls_short(tmp_path: Path, file_limit: Callable[[int
     assert data(tmp_path) == line * 5
 
 
+@pytest.mark.process
 def test_a_real_full_disk(tmp_path: Path) -> None:
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], capture_output=True)
     if mount.returncode:
@@ -254,6 +255,7 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
         subprocess.run(["umount", tmp_path], check=True)
 
 
+@pytest.mark.process
 def test_a_second_gateway_on_the_directory_is_refused_with_a_sentence(tmp_path: Path) -> None:
     async def test(sink: FileSink) -> None:
         with pytest.raises(SinkStartError, match="in use by another gateway"):
@@ -425,6 +427,7 @@ def test_the_null_sink_says_that_it_stores_nothing() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.process
 def test_a_closed_loop_does_not_break_the_thread(tmp_path: Path) -> None:
     """A worker that is torn down without a drain: no traceback, and the lock is free."""
     script = f"""if True:

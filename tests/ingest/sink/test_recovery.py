@@ -197,3 +197,10 @@ def test_a_damaged_journal_does_not_stop_the_start(tmp_path: Path, junk: bytes) 
     (tmp_path / ".journal" / "w0.0000000009.log").write_bytes(junk)
     assert ids(recovered(tmp_path)) == ["batch-1"]
     assert list(decode_segment(segments(tmp_path / ".journal")[0][-1].read_bytes())) == []
+
+
+def test_a_file_that_another_worker_archives_during_the_start_is_no_reason_to_refuse_it(tmp_path: Path) -> None:
+    # Listed, and gone when it is opened: what a dangling link looks like every time.
+    (tmp_path / "20241124.ndjson").symlink_to(tmp_path / "archived")
+    (tmp_path / "20241125.ndjson").write_bytes(b"a\nhalf")
+    assert recovered(tmp_path).torn == (("20241125.ndjson", 4),)

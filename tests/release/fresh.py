@@ -1,0 +1,68 @@
+"""Environments that have nothing but Python, and the commands of documents and of the Dockerfile run in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+KEPT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "PIP_INDEX_URL",
+    "PIP_EXTRA_INDEX_URL",
+    "PIP_CERT",
+    "PIP_CONFIG_FILE",
+    "PIP_PROXY",
+)
+KEPT += (
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "SSL_CERT_FILE",
+    "REQUESTS_CA_BUNDLE",
+)
+
+
+def base_python() -> str:
+    """Return the interpreter that this environment was made from."""
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+
+
+def environment(first_on_path: Path, **more: str) -> dict[str, str]:
+    """Return the variables of a new machine: how to reach the network, and a PATH without the developers' tools."""
+    developers = str(Path(sys.executable).parent)
+    path = [entry for entry in os.environ["PATH"].split(os.pathsep) if entry != developers]
+    kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+    return {**kept, "PATH": os.pathsep.join([str(first_on_path), *path]), **more}
+
+
+def run(command: str | list[str], cwd: Path, env: Mapping[str, str], timeout: float = 900) -> str:
+    """Run a command (text: by the shell, as the Dockerfile's) and return its output; fails on another exit code than 0."""
+    words = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else command
+    done = subprocess.run(
+        words,
+        cwd=cwd,
+        env=dict(env),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert done.returncode == 0, f"$ {command}\n{done.stdout}exit code {done.returncode}"
+    return done.stdout
+
+
+def new_environment(folder: Path) -> Path:
+    """Make a virtual environment and return its folder of programs."""
+    run([base_python(), "-m", "venv", str(folder)], folder.parent, environment(folder / "bin"))
+    return folder / "bin"
