@@ -154,7 +154,13 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 normaliser = component "Normaliser" "ts, level, msg settled; every field kept." "ingest/normaliser.py" {
                     properties {
                         "module" "logops_fast.ingest.normaliser"
-                        "parts" "logops_fast.ingest.timestamps logops_fast.ingest.levels"
+                        "parts" "logops_fast.ingest.aliases"
+                    }
+                }
+                fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {
+                    properties {
+                        "module" "logops_fast.ingest.names"
+                        "parts" "logops_fast.ingest.timestamps logops_fast.ingest.zones logops_fast.ingest.levels"
                     }
                 }
                 pii = component "PII masker" "E-mails, addresses, cards, tokens." "ingest/pii/" {
@@ -303,6 +309,9 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.normaliser "3 Settles and masks"
         logops.ingest.pipeline -> logops.ingest.sink "4 Stores"
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
+        logops.ingest.normaliser -> logops.ingest.fields "Reads names, times, levels"
+        logops.ingest.normaliser -> logops.ingest.parsers "Searches messages for a level"
+        logops.ingest.parsers -> logops.ingest.fields "Reads level words"
         logops.ingest.normaliser -> logops.ingest.pii "Masks"
         logops.ingest.normaliser -> logops.ingest.encryption "Keeps originals"
         logops.ingest.normaliser -> logops.ingest.serialiser "Writes lines"
@@ -412,7 +421,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         component logops.ingest C3_ingest "C3: the Ingest Gateway, module by module." {
-            include logops.ingest.server logops.ingest.door logops.ingest.pipeline logops.ingest.parsers logops.ingest.normaliser logops.ingest.pii logops.ingest.encryption logops.ingest.serialiser logops.ingest.sink logops.ingest.housekeeping logops.ingest.metrics logops.ingest.state logops.ingest.telemetry
+            include logops.ingest.server logops.ingest.door logops.ingest.pipeline logops.ingest.parsers logops.ingest.normaliser logops.ingest.fields logops.ingest.pii logops.ingest.encryption logops.ingest.serialiser logops.ingest.sink logops.ingest.housekeeping logops.ingest.metrics logops.ingest.state logops.ingest.telemetry
             include logops.auth logops.files logops.statestore logops.prometheus
             exclude relationship.tag==Quiet
             exclude logops.prometheus->logops.auth

@@ -49,6 +49,9 @@ LABELS: Final = {
     "version": "the version of LogOps",
 }
 
+OTHERWISE: Final = {"ratelimit": "that of `per_emitter`", "parse": "that of `parse`"}
+"""What an override leaves out, by section."""
+
 CONFIGURATION_INTRO: Final = """\
 # Configuration reference
 
@@ -123,16 +126,17 @@ def _sections() -> Iterator[tuple[str, str]]:
 
 
 def _rows(section: str, defaults: dict[str, Any]) -> Iterator[tuple[str, ...]]:
-    overrides = ("ratelimit", "overrides")
     for path, leaf in schema.leaves():
         if path[0] == section:
             yield _row(path, leaf, _default(path, defaults))
-    if section == overrides[0]:
-        open_node = schema.schema().children[section].children[overrides[1]]  # type: ignore[union-attr]
+    node = schema.schema().children[section]
+    open_node = node.children.get("overrides") if isinstance(node, schema.Branch) else None
+    if isinstance(open_node, schema.Open):
+        overrides = (section, "overrides")
         known = {path.split(".")[2] for path in defaults if path.startswith(".".join(overrides) + ".")}
-        for path, leaf in schema.leaves(open_node.child, (*overrides, "<emitter>")):  # type: ignore[union-attr]
+        for path, leaf in schema.leaves(open_node.child, (*overrides, "<emitter>")):
             given = [f"`{e}`: {defaults['.'.join((*overrides, e, path[-1]))]:g}" for e in sorted(known)]
-            yield _row(path, leaf, "; ".join(given) or "that of `per_emitter`")
+            yield _row(path, leaf, "; ".join(given) or OTHERWISE[section])
 
 
 def _row(path: schema.Path, leaf: schema.Leaf, default: str) -> tuple[str, ...]:

@@ -8,19 +8,21 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import msgspec
 
 from logops_fast.config import schema
 from logops_fast.config.environment import from_environment
-from logops_fast.config.errors import ConfigError
+from logops_fast.config.errors import ConfigError, shown
 from logops_fast.config.names import NAME_RULE, is_name
 from logops_fast.config.settings import Settings, worker_count
 from logops_fast.config.yaml_tree import Tree, as_mapping, read_tree
 
 DEFAULT_FILE: Final = "logops.yaml"
 
-_OVERRIDES: Final = ("ratelimit", "overrides")
+_OVERRIDES: Final[schema.Path] = ("ratelimit", "overrides")
+_PARSE_OVERRIDES: Final[schema.Path] = ("parse", "overrides")
 _LOOPBACK: Final = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
 
 
@@ -61,7 +63,8 @@ def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
     values = {key: _Value(value, "default", "") for key, value in _defaults()}
     if path is not None:
         _apply_file(values, read_tree(path))
-    for key, value, name in from_environment(env, {_OVERRIDES: {key[2] for key in values if key[:2] == _OVERRIDES}}):
+    emitters = {path: {key[2] for key in values if key[:2] == path} for path in (_OVERRIDES, _PARSE_OVERRIDES)}
+    for key, value, name in from_environment(env, emitters):
         values[key] = _Value(value, f"env {name}", name)
     for dotted, value in (overrides or {}).items():
         if value is not None:
@@ -126,12 +129,16 @@ def _apply_file(values: dict[schema.Path, _Value], tree: Tree) -> None:
 
 
 def _complete_overrides(values: dict[schema.Path, _Value]) -> None:
-    """An override says what is different; what it leaves out is that of ``per_emitter``."""
+    """An override says what is different; what it leaves out is that of ``per_emitter``, or of ``parse``."""
     for emitter, where in {key[2]: item.where for key, item in values.items() if key[:2] == _OVERRIDES}.items():
         if not is_name(emitter):
             raise ConfigError(f"ratelimit.overrides: expected the name of an emitter ({NAME_RULE})", where)
         for part in ("capacity", "refill_per_sec"):
             values.setdefault((*_OVERRIDES, emitter, part), values[("ratelimit", "per_emitter", part)])
+    for emitter, where in {key[2]: item.where for key, item in values.items() if key[:2] == _PARSE_OVERRIDES}.items():
+        if not is_name(emitter):
+            raise ConfigError(f"parse.overrides: expected the name of an emitter ({NAME_RULE})", where)
+        values.setdefault((*_PARSE_OVERRIDES, emitter, "timezone"), values[("parse", "timezone")])
 
 
 def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) -> None:
@@ -169,6 +176,15 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
     for network in s.server.trusted_proxies:
         if not _is_network(network):
             refuse("server.trusted_proxies", f"expected networks such as 10.0.0.0/8, got {network!r}")
+    zones: dict[schema.Path, str] = {("parse", "timezone"): s.parse.timezone}
+    zones |= {(*_PARSE_OVERRIDES, emitter, "timezone"): own.timezone for emitter, own in s.parse.overrides.items()}
+    for path, zone in zones.items():
+        if not _is_zone(zone):
+            raise ConfigError(
+                f"{'.'.join(path)}: expected a time zone of the IANA database, such as Europe/Berlin, got {shown(zone)}"
+                " (if the system has no tzdata: pip install tzdata)",
+                values[path].where,
+            )
     if not _is_http_url(s.forward.url):
         refuse("forward.url", "expected a URL such as http://127.0.0.1:8080/v1/logs")
     if s.backpressure.max_body_bytes > s.server.max_inflight_bytes:
@@ -183,6 +199,16 @@ def _is_network(text: str) -> bool:
     try:
         ip_network(text)
     except ValueError:  # 10.0.0.1/8, with host bits, is a mistake as well
+        return False
+    return True
+
+
+def _is_zone(name: str) -> bool:
+    if name == "UTC":
+        return True
+    try:
+        ZoneInfo(name)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         return False
     return True
 

@@ -15,9 +15,6 @@ from logops_fast.ingest.levels import DEFAULT_LEVEL, USUAL, level_of
 from logops_fast.ingest.serialiser import to_text
 from logops_fast.ingest.timestamps import canonical
 
-_EXACT: Final = frozenset(
-    ("ts", "level", "msg", "app", "host", "pid", *names.TS_NAMES, *names.LEVEL_NAMES, *names.MSG_NAMES)
-)
 _MOST_LAYOUTS: Final = 512  # remembered; a sender of ever new keys makes them be found out again, no more
 _LONGEST_LAYOUT: Final = 2048  # characters of all keys together; of a longer one nothing is remembered
 _LONGEST_NAME: Final = 128
@@ -55,6 +52,10 @@ class Layout(NamedTuple):
     is_clef: bool
     """Whether the event is CLEF, which leaves the level out when it is Information."""
     is_otel: bool
+    has_level: bool
+    """Whether there is a candidate for ``level``, or its absence says what it is."""
+    has_origin: bool
+    """Whether there is a candidate for ``app``, ``host`` or ``pid``."""
 
 
 class _Entry(NamedTuple):
@@ -66,45 +67,54 @@ class _Entry(NamedTuple):
     alias: names.Alias
 
 
+def _exact(exact_names: tuple[str, ...], rule: str) -> list[names.Alias]:
+    """The exact names, which go before the others. Under ``log`` ECS has an object, so that it must be text."""
+    return [names.Alias(name, "", names.TEXT if name in ("log", "text") else rule, cased=True) for name in exact_names]
+
+
+_TABLES: Final[tuple[Sequence[names.Alias], ...]] = (
+    (*_exact(names.TS_NAMES, ""), *names.TS),
+    (*_exact(names.LEVEL_NAMES, USUAL), *names.LEVEL),
+    (*_exact(names.MSG_NAMES, names.ANY), *names.MSG),
+    names.APP,
+    names.HOST,
+    names.PID,
+)
+
+
 class Aliases:
-    """The table of `names` with a user's own names in front, and the layouts seen so far."""
+    """A table of names, and the layouts seen so far: the table of `names`, or a user's own."""
 
-    __slots__ = ("_index", "_layouts")
+    __slots__ = ("_index", "layouts")
 
-    def __init__(
-        self,
-        *,
-        ts: Sequence[str] = (),
-        level: Sequence[str] = (),
-        msg: Sequence[str] = (),
-        app: Sequence[str] = (),
-    ) -> None:
-        self._layouts: dict[tuple[str, ...], Layout] = {}
+    def __init__(self, tables: Sequence[Sequence[names.Alias]] = _TABLES) -> None:
+        """``tables``: one for each of ts, level, msg, app, host and pid."""
+        self.layouts: dict[tuple[str, ...], Layout] = {}
         self._index: dict[str, list[_Entry]] = {}
-        for field, own, rule, exact, table in (
-            (0, ts, "", names.TS_NAMES, names.TS),
-            (1, level, USUAL, names.LEVEL_NAMES, names.LEVEL),
-            (2, msg, names.ANY, names.MSG_NAMES, names.MSG),
-            (3, app, "", (), names.APP),
-            (4, (), "", (), names.HOST),
-            (5, (), "", (), names.PID),
-        ):
-            ranked = [names.Alias(name.lower(), "", rule) for name in own]
-            ranked += [names.Alias(name, "", _exact_rule(name, rule), cased=True) for name in exact]
-            ranked += table
-            for rank, alias in enumerate(ranked):
+        for field, table in enumerate(tables):
+            for rank, alias in enumerate(table):
                 self._file(field, rank, alias)
+
+    @classmethod
+    def of_settings(cls, ts: Sequence[str], level: Sequence[str], msg: Sequence[str], app: Sequence[str]) -> Aliases:
+        """Return the names of ``normalise.*_fields``, in the order given."""
+        return cls(
+            [
+                [names.Alias(name, "", rule) for name in own]
+                for own, rule in ((ts, ""), (level, USUAL), (msg, names.ANY), (app, ""))
+            ]
+        )
 
     def layout(self, event: dict[str, Any]) -> Layout:
         """Return the candidates of an event, by its keys."""
         keys = tuple(event)
-        layout = self._layouts.get(keys)
+        layout = self.layouts.get(keys)
         if layout is None:
             layout = self._make(keys)
             if sum(map(len, keys)) + 8 * len(keys) <= _LONGEST_LAYOUT:
-                if len(self._layouts) >= _MOST_LAYOUTS:
-                    self._layouts.clear()
-                self._layouts[keys] = layout
+                if len(self.layouts) >= _MOST_LAYOUTS:
+                    self.layouts.clear()
+                self.layouts[keys] = layout
         return layout
 
     def _file(self, field: int, rank: int, alias: names.Alias) -> None:
@@ -133,10 +143,20 @@ class Aliases:
                 candidate = Candidate(key, entry.path, alias.rule, alias.name)
                 fields[entry.field].append((entry.rank, place, candidate))
         ordered = [tuple(item[2] for item in sorted(found, key=_by_rank)) for found in fields]
+        is_clef = "@t" in lowered
+        has_origin = bool(ordered[3] or ordered[4] or ordered[5])
         return Layout(
-            ordered[0], ordered[1], ordered[2], ordered[3], ordered[4], ordered[5],
-            "@t" in lowered, not _OTEL.isdisjoint(lowered),
-        )  # fmt: skip
+            ts=ordered[0],
+            level=ordered[1],
+            msg=ordered[2],
+            app=ordered[3],
+            host=ordered[4],
+            pid=ordered[5],
+            is_clef=is_clef,
+            is_otel=not _OTEL.isdisjoint(lowered),
+            has_level=is_clef or bool(ordered[1]),
+            has_origin=has_origin,
+        )
 
 
 _FIELDS: Final = ("ts", "level", "msg", "app", "host", "pid")
@@ -144,11 +164,6 @@ _FIELDS: Final = ("ts", "level", "msg", "app", "host", "pid")
 
 def _by_rank(item: tuple[int, int, Candidate]) -> tuple[int, int]:
     return item[0], item[1]
-
-
-def _exact_rule(name: str, rule: str) -> str:
-    """``log`` and ``text`` are messages only as text: ECS and Filebeat have an object under ``log``."""
-    return names.TEXT if name in ("log", "text") else rule
 
 
 def find_ts(event: dict[str, Any], layout: Layout, zone: tzinfo = UTC) -> Found | None:

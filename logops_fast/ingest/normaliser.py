@@ -16,13 +16,13 @@ import orjson
 from logops_fast.ingest import aliases
 from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
-from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL, level_of
+from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL, level_of, may_name_level
 from logops_fast.ingest.names import LEVEL_NAMES, TS_NAMES
-from logops_fast.ingest.parsers.level_word import level_word
+from logops_fast.ingest.parsers.level_word import find_level
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.serialiser import to_json, to_lines, to_text
-from logops_fast.ingest.timestamps import LEAST_NUMBER, canonical, of_receipt
+from logops_fast.ingest.timestamps import LEAST_NUMBER, canonical, utc_seconds
 
 DEFAULT_APP: Final = "logops"
 DEFAULT_SOURCE: Final = "ingest"
@@ -45,6 +45,20 @@ _NO_SOURCE: Final = 2
 _TS: Final = 1
 _LEVEL: Final = 2
 _MSG: Final = 4
+_ANY: Final = _TS | _LEVEL | _MSG
+# The exact name whose value the loop moved to `ts` or `level`. All together fit a byte: CPython keeps small integers.
+_FROM_TIMESTAMP: Final = 16
+_FROM_TIME: Final = 32
+_FROM_AT_TIMESTAMP: Final = 48
+_TS_MOVED: Final = 48
+_FROM_SEVERITY: Final = 64
+_FROM_LVL: Final = 128
+_FROM_LOGLEVEL: Final = 192
+_LEVEL_MOVED: Final = 192
+_MOVED_FROM: Final = {
+    _FROM_TIMESTAMP: "timestamp", _FROM_TIME: "time", _FROM_AT_TIMESTAMP: "@timestamp",
+    _FROM_SEVERITY: "severity", _FROM_LVL: "lvl", _FROM_LOGLEVEL: "loglevel",
+}  # fmt: skip
 
 CHUNK: Final = 128
 """Events that are settled, serialised and masked together: what five patterns scan should still lie in the cache."""
@@ -70,14 +84,27 @@ class Normalised(NamedTuple):
 class _Tally:
     """What is counted while a batch is normalised (see Normalised), and the time of receipt of its next event."""
 
-    __slots__ = ("levels", "masked", "missing_level", "missing_ts", "receipt_micros")
+    __slots__ = ("_fraction", "_second", "_seconds", "levels", "masked", "missing_level", "missing_ts")
 
     def __init__(self, receipt_micros: int) -> None:
         self.levels = dict.fromkeys(LEVELS, 0)
         self.masked: dict[str, int] = {}
         self.missing_ts = 0
         self.missing_level = 0
-        self.receipt_micros = receipt_micros
+        self._seconds, self._fraction = divmod(receipt_micros, 1_000_000)
+        self._second = ""
+
+    def receipt(self) -> str:
+        """Return the time of receipt of the next event without a time: each gets a microsecond of its own."""
+        fraction = self._fraction
+        if fraction == 1_000_000:
+            fraction = 0
+            self._seconds += 1
+            self._second = ""
+        if not self._second:
+            self._second = utc_seconds(self._seconds)
+        self._fraction = fraction + 1
+        return f"{self._second}.{fraction:06d}Z"
 
 
 class Normaliser:
@@ -86,8 +113,7 @@ class Normaliser:
     ``zone``: of times that carry none; ``zones``: by emitter, where it is another one.
     """
 
-    __slots__ = ("_aliases", "_encryptor", "_looks_for_app", "_masker", "_own_level", "_own_msg", "_own_ts", "_zone",
-                 "_zones")  # fmt: skip
+    __slots__ = ("_aliases", "_encryptor", "_layouts", "_masker", "_own", "_zone", "_zones")
 
     def __init__(
         self,
@@ -104,11 +130,10 @@ class Normaliser:
     ) -> None:
         self._masker = Masker(fields) if mask else None
         self._encryptor = encryptor
-        self._aliases = Aliases(ts=ts_fields, level=level_fields, msg=msg_fields, app=app_fields)
-        self._own_ts = bool(ts_fields)
-        self._own_level = bool(level_fields)
-        self._own_msg = bool(msg_fields)
-        self._looks_for_app = bool(app_fields)
+        self._aliases = Aliases()
+        self._layouts = self._aliases.layouts
+        own = (ts_fields, level_fields, msg_fields, app_fields)
+        self._own = Aliases.of_settings(*own) if any(own) else None
         self._zone = zone
         self._zones = zones or {}
 
@@ -156,24 +181,24 @@ class Normaliser:
         by_name = BY_NAME
         encryptor = self._encryptor
         holders = _PLACE_HOLDERS
-        own_ts, own_level, own_msg, looks_for_app = (
-            self._own_ts, self._own_level, self._own_msg, self._looks_for_app,
-        )  # fmt: skip
+        if self._own is not None:
+            for event in events:
+                _apply_own_names(event, self._own, zone)
         for event in events:
             # The exact names inline: a call for each costs more than all the rest. Whatever is not as usual (an empty
             # value, another name, another form) is left to _settle, which looks again.
             todo = 0
             ts = event.get("ts")
-            ts_name = level_name = ""
-            if ts is None and not own_ts:
+            if ts is None:
                 if "timestamp" in event:
-                    ts_name = "timestamp"
+                    event["ts"] = ts = event.pop("timestamp")
+                    todo = _FROM_TIMESTAMP
                 elif "time" in event:
-                    ts_name = "time"
+                    event["ts"] = ts = event.pop("time")
+                    todo = _FROM_TIME
                 elif "@timestamp" in event:
-                    ts_name = "@timestamp"
-                if ts_name:
-                    event["ts"] = ts = event.pop(ts_name)
+                    event["ts"] = ts = event.pop("@timestamp")
+                    todo = _FROM_AT_TIMESTAMP
             if type(ts) is str:
                 shape = ts[4:20:3]
                 if (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z") or (
@@ -182,22 +207,23 @@ class Normaliser:
                     try:
                         read(ts)
                     except ValueError:
-                        todo = _TS
+                        todo |= _TS
                 else:
-                    todo = _TS
+                    todo |= _TS
             else:
-                todo = _TS
+                todo |= _TS
 
             level = event.get("level")
-            if level is None and not own_level:
+            if level is None:
                 if "severity" in event and "lvl" not in event:
-                    level_name = "severity"
+                    event["level"] = level = event.pop("severity")
+                    todo |= _FROM_SEVERITY
                 elif "lvl" in event:
-                    level_name = "lvl"
+                    event["level"] = level = event.pop("lvl")
+                    todo |= _FROM_LVL
                 elif "loglevel" in event:
-                    level_name = "loglevel"
-                if level_name:
-                    event["level"] = level = event.pop(level_name)
+                    event["level"] = level = event.pop("loglevel")
+                    todo |= _FROM_LOGLEVEL
             if type(level) is str and level in counts:
                 counts[level] += 1
             elif type(level) is str and level in by_name:
@@ -207,15 +233,13 @@ class Normaliser:
                 todo |= _LEVEL
 
             msg = event.get("msg")
-            if msg is None and "message" in event and not own_msg:
+            if msg is None and "message" in event:
                 event["msg"] = msg = event.pop("message")
             if type(msg) is not str or not msg:
                 todo |= _MSG
 
-            if todo:
-                self._settle(event, todo, ts_name, level_name, zone, tally)
-            elif looks_for_app and not event.get("app"):
-                self._settle_app(event, self._aliases.layout(event))
+            if todo and todo & _ANY:
+                self._settle(event, todo, zone, tally)
 
             if encryptor is not None:
                 encryptor.add_tokens(event)
@@ -246,65 +270,86 @@ class Normaliser:
                 lines = lines.replace(place, _constants(emitter, scenario_id, variant))
         return lines
 
-    def _settle(
-        self, event: dict[str, Any], todo: int, ts_name: str, level_name: str, zone: tzinfo, tally: _Tally
-    ) -> None:
-        """Settle what the loop could not: ``todo`` of _TS, _LEVEL and _MSG.
-
-        ``ts_name`` and ``level_name``: the exact names whose values the loop moved to ``ts`` and ``level``, or empty.
-        """
+    def _settle(self, event: dict[str, Any], todo: int, zone: tzinfo, tally: _Tally) -> None:
+        """Settle what the loop could not: ``todo`` says what, and which exact names it has moved."""
         layout: Layout | None = None
-        ts = level = None
+        own_ts = own_level = ts = level = msg = None
         if todo & _TS:
-            ts = canonical(event.get("ts"), zone)
-            if ts is not None:
-                event["ts"] = ts
-            elif ts_name:
-                event[ts_name] = event.pop("ts")
+            own_ts = event.get("ts")
+            if own_ts is not None:
+                ts = canonical(own_ts, zone)
+                if ts is not None:
+                    event["ts"] = ts
+                elif todo & _TS_MOVED:
+                    event[_MOVED_FROM[todo & _TS_MOVED]] = event.pop("ts")
         if todo & _LEVEL:  # before a time is moved: MongoDB's `s` is a level beside its `t` alone
-            value = event.get("level")
-            level = level_of(value, _numbers(event)) if value is not None and value != "" else None
+            own_level = event.get("level")
+            if own_level is not None:
+                level = level_of(own_level, _numbers(event))
+                if level is None and todo & _LEVEL_MOVED:
+                    event[_MOVED_FROM[todo & _LEVEL_MOVED]] = event.pop("level")
             if level is None:
-                if level_name:
-                    event[level_name] = event.pop("level")
-                layout = self._aliases.layout(event)
-                level = _settle_level(event, layout)
+                layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                if own_level is not None or layout.has_level:
+                    level = _settle_level(event, layout)
         if todo & _TS and ts is None:
             if layout is None:
-                layout = self._aliases.layout(event)
-            _settle_ts(event, layout, zone, tally)
+                layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+            if own_ts is not None or layout.ts:
+                ts = _settle_ts(event, layout, zone)
+            if ts is None:
+                tally.missing_ts += 1
+                event["ts"] = tally.receipt()
         if todo & _MSG:
-            msg = event.get("msg")
-            if msg is not None and msg != "":
-                event["msg"] = to_text(msg)
-                msg = None
+            own = event.get("msg")
+            if own is not None and own != "":
+                event["msg"] = to_text(own)
             else:
                 if layout is None:
-                    layout = self._aliases.layout(event)
+                    layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
                 msg = _settle_msg(event, layout)
-        else:
+        elif todo & _LEVEL:
             msg = event["msg"]
         if todo & _LEVEL:
-            if level is None and msg:
-                word = level_word(msg)
-                level = None if word is None else level_of(word)
+            if level is None and msg and may_name_level(msg):
+                level = find_level(msg)
             if not level:
                 tally.missing_level += 1
                 level = DEFAULT_LEVEL
             event["level"] = level
             tally.levels[level] += 1
-        if layout is None and self._looks_for_app:
-            layout = self._aliases.layout(event)
-        if layout is not None:
-            self._settle_app(event, layout)
+        if layout is not None and layout.has_origin:
+            _settle_origin(event, layout)
 
-    def _settle_app(self, event: dict[str, Any], layout: Layout) -> None:
-        """Take ``app``, ``host`` and ``pid`` from their other names."""
-        for name, candidates in (("app", layout.app), ("host", layout.host), ("pid", layout.pid)):
-            if candidates and (event.get(name) is None or event[name] == ""):
-                found = aliases.find_text(event, candidates)
-                if found is not None:
-                    _move(event, name, found)
+
+def _apply_own_names(event: dict[str, Any], own: Aliases, zone: tzinfo) -> None:
+    """Take ts, level, msg and app from the names in the settings, where the event has none that reads."""
+    layout = own.layout(event)
+    if layout.ts and canonical(event.get("ts"), zone) is None:
+        _settle_from(event, "ts", aliases.find_ts(event, layout, zone))
+    if layout.level and level_of(event.get("level"), _numbers(event)) is None:
+        _settle_from(event, "level", aliases.find_level(event, layout))
+    if layout.msg and (event.get("msg") is None or event["msg"] == ""):
+        _settle_from(event, "msg", aliases.find_msg(event, layout))
+    if layout.app:
+        _settle_origin(event, layout)
+
+
+def _settle_from(event: dict[str, Any], name: str, found: aliases.Found | None) -> None:
+    if found is not None:
+        own = event.pop(name, None)
+        _move(event, name, found)
+        if own is not None and own != "":
+            _keep(event, name + "_raw", own)
+
+
+def _settle_origin(event: dict[str, Any], layout: Layout) -> None:
+    """Take ``app``, ``host`` and ``pid`` from their other names."""
+    for name, candidates in (("app", layout.app), ("host", layout.host), ("pid", layout.pid)):
+        if candidates and (event.get(name) is None or event[name] == ""):
+            found = aliases.find_text(event, candidates)
+            if found is not None:
+                _move(event, name, found)
 
 
 def _move(event: dict[str, Any], name: str, found: aliases.Found) -> None:
@@ -315,20 +360,20 @@ def _move(event: dict[str, Any], name: str, found: aliases.Found) -> None:
     event[name] = found.value
 
 
-def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo, tally: _Tally) -> None:
-    """Settle the time of an event whose ``ts`` is absent or does not read."""
+def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo) -> str | None:
+    """Settle the time of an event whose ``ts`` is absent or does not read, from another name; None if there is none.
+
+    What does not read is kept as ``ts_raw``.
+    """
     found = aliases.find_ts(event, layout, zone)
     own = event.pop("ts", None)
     if found is not None:
         _move(event, "ts", found)
-    else:
-        if own is None or own == "":
-            own = _unreadable(event, TS_NAMES)
-        tally.missing_ts += 1
-        event["ts"] = of_receipt(tally.receipt_micros)
-        tally.receipt_micros += 1
+    elif own is None or own == "":
+        own = _unreadable(event, TS_NAMES)
     if own is not None and own != "":
         _keep(event, "ts_raw", own)
+    return None if found is None else found.value
 
 
 def _settle_level(event: dict[str, Any], layout: Layout) -> str | None:

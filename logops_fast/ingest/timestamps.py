@@ -76,10 +76,9 @@ def canonical(value: Any, zone: tzinfo = UTC) -> str | None:
     return None
 
 
-def of_receipt(micros: int) -> str:
-    """Return a time of receipt, in microseconds since 1970, as RFC 3339 with six fraction digits."""
-    seconds, fraction = divmod(micros, 1_000_000)
-    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{fraction:06d}Z"
+def utc_seconds(seconds: int) -> str:
+    """Return whole seconds since 1970 as ``YYYY-MM-DDTHH:MM:SS``, to which a fraction and ``Z`` can be added."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat()[:19]
 
 
 def _from_text(value: str, zone: tzinfo) -> str | None:

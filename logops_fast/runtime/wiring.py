@@ -30,6 +30,7 @@ from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.zones import zone_of
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 
@@ -189,7 +190,7 @@ def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, Http
 
 
 def normaliser(settings: Settings) -> Normaliser:
-    """The normaliser, with masking and encryption as configured.
+    """Return the normaliser, with names, time zones, masking and encryption as configured.
 
     Raises StartupError where encryption is asked for and no valid key is there: it is never silently off.
     """
@@ -201,7 +202,18 @@ def normaliser(settings: Settings) -> Normaliser:
             encryptor = Encryptor(keys, fields=pii.encrypt_fields)
         except (ValueError, OSError) as error:
             raise StartupError(f"pii.fernet_keys_file: {error}") from None
-    return Normaliser(mask=pii.mask, fields=pii.fields, encryptor=encryptor)
+    names = settings.normalise
+    return Normaliser(
+        mask=pii.mask,
+        fields=pii.fields,
+        encryptor=encryptor,
+        ts_fields=names.ts_fields,
+        level_fields=names.level_fields,
+        msg_fields=names.msg_fields,
+        app_fields=names.app_fields,
+        zone=zone_of(settings.parse.timezone),
+        zones={emitter: zone_of(own.timezone) for emitter, own in settings.parse.overrides.items()},
+    )
 
 
 def state_dir(settings: Settings, role: str) -> Path:

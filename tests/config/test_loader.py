@@ -48,6 +48,8 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "base_delay": 0.1,
         "max_delay": 1.5,
     }
+    assert builtin["parse"] == {"timezone": "UTC", "overrides": {}}
+    assert builtin["normalise"] == {"ts_fields": [], "level_fields": [], "msg_fields": [], "app_fields": []}
     assert builtin["breaker"] == {
         "failure_threshold": 0.2,
         "window": 30,
@@ -97,6 +99,21 @@ def test_every_setting_is_described_in_a_sentence() -> None:
         ),
         ("ratelimit: {per_emiter: {}}", "ratelimit.per_emiter: unknown key; did you mean per_emitter?"),
         ("ratelimit: {overrides: {web: {burst: 1}}}", "ratelimit.overrides.web.burst: unknown key"),
+        (
+            "parse: {timezone: Berlin}",
+            'parse.timezone: expected a time zone of the IANA database, such as Europe/Berlin, got "Berlin" '
+            "(if the system has no tzdata: pip install tzdata)",
+        ),
+        (
+            "parse: {overrides: {web: {timezone: ../etc/passwd}}}",
+            "parse.overrides.web.timezone: expected a time zone of the IANA database, such as Europe/Berlin, got "
+            '"../etc/passwd" (if the system has no tzdata: pip install tzdata)',
+        ),
+        (
+            "parse: {overrides: {'a b': {timezone: UTC}}}",
+            "parse.overrides: expected the name of an emitter (1 to 64 characters of A-Z a-z 0-9 . _ -)",
+        ),
+        ("parse: {overrides: {web: {zone: UTC}}}", "parse.overrides.web.zone: unknown key; did you mean timezone?"),
         (
             "ratelimit: {overrides: {'a b': {capacity: 1}}}",
             "ratelimit.overrides: expected the name of an emitter (1 to 64 characters of A-Z a-z 0-9 . _ -)",
@@ -336,3 +353,10 @@ def test_any_value_is_taken_or_refused_in_one_line(data: st.DataObject) -> None:
         assert "\n" not in str(error)  # noqa: PT017 - both ends are fine
     else:
         assert load(None, {}, flat(settings)).settings == settings
+
+
+def test_an_emitter_may_have_a_time_zone_of_its_own(tmp_path: Path) -> None:
+    text = "parse: {timezone: Europe/Berlin, overrides: {Web.1: {timezone: Asia/Tokyo}}}"
+    parse = settle(tmp_path, text).settings.parse
+    assert parse.timezone == "Europe/Berlin"
+    assert {emitter: own.timezone for emitter, own in parse.overrides.items()} == {"Web.1": "Asia/Tokyo"}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from logops_fast.ingest.levels import level_of
+
 # Without a look-behind in front: it would cost the engine its search for first letters, four times the time. What
 # stands before a word is looked at afterwards.
 _WORDS: Final = b"TRACE|DEBUG|INFO|NOTICE|WARNING|WARN|ERROR|ERR|SEVERE|CRITICAL|CRIT|ALERT|FATAL|EMERGENCY|EMERG|PANIC"
@@ -39,3 +41,9 @@ def level_word(text: str) -> str | None:
             if not start or raw[start - 1] not in _JOINING:
                 return raw[start : found.end()].decode()
     return None
+
+
+def find_level(text: str) -> str | None:
+    """Return the level that a text names (TRACE to FATAL), or None."""
+    word = level_word(text)
+    return None if word is None else level_of(word)
