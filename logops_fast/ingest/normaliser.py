@@ -14,6 +14,7 @@ import orjson
 
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, level_of
+from logops_fast.ingest.parsers.base import Inherited
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.serialiser import to_json, to_lines, to_text
@@ -215,6 +216,9 @@ def _keep(event: dict[str, Any], name: str, value: Any) -> None:
 
 def _settle_ts(event: dict[str, Any], ts: Any, received_at: float) -> bool:
     """Settles a ``ts`` that is not canonical; whether it counts as missing."""
+    if type(ts) is Inherited:
+        _settle_ts(event, ts.value, received_at)
+        return True
     if ts is None or ts == "":
         ts = _take(event, "ts", TS_ALIASES)
         if ts is None:
@@ -231,6 +235,9 @@ def _settle_ts(event: dict[str, Any], ts: Any, received_at: float) -> bool:
 
 def _settle_level(event: dict[str, Any], name: Any) -> bool:
     """Settles a ``level`` that is no usual word; whether it counts as missing."""
+    if type(name) is Inherited:
+        _settle_level(event, name.value)
+        return True
     if name is None or name == "":
         name = _take(event, "level", LEVEL_ALIASES)
         if name is None:
