@@ -315,6 +315,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.normaliser -> logops.ingest.pii "Masks"
         logops.ingest.normaliser -> logops.ingest.encryption "Keeps originals"
         logops.ingest.normaliser -> logops.ingest.serialiser "Writes lines"
+        logops.ingest.normaliser -> logops.ingest.parsers "Finds levels in messages"
         logops.ingest.pii -> logops.ingest.serialiser "Checks the written form"
         logops.ingest.encryption -> logops.ingest.serialiser "Writes originals"
         logops.ingest.housekeeping -> logops.ingest.sink "Shares names of files"

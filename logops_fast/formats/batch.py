@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
 from logops_fast.errors import LogOpsError
-from logops_fast.formats import content_encoding
+from logops_fast.formats import charset, content_encoding
 from logops_fast.formats.answer import reason_of
 from logops_fast.formats.media_type import Format, format_of
 from logops_fast.http.refusal import Refusal
@@ -27,7 +27,7 @@ UNSUPPORTED_MEDIA_TYPE: Final = Refusal(
     415, "unsupported_media_type", "Send application/json, application/x-ndjson, text/csv or text/plain."
 )
 UNSUPPORTED_ENCODING: Final = Refusal(
-    415, "unsupported_encoding", "Content-Encoding must be gzip or zstd, or left out."
+    415, "unsupported_encoding", "Content-Encoding must be gzip, zstd or deflate, or left out."
 )
 BAD_SCENARIO_ID: Final = Refusal(
     400, "bad_scenario_id", "X-Scenario-Id must be 1 to 64 characters of A-Z a-z 0-9 . _ -"
@@ -92,17 +92,23 @@ class BatchHead(NamedTuple):
     scenario_id: str
     batch_id: str
     repeatable: bool
+    charset: str = charset.UTF_8
+    """The codec of the body's text; empty for UTF-8."""
 
     @classmethod
     def of(cls, headers: dict[bytes, bytes]) -> BatchHead:
         """Read Content-Type, Content-Encoding, X-Scenario-Id (or X-Scenario) and X-Batch-Id.
 
-        Raises BatchHeaderError: 415 ``unsupported_media_type`` or ``unsupported_encoding``, 400 ``bad_scenario_id``
-        or ``bad_batch_id``.
+        Raises BatchHeaderError: 415 ``unsupported_media_type``, ``unsupported_charset`` or ``unsupported_encoding``,
+        400 ``bad_scenario_id`` or ``bad_batch_id``.
         """
-        body_format = format_of(headers.get(b"content-type"))
+        content_type = headers.get(b"content-type")
+        body_format = format_of(content_type)
         if body_format is None:
             raise BatchHeaderError(UNSUPPORTED_MEDIA_TYPE)
+        codec = charset.charset_of(content_type) if content_type and b";" in content_type else charset.UTF_8
+        if codec is None:
+            raise BatchHeaderError(charset.UNSUPPORTED_CHARSET)
         encoding = headers.get(b"content-encoding")
         if encoding is not None and not content_encoding.supported(encoding):
             raise BatchHeaderError(UNSUPPORTED_ENCODING)
@@ -119,14 +125,18 @@ class BatchHead(NamedTuple):
             # Not a secret: it only has to differ from all others for ten minutes.
             batch_id.decode("ascii") if batch_id else f"{random.getrandbits(128):032x}",
             bool(batch_id),
+            codec,
         )
 
     def decode(self, body: bytes, cap: int) -> bytes:
-        """The body out of its content encoding, at most ``cap`` bytes.
+        """Return the body without its content encoding and as UTF-8, at most ``cap`` bytes.
 
         Raises EncodingError: 413 ``too_large`` or 400 ``malformed``.
         """
-        return body if self.encoding is None else content_encoding.decode(body, self.encoding, cap)
+        decoded = body if self.encoding is None else content_encoding.decode(body, self.encoding, cap)
+        if self.charset or charset.has_utf16_mark(decoded):
+            decoded = charset.to_utf8(decoded, self.charset, cap)
+        return decoded
 
     def batch(self, body: bytes, emitter: str, started: float) -> Batch:
         """The batch that these headers and this decoded body make."""

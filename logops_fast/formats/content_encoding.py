@@ -1,4 +1,4 @@
-"""Content-Encoding: gzip and zstd bodies, decoded under a cap on what comes out (RFC 9110, 8.4)."""
+"""Content-Encoding: gzip, zstd and deflate bodies, decoded under a cap on what comes out (RFC 9110, 8.4)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ if TYPE_CHECKING:
     import zstandard
 
 GZIP_WBITS: Final = 31  # zlib: the largest window, gzip framing only
+ZLIB_WBITS: Final = 15
+RAW_WBITS: Final = -15
 PIECE_BYTES: Final = 65536  # taken at once: bounds what zlib's `unused_data` copies for each member
 MAX_MEMBERS: Final = 1024  # each member or frame costs a new decompressor; bgzip's 64 KiB blocks reach 64 MiB
 ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 9659: a zstd content coding never needs a larger window
 
-_KNOWN: Final = (b"", b"identity", b"gzip", b"x-gzip", b"zstd")
+_KNOWN: Final = (b"", b"identity", b"gzip", b"x-gzip", b"zstd", b"deflate")
 
 
 class EncodingError(LogOpsError):
@@ -35,8 +37,9 @@ def supported(encoding: bytes) -> bool:
 def decode(body: bytes, encoding: bytes | None, cap: int) -> bytes:
     """The body without its content coding, at most ``cap`` bytes.
 
-    Codings: none, ``identity``, ``gzip`` (``x-gzip``; several members), ``zstd`` (several frames). An empty body
-    stays empty under each. Memory stays under the cap and one block.
+    Codings: none, ``identity``, ``gzip`` (``x-gzip``; several members), ``zstd`` (several frames), ``deflate`` (in
+    zlib's framing, as RFC 9110 has it, or raw, as many clients send it). An empty body stays empty under each. Memory
+    stays under the cap and one block.
 
     Raises:
         EncodingError: 415 ``unsupported_encoding`` (an unknown coding, or several stacked), 413 ``too_large``
@@ -51,8 +54,12 @@ def decode(body: bytes, encoding: bytes | None, cap: int) -> bytes:
         return _gunzip(body, cap) if body else b""
     if coding == b"zstd":
         return _unzstd(body, cap) if body else b""
+    if coding == b"deflate":
+        return _inflate(body, cap) if body else b""
     raise EncodingError(
-        Refusal(415, "unsupported_encoding", "Content-Encoding may be gzip, zstd or identity, one of them alone.")
+        Refusal(
+            415, "unsupported_encoding", "Content-Encoding may be gzip, zstd, deflate or identity, one of them alone."
+        )
     )
 
 
@@ -85,6 +92,34 @@ def _gunzip(body: bytes, cap: int) -> bytes:
         if position == len(body):
             return b"".join(parts)
     raise _malformed("gzip", f"it has more than {MAX_MEMBERS} members")
+
+
+def _inflate(body: bytes, cap: int) -> bytes:
+    # zlib's two bytes of header are a multiple of 31 and name the method 8; a raw stream rarely begins so, and is then
+    # caught by the checksum or the rest of the header.
+    framed = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
+    if framed:
+        try:
+            return _inflate_one(body, ZLIB_WBITS, cap)
+        except zlib.error:
+            pass
+    try:
+        return _inflate_one(body, RAW_WBITS, cap)
+    except zlib.error:
+        raise _malformed("deflate", "it is corrupt") from None
+
+
+def _inflate_one(body: bytes, window: int, cap: int) -> bytes:
+    """Return the one stream that the body is; zlib.error if it is corrupt."""
+    stream = zlib.decompressobj(window)
+    text = stream.decompress(body, cap + 1)
+    if len(text) > cap:
+        raise _too_large(cap)
+    if not stream.eof:
+        raise _malformed("deflate", "it ends too early")
+    if stream.unused_data:
+        raise _malformed("deflate", "something follows it")
+    return text
 
 
 def _unzstd(body: bytes, cap: int) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from logops_fast.formats import csv_text, json_text
-from logops_fast.formats.lines import count_filled, without_bom
+from logops_fast.formats.lines import count_filled, frames, may_be_framed, without_bom
 from logops_fast.formats.media_type import Format
 from logops_fast.http.refusal import Refusal
 
@@ -30,6 +30,8 @@ def upper_bound(format: Format, body: bytes) -> int:
     lines = body.count(b"\n") + 1
     if format is Format.CSV and lines == 1:
         return body.count(b"\r") + 1  # lines may end in CR alone
+    if format is Format.PLAIN and may_be_framed(without_bom(body)):
+        return lines + body.count(b"<")  # octet-counted frames need no newline
     return lines
 
 
@@ -43,7 +45,12 @@ def exact(format: Format, body: bytes, limit: int | None = None) -> int:
         return json_text.count(body)
     if format is Format.CSV:
         return csv_text.count(body, limit)
-    return count_filled(without_bom(body))
+    text = without_bom(body)
+    if format is Format.PLAIN:
+        framed = frames(text)
+        if framed is not None:
+            return len(framed)
+    return count_filled(text)
 
 
 def at_most(format: Format, body: bytes, cap: int) -> int | Refusal:

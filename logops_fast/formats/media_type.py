@@ -26,20 +26,28 @@ _FORMATS: Final[dict[bytes, Format]] = {
     b"application/x-ndjson": Format.NDJSON,
     b"application/ndjson": Format.NDJSON,
     b"application/jsonl": Format.NDJSON,
+    b"application/jsonlines": Format.NDJSON,
+    b"application/x-jsonlines": Format.NDJSON,
+    b"application/x-json-stream": Format.JSON,  # objects one after another, with or without newlines between
     b"text/csv": Format.CSV,
+    b"text/tab-separated-values": Format.CSV,
     b"text/plain": Format.PLAIN,
 }
 
 
 def format_of(content_type: bytes | None) -> Format | None:
-    """The format a Content-Type names, or None where it names no known one (415).
+    """Return the format that a Content-Type names, or None if it names no known one (415).
 
-    Case and parameters (``; charset=...``) make no difference (RFC 9110, 8.3.1); absent means JSON.
+    Case and parameters make no difference (RFC 9110, 8.3.1); no Content-Type means JSON, as does any
+    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's.
     """
     if content_type is None:
         return Format.JSON
-    # The bare lower-case names that nearly every client sends are answered by one lookup.
+    # The bare lower-case names that nearly every client sends are answered by one look-up.
     known = _FORMATS.get(content_type)
     if known is None:
-        known = _FORMATS.get(content_type.split(b";", 1)[0].strip().lower())
+        name = content_type.split(b";", 1)[0].strip().lower()
+        known = _FORMATS.get(name)
+        if known is None and name.startswith(b"application/") and name.endswith(b"+json") and b"," not in name:
+            known = Format.JSON
     return known

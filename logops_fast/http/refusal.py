@@ -35,6 +35,7 @@ Reason = Literal[
     "bad_scenario_id",
     "bad_batch_id",
     "unsupported_media_type",
+    "unsupported_charset",
     "unsupported_encoding",
     "too_large_hdr",
     "too_large",

@@ -18,6 +18,7 @@ from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL, level_of, may_name_level
 from logops_fast.ingest.names import LEVEL_NAMES, TS_NAMES
+from logops_fast.ingest.parsers.base import Inherited
 from logops_fast.ingest.parsers.level_word import find_level
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
@@ -276,17 +277,26 @@ class Normaliser:
         own_ts = own_level = ts = level = msg = None
         if todo & _TS:
             own_ts = event.get("ts")
+            inherited = isinstance(own_ts, Inherited)
+            if isinstance(own_ts, Inherited):
+                own_ts = event["ts"] = own_ts.value
             if own_ts is not None:
                 ts = canonical(own_ts, zone)
                 if ts is not None:
                     event["ts"] = ts
+                    tally.missing_ts += inherited
                 elif todo & _TS_MOVED:
                     event[_MOVED_FROM[todo & _TS_MOVED]] = event.pop("ts")
         if todo & _LEVEL:  # before a time is moved: MongoDB's `s` is a level beside its `t` alone
             own_level = event.get("level")
+            inherited = isinstance(own_level, Inherited)
+            if isinstance(own_level, Inherited):
+                own_level = event["level"] = own_level.value
             if own_level is not None:
                 level = level_of(own_level, _numbers(event))
-                if level is None and todo & _LEVEL_MOVED:
+                if level is not None:
+                    tally.missing_level += inherited
+                elif todo & _LEVEL_MOVED:
                     event[_MOVED_FROM[todo & _LEVEL_MOVED]] = event.pop("level")
             if level is None:
                 layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)

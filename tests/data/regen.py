@@ -35,7 +35,7 @@ def parsed(name: str) -> bytes:
     """What the parser makes of a corpus file, as JSON with one event or fault a line."""
     result = parse(CORPUS[name], (DATA / name).read_bytes(), NOW)
     return b'{"events":[\n%b\n],"faults":[\n%b\n]}\n' % (
-        b",\n".join(map(orjson.dumps, result.events)),
+        b",\n".join(orjson.dumps(event, default=list) for event in result.events),
         b",\n".join(orjson.dumps(_as_dict(fault)) for fault in result.faults),
     )
 

@@ -18,6 +18,12 @@ from logops_fast.formats.media_type import Format, format_of
         (b"application/x-ndjson", Format.NDJSON),
         (b"application/ndjson", Format.NDJSON),
         (b"application/jsonl", Format.NDJSON),
+        (b"application/jsonlines", Format.NDJSON),
+        (b"application/x-jsonlines", Format.NDJSON),
+        (b"application/x-json-stream", Format.JSON),
+        (b"application/cloudevents+json", Format.JSON),
+        (b"Application/Vnd.Api+JSON; charset=utf-8", Format.JSON),
+        (b"text/tab-separated-values", Format.CSV),
         (b"text/csv; header=present", Format.CSV),
         (b"TEXT/PLAIN", Format.PLAIN),
     ],
@@ -28,7 +34,16 @@ def test_a_known_content_type_names_its_format(content_type: bytes | None, expec
 
 @pytest.mark.parametrize(
     "content_type",
-    [b"application/xml", b"application/x-protobuf", b"text", b"application/json, text/csv", b"\xff", b"*/*"],
+    [
+        b"application/xml",
+        b"application/x-protobuf",
+        b"text",
+        b"application/json, text/csv",
+        b"\xff",
+        b"*/*",
+        b"text/x+json",
+        b"application/a, b+json",
+    ],
 )
 def test_any_other_content_type_names_none(content_type: bytes) -> None:
     assert format_of(content_type) is None

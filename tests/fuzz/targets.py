@@ -92,7 +92,7 @@ def parsers(data: bytes) -> None:
         assert bad.reason in ("empty", "malformed", "otlp_not_supported")
         return
     assert len(parsed.events) + len(parsed.faults) == exact
-    orjson.dumps(parsed.events)
+    orjson.dumps(parsed.events, default=list)
     assert all(type(event) is dict for event in parsed.events)
     for fault in parsed.faults:
         fault.text.encode()

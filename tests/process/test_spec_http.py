@@ -124,6 +124,12 @@ def test_another_media_type_is_415(gateway: Gateway, content_type: str) -> None:
     assert gateway.metric("logops_rejected_total", reason="unsupported_media_type", gateway="auth") >= 1
 
 
+def test_another_charset_is_415(gateway: Gateway) -> None:
+    answer = gateway.send(EVENTS, content_type="application/json; charset=shift_jis")
+    assert (answer.status, answer.reason) == (415, "unsupported_charset")
+    assert gateway.metric("logops_rejected_total", reason="unsupported_charset", gateway="auth") >= 1
+
+
 @pytest.mark.parametrize("encoding", ["gzip", "zstd"])
 def test_compressed_bodies_are_taken_and_their_bombs_refused(gateway: Gateway, encoding: str) -> None:
     def pack(data: bytes) -> bytes:
@@ -137,7 +143,7 @@ def test_compressed_bodies_are_taken_and_their_bombs_refused(gateway: Gateway, e
     assert (torn.status, torn.reason) == (400, "malformed")
 
 
-@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip"])
+@pytest.mark.parametrize("encoding", ["br", "gzip, deflate", "gzip, gzip"])
 def test_another_content_encoding_is_415(gateway: Gateway, encoding: str) -> None:
     answer = gateway.send(EVENTS, headers={"Content-Encoding": encoding})
     assert (answer.status, answer.reason) == (415, "unsupported_encoding")

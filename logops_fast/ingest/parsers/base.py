@@ -30,6 +30,12 @@ class Fault(NamedTuple):
     text: str
 
 
+class Inherited(NamedTuple):
+    """A ``ts`` or ``level`` that an event takes over from the line before it: stored, and counted as missing."""
+
+    value: Any
+
+
 class Parsed(NamedTuple):
     """A batch. Events are fresh dicts in the order sent: the next stage may change them.
 

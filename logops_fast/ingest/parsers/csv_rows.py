@@ -8,31 +8,35 @@ from logops_fast.formats.csv_text import (
     LEVEL_NAMES,
     TS_NAMES,
     column_names,
+    date_column,
     decode_text,
+    delimiter_of,
     is_header,
+    joined_time,
     read_rows,
 )
 from logops_fast.formats.lines import is_blank, without_bom
 from logops_fast.ingest.parsers import base
 
 DEFAULT_COLUMNS: Final = ["ts", "level", "msg"]  # SPEC 4: without a known header
-EXTRA: Final = "extra"  # the field that holds, as a list, the cells behind the last column
+EXTRA: Final = "extra"  # the field that holds, as a list, the cells after the last column
 _MAY_BE_MISSING: Final = (*TS_NAMES, *LEVEL_NAMES)
 
 
 def parse(body: bytes) -> base.Parsed:
-    """The events of a CSV body: cells as text, under the header's names or ts, level, msg.
+    """Return the events of a CSV body: cells as text, under the header's names or ts, level, msg.
 
-    An empty ts or level cell is left out, so that it counts as missing; other empty cells are kept. A short row
-    lacks its last columns; a long one keeps its further cells in ``extra``. Bad UTF-8 becomes U+FFFD. An unclosed
-    quote makes one fault of everything from its row on.
+    The header's delimiter is that of all rows. An empty ts or level cell is left out, so that it counts as missing;
+    other empty cells are kept. A short row lacks its last columns; a long one keeps its further cells in ``extra``.
+    Columns ``date`` and ``time`` become ``ts``. Bad UTF-8 becomes U+FFFD. An unclosed quote makes one fault of
+    everything from its row on.
 
-    Raises:
-        base.MalformedBody: ``empty``. A body of a header alone has no events and no faults.
+    Raises MalformedBody (``empty``) if there is nothing. A body of a header alone has no events and no faults.
     """
     if is_blank(without_bom(body)):
         raise base.empty_body()
-    rows, unclosed = read_rows(decode_text(body))
+    text = decode_text(body)
+    rows, unclosed = read_rows(text, delimiter_of(text))
     names = DEFAULT_COLUMNS
     if rows and is_header(rows[0]):
         names = column_names(rows.pop(0))
@@ -46,5 +50,17 @@ def parse(body: bytes) -> base.Parsed:
                     del event[name]
         if len(row) > width:
             event[extra] = row[width:]
+    date = date_column(names)
+    if date is not None:
+        for event in events:
+            _join_date_and_time(event, date)
     faults = [base.fault(len(rows), base.BAD_CSV, unclosed)] if unclosed else []
     return base.Parsed(events, faults)
+
+
+def _join_date_and_time(event: dict[str, Any], date: str) -> None:
+    if date in event and "time" in event:
+        ts = joined_time(event[date], event["time"])
+        if ts is not None:
+            del event[date], event["time"]
+            event["ts"] = ts

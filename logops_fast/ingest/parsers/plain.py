@@ -2,45 +2,164 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from datetime import UTC, tzinfo
+from typing import Any, Final
 
-from logops_fast.formats.lines import BLANKS, is_blank, without_bom
-from logops_fast.ingest.parsers import base, logops_line, rfc3164, rfc5424, syslog
-from logops_fast.ingest.parsers.level_word import level_word
+from logops_fast.formats.lines import BLANKS, frames, is_blank, without_bom
+from logops_fast.ingest.parsers import base, cisco, iso_lines, logops_line, rfc3164, rfc5424, syslog
+from logops_fast.ingest.parsers.continuation import Joiner, continues, inherit
+from logops_fast.ingest.parsers.dates import MONTHS, Calendar
+from logops_fast.ingest.parsers.level_word import find_level, level_after, without_colours
+from logops_fast.ingest.parsers.line_time import find_time, scan, written
+
+_COUNT: Final = re.compile(r"\d{1,6} (?=<\d{1,3}>)", re.ASCII)
+_HEAD: Final = 2048  # characters in which a time and a level are looked for
 
 
-def parse(body: bytes, now: float) -> base.Parsed:
-    """The events of a plain text body: every line that is not blank is one, there are no faults.
+def parse(body: bytes, now: float, zone: tzinfo = UTC, multiline: bool = False) -> base.Parsed:
+    """Return the events of a plain text body: every line that is not blank is one, there are no faults.
 
-    A line is RFC 5424, RFC 3164, the LogOps form, or else as a whole the message (less a syslog PRI). Bad UTF-8
-    becomes U+FFFD.
-    ``now`` (epoch seconds) settles the year of RFC 3164 timestamps.
+    ``now`` (epoch seconds) settles the year of dates that have none, ``zone`` is that of times without one. With
+    ``multiline`` continuation lines are joined to the event before them. Bad UTF-8 becomes U+FFFD.
 
-    Raises:
-        base.MalformedBody: ``empty``.
+    Raises MalformedBody (``empty``) if there is no line.
     """
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
-    calendar = rfc3164.Calendar(now)
-    lines = text.decode("utf-8", "replace").split("\n")
-    return base.Parsed([_event(line.removesuffix("\r"), calendar) for line in lines if line.strip(BLANKS)], [])
+    framed = frames(text)
+    if framed is not None:
+        lines = [frame.decode("utf-8", "replace") for frame in framed]
+    else:
+        lines = text.decode("utf-8", "replace").split("\n")
+    reader = Reader(now, zone, multiline)
+    events = reader.read(lines)
+    reader.finish()
+    return base.Parsed(events, [])
 
 
-def _event(line: str, calendar: rfc3164.Calendar) -> dict[str, Any]:
+class Reader:
+    """Reads the lines of one body, all at once or some at a time."""
+
+    __slots__ = ("_calendar", "_joiner", "_last")
+
+    def __init__(self, now: float, zone: tzinfo = UTC, multiline: bool = False) -> None:
+        self._calendar = Calendar(now, zone)
+        self._joiner = Joiner() if multiline else None
+        self._last: dict[str, Any] | None = None  # what a continuation line belongs to
+
+    def read(self, lines: list[str]) -> list[dict[str, Any]]:
+        """Return the events of the lines that are not blank."""
+        events: list[dict[str, Any]] = []
+        calendar = self._calendar
+        joiner = self._joiner
+        for sent in lines:
+            if not sent.strip(BLANKS):
+                continue
+            line = sent.removesuffix("\r")
+            if line[0] in " \tCT." and continues(line):
+                last = self._last
+                if last is not None and find_time(line.lstrip(" \t")[:_HEAD], calendar) is None:
+                    if joiner is None or not joiner.add_line(last, line):
+                        events.append(inherit(line, last))
+                    continue
+            event = event_of(line, calendar)
+            if joiner is not None and "logtag" in event and joiner.add_part(event):
+                continue
+            events.append(event)
+            self._last = event
+        return events
+
+    def finish(self) -> None:
+        """Complete the events that were joined of several lines."""
+        if self._joiner is not None:
+            self._joiner.finish()
+
+
+def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
+    """Return the event of one line that is not blank."""
     event: dict[str, Any] | None = None
     first = line[0]
     # Each form shows in its first characters: most lines try one pattern.
-    if first == "<":
-        event = rfc5424.parse_line(line) or rfc3164.parse_line(line, calendar) or syslog.parse_bare(line)
-    elif first.isdigit():
-        event = logops_line.parse_line(line)
-    elif line[:3] in rfc3164.MONTHS:
+    if "0" <= first <= "9":
+        event = _begins_with_digit(line, calendar)
+    elif first == "<":
+        event = _syslog(line, calendar)
+    elif line[:3] in MONTHS and line[3:4] == " ":
         event = rfc3164.parse_line(line, calendar)
+    elif first == "{":
+        event = iso_lines.read_object(line)
+        if event is not None:
+            return event
+    elif first in "*.%:":
+        event = cisco.parse_line(line, 0, calendar)
     if event is None:
-        event = {"msg": line}
-    if "level" not in event:
-        level = level_word(event["msg"])
+        return _plain(line, calendar)
+    if "level" not in event and "msg" in event:
+        level = find_level(event["msg"])
         if level is not None:
             event["level"] = level
+    return event
+
+
+def _begins_with_digit(line: str, calendar: Calendar) -> dict[str, Any] | None:
+    if line[4:5] == "-":
+        if line[10:11] == "T":
+            if " std" in line[19:40]:
+                event = iso_lines.parse_cri(line)
+                if event is not None:
+                    return event
+            if ":" in line[25:]:
+                event = iso_lines.parse_rsyslog(line)
+                if event is not None:
+                    return event
+        return logops_line.parse_line(line) if "]: " in line or line.endswith("]:") else None
+    if "<" in line[2:8]:
+        count = _COUNT.match(line)
+        if count is not None:
+            rest = line[count.end() :]
+            return rfc5424.parse_line(rest) or rfc3164.parse_line(rest, calendar)
+    elif ": " in line[:16]:
+        return cisco.parse_line(line, 0, calendar)
+    return None
+
+
+def _syslog(line: str, calendar: Calendar) -> dict[str, Any] | None:
+    event = rfc5424.parse_line(line) or rfc3164.parse_line(line, calendar)
+    if event is not None:
+        return event
+    event = syslog.parse_bare(line)
+    if event is None:
+        return None
+    message = cisco.parse_line(line, line.index(">") + 1, calendar)
+    if message is not None:
+        return {**message, **event, "msg": message["msg"]}
+    ts = find_time(event["msg"][:_HEAD], calendar)
+    if ts is not None:
+        event["ts"] = ts
+    return event
+
+
+def _plain(line: str, calendar: Calendar) -> dict[str, Any]:
+    """Return the event of a line of no known structure: the line as the message, its time and its level."""
+    head = line if len(line) <= _HEAD else line[:_HEAD]
+    coloured = "\x1b" in head
+    if coloured and head[0] == "\x1b":
+        head = without_colours(head)
+        coloured = False
+    found = scan(head)
+    event: dict[str, Any] = {}
+    end = 0
+    if found is not None:
+        ts = written(found, calendar)
+        if ts is not None:
+            event["ts"] = ts
+        end = found[4]
+    event["msg"] = line
+    if coloured:
+        head = head[:end] + " " + without_colours(head[end:])
+    level = level_after(head, end)
+    if level is not None:
+        event["level"] = level
     return event

@@ -1,84 +1,120 @@
-"""RFC 3164 (BSD) syslog lines: ``<PRI>Mmm dd hh:mm:ss HOST TAG[PID]: MSG``."""
+"""RFC 3164 (BSD) syslog lines: ``<PRI>Mmm dd hh:mm:ss HOST TAG[PID]: MSG``, and what senders make of them."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import Any, Final
 
+from logops_fast.ingest.parsers import cisco
+from logops_fast.ingest.parsers.dates import MONTHS, Calendar
 from logops_fast.ingest.parsers.syslog import PRIORITIES
+from logops_fast.ingest.parsers.zones import ZONES
 
-_MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-MONTHS: Final = {name: number for number, name in enumerate(_MONTHS, 1)}
-
-# Accepted beyond the RFC, because senders do: no PRI (as in /var/log/syslog), a year and a lone ":" behind the host
-# (Cisco ASA), fractions of a second,
-# an RFC 3339 timestamp behind a PRI (rsyslog), a tag with "/" or ".". A tag is a tag only with its colon.
-# A possessive group that fails half-way keeps what it took before CPython 3.11.5: the last optional one is a plain `?`.
-_LINE: Final = re.compile(
-    r"(?:<(\d{1,3})>)?+(?:([A-Z][a-z][a-z] [ \d]\d)(?: (\d{4}))? (\d\d:\d\d:\d\d)((?:\.\d++)?+)"
-    r"|(?<=>)(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*+)) (\S++)(?: :(?= ))?+"
-    r"(?: ([^\s:\[\]]++)(?:\[([^\]\s]*+)\])?+:(?= |\Z))? ?(.*)",
-    re.DOTALL,
+_PRI: Final = re.compile(r"<(\d{1,3})> ?")
+# Accepted beyond the RFC, because senders do: no PRI (as in /var/log/syslog), a day of one digit after one blank, a
+# year before or after the clock, fractions of a second, a zone word or an offset.
+_TIME: Final = re.compile(
+    r"([A-Za-z]{3} (?: \d|\d{1,2}))(?: (\d{4}))? (\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*+)?(?: ((?:19|20)\d\d)(?= ))?"
+    r"(?: ([A-Z]{1,5}|[+-]\d\d:?\d\d)(?=:? ))?",
+    re.ASCII,
 )
-
-
-class Calendar:
-    """Dates without a year, each settled once: the year in which it lies nearest to ``now`` (epoch seconds, UTC)."""
-
-    __slots__ = ("_dates", "_now")
-
-    def __init__(self, now: float) -> None:
-        self._now = datetime.fromtimestamp(now, UTC)
-        self._dates: dict[str, str] = {}
-
-    def date(self, day: str, year: str | None) -> str:
-        """``Mmm dd`` as ``YYYY-MM-DD``; "" where there is no such day."""
-        key = day if year is None else f"{day} {year}"
-        date = self._dates.get(key)
-        if date is None:
-            date = self._dates[key] = self._settle(day, year)
-        return date
-
-    def _settle(self, day: str, year: str | None) -> str:
-        this = self._now.year
-        candidates = []
-        for candidate in (int(year),) if year else (this - 1, this, this + 1):
-            try:
-                candidates.append(datetime(candidate, MONTHS[day[:3]], int(day[4:]), 12, tzinfo=UTC))
-            except (KeyError, ValueError):  # no such month; 30 February, or 29 in a common year
-                continue
-        if not candidates:
-            return ""
-        nearest = min(candidates, key=lambda moment: abs(moment - self._now))
-        return nearest.strftime("%Y-%m-%d")
+# RFC 3339 after a PRI: RSYSLOG_ForwardFormat
+_ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^\s:]*+(?::\d\d)?", re.ASCII)
+_TAG: Final = re.compile(r"([^\s:\[\]]++)(?:\[([^\]\s]*+)\])?:(?= |\Z)")
+# A host that ends in a colon, with a tag after it: UniFi's has commas in it, others are addresses.
+_COLON_HOST: Final = re.compile(
+    r"((?=[^\s:]*,)[^\s:]++|\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}\]?):(?= )", re.ASCII
+)
+_WORD: Final = re.compile(r"\S++")
+_REPEATED: Final = ("last message repeated ", "--- last message repeated ", "message repeated ")
 
 
 def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
-    """The event of one line, or None where it is not of this form.
+    """Return the event of one line, or None if it is not of this form.
 
-    The timestamp has no zone: it is taken as UTC. A day or time that does not exist is kept as it stands.
-    Without PRI there is no level and no facility.
+    A day or time that does not exist is kept as it is written. Without PRI there is no level and no facility.
     """
-    found = _LINE.match(line)
-    if found is None:
-        return None
-    pri, day, year, clock, fraction, ts, host, tag, pid, msg = found.groups()
     event: dict[str, Any] = {}
-    if pri is not None:
-        priority = PRIORITIES.get(pri)
-        if priority is None:
+    start = 0
+    if line.startswith("<"):
+        found = _PRI.match(line)
+        priority = PRIORITIES.get(found[1]) if found else None
+        if found is None or priority is None:
             return None
         event["level"], event["facility"] = priority
-    if ts is None:
-        date = calendar.date(day, year)
-        exists = date and clock < "24" and clock[3:] < "60" and clock[6:] <= "60"
-        ts = f"{date}T{clock}{fraction}Z" if exists else line[found.start(2) : found.end(5)]
-    event["ts"] = ts
-    event["host"] = host
-    if tag is not None:
-        event["app"] = tag
-    if pid:
-        event["pid"] = pid
-    event["msg"] = msg
+        start = found.end()
+    time = _TIME.match(line, start)
+    if time is None:
+        return _parse_iso(line, start, event) if start else None
+    day, year, clock, fraction, later_year, zone = time.groups()
+    end = time.end()
+    if day[:3] not in MONTHS and not start:
+        return None
+    if zone is not None and zone[0] not in "+-" and zone not in ZONES:
+        zone, end = None, time.start(6) - 1
+    year = year or later_year
+    if line[end : end + 1] not in (" ", ":"):
+        return None
+    ts = calendar.timestamp(f"{day} {year}" if year else day, clock, fraction or "", zone or "")
+    event["ts"] = line[start:end] if ts is None else ts
+    return _parse_rest(line, end, event, calendar)
+
+
+def _parse_iso(line: str, start: int, event: dict[str, Any]) -> dict[str, Any] | None:
+    time = _ISO.match(line, start)
+    if time is None or not line.startswith(" ", time.end()):
+        return None
+    event["ts"] = time[0]
+    return _parse_rest(line, time.end(), event, None)
+
+
+def _parse_rest(line: str, position: int, event: dict[str, Any], calendar: Calendar | None) -> dict[str, Any] | None:
+    """Add what follows the time: host, tag, message. ``position`` is that of the blank or colon after the time."""
+    if line.startswith(":", position):  # Cisco ASA without a device id
+        position += 1
+    elif line.startswith(" :", position):
+        position += 2
+    else:
+        position = _host(line, position + 1, event)
+        if position < 0:
+            return None
+    if line.startswith(" : ", position):  # a colon of its own after the host (Cisco ASA)
+        position += 2
+    if line.startswith(" ", position):
+        position += 1
+    tag = _TAG.match(line, position)
+    if tag is None:
+        event["msg"] = line[position:]
+        return event
+    if calendar is not None and tag[1].isdigit() and not tag[2]:  # a relay in front of Cisco IOS
+        message = cisco.parse_line(line, position, calendar)
+        if message is not None:
+            return {**message, **event}
+    if "level" not in event:
+        severity = cisco.severity_of(tag[1])
+        if severity is not None:
+            event["level"] = severity
+    event["app"] = tag[1]
+    if tag[2]:
+        event["pid"] = tag[2]
+    position = tag.end()
+    event["msg"] = line[position + 1 :] if line.startswith(" ", position) else line[position:]
     return event
+
+
+def _host(line: str, position: int, event: dict[str, Any]) -> int:
+    """Add the host, unless a tag comes first. Return the index after it, or -1 if nothing follows the time."""
+    word = _WORD.match(line, position)
+    if word is None:
+        return -1
+    if line.startswith(_REPEATED, position):
+        return position - 1
+    if word[0].endswith(":"):
+        host = _COLON_HOST.match(line, position)
+        if host is not None:
+            event["host"] = host[1].strip("[]")
+            return host.end()
+        if _TAG.match(line, position) is not None:
+            return position - 1
+    event["host"] = word[0]
+    return word.end()

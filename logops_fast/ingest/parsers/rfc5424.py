@@ -5,32 +5,33 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
+from logops_fast.ingest.parsers import structured_data
 from logops_fast.ingest.parsers.syslog import PRIORITIES
 
-# Nothing can backtrack: fields are separated by what they cannot hold, repetitions are possessive. Structured data
-# that does not fit the grammar is left to the message, so that a careless sender loses nothing.
-# A "]" inside a value ought to be escaped (6.3.3); within quotes it is unambiguous, and taken.
-# A possessive group that fails half-way keeps what it took before CPython 3.11.5: the last optional one is a plain `?`.
-_LINE: Final = re.compile(
-    r"<(\d{1,3})>\d{1,2} (\S++) (\S++) (\S++) (\S++) (\S++)"
-    r'(?: (?:-|((?:\[[^ =\]"]++(?: ++[^ =\]"]++="[^"\\]*+(?:\\.[^"\\]*+)*+")*+ ?\])++))(?= |\Z))? ?(.*)',
-    re.DOTALL,
-)
-_ELEMENT: Final = re.compile(r'\[([^ =\]"]++)((?: ++[^ =\]"]++="[^"\\]*+(?:\\.[^"\\]*+)*+")*+) ?\]', re.DOTALL)
-_PARAM: Final = re.compile(r'([^ =\]"]++)="([^"\\]*+(?:\\.[^"\\]*+)*+)"', re.DOTALL)
-_ESCAPED: Final = re.compile(r'\\(["\\\]])')  # 6.3.3: a backslash before anything else stands for itself
+# Nothing can backtrack: fields are separated by what they cannot hold, repetitions are possessive.
+_HEAD: Final = re.compile(r"<(\d{1,3})>\d{1,2} (\S++) (\S++) (\S++) (\S++) (\S++)")
+# Cisco Meraki sends seconds since 1970 and neither PROCID nor MSGID.
+_EPOCH_HEAD: Final = re.compile(r"<(\d{1,3})>\d{1,2} (\d{9,10}(?:\.\d{1,9})?) (\S++) (\S++) ?", re.ASCII)
 
 
 def parse_line(line: str) -> dict[str, Any] | None:
-    """The event of one line, or None where it is not of this form. ``-`` (nil) fields are left out."""
-    found = _LINE.match(line)
+    """Return the event of one line, or None if it is not of this form. ``-`` (nil) fields are left out.
+
+    Structured data that does not fit the grammar stays in the message, so that a careless sender loses nothing. A "]"
+    inside a value ought to be escaped (6.3.3); within quotes it is unambiguous, and taken.
+    """
+    found = _HEAD.match(line)
     if found is None:
-        return None
-    pri, ts, host, app, pid, msgid, data, msg = found.groups()
+        return _parse_epoch(line) if line[5:11].isdigit() else None
+    pri, ts, host, app, pid, msgid = found.groups()
+    if "0" <= ts[0] <= "9" and "-" not in ts:
+        event = _parse_epoch(line)
+        if event is not None:
+            return event
     priority = PRIORITIES.get(pri)
     if priority is None:
         return None
-    event: dict[str, Any] = {"level": priority[0], "facility": priority[1]}
+    event = {"level": priority[0], "facility": priority[1]}
     if ts != "-":
         event["ts"] = ts
     if host != "-":
@@ -41,30 +42,29 @@ def parse_line(line: str) -> dict[str, Any] | None:
         event["pid"] = pid
     if msgid != "-":
         event["msgid"] = msgid
-    if data is not None:
-        event["sd"] = _structured_data(data)
-    event["msg"] = msg.removeprefix("\ufeff")  # 6.4: UTF-8 messages may begin with a byte order mark
+    start = found.end()
+    if line.startswith(" -", start) and line[start + 2 : start + 3] in ("", " "):
+        start += 2
+    elif line.startswith(" [", start):
+        end = structured_data.find_end(line, start + 1)
+        if end > 0 and line[end : end + 1] in ("", " "):
+            event["sd"] = structured_data.read(line, start + 1, end)
+            start = end
+    if line.startswith(" ", start):
+        start += 1
+    event["msg"] = line[start:].removeprefix("\ufeff")  # 6.4: UTF-8 messages may begin with a byte order mark
     return event
 
 
-def _structured_data(text: str) -> dict[str, dict[str, Any]]:
-    """Nested by SD-ID and parameter; a parameter that stands several times (6.3.3) becomes a list."""
-    elements: dict[str, dict[str, Any]] = {}
-    for name, written in _ELEMENT.findall(text):
-        params = _PARAM.findall(written)
-        if "\\" in written:
-            params = [(key, _ESCAPED.sub(r"\1", value)) for key, value in params]
-        element = elements.get(name)
-        if element is None:
-            element = elements[name] = dict(params)
-            if len(element) == len(params):
-                continue
-            element.clear()
-        for key, value in params:
-            if key not in element:
-                element[key] = value
-            elif isinstance(element[key], list):
-                element[key].append(value)
-            else:
-                element[key] = [element[key], value]
-    return elements
+def _parse_epoch(line: str) -> dict[str, Any] | None:
+    found = _EPOCH_HEAD.match(line)
+    priority = PRIORITIES.get(found[1]) if found else None
+    if found is None or priority is None:
+        return None
+    event: dict[str, Any] = {"level": priority[0], "facility": priority[1], "ts": found[2]}
+    if found[3] != "-":
+        event["host"] = found[3]
+    if found[4] != "-":
+        event["app"] = found[4]
+    event["msg"] = line[found.end() :]
+    return event
