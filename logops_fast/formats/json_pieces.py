@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from enum import Enum
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Final
 
 from logops_fast.formats.json_text import (
     BROKEN,
@@ -27,15 +26,7 @@ from logops_fast.formats.json_text import (
     value_end,
     where,
 )
-
-PIECE_BYTES: Final = 262_144
-"""Bytes of a piece: about 3 ms of parsing, normalising and masking."""
-
-PIECE_ITEMS: Final = 2048
-"""Most items of a piece: tiny items cost more for each byte."""
-
-KEPT_BYTES: Final = 65_536
-"""Bytes passed on of an item that is too large."""
+from logops_fast.formats.pieces import NOTHING, PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind, too_large
 
 _SKIP_BYTES: Final = 65_536  # looked at in one step inside an item that is too large
 _SKIPS_A_STEP: Final = 8
@@ -56,30 +47,6 @@ _FIRST_KEY: Final = re.compile(rb'\{[ \t\r\n]*"[^"\\]{1,64}"[ \t\r\n]*:')
 _BRACKETS: Final = bytes.maketrans(b"[{]}", b"(())")
 _NO_BRACKETS: Final = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _DELTA: Final = tuple(1 if byte == ord("(") else -1 if byte == ord(")") else 0 for byte in range(256))
-
-
-class PieceKind(Enum):
-    """What a piece is."""
-
-    ARRAY = 0
-    """``text`` is a JSON array of ``count`` items."""
-    TOO_LARGE = 1
-    """``text`` is the beginning of one item over the limit."""
-    BROKEN = 2
-    """``text`` is one item of a sequence that is not JSON."""
-    NOTHING = 3
-    """A step was made and nothing came of it yet."""
-
-
-class Piece(NamedTuple):
-    """Some items of a body, in order."""
-
-    kind: PieceKind
-    text: bytes
-    count: int  # type: ignore[assignment]  # hides tuple.count
-
-
-_NOTHING: Final = Piece(PieceKind.NOTHING, b"", 0)
 
 
 def json_pieces(text: bytes, limit: int, *, start: int = 0, stop: int | None = None) -> Iterator[Piece]:
@@ -117,7 +84,7 @@ class _Cutter:
         pos = skip_blanks(text, pos)
         if pos < size and text[pos] == _CLOSE:
             self._check_nothing_follows(pos + 1)
-            yield Piece(PieceKind.ARRAY, b"[]", 0)
+            yield Piece(PieceKind.ITEMS, b"[]", 0)
             return
         span = min(PIECE_BYTES, self._limit)
         separator = self._separator(pos)
@@ -149,10 +116,10 @@ class _Cutter:
                         yield self._elements(begun, done, count)
                     for end in self._skip(pos):
                         if end < 0:
-                            yield _NOTHING
+                            yield NOTHING
                     if end - pos <= self._limit:
                         raise BrokenJsonError("it nests too deeply")
-                    yield _too_large(text, pos, end)
+                    yield too_large(text, pos, end)
                     count = 0
                     pos, ended = self._after(end)
                     begun = pos
@@ -173,7 +140,7 @@ class _Cutter:
         found: list[bytes] = []
         held = 0
         while pos < size:
-            kind = PieceKind.ARRAY
+            kind = PieceKind.ITEMS
             try:
                 end = self._value_end(pos)
             except BrokenJsonError:
@@ -184,22 +151,22 @@ class _Cutter:
                 try:
                     for end in self._skip(pos):
                         if end < 0:
-                            yield _NOTHING
+                            yield NOTHING
                     if end - pos <= self._limit:
                         kind = PieceKind.BROKEN  # it nests too deeply
                 except BrokenJsonError:
                     kind = PieceKind.BROKEN
                     end = next_object(text, pos)
-            if found and (kind is not PieceKind.ARRAY or held > PIECE_BYTES or len(found) == PIECE_ITEMS):
+            if found and (kind is not PieceKind.ITEMS or held > PIECE_BYTES or len(found) == PIECE_ITEMS):
                 yield _joined(found)
                 found, held = [], 0
-            if kind is PieceKind.ARRAY:
+            if kind is PieceKind.ITEMS:
                 whole = True
                 found.append(text[pos:end])
                 held += end - pos
             else:
                 whole = whole or kind is PieceKind.TOO_LARGE
-                yield Piece(kind, text[pos : min(end, pos + KEPT_BYTES)].rstrip(), 1)
+                yield too_large(text, pos, end)._replace(kind=kind)
             pos = skip_blanks(text, end)
         if found:
             yield _joined(found)
@@ -212,8 +179,8 @@ class _Cutter:
         if end == UNENDED:
             for end in self._skip(pos):
                 if end < 0:
-                    yield _NOTHING
-            piece = _too_large(self._text, pos, end)
+                    yield NOTHING
+            piece = too_large(self._text, pos, end)
         else:
             piece = _joined([self._text[pos:end]])
         self._check_nothing_follows(end)
@@ -276,7 +243,7 @@ class _Cutter:
         self._mended = False
 
     def _elements(self, begun: int, done: int, count: int) -> Piece:
-        return Piece(PieceKind.ARRAY, b"[" + self._text[begun:done] + b"]", count)
+        return Piece(PieceKind.ITEMS, b"[" + self._text[begun:done] + b"]", count)
 
     def _after(self, end: int) -> tuple[int, bool]:
         """Return where the next element begins, and whether there is none. Raises BrokenJsonError."""
@@ -357,14 +324,10 @@ class _Cutter:
         return f"line {line}, at or after byte {pos} of the body"
 
 
-def _too_large(text: bytes, pos: int, end: int) -> Piece:
-    return Piece(PieceKind.TOO_LARGE, text[pos : min(end, pos + KEPT_BYTES)], 1)
-
-
 def _small(piece: bytes, count: int) -> Iterator[Piece]:
     """Cut a piece of many tiny elements further."""
     if count <= PIECE_ITEMS:
-        yield Piece(PieceKind.ARRAY, piece, count)
+        yield Piece(PieceKind.ITEMS, piece, count)
         return
     raw = elements(piece)
     for at in range(0, count, PIECE_ITEMS):
@@ -373,4 +336,4 @@ def _small(piece: bytes, count: int) -> Iterator[Piece]:
 
 
 def _joined(items: list[bytes]) -> Piece:
-    return Piece(PieceKind.ARRAY, b"[" + b",".join(items) + b"]", len(items))
+    return Piece(PieceKind.ITEMS, b"[" + b",".join(items) + b"]", len(items))

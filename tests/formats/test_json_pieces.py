@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.formats import json_pieces
-from logops_fast.formats.json_pieces import PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
 from logops_fast.formats.json_text import BrokenJsonError, items
+from logops_fast.formats.pieces import KEPT_BYTES, PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
 from tests.formats.bodies import any_body
 
 LIMIT = 262_144
@@ -23,7 +23,7 @@ def texts(pieces: list[Piece]) -> list[bytes]:
     """The items of all pieces, what is too large or broken included."""
     found: list[bytes] = []
     for piece in pieces:
-        if piece.kind is PieceKind.ARRAY:
+        if piece.kind is PieceKind.ITEMS:
             raw = items(piece.text)
             assert len(raw) == piece.count
             found += raw
@@ -37,7 +37,9 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-EVENTS = [{"ts": f"2026-01-01T00:00:{i % 60:02}Z", "msg": f"text }},{{ {i} \\ \"", "n": [{"ts": i}, {}]} for i in range(9000)]
+EVENTS = [
+    {"ts": f"2026-01-01T00:00:{i % 60:02}Z", "msg": f'text }},{{ {i} \\ "', "n": [{"ts": i}, {}]} for i in range(9000)
+]
 BODIES = {
     "compact": compact(EVENTS),
     "pretty": json.dumps(EVENTS, indent=2).encode(),
@@ -87,7 +89,7 @@ def test_an_item_over_the_limit_is_skipped_and_its_neighbours_are_whole(name: st
     pieces = cut(b"[" + (gap + b"," + gap).join(parts) + gap + b"]")
     found = texts(pieces)
     assert len(found) == len(parts)
-    assert [len(piece.text) for piece in pieces if piece.kind is PieceKind.TOO_LARGE] == [json_pieces.KEPT_BYTES] * 3
+    assert [len(piece.text) for piece in pieces if piece.kind is PieceKind.TOO_LARGE] == [KEPT_BYTES] * 3
     assert found[0] == parts[0]
     assert found[2:4] == parts[2:4]
     assert found[-1] == parts[-1]
@@ -96,7 +98,7 @@ def test_an_item_over_the_limit_is_skipped_and_its_neighbours_are_whole(name: st
 def test_an_object_over_the_limit_in_a_sequence_is_skipped() -> None:
     large = fillers()["quotes"]
     kinds = [piece.kind for piece in cut(b'{"a":1}\n' + large + b'\n{"b":2}' + large)]
-    assert kinds == [PieceKind.ARRAY, PieceKind.TOO_LARGE, PieceKind.ARRAY, PieceKind.TOO_LARGE]
+    assert kinds == [PieceKind.ITEMS, PieceKind.TOO_LARGE, PieceKind.ITEMS, PieceKind.TOO_LARGE]
 
 
 def test_an_item_of_just_the_limit_is_kept() -> None:
