@@ -48,11 +48,10 @@ def test_a_line_of_just_the_limit_is_kept() -> None:
     assert [piece.kind for piece in cut(b"x" + line)] == [PieceKind.TOO_LARGE]
 
 
-@given(st.lists(st.text("ab \r\t", max_size=8).map(str.encode), max_size=30), st.integers(1, 20))
-def test_lines_over_a_small_limit_and_no_others_are_set_aside(lines: list[bytes], limit: int) -> None:
-    body = b"\n".join(lines)
-    pieces = cut(body, limit)
-    large = [line for line in lines if len(line.rstrip(b"\r")) > limit]
+@given(st.lists(st.text("ab", max_size=8).map(str.encode), max_size=30), st.integers(1, 20), st.booleans())
+def test_lines_over_a_small_limit_and_no_others_are_set_aside(lines: list[bytes], limit: int, crlf: bool) -> None:
+    pieces = cut((b"\r\n" if crlf else b"\n").join(lines), limit)
+    large = [line for line in lines if len(line) > limit]
     assert sum(piece.kind is PieceKind.TOO_LARGE for piece in pieces) == len(large)
 
 
