@@ -3,13 +3,14 @@ from __future__ import annotations
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.formats.content_encoding import MAX_MEMBERS, EncodingError, decode, supported
+from logops_fast.formats.content_encoding import MAX_MEMBERS, EncodingError, decode, decoding, supported
 
 CAP = 1 << 20
 BODY = b'{"msg":"hello"}\n' * 1000
@@ -123,7 +124,7 @@ def test_an_empty_body_stays_empty(encoding: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    "encoding", [b"br", b"deflate", b"gzip, gzip", b"gzip,zstd", b"identity, gzip", b"\xff", b"gzipp"]
+    "encoding", [b"br", b"deflate, gzip", b"gzip, gzip", b"gzip,zstd", b"identity, gzip", b"\xff", b"gzipp"]
 )
 def test_an_unknown_or_stacked_coding_is_415(encoding: bytes) -> None:
     assert not supported(encoding)
@@ -133,6 +134,37 @@ def test_an_unknown_or_stacked_coding_is_415(encoding: bytes) -> None:
 @pytest.mark.parametrize("encoding", [b"", b"identity", *PACKERS])
 def test_what_can_be_decoded_is_said_to_be_supported(encoding: bytes) -> None:
     assert supported(encoding)
+
+
+def raw_deflate(data: bytes) -> bytes:
+    compressor = zlib.compressobj(wbits=-15)
+    return compressor.compress(data) + compressor.flush()
+
+
+@pytest.mark.parametrize("pack", [zlib.compress, raw_deflate])
+def test_deflate_is_read_with_and_without_a_zlib_header(pack: Callable[[bytes], bytes]) -> None:
+    assert supported(b"Deflate")
+    for body in (BODY, b"x", bytes(3 << 20)):
+        assert decode(pack(body), b"deflate", 3 << 20) == body
+    assert refusal(pack(bytes(CAP + 1)), b"deflate") == (413, "too_large")
+    assert refusal(pack(BODY)[:-1], b"deflate") == (400, "malformed")
+    assert refusal(pack(BODY) + b"x", b"deflate") == (400, "malformed")
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, streamed_zstd])
+def test_no_step_makes_much_more_than_a_megabyte(pack: Callable[[bytes], bytes]) -> None:
+    encoding = {gzip.compress: b"gzip", zlib.compress: b"deflate"}.get(pack, b"zstd")
+    body = pack(bytes(16 << 20))
+    steps = decoding(body, encoding, 16 << 20)
+    assert sum(1 for _ in steps) >= 15
+
+
+def test_a_bomb_is_refused_at_the_cap() -> None:
+    bomb = gzip.compress(bytes(200 << 20))
+    steps = decoding(bomb, b"gzip", 4 << 20)
+    with pytest.raises(EncodingError):
+        for number, _ in enumerate(steps):
+            assert number < 5
 
 
 def test_a_raw_deflate_stream_is_not_gzip() -> None:
