@@ -18,7 +18,6 @@ from logops_fast.authgw.nonce_store import NonceGuard
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
-from logops_fast.formats.content_encoding import EncodingError
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
 
@@ -151,12 +150,14 @@ class _Exchange:
             gateway.failures.failed(self._request.peer)
             self._refuse(BAD_DIGEST)
             return
-        try:
-            body = self._head.decode(self._body.take(), gateway.backpressure.max_body_bytes)
-        except EncodingError as bad:
-            self._refuse(bad.refusal)
-            return
-        items = gateway.backpressure.items(self._head.format, body)
+        received_at = self._request.received_at
+        ticket = gateway.backpressure.take_in(self._head, self._body.take(), self._emitter, received_at, self._decoded)
+        if ticket is not None:
+            self._request.on_close = ticket.cancel
+
+    def _decoded(self, body: bytes, items: int | Refusal) -> None:
+        """Take the decoded and counted body to the bucket."""
+        gateway = self._gateway
         if isinstance(items, Refusal):
             self._refuse(items)
             return
@@ -172,7 +173,7 @@ class _Exchange:
         """Check 10. An estimate that does not fit is counted exactly before anything is refused."""
         gateway = self._gateway
         if grant.refusal is not None:
-            items = gateway.backpressure.exact(self._head.format, body)
+            items = gateway.backpressure.exact(self._head.format, body, estimate)
             if items < estimate:
                 gateway.buckets.take(self._emitter, items, partial(self._charged, body, items))
                 return
@@ -182,7 +183,7 @@ class _Exchange:
             return
         self._grant = grant
         self._estimate = estimate
-        batch = self._head.batch(body, self._emitter, self._request.received_at)
+        batch = self._head.batch(body, self._emitter, self._request.received_at, estimate)
         gateway.downstream.send(batch, self._reply)
 
     def _reply(self, reply: Reply) -> None:

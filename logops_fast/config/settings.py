@@ -59,6 +59,14 @@ class ServerSettings(Section, frozen=True):
             ge=65_536, description="Bytes of bodies in flight in each process; past it new ones get 503 `overloaded`."
         ),
     ] = 268_435_456
+    max_large_per_emitter: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Bodies over 1 MiB of one emitter that a worker works on at the same time; others wait for up "
+            "to 5 seconds, then get 503 `overloaded`.",
+        ),
+    ] = 2
     request_line: Annotated[int, Meta(ge=64, description="Longest request line, bytes.")] = 8192
     header_fields: Annotated[int, Meta(ge=8, description="Most header fields of a request.")] = 64
     header_bytes: Annotated[int, Meta(ge=512, description="Largest header section of a request, bytes.")] = 16_384
@@ -152,8 +160,16 @@ class BackpressureSettings(Section, frozen=True):
 
     max_body_bytes: Annotated[
         int, Meta(ge=1, description="Largest body, bytes: as sent, and again after decompression.")
-    ] = 4_194_304
-    max_items: Annotated[int, Meta(ge=1, description="Most events of a batch.")] = 10_000
+    ] = 16_777_216
+    max_items: Annotated[int, Meta(ge=1, description="Most events of a batch.")] = 100_000
+    max_event_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            description="Largest event, bytes: as sent, and as the line that is stored; Loki's own limit of a line is "
+            "262144. A larger one goes to the rejected file, cut.",
+        ),
+    ] = 262_144
 
 
 class ForwardSettings(Section, frozen=True):

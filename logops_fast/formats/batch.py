@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, Protocol
 
 from logops_fast.errors import LogOpsError
@@ -27,7 +27,7 @@ UNSUPPORTED_MEDIA_TYPE: Final = Refusal(
     415, "unsupported_media_type", "Send application/json, application/x-ndjson, text/csv or text/plain."
 )
 UNSUPPORTED_ENCODING: Final = Refusal(
-    415, "unsupported_encoding", "Content-Encoding must be gzip, zstd or deflate, or left out."
+    415, "unsupported_encoding", "Content-Encoding must be gzip, deflate or zstd, or left out."
 )
 BAD_SCENARIO_ID: Final = Refusal(
     400, "bad_scenario_id", "X-Scenario-Id must be 1 to 64 characters of A-Z a-z 0-9 . _ -"
@@ -46,7 +46,9 @@ class Batch(NamedTuple):
     repeatable: bool
     """True where somebody else knows the batch id and may send it again: it must then be remembered."""
     started: float
-    """Monotonic seconds of the request's first byte: where batch latency is counted from."""
+    """Monotonic seconds of the request's first byte, from which batch latency is counted."""
+    items: int = 0
+    """Upper bound of the items in the body, if the gateway has counted them; 0 if it has not."""
 
 
 class Reply(NamedTuple):
@@ -134,10 +136,18 @@ class BatchHead(NamedTuple):
         Raises EncodingError: 413 ``too_large`` or 400 ``malformed``.
         """
         decoded = body if self.encoding is None else content_encoding.decode(body, self.encoding, cap)
+        return self._as_utf8(decoded, cap)
+
+    def decoding(self, body: bytes, cap: int) -> Generator[None, None, bytes]:
+        """Decode in steps of about a megabyte; see ``decode``."""
+        decoded = yield from content_encoding.decoding(body, self.encoding, cap)
+        return self._as_utf8(decoded, cap)
+
+    def _as_utf8(self, decoded: bytes, cap: int) -> bytes:
         if self.charset or charset.has_utf16_mark(decoded):
-            decoded = charset.to_utf8(decoded, self.charset, cap)
+            return charset.to_utf8(decoded, self.charset, cap)
         return decoded
 
-    def batch(self, body: bytes, emitter: str, started: float) -> Batch:
-        """The batch that these headers and this decoded body make."""
-        return Batch(body, self.format, emitter, self.scenario_id, self.batch_id, self.repeatable, started)
+    def batch(self, body: bytes, emitter: str, started: float, items: int = 0) -> Batch:
+        """Return the batch that these headers and this decoded body make."""
+        return Batch(body, self.format, emitter, self.scenario_id, self.batch_id, self.repeatable, started, items)

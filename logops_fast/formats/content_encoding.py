@@ -1,8 +1,9 @@
-"""Content-Encoding: gzip, zstd and deflate bodies, decoded under a cap on what comes out (RFC 9110, 8.4)."""
+"""Content-Encoding: gzip, deflate and zstd bodies, decoded under a cap on what comes out (RFC 9110, 8.4)."""
 
 from __future__ import annotations
 
 import zlib
+from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
 from logops_fast.errors import LogOpsError
@@ -12,13 +13,14 @@ if TYPE_CHECKING:
     import zstandard
 
 GZIP_WBITS: Final = 31  # zlib: the largest window, gzip framing only
-ZLIB_WBITS: Final = 15
-RAW_WBITS: Final = -15
+ZLIB_WBITS: Final = 15  # with zlib's header
+RAW_WBITS: Final = -15  # without any
 PIECE_BYTES: Final = 65536  # taken at once: bounds what zlib's `unused_data` copies for each member
+STEP_BYTES: Final = 1 << 20  # decoded in one step: 2 to 5 ms
 MAX_MEMBERS: Final = 1024  # each member or frame costs a new decompressor; bgzip's 64 KiB blocks reach 64 MiB
 ZSTD_WINDOW_BYTES: Final = 8 << 20  # RFC 9659: a zstd content coding never needs a larger window
 
-_KNOWN: Final = (b"", b"identity", b"gzip", b"x-gzip", b"zstd", b"deflate")
+_KNOWN: Final = (b"", b"identity", b"gzip", b"x-gzip", b"deflate", b"zstd")
 
 
 class EncodingError(LogOpsError):
@@ -30,106 +32,101 @@ class EncodingError(LogOpsError):
 
 
 def supported(encoding: bytes) -> bool:
-    """Whether ``decode`` knows the coding: one alone, any case."""
+    """Return whether ``decode`` knows the coding: one alone, any case."""
     return _coding(encoding) in _KNOWN
 
 
 def decode(body: bytes, encoding: bytes | None, cap: int) -> bytes:
-    """The body without its content coding, at most ``cap`` bytes.
+    """Return the body without its content coding, at most ``cap`` bytes; see ``decoding``, whose steps it makes."""
+    steps = decoding(body, encoding, cap)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            decoded: bytes = end.value
+            return decoded
 
-    Codings: none, ``identity``, ``gzip`` (``x-gzip``; several members), ``zstd`` (several frames), ``deflate`` (in
-    zlib's framing, as RFC 9110 has it, or raw, as many clients send it). An empty body stays empty under each. Memory
-    stays under the cap and one block.
 
-    Raises:
-        EncodingError: 415 ``unsupported_encoding`` (an unknown coding, or several stacked), 413 ``too_large``
-            (more than ``cap`` bytes come out), 400 ``malformed`` (corrupt, cut off, or followed by junk).
+def decoding(body: bytes, encoding: bytes | None, cap: int) -> Generator[None, None, bytes]:
+    """Decode the body in steps of about a megabyte of what comes out; returns at most ``cap`` bytes.
+
+    Codings: none, ``identity``, ``gzip`` (``x-gzip``; several members), ``deflate`` (with or without a zlib header),
+    ``zstd`` (several frames). An empty body stays empty under each. Memory stays under the cap and one block.
+
+    Raises EncodingError: 415 ``unsupported_encoding`` (an unknown coding, or several stacked), 413 ``too_large`` (more
+    than ``cap`` bytes come out), 400 ``malformed`` (corrupt, cut off, or followed by junk).
     """
     coding = _coding(encoding)
     if coding in (b"", b"identity"):
         if len(body) > cap:
             raise _too_large(cap)
         return body
-    if coding in (b"gzip", b"x-gzip"):
-        return _gunzip(body, cap) if body else b""
-    if coding == b"zstd":
-        return _unzstd(body, cap) if body else b""
-    if coding == b"deflate":
-        return _inflate(body, cap) if body else b""
-    raise EncodingError(
-        Refusal(
-            415, "unsupported_encoding", "Content-Encoding may be gzip, zstd, deflate or identity, one of them alone."
+    if coding not in _KNOWN:
+        raise EncodingError(
+            Refusal(
+                415,
+                "unsupported_encoding",
+                "Content-Encoding may be gzip, deflate, zstd or identity, one of them alone.",
+            )
         )
-    )
+    if not body:
+        return b""
+    if coding == b"zstd":
+        return (yield from _unzstd(body, cap))
+    if coding == b"deflate":
+        # RFC 9110 means zlib's format; senders that write bare deflate data are as common (8.4.1.2).
+        has_header = len(body) > 1 and body[0] & 15 == 8 and (body[0] << 8 | body[1]) % 31 == 0
+        return (yield from _inflate(body, cap, "deflate", ZLIB_WBITS if has_header else RAW_WBITS, 1))
+    return (yield from _inflate(body, cap, "gzip", GZIP_WBITS, MAX_MEMBERS))
 
 
 def _coding(encoding: bytes | None) -> bytes:
     return encoding.strip().lower() if encoding else b""
 
 
-def _gunzip(body: bytes, cap: int) -> bytes:
+def _inflate(body: bytes, cap: int, coding: str, wbits: int, members: int) -> Generator[None, None, bytes]:
     view = memoryview(body)
     parts: list[bytes] = []
     room = cap
     position = 0
-    for _ in range(MAX_MEMBERS):
-        member = zlib.decompressobj(GZIP_WBITS)
+    made = 0
+    for _ in range(members):
+        member = zlib.decompressobj(wbits)
         while not member.eof:
             piece = view[position : position + PIECE_BYTES]
             if not piece:
-                raise _malformed("gzip", "it ends too early")
+                raise _malformed(coding, "it ends too early")
             try:
-                part = member.decompress(piece, room + 1)
+                part = member.decompress(piece, min(room, STEP_BYTES) + 1)
             except zlib.error:
-                what = "something that is not gzip follows it" if position and not parts else "it is corrupt"
-                raise _malformed("gzip", what) from None
+                what = f"something that is not {coding} follows it" if position and not parts else "it is corrupt"
+                raise _malformed(coding, what) from None
             room -= len(part)
             if room < 0:
                 raise _too_large(cap)
-            # With output to spare zlib has taken the whole piece, save what lies behind the member's end.
-            position += len(piece) - len(member.unused_data)
+            position += len(piece) - len(member.unused_data) - len(member.unconsumed_tail)
             parts.append(part)
+            made += len(part)
+            if made >= STEP_BYTES:
+                made = 0
+                yield
         if position == len(body):
             return b"".join(parts)
-    raise _malformed("gzip", f"it has more than {MAX_MEMBERS} members")
+    if members == 1:
+        raise _malformed(coding, f"something that is not {coding} follows it")
+    raise _malformed(coding, f"it has more than {members} members")
 
 
-def _inflate(body: bytes, cap: int) -> bytes:
-    # zlib's two bytes of header are a multiple of 31 and name the method 8; a raw stream rarely begins so, and is then
-    # caught by the checksum or the rest of the header.
-    framed = len(body) >= 2 and body[0] & 0x0F == 8 and (body[0] << 8 | body[1]) % 31 == 0
-    if framed:
-        try:
-            return _inflate_one(body, ZLIB_WBITS, cap)
-        except zlib.error:
-            pass
-    try:
-        return _inflate_one(body, RAW_WBITS, cap)
-    except zlib.error:
-        raise _malformed("deflate", "it is corrupt") from None
-
-
-def _inflate_one(body: bytes, window: int, cap: int) -> bytes:
-    """Return the one stream that the body is; zlib.error if it is corrupt."""
-    stream = zlib.decompressobj(window)
-    text = stream.decompress(body, cap + 1)
-    if len(text) > cap:
-        raise _too_large(cap)
-    if not stream.eof:
-        raise _malformed("deflate", "it ends too early")
-    if stream.unused_data:
-        raise _malformed("deflate", "something follows it")
-    return text
-
-
-def _unzstd(body: bytes, cap: int) -> bytes:
+def _unzstd(body: bytes, cap: int) -> Generator[None, None, bytes]:
     import zstandard  # an idle worker need not hold it
 
     decompressor = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW_BYTES)
     try:
-        size = zstandard.frame_content_size(body)  # -1 where the header does not say
+        size = zstandard.frame_content_size(body)  # -1 if the header does not say
         if size > cap:
             raise _too_large(cap)
+        if size > STEP_BYTES:
+            yield  # before a step that takes 1 ms for each megabyte
         if size > 0:
             try:
                 # Writes into exactly `size` bytes: a header that lies is an error, not a bomb.
@@ -138,12 +135,17 @@ def _unzstd(body: bytes, cap: int) -> bytes:
                 pass  # several frames, or broken: told apart below
         # A decompressobj gives out whatever its input holds, so a reader counts first: past it the body is
         # known to fit. The reader alone would take a cut-off body for a whole one.
+        made = 0
         with decompressor.stream_reader(body, read_across_frames=True) as reader:
             room = cap
             while piece := reader.read(PIECE_BYTES):
                 room -= len(piece)
                 if room < 0:
                     raise _too_large(cap)
+                made += len(piece)
+                if made >= STEP_BYTES:
+                    made = 0
+                    yield
         return _zstd_frames(decompressor, body)
     except zstandard.ZstdError:
         raise _malformed("zstd", "it is corrupt, or something that is not zstd follows it") from None

@@ -43,6 +43,7 @@ Reason = Literal[
     "empty",
     "malformed",
     "otlp_not_supported",
+    "unsupported_envelope",
     "no_valid_events",
     "batch_in_progress",
     # what it would cost

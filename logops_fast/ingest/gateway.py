@@ -1,6 +1,6 @@
-"""The Ingest Gateway's own door, for a split deployment: POST /v1/logs from the Auth Gateway.
+"""The Ingest Gateway's own entrance, for a split deployment: POST /v1/logs from the Auth Gateway.
 
-It trusts its network: who sent a batch was proved one hop before, and arrives as X-Emitter.
+It trusts its network: the Auth Gateway has authenticated the sender, who arrives as X-Emitter.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Final
 
 from logops_fast.formats.batch import NAME, UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
-from logops_fast.formats.content_encoding import EncodingError
-from logops_fast.formats.item_count import at_most
+from logops_fast.formats.intake import Caps, take_in
+from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.metrics import IngestMetrics
@@ -22,24 +22,33 @@ BAD_EMITTER: Final = Refusal(400, "bad_emitter", "X-Emitter must be 1 to 64 char
 class IngestGateway:
     """Reads a request's body, within the cap, and hands it to the pipeline."""
 
-    def __init__(self, *, pipeline: Downstream, metrics: IngestMetrics, max_body_bytes: int, max_items: int) -> None:
+    def __init__(
+        self,
+        *,
+        pipeline: Downstream,
+        metrics: IngestMetrics,
+        max_body_bytes: int,
+        max_items: int,
+        queue: WorkQueue | None = None,
+    ) -> None:
         self.pipeline = pipeline
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
         self.max_items = max_items
+        self.queue = WorkQueue() if queue is None else queue
 
     def handle(self, request: Request) -> None:
-        """Take one POST; it is answered through ``request.respond``, perhaps later."""
+        """Handle one POST; it is answered through ``request.respond``, perhaps later."""
         exchange = _Exchange(self, request)
         try:
             exchange.check_headers()
-        except BatchHeaderError as bad:
-            exchange.refuse(bad.refusal)
+        except BatchHeaderError as error:
+            exchange.refuse(error.refusal)
         else:
             request.accept_body(exchange)
 
     def too_large(self) -> Refusal:
-        """The refusal of a body over the cap."""
+        """Return the refusal of a body over the cap."""
         return Refusal(413, "too_large", f"The body is over {self.max_body_bytes} bytes: split the batch.")
 
 
@@ -55,7 +64,7 @@ class _Exchange:
         self._body = BodyBuffer()
 
     def check_headers(self) -> None:
-        """What the headers alone can tell. Raises BatchHeaderError with the refusal."""
+        """Check what needs only the headers. Raises BatchHeaderError with the refusal."""
         request = self._request
         headers = request.headers
         emitter = headers.get(b"x-emitter")
@@ -76,26 +85,36 @@ class _Exchange:
         self._body.add(data)
 
     def end(self) -> None:
-        """The body is whole: on to the pipeline."""
+        """Decode the whole body and count its items."""
         if self._request.answered:
             return
-        try:
-            body = self._head.decode(self._body.take(), self._gateway.max_body_bytes)
-        except EncodingError as bad:
-            self.refuse(bad.refusal)
-            return
-        items = at_most(self._head.format, body, self._gateway.max_items)
+        gateway = self._gateway
+        ticket = take_in(
+            gateway.queue,
+            Caps(gateway.max_body_bytes, gateway.max_items),
+            self._head,
+            self._body.take(),
+            self._emitter,
+            self._request.received_at,
+            self._decoded,
+        )
+        if ticket is not None:
+            self._request.on_close = ticket.cancel
+
+    def _decoded(self, body: bytes, items: int | Refusal) -> None:
+        """Hand the decoded and counted body to the pipeline."""
         if isinstance(items, Refusal):
             self.refuse(items)
             return
-        self._gateway.pipeline.send(self._head.batch(body, self._emitter, self._request.received_at), self._reply)
+        batch = self._head.batch(body, self._emitter, self._request.received_at, items)
+        self._gateway.pipeline.send(batch, self._reply)
 
-    def abort(self, reason: str) -> None:  # noqa: ARG002 - a BodyConsumer is told why
+    def abort(self, reason: str) -> None:  # noqa: ARG002 - a BodyConsumer gets the reason
         """The sender vanished or stalled in mid-body."""
         self._body.clear()
 
     def refuse(self, refusal: Refusal) -> None:
-        """Answer with a refusal of this door's own, and count it."""
+        """Answer with a refusal of the gateway's own, and count it."""
         self._gateway.metrics.rejected(refusal.reason, self._emitter)
         self._gateway.metrics.answered(self._emitter, monotonic() - self._request.received_at)
         self._reply(Reply.of(refusal))

@@ -18,11 +18,11 @@ LATENCY_EDGES: Final = (
 COMMIT_EDGES: Final = (
     0.00005, 0.0001, 0.0002, 0.0003, 0.0005, 0.00075, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
 )  # fmt: skip
-BATCH_SIZE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000)
+BATCH_SIZE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 
 
 class StoredBatch(Protocol):
-    """What is counted of a stored batch; the normaliser's result is one."""
+    """What is counted of a stored batch."""
 
     @property
     def count(self) -> int:
@@ -65,6 +65,9 @@ class IngestMetrics(GatewayMetrics):
         )
         self._parse_errors_total = registry.counter(
             "logops_parse_errors_total", "Events that could not be read.", ("emitter", "format")
+        )
+        self._events_too_large_total = registry.counter(
+            "logops_events_too_large_total", "Events over backpressure.max_event_bytes, set aside.", ("emitter",)
         )
         self._pii_masked_total = registry.counter("logops_pii_masked_total", "Personal data masked.", ("kind",))
         self._latency_seconds = registry.histogram(
@@ -128,6 +131,10 @@ class IngestMetrics(GatewayMetrics):
     def parse_errors(self, emitter: str, body_format: str, events: int) -> None:
         """Count events that could not be read; ``body_format`` is the parser's own name."""
         self._parse_errors_total.labels(self.emitter(emitter), body_format).inc(events)
+
+    def events_too_large(self, emitter: str, events: int) -> None:
+        """Count events that were set aside for their size."""
+        self._events_too_large_total.labels(self.emitter(emitter)).inc(events)
 
     def sink_committed(self, written: int, seconds: float) -> None:
         """Note one group commit of ``written`` bytes."""

@@ -1,30 +1,38 @@
 """The ingest pipeline: a batch in, stored lines and a summary out. Knows nothing of HTTP connections.
 
-parse -> normalise, mask, serialise -> one append to the sink; the reply goes out once the sink has it.
+parse -> normalise, mask, serialise -> one append to the sink; the reply goes out once the sink has it. A small batch is
+read in one step, a large one piece by piece through the work queue, so that no batch holds the event loop.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from time import monotonic, time
-from typing import Final
+from typing import Final, assert_never
 
 from logops_fast.formats.batch import Batch, Reply
+from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
+from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.normaliser import Normalised, Normaliser
+from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
-from logops_fast.ingest.parsers.base import Fault, MalformedBody
-from logops_fast.ingest.rejected import rejected_lines
+from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
 from logops_fast.ingest.sink.interface import LedgerEntry, Sink
-from logops_fast.ingest.summary import summarise
+from logops_fast.ingest.summary import Reading, summarise
 from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind
 
 OnReply = Callable[[Reply], None]
 
-MALFORMED_STATUS: Final = {"empty": 400, "malformed": 400, "otlp_not_supported": 415}
+MALFORMED_STATUS: Final = {
+    "empty": 400,
+    "malformed": 400,
+    "too_many_items": 413,
+    "otlp_not_supported": 415,
+    "unsupported_envelope": 415,
+}
 
 SINK_FAILED: Final = Refusal(
     503, "sink_failed", "The batch could not be written to disk and nothing of it was kept: send it again.", 1
@@ -36,15 +44,24 @@ STATE_UNAVAILABLE: Final = Refusal(
     503, "state_unavailable", "The store that remembers batch ids does not answer: send the batch again.", 1
 )
 DEFECT: Final = Refusal(
-    500, "internal_error", "The gateway failed on this batch and stored nothing of it; its log says where."
+    500, "internal_error", "The gateway failed on this batch and stored nothing of it; its log has the details."
 )
-EMPTY: Final = Normalised(b"", 0, 0, 0, {}, {})
 
-_log: Final = logging.getLogger(__name__)
+OnRead = Callable[[Reading, Exception | None], None]
+
+logger: Final = logging.getLogger(__name__)
+
+
+class Refused(Exception):  # noqa: N818 - it says what became of the batch
+    """A batch was refused before it was read."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.reason)
+        self.refusal = refusal
 
 
 class IngestPipeline:
-    """Stores batches. One per worker; all on the loop's thread but the sink's own writes."""
+    """Stores batches. One per worker; everything but the sink's own writes happens on the event loop's thread."""
 
     def __init__(
         self,
@@ -53,12 +70,20 @@ class IngestPipeline:
         sink: Sink,
         batch_ids: BatchIds,
         metrics: IngestMetrics,
+        limits: Limits = registry.DEFAULT_LIMITS,
+        text: TextOptions = registry.DEFAULT_TEXT,
+        text_of: Mapping[str, TextOptions] | None = None,
+        queue: WorkQueue | None = None,
         wall: Callable[[], float] = time,
     ) -> None:
         self._normaliser = normaliser
         self._sink = sink
         self._batch_ids = batch_ids
         self._metrics = metrics
+        self._limits = limits
+        self._text = text
+        self._text_of = text_of or {}
+        self._queue = WorkQueue() if queue is None else queue
         self._wall = wall
 
     def send(self, batch: Batch, reply: OnReply) -> None:
@@ -69,76 +94,119 @@ class IngestPipeline:
             self._store(batch, reply)
 
     def _claimed(self, batch: Batch, reply: OnReply, claim: BatchClaim) -> None:
-        if claim.kind is ClaimKind.NEW:
-            self._store(batch, reply)
-        elif claim.kind is ClaimKind.DONE:
-            # A batch id already stored is answered with the first answer, and nothing is stored twice. Where that
-            # answer is remembered no more, the same body gives the same one again.
-            self._metrics.answered(batch.emitter, monotonic() - batch.started)
-            reply(Reply(200, claim.answer or self._answer_again(batch)))
-        else:
-            self._refuse(batch, reply, IN_PROGRESS if claim.kind is ClaimKind.IN_PROGRESS else STATE_UNAVAILABLE)
+        match claim.kind:
+            case ClaimKind.NEW:
+                self._store(batch, reply)
+            case ClaimKind.DONE:
+                # A batch id already stored is answered with the first answer, and nothing is stored twice. If that
+                # answer is no longer remembered, the same body gives the same one again.
+                if claim.answer:
+                    self._metrics.answered(batch.emitter, monotonic() - batch.started)
+                    reply(Reply(200, claim.answer))
+                else:
+                    self._read(batch, self._reading(batch), partial(self._answer_again, batch, reply))
+            case ClaimKind.IN_PROGRESS:
+                self._refuse(batch, reply, IN_PROGRESS)
+            case ClaimKind.UNAVAILABLE:
+                self._refuse(batch, reply, STATE_UNAVAILABLE)
+            case _:
+                assert_never(claim.kind)
 
     def _store(self, batch: Batch, reply: OnReply) -> None:
-        received_at = self._wall()
-        try:
-            normalised, faults, answer = self._read(batch, received_at)
-            rejected = rejected_lines(batch, faults, self._normaliser.mask_text, received_at) if faults else b""
-        except MalformedBody as bad:
-            self._release(batch)
-            self._metrics.parse_errors(batch.emitter, batch.format.label, 1)
-            self._refuse(batch, reply, Refusal(MALFORMED_STATUS[bad.reason], bad.reason, bad.detail))
+        self._read(batch, self._reading(batch), partial(self._append, batch, reply))
+
+    def _reading(self, batch: Batch) -> Reading:
+        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
+
+    def _read(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+        """Read a batch, and call ``done`` with the reading and why it failed, if it did."""
+        text = self._text_of.get(batch.emitter, self._text)
+        if len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS:
+            pieces = registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, text)
+            self._enqueue(batch, reading, pieces, done)
             return
-        except Exception:
-            # Whoever called may be the state store, which answers nobody; and the id must not stay claimed.
-            _log.exception("a batch could not be read")
+        failure: Exception | None = None
+        try:
+            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, text)
+            if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
+                self._enqueue(batch, reading, iter((parsed,)), done)
+                return
+            reading.take(parsed)
+        except Exception as error:
+            failure = error
+        done(reading, failure)
+
+    def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
+        job = _ReadingJob(reading, pieces, done)
+        self._queue.add(job, batch.emitter, len(batch.body), batch.started)
+
+    def _append(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
+        """Hand what was read to the sink."""
+        rejected = b""
+        answer = b""
+        if failure is None:
+            try:
+                lines = reading.lines()
+                rejected = reading.rejected()
+                answer = summarise(reading, stored=self._sink.stores)
+            except Exception as error:
+                failure = error
+        if failure is not None:
             self._release(batch)
-            self._refuse(batch, reply, DEFECT)
+            if isinstance(failure, MalformedBody):
+                self._metrics.parse_errors(batch.emitter, batch.format.label, 1)
+            self._refuse(batch, reply, self._refusal_of(failure))
             return
         entry = None
-        if batch.repeatable and normalised.count:
+        if batch.repeatable and reading.count:
             entry = LedgerEntry(batch.emitter, batch.batch_id, answer)
-        done = partial(self._stored, batch, reply, normalised, faults, answer)
-        self._sink.append(normalised.lines, done, rejected=rejected, entry=entry)
+        # Neither the body nor the lines are kept alive by who waits for the disk.
+        done = partial(self._stored, batch._replace(body=b""), reply, reading, answer)
+        self._sink.append(lines, done, rejected=rejected, entry=entry)
 
-    def _read(self, batch: Batch, received_at: float) -> tuple[Normalised, list[Fault], bytes]:
-        """The lines of a batch, its faults, and the answer they make. Raises MalformedBody."""
-        parsed = registry.parse(batch.format, batch.body, now=received_at)
-        normalised = self._normaliser.run(
-            parsed.events, emitter=batch.emitter, scenario_id=batch.scenario_id, received_at=received_at
-        )
-        return normalised, parsed.faults, summarise(batch, normalised, parsed.faults, stored=self._sink.stores)
+    def _refusal_of(self, failure: Exception) -> Refusal:
+        if isinstance(failure, Refused):
+            return failure.refusal
+        if isinstance(failure, MalformedBody):
+            return Refusal(MALFORMED_STATUS[failure.reason], failure.reason, failure.detail)
+        # The caller may be the state store, which answers no one; and the id must not stay claimed.
+        logger.error("a batch could not be read", exc_info=failure)
+        return DEFECT
 
-    def _answer_again(self, batch: Batch) -> bytes:
-        try:
-            return self._read(batch, self._wall())[2]
-        except MalformedBody:
-            # Not the body that was stored under this id; it was stored all the same.
-            return summarise(batch, EMPTY, (), stored=self._sink.stores)
+    def _answer_again(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
+        if isinstance(failure, Refused):
+            self._refuse(batch, reply, failure.refusal)
+            return
+        if failure is not None:
+            # Not the body that was stored under this id; that one was stored all the same.
+            reading = self._reading(batch)
+        self._metrics.answered(batch.emitter, monotonic() - batch.started)
+        reply(Reply(200, summarise(reading, stored=self._sink.stores)))
 
-    def _stored(
-        self, batch: Batch, reply: OnReply, normalised: Normalised, faults: list[Fault], answer: bytes, ok: bool
-    ) -> None:
+    def _stored(self, batch: Batch, reply: OnReply, reading: Reading, answer: bytes, ok: bool) -> None:
         if not ok:
             self._release(batch)
             self._refuse(batch, reply, SINK_FAILED)
             return
         metrics = self._metrics
-        items = normalised.count + len(faults)
-        if faults:
-            metrics.parse_errors(batch.emitter, batch.format.label, len(faults))
-        if not normalised.count:
+        items = reading.count + reading.faults
+        if reading.faults:
+            if reading.faults > reading.too_large:
+                metrics.parse_errors(batch.emitter, batch.format.label, reading.faults - reading.too_large)
+            if reading.too_large:
+                metrics.events_too_large(batch.emitter, reading.too_large)
+        if not reading.count:
             self._release(batch)
             detail = (
-                f"None of the {items} events could be read (the first: {faults[0].reason})."
-                if faults
+                f"None of the {items} events could be read (the first: {reading.errors[0].reason})."
+                if reading.faults
                 else "The body holds no event."
             )
             self._refuse(batch, reply, Refusal(422, "no_valid_events", detail), items)
             return
         if batch.repeatable:
             self._batch_ids.finish(batch.emitter, batch.batch_id, answer)
-        metrics.stored(batch.emitter, batch.scenario_id, normalised)
+        metrics.stored(batch.emitter, batch.scenario_id, reading)
         metrics.answered(batch.emitter, monotonic() - batch.started)
         reply(Reply(200, answer, items=items))
 
@@ -150,3 +218,33 @@ class IngestPipeline:
         self._metrics.rejected(refusal.reason, batch.emitter)
         self._metrics.answered(batch.emitter, monotonic() - batch.started)
         reply(Reply(refusal.status, refusal.body(), tuple(refusal.headers()), items))
+
+
+class _ReadingJob:
+    """Reads one large batch, a piece in each step."""
+
+    __slots__ = ("_done", "_pieces", "_reading")
+
+    def __init__(self, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
+        self._reading = reading
+        self._pieces = pieces
+        self._done = done
+
+    def step(self) -> bool:
+        """Read the next piece; returns whether there is one more."""
+        reading = self._reading
+        failure: Exception | None = None
+        try:
+            if reading.take_more():
+                return True
+            for parsed in self._pieces:
+                reading.take_some(parsed)
+                return True
+        except Exception as error:
+            failure = error
+        self._done(reading, failure)
+        return False
+
+    def refuse(self, refusal: Refusal) -> None:
+        """End before the first step."""
+        self._done(self._reading, Refused(refusal))

@@ -1,32 +1,187 @@
-"""The answer to a stored batch (SPEC 2)."""
+"""What was read of a batch so far, and the answer that it makes (SPEC 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import orjson
 
 from logops_fast.formats.batch import Batch
-from logops_fast.ingest.normaliser import Normalised
-from logops_fast.ingest.parsers.base import Fault
+from logops_fast.formats.pieces import PIECE_ITEMS
+from logops_fast.ingest.normaliser import Normalised, Normaliser
+from logops_fast.ingest.parsers.base import EVENT_TOO_LARGE, Fault, Parsed, fault
+from logops_fast.ingest.rejected import rejected_lines
 
 MAX_ERRORS: Final = 50
 """Errors listed in an answer; all are counted."""
 
 
-def summarise(batch: Batch, normalised: Normalised, faults: Sequence[Fault], *, stored: bool) -> bytes:
-    """The summary as JSON; ``"stored": false`` is said where the sink is switched off."""
+class Reading:
+    """A batch being read: lines to store, lines of what is rejected, and counts. Pieces are taken in order.
+
+    ``missing_ts``, ``missing_level``, ``levels`` and ``masked`` are as in Normalised. An event whose line turned out
+    too long is no longer in ``count`` and ``levels``, but what was missing or masked in it stays counted.
+    """
+
+    __slots__ = (
+        "_items",
+        "_lines",
+        "_max_event_bytes",
+        "_normaliser",
+        "_rejected",
+        "_waiting",
+        "batch",
+        "count",
+        "errors",
+        "faults",
+        "levels",
+        "masked",
+        "missing_level",
+        "missing_ts",
+        "received_at",
+        "too_large",
+    )
+
+    def __init__(self, batch: Batch, normaliser: Normaliser, max_event_bytes: int, received_at: float) -> None:
+        self.batch = batch
+        self.received_at = received_at
+        self.count = 0
+        self.missing_ts = 0
+        self.missing_level = 0
+        self.levels: dict[str, int] = {}
+        self.masked: dict[str, int] = {}
+        self.faults = 0
+        self.errors: list[Fault] = []  # the first ones, without their texts
+        self.too_large = 0  # how many of the faults are
+        self._normaliser = normaliser
+        self._max_event_bytes = max_event_bytes
+        self._items = 0
+        self._lines: list[bytes] = []
+        self._rejected: list[bytes] = []
+        self._waiting: Parsed | None = None
+
+    def take(self, parsed: Parsed) -> None:
+        """Normalise the events and render the faults of a piece whose faults count from its own beginning."""
+        events, faults = parsed
+        first, self._items = self._items, self._items + len(events) + len(faults)
+        if faults:
+            self._reject([one._replace(index=one.index + first) for one in faults] if first else faults)
+        if not events:
+            return
+        # Each event without a time of its own gets a microsecond of its own, in all pieces together.
+        normalised = self._normaliser.run(
+            events,
+            emitter=self.batch.emitter,
+            scenario_id=self.batch.scenario_id,
+            received_at=self.received_at,
+            receipts_before=self.missing_ts,
+        )
+        lines = normalised.lines
+        if len(lines) > self._max_event_bytes and _has_line_over(lines, self._max_event_bytes):
+            normalised = self._set_aside(normalised, first, faults)
+            lines = normalised.lines
+        self._lines.append(lines)
+        if self.count:
+            for level, number in normalised.levels.items():
+                self.levels[level] = self.levels.get(level, 0) + number
+            for kind, number in normalised.masked.items():
+                self.masked[kind] = self.masked.get(kind, 0) + number
+        else:
+            self.levels = normalised.levels
+            self.masked = normalised.masked
+        self.count += normalised.count
+        self.missing_ts += normalised.missing_ts
+        self.missing_level += normalised.missing_level
+
+    def take_some(self, parsed: Parsed) -> None:
+        """Take the first events and faults of a piece; ``take_more`` takes the rest."""
+        if len(parsed.events) + len(parsed.faults) <= PIECE_ITEMS:
+            self.take(parsed)
+        else:
+            self._waiting = parsed
+            self.take_more()
+
+    def take_more(self) -> bool:
+        """Take what ``take_some`` left, a bounded part of it; return whether anything was left."""
+        left = self._waiting
+        if left is None:
+            return False
+        events, faults = left.events[:PIECE_ITEMS], left.faults[:PIECE_ITEMS]
+        first = self._items
+        self._reject([one._replace(index=one.index + first) for one in faults])
+        self._waiting = None
+        if len(events) < len(left.events) or len(faults) < len(left.faults):
+            self._waiting = Parsed(left.events[len(events) :], left.faults[len(faults) :])
+        self.take(Parsed(events, []))
+        self._items = first if self._waiting is not None else first + len(events) + len(faults)
+        return True
+
+    def lines(self) -> bytes:
+        """Return the lines to store, and let go of them."""
+        lines, self._lines = self._lines, []
+        return lines[0] if len(lines) == 1 else b"".join(lines)
+
+    def rejected(self) -> bytes:
+        """Return the lines of the rejected file, and let go of them."""
+        lines, self._rejected = self._rejected, []
+        return b"".join(lines)
+
+    def _reject(self, faults: list[Fault]) -> None:
+        for one in faults:
+            if len(self.errors) < MAX_ERRORS:
+                self.errors.append(one._replace(text=""))
+            if one.reason == EVENT_TOO_LARGE:
+                self.too_large += 1
+        self.faults += len(faults)
+        self._rejected.append(rejected_lines(self.batch, faults, self._normaliser.mask_text, self.received_at))
+
+    def _set_aside(self, normalised: Normalised, first: int, faults: list[Fault]) -> Normalised:
+        """Take the lines that are too long to be stored out of what was normalised."""
+        lines = normalised.lines.split(b"\n")
+        levels = dict(normalised.levels)
+        unread = {one.index for one in faults}
+        places = (index for index in range(len(lines) + len(unread)) if index not in unread)
+        kept: list[bytes] = []
+        large: list[Fault] = []
+        for line, index in zip(lines, places, strict=False):
+            if len(line) <= self._max_event_bytes:
+                kept.append(line)
+                continue
+            large.append(fault(first + index, EVENT_TOO_LARGE, line))
+            level = orjson.loads(line)["level"]
+            levels[level] -= 1
+        self._reject(large)
+        return normalised._replace(
+            lines=b"\n".join(kept),
+            count=normalised.count - len(large),
+            levels={level: number for level, number in levels.items() if number},
+        )
+
+
+def _has_line_over(lines: bytes, limit: int) -> bool:
+    """Return whether a line is longer than ``limit``; looks at one newline in each ``limit`` bytes."""
+    pos, size = 0, len(lines)
+    while size - pos > limit:
+        end = lines.rfind(b"\n", pos, pos + limit + 1)
+        if end < 0:
+            return True
+        pos = end + 1
+    return False
+
+
+def summarise(reading: Reading, *, stored: bool) -> bytes:
+    """Return the summary as JSON; it has ``"stored": false`` if the sink is switched off."""
+    batch = reading.batch
     summary: dict[str, Any] = {
-        "accepted": normalised.count,
-        "rejected": len(faults),
-        "missing_ts": normalised.missing_ts,
-        "missing_level": normalised.missing_level,
-        "levels": normalised.levels,
+        "accepted": reading.count,
+        "rejected": reading.faults,
+        "missing_ts": reading.missing_ts,
+        "missing_level": reading.missing_level,
+        "levels": reading.levels,
         "emitter": batch.emitter,
         "scenario_id": batch.scenario_id,
         "batch_id": batch.batch_id,
-        "errors": [{"index": fault.index, "reason": fault.reason} for fault in faults[:MAX_ERRORS]],
+        "errors": [{"index": error.index, "reason": error.reason} for error in reading.errors],
     }
     if not stored:
         summary["stored"] = False

@@ -22,6 +22,7 @@ from logops_fast.config.loader import load
 from logops_fast.config.settings import Settings
 from logops_fast.errors import StartupError
 from logops_fast.formats.batch import UNKNOWN_EMITTER
+from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
 from logops_fast.http.exchange import Request
 from logops_fast.http.pool import HttpPool
@@ -30,6 +31,7 @@ from logops_fast.http.routes import Router
 from logops_fast.http.server import HttpServer
 from logops_fast.ingest.gateway import IngestGateway
 from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.runtime import wiring
 from logops_fast.runtime.probes import Probes
@@ -87,6 +89,7 @@ class GatewayService:
         self._storage: Storage | None = None
         self._limits = wiring.http_limits(settings)
         self._budget = Budget(self._limits)
+        self._queue = WorkQueue(max_large_per_emitter=settings.server.max_large_per_emitter)
         self._tls = wiring.tls_context(settings)
         checks = (self._draining_check, self._breaker_check, self._sink_check, self._state_check)
         self._readiness = Readiness(context.registry, checks)
@@ -107,12 +110,15 @@ class GatewayService:
             sink=self._storage.sink,
             batch_ids=plan.state.batch_ids,
             metrics=metrics,
+            limits=Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items),
+            queue=self._queue,
         )
         gateway = IngestGateway(
             pipeline=self._pipeline,
             metrics=metrics,
             max_body_bytes=settings.backpressure.max_body_bytes,
             max_items=settings.backpressure.max_items,
+            queue=self._queue,
         )
         self._open_door(
             {b"/v1/logs": gateway.handle}, partial(_count, metrics.rejected), settings.ingest.host, plan.ingest_port
@@ -121,10 +127,10 @@ class GatewayService:
     def _build_auth(self, metrics: AuthMetrics, keyring: Keyring) -> None:
         plan, settings = self._plan, self._settings
         if self._storage is not None:
-            self._auth = wiring.auth_gateway(settings, keyring, plan.state, self._pipeline, metrics)
+            self._auth = wiring.auth_gateway(settings, keyring, plan.state, self._pipeline, metrics, self._queue)
         else:
             self._forwarder, self._pool = wiring.forwarder(settings, metrics)
-            self._auth = wiring.auth_gateway(settings, keyring, plan.state, self._forwarder, metrics)
+            self._auth = wiring.auth_gateway(settings, keyring, plan.state, self._forwarder, metrics, self._queue)
         handle = self._auth.handle
         self._open_door(
             {b"/ingest": handle, b"/v1/logs": handle},

@@ -21,6 +21,7 @@ from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
 from logops_fast.formats.batch import Downstream
+from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.pool import HttpPool
@@ -123,7 +124,12 @@ def failure_limit(settings: Settings) -> Limit:
 
 
 def auth_gateway(
-    settings: Settings, keyring: Keyring, state: StateStore, downstream: Downstream, metrics: AuthMetrics
+    settings: Settings,
+    keyring: Keyring,
+    state: StateStore,
+    downstream: Downstream,
+    metrics: AuthMetrics,
+    queue: WorkQueue,
 ) -> AuthGateway:
     """The Auth Gateway with its components."""
     auth = settings.auth
@@ -147,7 +153,7 @@ def auth_gateway(
             settings.ratelimit.unit,
             on_local=lambda: metrics.state_error("buckets"),
         ),
-        backpressure=Backpressure(settings.backpressure.max_body_bytes, settings.backpressure.max_items),
+        backpressure=Backpressure(settings.backpressure.max_body_bytes, settings.backpressure.max_items, queue),
         downstream=downstream,
         metrics=metrics,
     )

@@ -38,7 +38,11 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "per_emitter": {"capacity": 1_000_000, "refill_per_sec": 500_000},
         "overrides": {"csv": {"capacity": 1000, "refill_per_sec": 100}},
     }
-    assert builtin["backpressure"] == {"max_body_bytes": 4_194_304, "max_items": 10_000}
+    assert builtin["backpressure"] == {
+        "max_body_bytes": 16_777_216,
+        "max_items": 100_000,
+        "max_event_bytes": 262_144,
+    }
     assert builtin["forward"] == {
         "url": "http://127.0.0.1:8080/v1/logs",
         "connect_timeout": 2,

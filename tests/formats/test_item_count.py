@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 
-from logops_fast.formats.item_count import FRAMED_BYTES, at_most, exact, upper_bound
+from logops_fast.formats.item_count import FRAMED_BYTES, at_most, counting, exact, upper_bound
 from logops_fast.formats.media_type import Format
+from logops_fast.formats.pieces import PIECE_ITEMS
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.parsers.base import MalformedBody
 from logops_fast.ingest.parsers.registry import parse
@@ -57,8 +58,44 @@ def test_a_small_json_body_is_bounded_exactly() -> None:
     assert upper_bound(Format.JSON, b'[{"a":1,"b":2,"c":3},{"a":1,"b":[1,2,3]}]') == 2
 
 
-def test_a_broken_json_body_is_bounded_by_its_commas() -> None:
-    assert upper_bound(Format.JSON, b'[{"a":1},{"b":2},') == 3
+def test_a_broken_json_body_is_not_free() -> None:
+    assert upper_bound(Format.JSON, b'[{"a":1},{"b":2},') >= 3
+
+
+@pytest.mark.parametrize("size", [0, FRAMED_BYTES])
+def test_each_object_of_a_sequence_is_an_item(size: int) -> None:
+    for between in (b"", b" ", b"\n", b"\r\n"):
+        body = between.join([b'{"a":"}{"}'] * 1000) + b" " * size
+        assert exact(Format.JSON, body) == 1000
+        assert upper_bound(Format.JSON, body) >= 1000
+        assert at_most(Format.JSON, body, 1000) == 1000
+
+
+LINES: list[tuple[Format, bytes]] = [(Format.JSON, b'{"a":[1,2,3]}'), (Format.NDJSON, b"x\n"), (Format.PLAIN, b"y\r\n")]
+
+
+@pytest.mark.parametrize(("format", "item"), LINES, ids=lambda value: str(value))
+@pytest.mark.parametrize("repeat", [1000, 60_000])
+def test_items_over_the_cap_are_refused_and_no_others(format: Format, item: bytes, repeat: int) -> None:
+    body = item * repeat
+    refused = at_most(format, body, repeat - 1)
+    assert isinstance(refused, Refusal)
+    assert refused[:2] == (413, "too_many_items")
+    assert at_most(format, body, repeat) >= repeat
+
+
+@pytest.mark.parametrize("body", [b"[" + b"[]," * 5_000_000 + b"[]]", b"x\n" * 8_000_000, b"{}" * 8_000_000])
+@pytest.mark.parametrize("format", [Format.JSON, Format.NDJSON, Format.PLAIN])
+def test_counting_ends_a_few_steps_after_the_cap(format: Format, body: bytes) -> None:
+    steps = list(counting(format, body, 10_000))
+    assert len(steps) <= 10_000 // PIECE_ITEMS + 1
+
+
+def test_what_only_the_parser_can_count_passes_as_the_cap() -> None:
+    rows = b"ts,level,msg\n" + b'a,b,"' + b"\n" * 300_000 + b'"\n'
+    assert at_most(Format.CSV, rows, 1000) == 1000
+    pairs = b'{"index":{}}\n{"a":1}\n' * 20_000
+    assert at_most(Format.NDJSON, pairs, 30_000) == 30_000
 
 
 def test_counting_stops_soon_after_a_limit() -> None:
@@ -66,5 +103,5 @@ def test_counting_stops_soon_after_a_limit() -> None:
     assert exact(Format.CSV, body) == 50_000
     assert exact(Format.CSV, body, 100) == 101
     assert exact(Format.CSV, body, 50_000) == 50_000
-    assert isinstance(at_most(Format.CSV, body, 100), Refusal)
+    assert isinstance(at_most(Format.CSV, body[:60_000], 100), Refusal)
     assert at_most(Format.CSV, b'"a\n\n\nb"\n' * 3, 3) == 3

@@ -80,9 +80,25 @@ class Joiner:
             del self._partial[stream]
         return True
 
+    def settle(self, last: dict[str, Any] | None) -> set[int]:
+        """Write the messages that no later line can add to; return the ids of the other events.
+
+        ``last`` is the event that the next continuation line belongs to.
+        """
+        growing = {id(event) for event, _ in self._partial.values()}
+        if last is not None:
+            growing.add(id(last))
+        still_open = []
+        for entry in self._open:
+            event, name, parts = entry
+            if id(event) in growing:
+                still_open.append(entry)
+            else:
+                event[name] = "".join(parts)
+        self._open = still_open
+        return growing
+
     def finish(self) -> None:
-        """Write the joined messages into their events."""
-        for event, name, parts in self._open:
-            event[name] = "".join(parts)
-        self._open.clear()
+        """Write all joined messages into their events."""
         self._partial.clear()
+        self.settle(None)

@@ -1,19 +1,31 @@
-"""application/json: one object, or an array of objects."""
+"""application/json: one object, an array of objects, or several objects one after another."""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+
 from logops_fast.formats import json_text
+from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.lines import is_blank, without_bom
-from logops_fast.ingest.parsers import base
-from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode, read_event, refuse_otlp
+from logops_fast.formats.pieces import Piece, PieceKind
+from logops_fast.ingest.parsers import base, envelopes
+from logops_fast.ingest.parsers.json_reader import JsonReader
+from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode, read_event
+
+# How a large envelope begins: what holds its events may be far over the limit of one event, so it is cut itself.
+_WRAPPER: Final = re.compile(rb'"(?:events|logs|records|logEvents|streams)"[ \t\r\n]*:[ \t\r\n]*\[')
+_WRAPPER_HEAD: Final = 8192
+_WRAPPER_END: Final = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
+_END_BYTES: Final = 256
 
 
 def parse(body: bytes) -> base.Parsed:
-    """The events of a JSON body. What is no object, or spoilt inside, is a fault of its own.
+    """Return the events of a JSON body. What is no object, or spoilt inside, is a fault of its own.
 
-    Raises:
-        base.MalformedBody: ``empty``; ``malformed`` where the text is not one JSON value (the detail says where);
-            ``otlp_not_supported`` where the first event is an OTLP export.
+    Raises base.MalformedBody: ``empty``; ``malformed`` if the text is not JSON (the detail says where);
+    ``otlp_not_supported`` or ``unsupported_envelope``, by the first event.
     """
     text = without_bom(body)
     if is_blank(text):
@@ -23,27 +35,106 @@ def parse(body: bytes) -> base.Parsed:
         events = value if type(value) is list else [value]
         if set(map(type, events)) <= {dict}:
             check_writable(events)
-            if events:
-                refuse_otlp(events[0])
-            return base.Parsed(events, [])
+            if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
+                return base.Parsed(events, [])
+            reader = JsonReader()
+            return base.joined(reader.events(events), reader.finish())
     except UNREADABLE:
-        pass  # spoilt somewhere: item by item
-    return _parse_items(body)
+        pass  # spoilt somewhere, or a sequence: item by item
+    reader = JsonReader()
+    return base.joined(reader.items(_items(body)), reader.finish())
 
 
-def _parse_items(body: bytes) -> base.Parsed:
+def _items(body: bytes) -> list[bytes]:
     try:
-        items = json_text.items(body)
+        return json_text.items(body)
     except json_text.BrokenJsonError as broken:
-        raise base.MalformedBody(base.MALFORMED, f"The body is not valid JSON: {broken}.") from None
-    events = []
-    faults = []
-    for index, item in enumerate(items):
-        event = read_event(item)
-        if isinstance(event, str):
-            faults.append(base.fault(index, event, item))
-        else:
-            events.append(event)
-    if events:
-        refuse_otlp(events[0])
-    return base.Parsed(events, faults)
+        raise _malformed(broken) from None
+
+
+def _malformed(broken: json_text.BrokenJsonError) -> base.MalformedBody:
+    return base.MalformedBody(base.MALFORMED, f"The body is not valid JSON: {broken}.")
+
+
+def read_pieces(body: bytes, limit: int) -> Iterator[base.Parsed]:
+    """Read a large body in steps, items over ``limit`` bytes set aside; indexes of faults restart in each step.
+
+    Raises base.MalformedBody, by a step, as ``parse`` does.
+    """
+    text = without_bom(body)
+    if is_blank(text):
+        raise base.empty_body()
+    opened = _wrapper(text)
+    try:
+        if opened is not None:
+            head, start, stop = opened
+            # What follows the list is known only once its end is found; until then nothing is read.
+            whole = False
+            try:
+                for _ in json_pieces(text, limit, start=start, stop=stop):
+                    yield base.Parsed([], [])
+                whole = True
+            except json_text.BrokenJsonError:
+                pass
+            if whole:
+                pieces = json_pieces(text, limit, start=start, stop=stop)
+                yield from _read_wrapped(pieces, head)
+                return
+        yield from _read(json_pieces(text, limit))
+    except json_text.BrokenJsonError as broken:
+        raise _malformed(broken) from None
+
+
+def _read(pieces: Iterator[Piece]) -> Iterator[base.Parsed]:
+    reader = JsonReader()
+    for piece in pieces:
+        yield _read_piece(reader, piece)
+    yield reader.finish()
+
+
+def _read_piece(reader: JsonReader, piece: Piece) -> base.Parsed:
+    if piece.kind is PieceKind.ITEMS:
+        try:
+            events = decode(piece.text)
+            if set(map(type, events)) <= {dict}:
+                check_writable(events)
+                return reader.events(events)
+        except UNREADABLE:
+            pass
+        return reader.items(json_text.items(piece.text))
+    if piece.kind is PieceKind.TOO_LARGE:
+        return base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
+    if piece.kind is PieceKind.BROKEN:
+        return reader.items([piece.text])
+    return base.Parsed([], [])
+
+
+def _wrapper(text: bytes) -> tuple[dict[str, Any], int, int] | None:
+    """Return the head of a large envelope, and where its list begins and ends; None if the body is none."""
+    begun = json_text.skip_blanks(text, 0)
+    if text[begun : begun + 1] != b"{":
+        return None
+    end = _WRAPPER_END.search(text, max(0, len(text) - _END_BYTES))
+    found = _WRAPPER.search(text, begun, begun + _WRAPPER_HEAD)
+    if end is None or found is None:
+        return None
+    head = read_event(text[begun : found.end()] + b"]}")
+    if isinstance(head, str) or not envelopes.wrapper_key(head):
+        return None
+    return head, found.end() - 1, end.start() + 1
+
+
+def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[base.Parsed]:
+    key = envelopes.wrapper_key(head)
+    for piece in pieces:
+        if piece.kind is not PieceKind.ITEMS:
+            yield _read_piece(JsonReader(), piece)
+            continue
+        parts: list[envelopes.Unwrapped] = []
+        for item in json_text.items(piece.text):
+            event = read_event(item)
+            if isinstance(event, str):
+                parts.append((event, item))
+            else:
+                parts += envelopes.unwrap({**head, key: [event]})
+        yield envelopes.collect(parts)

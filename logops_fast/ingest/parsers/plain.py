@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, tzinfo
 from typing import Any, Final
 
 from logops_fast.formats.lines import BLANKS, frames, is_blank, without_bom
 from logops_fast.ingest.parsers import base, cisco, iso_lines, logops_line, rfc3164, rfc5424, syslog
+from logops_fast.ingest.parsers.base import TextOptions
 from logops_fast.ingest.parsers.continuation import Joiner, continues, inherit
 from logops_fast.ingest.parsers.dates import MONTHS, Calendar
 from logops_fast.ingest.parsers.level_word import find_level, level_after, without_colours
@@ -17,11 +17,13 @@ _COUNT: Final = re.compile(r"\d{1,6} (?=<\d{1,3}>)", re.ASCII)
 _HEAD: Final = 2048  # characters in which a time and a level are looked for
 
 
-def parse(body: bytes, now: float, zone: tzinfo = UTC, multiline: bool = False) -> base.Parsed:
+_DEFAULT: Final = TextOptions()
+
+
+def parse(body: bytes, now: float, options: TextOptions = _DEFAULT) -> base.Parsed:
     """Return the events of a plain text body: every line that is not blank is one, there are no faults.
 
-    ``now`` (epoch seconds) settles the year of dates that have none, ``zone`` is that of times without one. With
-    ``multiline`` continuation lines are joined to the event before them. Bad UTF-8 becomes U+FFFD.
+    ``now`` (epoch seconds) settles the year of dates that have none. Bad UTF-8 becomes U+FFFD.
 
     Raises MalformedBody (``empty``) if there is no line.
     """
@@ -29,32 +31,34 @@ def parse(body: bytes, now: float, zone: tzinfo = UTC, multiline: bool = False) 
     if is_blank(text):
         raise base.empty_body()
     framed = frames(text)
-    if framed is not None:
-        lines = [frame.decode("utf-8", "replace") for frame in framed]
-    else:
-        lines = text.decode("utf-8", "replace").split("\n")
-    reader = Reader(now, zone, multiline)
-    events = reader.read(lines)
+    reader = Reader(now, options)
+    events = reader.read(lines(text) if framed is None else [frame.decode("utf-8", "replace") for frame in framed])
     reader.finish()
     return base.Parsed(events, [])
+
+
+def lines(text: bytes) -> list[str]:
+    """Return the lines of a text, blank ones included. Bad UTF-8 becomes U+FFFD."""
+    return text.decode("utf-8", "replace").split("\n")
 
 
 class Reader:
     """Reads the lines of one body, all at once or some at a time."""
 
-    __slots__ = ("_calendar", "_joiner", "_last")
+    __slots__ = ("_calendar", "_held", "_joiner", "_last")
 
-    def __init__(self, now: float, zone: tzinfo = UTC, multiline: bool = False) -> None:
-        self._calendar = Calendar(now, zone)
-        self._joiner = Joiner() if multiline else None
+    def __init__(self, now: float, options: TextOptions = _DEFAULT) -> None:
+        self._calendar = Calendar(now, options.zone)
+        self._joiner = Joiner() if options.multiline else None
         self._last: dict[str, Any] | None = None  # what a continuation line belongs to
+        self._held: list[dict[str, Any]] = []  # events of earlier pieces that may still grow
 
-    def read(self, lines: list[str]) -> list[dict[str, Any]]:
+    def read(self, sent_lines: list[str]) -> list[dict[str, Any]]:
         """Return the events of the lines that are not blank."""
         events: list[dict[str, Any]] = []
         calendar = self._calendar
         joiner = self._joiner
-        for sent in lines:
+        for sent in sent_lines:
             if not sent.strip(BLANKS):
                 continue
             line = sent.removesuffix("\r")
@@ -71,10 +75,29 @@ class Reader:
             self._last = event
         return events
 
-    def finish(self) -> None:
-        """Complete the events that were joined of several lines."""
+    def read_piece(self, sent_lines: list[str]) -> list[dict[str, Any]]:
+        """Return the events that are complete once these lines of a larger body have been read, in order.
+
+        The caller may change them: what a later line needs of them is kept apart.
+        """
+        events = self.read(sent_lines)
+        last = self._last
+        if self._joiner is None:
+            if last is not None:
+                self._last = dict(last)
+            return events
+        events = self._held + events
+        growing = self._joiner.settle(last)
+        complete = next((at for at, event in enumerate(events) if id(event) in growing), len(events))
+        self._held = events[complete:]
+        return events[:complete]
+
+    def finish(self) -> list[dict[str, Any]]:
+        """Complete the events that were joined of several lines; return those that ``read_piece`` has kept back."""
         if self._joiner is not None:
             self._joiner.finish()
+        held, self._held = self._held, []
+        return held
 
 
 def event_of(line: str, calendar: Calendar) -> dict[str, Any]:

@@ -1,27 +1,131 @@
-"""The one door to the parsers."""
+"""Parsers by format: a whole body in one step, or a large one piece by piece."""
 
 from __future__ import annotations
 
-from datetime import UTC, tzinfo
+from collections.abc import Iterator
+from typing import Final, assert_never
 
+from logops_fast.formats.line_pieces import csv_pieces, line_pieces
+from logops_fast.formats.lines import frames, is_blank, without_bom
 from logops_fast.formats.media_type import Format
-from logops_fast.ingest.parsers import csv_rows, json_array, ndjson, plain
-from logops_fast.ingest.parsers.base import Parsed
+from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
+from logops_fast.ingest.parsers import base, csv_rows, json_array, ndjson, plain
+from logops_fast.ingest.parsers.base import Limits, Parsed, TextOptions
+from logops_fast.ingest.parsers.json_reader import JsonReader
+
+DEFAULT_LIMITS: Final = Limits()
+DEFAULT_TEXT: Final = TextOptions()
+_NOTHING: Final = Parsed([], [])
+_DEFAULT_HEADER: Final = ",".join(csv_rows.DEFAULT_COLUMNS).encode() + b"\n"
 
 
-def parse(format: Format, body: bytes, now: float, zone: tzinfo = UTC, multiline: bool = False) -> Parsed:
-    """Return the events and faults of a decoded body.
+def parse(
+    format: Format, body: bytes, now: float, limits: Limits = DEFAULT_LIMITS, text: TextOptions = DEFAULT_TEXT
+) -> Parsed:
+    """Return the events and faults of a decoded body; ``now`` in epoch seconds, for dates that come without a year.
 
-    ``now`` (epoch seconds) is for dates that come without a year, ``zone`` for times of plain text that come without
-    one. With ``multiline`` the continuation lines of plain text are joined to the event before them.
-
-    Raises:
-        base.MalformedBody: the body as a whole is refused. Nothing else is ever raised, whatever the bytes.
+    Raises base.MalformedBody if the body as a whole is refused. Nothing else is ever raised, whatever the bytes.
     """
-    if format is Format.NDJSON:
-        return ndjson.parse(body)
-    if format is Format.JSON:
-        return json_array.parse(body)
-    if format is Format.CSV:
-        return csv_rows.parse(body)
-    return plain.parse(body, now, zone, multiline)
+    if len(body) <= limits.max_event_bytes:
+        parsed = _parse_whole(format, body, now, text)
+    else:
+        parsed = _NOTHING
+        for piece in parse_pieces(format, body, now, limits, text):
+            parsed = base.joined(parsed, piece)
+    if len(parsed.events) + len(parsed.faults) > limits.max_items:
+        raise base.too_many_items(limits.max_items)
+    return parsed
+
+
+def parse_pieces(
+    format: Format, body: bytes, now: float, limits: Limits = DEFAULT_LIMITS, text: TextOptions = DEFAULT_TEXT
+) -> Iterator[Parsed]:
+    """Read a body in steps, none of which looks at more than about a megabyte; indexes of faults restart in each.
+
+    Raises base.MalformedBody, by a step, as ``parse`` does.
+    """
+    total = 0
+    for parsed in _pieces(format, body, now, limits, text):
+        total += len(parsed.events) + len(parsed.faults)
+        if total > limits.max_items:
+            raise base.too_many_items(limits.max_items)
+        yield parsed
+
+
+def _parse_whole(format: Format, body: bytes, now: float, text: TextOptions) -> Parsed:
+    match format:
+        case Format.JSON:
+            return json_array.parse(body)
+        case Format.NDJSON:
+            return ndjson.parse(body)
+        case Format.CSV:
+            return csv_rows.parse(body)
+        case Format.PLAIN:
+            return plain.parse(body, now, text)
+        case _:
+            assert_never(format)
+
+
+def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Iterator[Parsed]:
+    if is_blank(body[:PIECE_BYTES]) and is_blank(without_bom(body)):
+        raise base.empty_body()
+    match format:
+        case Format.JSON:
+            return json_array.read_pieces(body, limits.max_event_bytes)
+        case Format.NDJSON:
+            return _ndjson(without_bom(body), limits.max_event_bytes)
+        case Format.CSV:
+            return _csv(without_bom(body), limits.max_event_bytes)
+        case Format.PLAIN:
+            return _plain(without_bom(body), now, limits.max_event_bytes, text)
+        case _:
+            assert_never(format)
+
+
+def _ndjson(body: bytes, limit: int) -> Iterator[Parsed]:
+    reader = JsonReader()
+    for piece in line_pieces(body, limit):
+        yield ndjson.read(reader, piece.text) if _filled(piece) else _set_aside(piece)
+    yield reader.finish()
+
+
+def _plain(body: bytes, now: float, limit: int, text: TextOptions) -> Iterator[Parsed]:
+    reader = plain.Reader(now, text)  # one for all pieces: a continuation line may begin the next one
+    framed = frames(body)
+    if framed is None:
+        for piece in line_pieces(body, limit):
+            yield Parsed(reader.read_piece(plain.lines(piece.text)), []) if _filled(piece) else _set_aside(piece)
+    else:
+        for first in range(0, len(framed), PIECE_ITEMS):
+            yield _frames(framed[first : first + PIECE_ITEMS], reader, limit)
+    yield Parsed(reader.finish(), [])
+
+
+def _frames(framed: list[bytes], reader: plain.Reader, limit: int) -> Parsed:
+    events = reader.read_piece([frame.decode("utf-8", "replace") for frame in framed if len(frame) <= limit])
+    return Parsed(
+        events, [base.fault(at, base.EVENT_TOO_LARGE, frame) for at, frame in enumerate(framed) if len(frame) > limit]
+    )
+
+
+def _csv(body: bytes, limit: int) -> Iterator[Parsed]:
+    if b"\n" not in body:
+        body = body.replace(b"\r", b"\n")  # lines may end in CR alone
+    body = body.lstrip()
+    header = body[: body.find(b"\n", 0, limit) + 1]
+    if not header or b'"' in header or any(csv_rows.parse(header)):
+        header = _DEFAULT_HEADER  # named in front of each piece, so that no later row is taken for a header
+    else:
+        body = body[len(header) :]
+    for piece in csv_pieces(body, limit, header):
+        yield csv_rows.parse(piece.text) if _filled(piece) else _set_aside(piece)
+
+
+def _filled(piece: Piece) -> bool:
+    return piece.kind is PieceKind.ITEMS and not is_blank(piece.text)
+
+
+def _set_aside(piece: Piece) -> Parsed:
+    if piece.kind is PieceKind.TOO_LARGE:
+        return Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
+    return _NOTHING

@@ -38,6 +38,8 @@ def nested(levels: int) -> bytes:
         (b' [{"a":1},\n{"b":[2]}] ', [{"a": 1}, {"b": [2]}]),
         (b"\xef\xbb\xbf[{}]", [{}]),
         (b"[]", []),
+        (b'{"a":1}{"b":2}', [{"a": 1}, {"b": 2}]),
+        (b'{"a":"}{"}\n{"b":2}\r\n\n{\n "c":\n {}\n}', [{"a": "}{"}, {"b": 2}, {"c": {}}]),
     ],
 )
 def test_an_object_or_an_array_of_objects_is_read(body: bytes, events: list[dict[str, Any]]) -> None:
@@ -52,6 +54,17 @@ def test_what_is_no_object_is_a_fault_with_its_place_and_text() -> None:
         (3, "not_an_object", '"x@y.zz"'),
         (4, "not_an_object", '[ {"c":3} ]'),
         (5, "not_an_object", "null"),
+    ]
+
+
+def test_what_is_not_json_spoils_one_item_of_a_sequence() -> None:
+    events, faults = json_array.parse(b'{"a":1}\n{bad}\n{"b":2} [3] {"c":"\xff"}{"cut":')
+    assert events == [{"a": 1}, {"b": 2}]
+    assert faults == [
+        (1, "bad_json", "{bad}"),
+        (3, "not_an_object", "[3]"),
+        (4, "bad_utf8", '{"c":"\ufffd"}'),
+        (5, "bad_json", '{"cut":'),
     ]
 
 
@@ -70,7 +83,6 @@ def test_a_body_of_nothing_is_empty(body: bytes) -> None:
     ("body", "where"),
     [
         (b'[{"a":1},{"b":]', "line 1 column 15"),
-        (b'{"a":1}\n{"b":2}\n', "application/x-ndjson"),
         (b'[{"a":NaN}]', "line 1 column 7"),
         (b"{'a':1}", "line 1 column 2"),
         (b'[{"a":1}', "line 1"),

@@ -1,0 +1,185 @@
+"""Large bodies are worked on in steps on the event loop, one step of one job in each of the loop's turns.
+
+Between two steps every connection is served, so that what others wait for is one step, whatever a body holds. An
+emitter has a few large jobs in work; its others wait, the oldest first, and are refused when that takes too long or
+when what waits takes too much memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from logops_fast.http.refusal import Refusal
+
+LARGE_BYTES: Final = 1 << 20
+"""Bodies over this many bytes count against ``max_large_per_emitter``."""
+
+MAX_WAITING_BYTES: Final = 48 << 20
+"""Bytes of bodies that may wait in a worker: three of the largest."""
+
+PATIENCE: Final = 5.0
+"""Seconds a large body may wait."""
+
+OVERLOADED: Final = Refusal(
+    503, "overloaded", "Too many large batches of this emitter are being worked on: send it again, or smaller ones.", 1
+)
+
+
+class Job(Protocol):
+    """One body's work."""
+
+    def step(self) -> bool:
+        """Do a bounded piece of the work; return whether there is more. Must not raise."""
+
+    def refuse(self, refusal: Refusal) -> None:
+        """End the job before its first step. Must not raise."""
+
+
+class _Cancellable(Protocol):
+    def cancel(self) -> None: ...
+
+
+class Ticket:
+    """A job in the queue."""
+
+    __slots__ = ("_queue", "_timer", "emitter", "job", "large", "size", "started")
+
+    def __init__(self, queue: WorkQueue, job: Job, emitter: str, size: int, started: float, large: bool) -> None:
+        self._queue = queue
+        self.job: Job | None = job
+        self.emitter = emitter
+        self.size = size
+        self.started = started
+        self.large = large
+        self._timer: _Cancellable | None = None
+
+    def __lt__(self, other: Ticket) -> bool:
+        return self.started < other.started
+
+    def __repr__(self) -> str:
+        return f"<Ticket of {self.emitter}, {self.size} bytes>"
+
+    def wait(self, timer: _Cancellable) -> None:
+        """Remember what will refuse the job."""
+        self._timer = timer
+
+    def begin(self) -> None:
+        """Forget what would refuse the job."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def cancel(self) -> None:
+        """Make no further step: the client is gone. A body that waits is released at once."""
+        self.begin()
+        self.job = None
+        self._queue.forget(self)
+
+
+class WorkQueue:
+    """The jobs of one worker. Everything happens on the event loop's thread."""
+
+    def __init__(
+        self,
+        *,
+        max_large_per_emitter: int = 2,
+        call_soon: Callable[[Callable[[], None]], object] | None = None,
+        call_later: Callable[[float, Callable[[], None]], _Cancellable] | None = None,
+    ) -> None:
+        self._max_large = max_large_per_emitter
+        self._call_soon = _loop_call_soon if call_soon is None else call_soon
+        self._call_later = _loop_call_later if call_later is None else call_later
+        self._active: deque[Ticket] = deque()
+        self._large: dict[str, int] = {}
+        self._waiting: dict[str, list[Ticket]] = {}
+        self._waiting_bytes = 0
+        self._scheduled = False
+
+    def __repr__(self) -> str:
+        waiting = sum(map(len, self._waiting.values()))
+        return f"<WorkQueue of {len(self._active)} jobs, {waiting} waiting with {self._waiting_bytes} bytes>"
+
+    def __len__(self) -> int:
+        return len(self._active) + sum(map(len, self._waiting.values()))
+
+    def add(self, job: Job, emitter: str, size: int, started: float, *, large: bool | None = None) -> Ticket:
+        """Take in a job that holds ``size`` bytes; ``started`` (monotonic seconds) is the age that orders jobs.
+
+        ``large`` says whether it counts against the emitter's large jobs; left out, its size does.
+        """
+        ticket = Ticket(self, job, emitter, size, started, size > LARGE_BYTES if large is None else large)
+        if not ticket.large:
+            self._begin(ticket)
+        elif self._large.get(emitter, 0) < self._max_large:
+            self._large[emitter] = self._large.get(emitter, 0) + 1
+            self._begin(ticket)
+        elif self._waiting_bytes + size > MAX_WAITING_BYTES:
+            job.refuse(OVERLOADED)
+        else:
+            self._waiting_bytes += size
+            ticket.wait(self._call_later(PATIENCE, lambda: self._expire(ticket)))
+            heapq.heappush(self._waiting.setdefault(emitter, []), ticket)
+        return ticket
+
+    def forget(self, ticket: Ticket) -> None:
+        """Take a cancelled ticket out of those that wait."""
+        waiting = self._waiting.get(ticket.emitter)
+        if waiting is not None and ticket in waiting:
+            self._remove(ticket, waiting)
+
+    def _expire(self, ticket: Ticket) -> None:
+        job = ticket.job
+        self._remove(ticket, self._waiting[ticket.emitter])
+        if job is not None:
+            job.refuse(OVERLOADED)
+
+    def _remove(self, ticket: Ticket, waiting: list[Ticket]) -> None:
+        waiting.remove(ticket)
+        heapq.heapify(waiting)
+        if not waiting:
+            del self._waiting[ticket.emitter]
+        self._waiting_bytes -= ticket.size
+
+    def _begin(self, ticket: Ticket) -> None:
+        ticket.begin()
+        self._active.append(ticket)
+        if not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._scheduled = False
+        ticket = self._active.popleft()
+        job = ticket.job
+        if job is not None and job.step():
+            self._active.append(ticket)
+        elif ticket.large:
+            self._finished(ticket.emitter)
+        if self._active and not self._scheduled:
+            self._scheduled = True
+            self._call_soon(self._turn)
+
+    def _finished(self, emitter: str) -> None:
+        waiting = self._waiting.get(emitter)
+        if waiting is not None:
+            ticket = heapq.heappop(waiting)
+            if not waiting:
+                del self._waiting[emitter]
+            self._waiting_bytes -= ticket.size
+            self._begin(ticket)
+        elif self._large[emitter] == 1:
+            del self._large[emitter]
+        else:
+            self._large[emitter] -= 1
+
+
+def _loop_call_soon(callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_soon(callback)
+
+
+def _loop_call_later(delay: float, callback: Callable[[], None]) -> _Cancellable:
+    return asyncio.get_running_loop().call_later(delay, callback)

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logops_fast.formats import json_pieces
+from logops_fast.formats.json_text import BrokenJsonError, items
+from logops_fast.formats.pieces import KEPT_BYTES, PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
+from tests.formats.bodies import any_body
+
+LIMIT = 262_144
+
+
+def cut(text: bytes, limit: int = LIMIT) -> list[Piece]:
+    return [piece for piece in json_pieces.json_pieces(text, limit) if piece.kind is not PieceKind.NOTHING]
+
+
+def texts(pieces: list[Piece]) -> list[bytes]:
+    """The items of all pieces, what is too large or broken included."""
+    found: list[bytes] = []
+    for piece in pieces:
+        if piece.kind is PieceKind.ITEMS:
+            raw = items(piece.text)
+            assert len(raw) == piece.count
+            found += raw
+        else:
+            assert piece.count == 1
+            found.append(piece.text)
+    return found
+
+
+def compact(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+EVENTS = [
+    {"ts": f"2026-01-01T00:00:{i % 60:02}Z", "msg": f'text }},{{ {i} \\ "', "n": [{"ts": i}, {}]} for i in range(9000)
+]
+BODIES = {
+    "compact": compact(EVENTS),
+    "pretty": json.dumps(EVENTS, indent=2).encode(),
+    "spaces": b" [ " + b" , ".join(map(compact, EVENTS)) + b" ] \n",
+    "numbers": b"[" + b",".join([b"1"] * 300_000) + b"]",
+    "arrays": b"[" + b",".join([b"[]"] * 200_000) + b"]",
+    "mixed": compact([x for e in EVENTS for x in (e, 7, None, "}", [1, [2]])]),
+    "nested candidates": compact([{"a": [{"a": 1}, {"a": 2}, {"a": 3}] * 50, "b": i} for i in range(2000)]),
+    "lone surrogates": b"[" + b",".join([rb'{"msg":"\ud800 \\\ud800 \\ud800"}'] * 20_000) + b"]",
+    "invalid UTF-8": b"[" + b",".join([b'{"msg":"\xff"}'] * 40_000) + b"]",
+    "sequence": b"".join(map(compact, EVENTS)),
+    "lines": b"\n".join(map(compact, EVENTS)) + b"\n",
+    "pretty sequence": b"\n".join(json.dumps(event, indent=1).encode() for event in EVENTS),
+}
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_pieces_hold_the_items_of_the_whole_body_in_order(name: str) -> None:
+    body = BODIES[name]
+    assert len(body) > PIECE_BYTES
+    pieces = cut(body)
+    assert texts(pieces) == items(body)
+    assert max(len(piece.text) for piece in pieces) <= 2 * PIECE_BYTES
+    assert max(piece.count for piece in pieces) <= PIECE_ITEMS
+    assert len(pieces) > len(body) // (2 * PIECE_BYTES)
+
+
+def fillers() -> dict[str, bytes]:
+    return {
+        "objects": b'{"msg":[' + b"{}," * 200_000 + b"1]}",
+        "deep": b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
+        "quotes": b'{"a":"' + rb"\"" * 300_000 + b'"}',
+        "backslashes": b'{"a":"' + rb"\\" * 300_001 + b'"}',
+        "brackets in text": b'{"a":"' + b"]}" * 300_000 + b'"}',
+        "strings": b'{"a":[' + b'"]",' * 200_000 + b'"\\"]"]}',
+        "text": b'"' + b"x" * 600_000 + b'"',
+        "digits": b"9" * 600_000,
+        "a string of escaped quotes in pieces": b'{"a":["' + b'","'.join([rb"\"\\\"]" * 100] * 1000) + b'"]}',
+    }
+
+
+@pytest.mark.parametrize("gap", [b"", b" ", b"\n  "])
+@pytest.mark.parametrize("name", fillers())
+def test_an_item_over_the_limit_is_skipped_and_its_neighbours_are_whole(name: str, gap: bytes) -> None:
+    large = fillers()[name]
+    parts = [b'{"msg":"first"}', large, b'{"msg":"]"}', b"7", large, large, b'{"msg":"last"}']
+    pieces = cut(b"[" + (gap + b"," + gap).join(parts) + gap + b"]")
+    found = texts(pieces)
+    assert len(found) == len(parts)
+    assert [len(piece.text) for piece in pieces if piece.kind is PieceKind.TOO_LARGE] == [KEPT_BYTES] * 3
+    assert found[0] == parts[0]
+    assert found[2:4] == parts[2:4]
+    assert found[-1] == parts[-1]
+
+
+def test_an_object_over_the_limit_in_a_sequence_is_skipped() -> None:
+    large = fillers()["quotes"]
+    kinds = [piece.kind for piece in cut(b'{"a":1}\n' + large + b'\n{"b":2}' + large)]
+    assert kinds == [PieceKind.ITEMS, PieceKind.TOO_LARGE, PieceKind.ITEMS, PieceKind.TOO_LARGE]
+
+
+def test_an_item_of_just_the_limit_is_kept() -> None:
+    limit = 5000
+    fits = b'{"a":"' + b"x" * (limit - 8) + b'"}'
+    assert len(fits) == limit
+    for gap in (b"", b" " * 10_000):
+        pieces = cut(b"[" + gap + b",".join([fits, b"12", fits, fits + gap, b"34"]) + gap + b"]", limit)
+        assert texts(pieces) == [fits, b"12", fits, fits, b"34"]
+        (kept, large, more) = cut(b"[1," + fits.replace(b"x", b"xx", 1) + b",2]", limit)
+        assert (kept.text, large.kind, more.text) == (b"[1]", PieceKind.TOO_LARGE, b"[2]")
+
+
+def test_nothing_of_an_item_over_the_limit_is_looked_at_in_one_step() -> None:
+    body = b"[" + fillers()["objects"] * 8 + b"]"
+    steps = list(json_pieces.json_pieces(b"[" + b",".join([fillers()["objects"]] * 4) + b"]", LIMIT))
+    assert sum(step.kind is PieceKind.NOTHING for step in steps) >= 4
+    with pytest.raises(BrokenJsonError):
+        list(json_pieces.json_pieces(body, LIMIT))
+
+
+@pytest.mark.parametrize(
+    "tail", [b"", b",]", b"]]", b"] x", b"nope]", b",{]", b"}", b'"', b",1 2]", b"," + b"[" * 3000 + b"]", b',"\\ud800']
+)
+def test_an_array_broken_at_its_end_is_malformed(tail: bytes) -> None:
+    body = BODIES["compact"]
+    with pytest.raises(BrokenJsonError):
+        cut(body[:-1] + tail)
+
+
+def test_an_open_item_over_the_limit_makes_the_body_malformed() -> None:
+    with pytest.raises(BrokenJsonError):
+        cut(b'[{"a":1},{"a":["' + b"x" * 600_000 + b"]}]")
+
+
+def test_text_that_is_not_json_spoils_one_item_of_a_sequence() -> None:
+    good = BODIES["lines"]
+    pieces = cut(good + b"{'python': 1}\n" + good + b'{"cut":')
+    broken = [piece.text for piece in pieces if piece.kind is PieceKind.BROKEN]
+    assert broken == [b"{'python': 1}", b'{"cut":']
+    assert sum(piece.count for piece in pieces) == 2 * len(EVENTS) + 2
+
+
+@given(any_body, st.sampled_from([16, 64, LIMIT]))
+def test_pieces_agree_with_the_items_of_any_body(body: bytes, limit: int) -> None:
+    text = body.removeprefix(b"\xef\xbb\xbf")
+    if not text.strip() or text.startswith(b"\xef\xbb\xbf"):
+        return  # the caller has dealt with these
+    try:
+        expected = items(text)
+    except BrokenJsonError:
+        if limit == LIMIT:
+            with pytest.raises(BrokenJsonError):
+                cut(text)
+        return
+    found = texts(cut(text, limit))
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected, strict=True):
+        assert one == other or one == items(b"[" + other + b"]")[0] or len(other) > limit
