@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from logops_fast.authgw.backpressure import Backpressure
-from logops_fast.authgw.circuit_breaker import CircuitBreaker
+from logops_fast.authgw.circuit_breaker import CircuitBreaker, SenderBreakers
 from logops_fast.authgw.forwarder import Forwarder
 from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
@@ -150,16 +150,20 @@ def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, Http
         pool = HttpPool(forward.url, connect_timeout=forward.connect_timeout, read_timeout=forward.read_timeout)
     except ValueError as error:
         raise StartupError(f"forward.url: {error}") from None
+
+    def make_breaker() -> CircuitBreaker:
+        return CircuitBreaker(
+            failure_threshold=breaker.failure_threshold,
+            window=breaker.window,
+            min_calls=breaker.min_calls,
+            open_for=breaker.open_for,
+            half_open_probes=breaker.half_open_probes,
+        )
+
     return (
         Forwarder(
             pool,
-            CircuitBreaker(
-                failure_threshold=breaker.failure_threshold,
-                window=breaker.window,
-                min_calls=breaker.min_calls,
-                open_for=breaker.open_for,
-                half_open_probes=breaker.half_open_probes,
-            ),
+            SenderBreakers(make_breaker, breaker.window),
             target=pool.endpoint.target,
             deadline=forward.deadline,
             max_attempts=forward.max_attempts,
