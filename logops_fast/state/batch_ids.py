@@ -14,6 +14,10 @@ KIND: Final = b"batch ids"
 MEAN_ANSWER_BYTES: Final = 320
 """Room for an answer, on average; an answer without errors takes about 200."""
 
+MAX_RING_BYTES: Final = 32 << 20
+"""Room for all answers: those of about the latest 100,000 batches. An older batch is known, and its answer worked out
+again from its body."""
+
 
 _HEAD_WORD: Final = 0
 _GENERATION_WORD: Final = 1
@@ -25,7 +29,7 @@ _CLAIM_OF: Final = {kind: BatchClaim(kind) for kind in ClaimKind}
 
 def geometry(max_batch_ids: int) -> Geometry:
     """Return a table for this many batch ids: 48 bytes a slot, and a ring for the answers."""
-    ring = max(max_batch_ids * MEAN_ANSWER_BYTES, 16 * MAX_ANSWER_BYTES)
+    ring = min(max(max_batch_ids * MEAN_ANSWER_BYTES, 16 * MAX_ANSWER_BYTES), MAX_RING_BYTES)
     return Geometry.sized(KIND, max_batch_ids, "Q", 4, -(-ring // 4096) * 4096)
 
 
