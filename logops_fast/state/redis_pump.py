@@ -47,7 +47,15 @@ logger: Final = logging.getLogger(__name__)
 
 OnAnswer = Callable[[Any], None]
 
-_CLASSES: Final = ("ReadOnly", "BusyLoading", "ClusterDown", "MasterDown")  # redis-py drops the word of the error
+_CODES: Final = {
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "BusyLoadingError": "LOADING",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "NoPermissionError": "NOPERM",
+}
+"""The codes that redis-py takes off an error's text to choose a class by them."""
 
 
 class UnusableServerError(Exception):
@@ -310,8 +318,8 @@ class RedisPump:
                 continue
             # The server is there and did not do it.
             self._fail(command, sent=False)
-            text = str(answer)[:200]
-            if any(word in text for word in WRONG_SERVER) or any(word in type(answer).__name__ for word in _CLASSES):
+            text = _error_text(answer)
+            if any(word in text for word in WRONG_SERVER):
                 wrong_server = text
             elif self._refused != (reason := f"Redis refuses a command: {text}"):
                 logger.warning("%s", reason)
@@ -366,6 +374,13 @@ def _whole(answers: list[Any]) -> list[Any]:
     return answers
 
 
+def _error_text(error: Exception) -> str:
+    """Return the server's error with its code, without the place in a script where it came up."""
+    text = str(error).partition(" script: ")[0].rstrip(".")[:200]
+    code = _CODES.get(type(error).__name__, "")
+    return f"{code} {text}" if code else text
+
+
 def parse_info(answer: bytes) -> dict[str, str]:
     """Return the fields of an INFO answer."""
     lines = answer.decode("utf-8", "replace").splitlines()
@@ -397,5 +412,5 @@ def _reason(error: BaseException, timeout: float) -> str:
     if isinstance(error, AuthenticationError):
         return "Redis refuses the user or password of state.redis_url"
     if isinstance(error, ResponseError):
-        return f"Redis refuses to work: {str(error)[:200]}"
+        return f"Redis refuses to work: {_error_text(error)}"
     return f"Redis is not reachable ({type(error).__name__})"
