@@ -12,12 +12,13 @@ from time import monotonic
 from typing import TYPE_CHECKING, Final
 
 from logops_fast.authgw.backpressure import Backpressure
-from logops_fast.authgw.hmac_auth import HmacAuth
+from logops_fast.authgw.hmac_auth import GUESSES, HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
+from logops_fast.formats.work_queue import Ticket
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
 
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 FORWARD_REASONS: Final = frozenset({"circuit_open", "downstream_error", "downstream_timeout"})
 """The refusals that are made between the gateways, by the forwarder."""
 
+NOT_HANDED_ON: Final = frozenset({"circuit_open", "overloaded"})
+"""Reasons of a 503 that says that the batch went no further."""
+
+GONE_IN_MID_BODY: Final = frozenset({"closed", "body_timeout", "overloaded"})
+"""Why a body ended early, if not for what was in it."""
+
 BAD_DIGEST: Final = Refusal(
     401,
     "bad_content_sha256",
@@ -35,7 +42,7 @@ BAD_DIGEST: Final = Refusal(
 
 
 class AuthGateway:
-    """Checks requests and hands accepted batches to ``downstream``. One per worker; all on the loop's thread."""
+    """Checks requests and hands accepted batches to ``downstream``. One per worker, on the loop's thread alone."""
 
     def __init__(
         self,
@@ -57,7 +64,7 @@ class AuthGateway:
         self.metrics = metrics
 
     def handle(self, request: Request) -> None:
-        """Take one POST; it is answered through ``request.respond``, perhaps later."""
+        """Handle one POST; it is answered through ``request.respond``, perhaps later."""
         _Exchange(self, request).check_headers()
 
 
@@ -66,14 +73,16 @@ class _Exchange:
 
     __slots__ = (
         "_body",
+        "_charged",
         "_digest",
         "_emitter",
-        "_estimate",
         "_gateway",
         "_grant",
         "_hash",
         "_head",
+        "_nonce_used",
         "_request",
+        "_size",
         "_verified",
     )
 
@@ -82,19 +91,32 @@ class _Exchange:
         self._request = request
         self._emitter = UNKNOWN_EMITTER
         self._grant: BucketGrant | None = None
+        self._nonce_used = False
 
-    # Checks that need the headers alone.
+    def __repr__(self) -> str:
+        return f"<_Exchange of {self._emitter} from {self._request.peer}>"
+
+    # Checks that need only the headers.
 
     def check_headers(self) -> None:
-        """Checks 1 to 5; the nonce store may answer later, so the rest goes on from its answer."""
+        """Run checks 1 to 5; the nonce store may answer later, so the rest continues from its answer."""
         gateway, request = self._gateway, self._request
-        refusal = gateway.backpressure.declared(request.content_length) or gateway.failures.check(request.peer)
+        refusal = gateway.backpressure.declared(request.content_length)
         if refusal is not None:
             self._refuse(refusal)
             return
+        blocked = gateway.failures.check(request.peer)
+        if blocked is not None and gateway.auth.guessable(request.headers):
+            self._refuse(blocked)
+            return
+        # A signature is checked from a blocked address too: others behind it must get through, and only what fails is
+        # held back. It takes the same time whoever is named.
         verified = gateway.auth.verify(request.method, request.target, request.headers)
         if isinstance(verified, Refusal):
-            gateway.failures.failed(request.peer)
+            if blocked is not None:
+                verified = blocked
+            elif verified.reason in GUESSES:
+                gateway.failures.failed(request.peer)
             self._refuse(verified)
             return
         self._verified = verified
@@ -102,13 +124,18 @@ class _Exchange:
         if verified.nonce is None or verified.timestamp is None:
             self._check_claims(None)
         else:
-            gateway.nonces.insert(verified.client.id, verified.nonce, verified.timestamp, self._check_claims)
+            gateway.nonces.insert(verified.client.id, verified.nonce, verified.timestamp, self._nonce_checked)
+
+    def _nonce_checked(self, refusal: Refusal | None) -> None:
+        """Check 6: the store's verdict on the nonce."""
+        self._nonce_used = refusal is None
+        if self._request.closed:
+            self._give_nonce_back()
+        self._check_claims(refusal)
 
     def _check_claims(self, refusal: Refusal | None) -> None:
-        """Check 7, and the form of the other headers, behind check 6's verdict."""
+        """Check 7, and the form of the other headers."""
         if refusal is not None:
-            if refusal.status == 401:
-                self._gateway.failures.failed(self._request.peer)
             self._refuse(refusal)
             return
         headers = self._request.headers
@@ -119,8 +146,8 @@ class _Exchange:
         self._emitter = emitter
         try:
             self._head = BatchHead.of(headers)
-        except BatchHeaderError as bad:
-            self._refuse(bad.refusal)
+        except BatchHeaderError as error:
+            self._refuse(error.refusal)
             return
         self._digest = self._verified.content_sha256
         self._hash: _Hash | None = sha256() if self._digest is not None else None
@@ -141,64 +168,89 @@ class _Exchange:
         self._body.add(data)
 
     def end(self) -> None:
-        """Check 8, second half, and 9; the bucket may answer later, so the rest goes on from its answer."""
+        """Check 8, second half, and 9; the bucket may answer later, so the rest continues from its answer."""
         if self._request.answered:
             return
         gateway = self._gateway
         # No secret is compared here: the digest came in the clear, under the signature.
         if self._hash is not None and self._hash.hexdigest().encode() != self._digest:
-            gateway.failures.failed(self._request.peer)
             self._refuse(BAD_DIGEST)
             return
         received_at = self._request.received_at
         ticket = gateway.backpressure.take_in(self._head, self._body.take(), self._emitter, received_at, self._decoded)
         if ticket is not None:
-            self._request.on_close = ticket.cancel
+            self._request.on_close = partial(self._left, ticket)
+
+    def _left(self, ticket: Ticket) -> None:
+        """The client is gone while its body waits to be decoded: nothing was handed on."""
+        ticket.cancel()
+        self._give_nonce_back()
 
     def _decoded(self, body: bytes, items: int | Refusal) -> None:
         """Take the decoded and counted body to the bucket."""
         gateway = self._gateway
         if isinstance(items, Refusal):
+            if items.status == 503:
+                self._give_nonce_back()
             self._refuse(items)
             return
-        gateway.buckets.take(self._emitter, items, partial(self._charged, body, items))
+        self._size = len(body)
+        cost = gateway.buckets.cost(items, len(body))
+        gateway.buckets.take(self._emitter, cost, partial(self._bucket_answered, body, items, cost))
 
-    def abort(self, reason: str) -> None:  # noqa: ARG002 - a BodyConsumer is told why
-        """The sender vanished or stalled in mid-body; the HTTP layer has answered where it still could."""
+    def abort(self, reason: str) -> None:
+        """The sender vanished or stalled in mid-body; the HTTP layer has answered if it still could."""
         self._body.clear()
+        if reason in GONE_IN_MID_BODY:
+            self._give_nonce_back()
 
     # What needs the whole body.
 
-    def _charged(self, body: bytes, estimate: int, grant: BucketGrant) -> None:
-        """Check 10. An estimate that does not fit is counted exactly before anything is refused."""
+    def _bucket_answered(self, body: bytes, estimate: int, cost: int, grant: BucketGrant) -> None:
+        """Check 10. A batch whose estimate does not fit is counted exactly before it is refused."""
         gateway = self._gateway
         if grant.refusal is not None:
             items = gateway.backpressure.exact(self._head.format, body, estimate)
-            if items < estimate:
-                gateway.buckets.take(self._emitter, items, partial(self._charged, body, items))
+            exact = gateway.buckets.cost(items, len(body))
+            if exact < cost:
+                gateway.buckets.take(self._emitter, exact, partial(self._bucket_answered, body, items, exact))
                 return
             self._grant = grant
-            gateway.metrics.denied(self._emitter, items)
+            if grant.refusal.status == 429:
+                gateway.metrics.denied(self._emitter, items)
+                self._give_nonce_back()
             self._refuse(grant.refusal)
             return
         self._grant = grant
-        self._estimate = estimate
+        self._charged = cost
         batch = self._head.batch(body, self._emitter, self._request.received_at, estimate)
         gateway.downstream.send(batch, self._reply)
 
     def _reply(self, reply: Reply) -> None:
-        """Settle the bucket with the true count, and answer with what the Ingest Gateway said."""
+        """Correct the charge by the true count, and answer with what the Ingest Gateway said."""
+        buckets = self._gateway.buckets
         grant = self._grant
+        reason = reply.reason if reply.status >= 500 else ""
         if grant is not None:
             if reply.items is not None:
-                self._grant = self._gateway.buckets.settle(self._emitter, grant, self._estimate, reply.items)
+                cost = buckets.cost(reply.items, self._size)
+                self._grant = buckets.settle(self._emitter, grant, self._charged, cost)
             elif reply.status >= 500:
-                # Nothing was stored, so nothing is owed; the client is meant to send it again.
-                self._grant = self._gateway.buckets.settle(self._emitter, grant, self._estimate, 0)
-        if reply.status >= 500 and (reason := reply.reason) in FORWARD_REASONS:
-            # The Ingest Gateway never saw the batch, so that it cannot have counted it.
+                # Nothing was stored, so the events cost nothing; the client will send them again.
+                self._grant = buckets.settle(self._emitter, grant, self._charged, buckets.cost(0, 0))
+        if reply.status == 503 and reason in NOT_HANDED_ON and not reply.doubtful:
+            self._give_nonce_back()
+        if reason in FORWARD_REASONS:
+            # The Ingest Gateway never saw the batch, so it cannot have counted it.
             self._gateway.metrics.rejected(reason, self._emitter)
         self._answer(reply.status, reply.body, reply.headers)
+
+    def _give_nonce_back(self) -> None:
+        """Let the same request be sent again: it had no effect."""
+        verified = self._verified
+        if self._nonce_used and verified.nonce is not None and verified.timestamp is not None:
+            self._nonce_used = False
+            self._gateway.nonces.give_back(verified.client.id, verified.nonce, verified.timestamp)
 
     def _refuse(self, refusal: Refusal) -> None:
         self._gateway.metrics.rejected(refusal.reason, self._emitter)

@@ -1,10 +1,11 @@
-"""Who is it: the checks of a request's headers, before a byte of its body is read.
+"""Who sent it: the checks of a request's headers, before a byte of its body is read.
 
-Pure: headers in, a client or a refusal out; no I/O, the clock is given. The nonce is only checked for its form here:
-it is spent (nonce_store) after the signature has proved right, so that a bad signature never burns one.
+Pure: headers in, a client or a refusal out; no I/O, the clock is a parameter. Only the form of the nonce is checked
+here: it is used up (nonce_store) after the signature has proved right, so that a bad signature never burns one.
 
-Order: missing headers, timestamp, nonce and digest well formed, client known, clock, signature. An unknown client is
-signed for all the same, with a key of this process, so that the answer takes as long as a known one's.
+Order: missing headers, then the form of timestamp, nonce, digest and version, then client, clock, signature, and the
+version that the client is held to. The HMAC of an unknown client is computed all the same, with a key of this process,
+so that the answer takes as long as a known client's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Final, NamedTuple
 from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.config.settings import Mode
 from logops_fast.formats.batch import UNKNOWN_EMITTER
-from logops_fast.formats.signature import SigningKey, canonical
+from logops_fast.formats.signature import SigningKey, canonical, canonical_v2
 from logops_fast.http.refusal import Refusal
 
 NONCE_MIN: Final = 8
@@ -30,7 +31,7 @@ ANONYMOUS: Final = "anonymous"
 _NONCE_CHARS: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._~-"
 _HEX_CHARS: Final = b"0123456789abcdefABCDEF"
 _EPOCH_DIGITS: Final = 12  # 13 would be milliseconds
-# fromisoformat takes far more than this: dates alone, week dates, any separator, comma fractions.
+# fromisoformat accepts far more than this: dates alone, week dates, any separator, comma fractions.
 _ISO: Final = re.compile(
     rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]{1,9})?"
     rb"(?:Z|[+-](?:[01][0-9]|2[0-3]):?[0-5][0-9])"
@@ -47,26 +48,45 @@ _BAD_NONCE: Final = Refusal(
     "bad_nonce",
     f"X-Nonce must be {NONCE_MIN} to {NONCE_MAX} characters of A-Z a-z 0-9 . _ ~ -, new for each request.",
 )
+_BAD_VERSION: Final = Refusal(
+    401, "bad_signature_version", "X-Signature-Version must be 1 or 2, or left out, which means 1."
+)
+_VERSION_REQUIRED: Final = Refusal(
+    401,
+    "bad_signature_version",
+    "This client is held to signature version 2: sign with X-Signature-Version: 2 (`logops sign --signature-version 2` "
+    "shows how).",
+)
+_SCENARIO_UNSIGNED: Final = Refusal(
+    400, "bad_scenario_id", "Signature version 2 does not cover X-Scenario: send X-Scenario-Id in its place."
+)
 _BAD_DIGEST: Final = Refusal(
     401, "bad_content_sha256", "X-Content-SHA256 must be the SHA-256 of the body as sent: 64 hexadecimal digits."
 )
 _UNKNOWN: Final = Refusal(
-    401, "unknown_client", "X-Api-Key names no client of the keys file; `logops keys list` shows those there are."
+    401, "unknown_client", "X-Api-Key is no client of the keys file; `logops keys list` shows them."
 )
 _UNKNOWN_KEY: Final = Refusal(401, "unknown_client", "X-Api-Key is not an active secret of any client.")
 _BAD_SIGNATURE: Final = Refusal(
     401,
     "bad_signature",
-    "X-Signature does not match; check the secret, and that method, target with query, digest, X-Timestamp and X-Nonce "
-    "are signed exactly as sent (`logops verify` tells which).",
+    "X-Signature does not match; check the secret, and that method, target with query, digest (in lower case), "
+    "X-Timestamp and X-Nonce are signed exactly as sent (`logops verify` shows which is wrong).",
 )
+
+GUESSES: Final = frozenset({"unknown_client", "bad_signature"})
+"""The refusals that count as failed authentications: a wrong name or a wrong secret was tried.
+
+Missing or malformed headers try nothing. A request out of time is refused whatever its signature, so it learns nothing;
+a replay was rightly signed.
+"""
 
 
 class Verified(NamedTuple):
-    """A request whose headers are in order.
+    """A request whose headers passed.
 
-    ``nonce`` and ``timestamp`` (epoch seconds) are None where the mode does not check them; ``content_sha256`` is the
-    digest in lower-case hex that the body must still prove, None where none was sent.
+    ``nonce`` and ``timestamp`` (epoch seconds) are None if the mode does not check them; ``content_sha256`` is the
+    digest in lower-case hex that the body must still match, None if none was sent.
     """
 
     client: Client
@@ -76,7 +96,7 @@ class Verified(NamedTuple):
 
 
 class _Keys(NamedTuple):
-    """A keyring, prepared: replaced as a whole on reload."""
+    """A keyring prepared for look-ups; replaced as a whole on reload."""
 
     signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]]
     by_secret: dict[bytes, Client]  # SHA-256 of what X-Api-Key may hold in api_key mode
@@ -86,15 +106,15 @@ class _Keys(NamedTuple):
 class HmacAuth:
     """Checks 2 to 5 of the contract's section 3, in one of its four modes.
 
-    ``tolerance`` in seconds; ``wall`` is the clock of timestamps (time.time); ``anonymous_emitters`` are those that
-    X-Emitter may name in mode ``none``.
+    ``tolerance`` is in seconds; ``wall`` is the clock of timestamps (time.time); ``anonymous_emitters`` are those that
+    X-Emitter may name in mode ``none``; ``audience`` is this gateway's, under signature version 2.
 
     In ``api_key`` mode X-Api-Key holds the secret itself, alone or as ``client:secret``; it is looked up by its hash,
-    so that the time of the look-up says nothing about it. X-Timestamp, X-Nonce and X-Signature are not looked at. In
-    ``any`` a request that sends one of those three is a signed one, and must be so in full.
+    so that the time of the look-up reveals nothing about it. X-Timestamp, X-Nonce and X-Signature are ignored. In
+    ``any`` a request that sends one of those three counts as signed, and must be signed in full.
     """
 
-    __slots__ = ("_anonymous", "_keys", "_mode", "_require_nonce", "_tolerance", "_wall")
+    __slots__ = ("_anonymous", "_audience", "_keys", "_mode", "_require_nonce", "_tolerance", "_wall")
 
     def __init__(
         self,
@@ -105,16 +125,18 @@ class HmacAuth:
         require_nonce: bool,
         wall: Callable[[], float],
         anonymous_emitters: frozenset[str] = frozenset(),
+        audience: str = "",
     ) -> None:
         self._mode: Mode = mode
         self._tolerance = tolerance
         self._require_nonce = require_nonce
         self._wall = wall
+        self._audience = audience.encode()
         self._anonymous = Client(ANONYMOUS, (), UNKNOWN_EMITTER, anonymous_emitters | {UNKNOWN_EMITTER})
         self._keys = _prepare(keyring)
 
     def replace_keyring(self, keyring: Keyring) -> None:
-        """Take another keyring; requests from now on are checked against it alone."""
+        """Use another keyring; later requests are checked against it alone."""
         self._keys = _prepare(keyring)
 
     def verify(self, method: str, target: bytes, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
@@ -126,15 +148,21 @@ class HmacAuth:
             return self._verify_key(headers)
         if mode == "none":
             return _with_digest(self._anonymous, headers)
-        if b"x-signature" in headers or b"x-timestamp" in headers or b"x-nonce" in headers:
+        if _is_signed(headers):
             return self._verify_signed(method, target, headers)
         return self._verify_key(headers)
 
-    def choose_emitter(self, client: Client, wanted: bytes | None) -> str | Refusal:
-        """Check 7: the client's own emitter, or the one X-Emitter names where the client's list allows it.
+    def guessable(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Whether a request is admitted by a secret that it carries, which can be guessed, unlike a signature."""
+        if self._mode == "api_key":
+            return True
+        return self._mode == "any" and not _is_signed(headers)
 
-        An anonymous client's name that the configuration does not know is ``unknown``: a name a stranger may choose
-        must not become a bucket of its own.
+    def choose_emitter(self, client: Client, wanted: bytes | None) -> str | Refusal:
+        """Check 7: return the client's own emitter, or the one that X-Emitter names if the client's list allows it.
+
+        An anonymous client's name that the configuration does not know becomes ``unknown``: a name that a stranger may
+        choose must not get a bucket of its own.
         """
         if not wanted:
             return client.emitter
@@ -165,12 +193,21 @@ class HmacAuth:
         if not is_digest(digest):
             return _BAD_DIGEST
         digest = digest.lower()
+        verb = method.encode("latin-1", "replace")
+        version = get(b"x-signature-version")
+        if version is None or version == b"1":
+            message = canonical(verb, target, digest, stamp, nonce)
+        elif version != b"2":
+            return _BAD_VERSION
+        elif b"x-scenario" in headers:
+            return _SCENARIO_UNSIGNED
+        else:
+            message = canonical_v2(verb, target, digest, stamp, nonce, headers, self._audience)
 
-        # The same work for everybody: each secret is tried, also after one has matched
+        # The same work for every request: each secret is tried, even after one has matched.
         keys = self._keys
         entry = keys.signers.get(key_id)
         signers = keys.dummy if entry is None else entry[1]
-        message = canonical(method.encode("latin-1", "replace"), target, digest, stamp, nonce)
         matched = False
         for signer in signers:
             # The text is compared, not the decoded bytes: only one text of 44 characters encodes a digest strictly.
@@ -178,7 +215,7 @@ class HmacAuth:
             if compare_digest(signer.signature(message), signature):
                 matched = True
 
-        # The clock is read for everybody as well: those 0.15 us told a known key from an unknown one.
+        # The clock is read for every request as well: those 0.15 us distinguished a known key from an unknown one.
         off = self._wall() - timestamp
         in_time = -self._tolerance <= off <= self._tolerance
 
@@ -189,14 +226,19 @@ class HmacAuth:
             return _skewed(off, self._tolerance)
         if not matched:
             return _BAD_SIGNATURE
-        return Verified(entry[0], nonce or None, timestamp, digest)
+        client = entry[0]
+        if client.signature_version > 1 and version != b"2":
+            return _VERSION_REQUIRED
+        return Verified(client, nonce or None, timestamp, digest)
 
     def _verify_key(self, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
         key = headers.get(b"x-api-key")
         if not key:
             return Refusal(401, "missing_headers", "X-Api-Key is missing; it holds the client's secret.")
         client = self._keys.by_secret.get(hashlib.sha256(key).digest())
-        return _UNKNOWN_KEY if client is None else _with_digest(client, headers)
+        if client is None:
+            return _UNKNOWN_KEY
+        return _VERSION_REQUIRED if client.signature_version > 1 else _with_digest(client, headers)
 
     def _missing(self, headers: Mapping[bytes, bytes]) -> Refusal:
         needed = (*_SIGNED, "X-Nonce") if self._require_nonce else _SIGNED
@@ -207,8 +249,12 @@ class HmacAuth:
         )
 
 
+def _is_signed(headers: Mapping[bytes, bytes]) -> bool:
+    return b"x-signature" in headers or b"x-timestamp" in headers or b"x-nonce" in headers
+
+
 def is_nonce(value: bytes) -> bool:
-    """Whether X-Nonce has the form it must have: 8 to 128 of the characters a URL need not escape."""
+    """Whether X-Nonce is well formed: 8 to 128 of the characters that a URL need not escape."""
     return NONCE_MIN <= len(value) <= NONCE_MAX and not value.translate(None, _NONCE_CHARS)
 
 
@@ -218,14 +264,14 @@ def is_digest(value: bytes) -> bool:
 
 
 def parse_timestamp(value: bytes) -> float | None:
-    """X-Timestamp as epoch seconds, or None: whole seconds of up to 12 digits, or ISO 8601 with a zone."""
+    """Return X-Timestamp as epoch seconds, or None: whole seconds of up to 12 digits, or ISO 8601 with a zone."""
     if value.isdigit():
         return float(value) if len(value) <= _EPOCH_DIGITS else None
     if _ISO.fullmatch(value) is None:
         return None
     try:
         return datetime.fromisoformat(value.decode("ascii")).timestamp()
-    except (ValueError, OverflowError):  # 2025-02-30, year 0, 9999 behind an offset
+    except (ValueError, OverflowError):  # 2025-02-30, year 0, the end of 9999 in a western zone
         return None
 
 
@@ -239,7 +285,7 @@ def _skewed(off: float, tolerance: float) -> Refusal:
 
 
 def _with_digest(client: Client, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
-    """Without a signature the digest is optional; one that is sent must hold."""
+    """Admit an unsigned request: its digest is optional, but one that is sent must be the body's."""
     digest = headers.get(b"x-content-sha256")
     if not digest:
         return Verified(client, None, None, None)
@@ -249,7 +295,7 @@ def _with_digest(client: Client, headers: Mapping[bytes, bytes]) -> Verified | R
 
 
 def _prepare(keyring: Keyring) -> _Keys:
-    # While one client rotates, all are tried as often as that one: the time tells nobody apart.
+    # While one client rotates its secret, as many keys are tried for every client: the time distinguishes none of them.
     tries = max((len(client.secrets) for client in keyring.clients.values()), default=1)
     padding = tuple(SigningKey(secrets.token_bytes(32)) for _ in range(tries))
     signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]] = {}

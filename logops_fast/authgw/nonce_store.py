@@ -1,4 +1,4 @@
-"""Check 6: a nonce is good once. What the state store says becomes a refusal here."""
+"""Check 6: a nonce is good once. The verdict of the state store becomes a refusal here."""
 
 from __future__ import annotations
 
@@ -22,7 +22,14 @@ FORGOTTEN: Final = Refusal(
     401,
     "replay",
     "The request was signed before the gateway's memory of nonces began (a first start, or lost state), so it may be a "
-    "replay: sign it again, with the time of now.",
+    "replay: sign it again, with the current time.",
+)
+CROWDED: Final = Refusal(
+    429,
+    "too_many_nonces",
+    "The memory of nonces is nearly full and this client holds the most of it: send fewer, larger batches, and this "
+    "one again later, newly signed and with the same X-Batch-Id.",
+    5,
 )
 FULL: Final = Refusal(
     503,
@@ -34,14 +41,20 @@ UNAVAILABLE: Final = Refusal(
     503, "state_unavailable", "The store of nonces does not answer: send the request again, newly signed.", 1
 )
 
+OnVerdict = Callable[[Refusal | None], None]
+OnUnavailable = Callable[[NonceVerdict], None]
+
 _REFUSALS: Final = {
     NonceVerdict.REPLAY: REPLAY,
     NonceVerdict.FORGOTTEN: FORGOTTEN,
+    NonceVerdict.CROWDED: CROWDED,
     NonceVerdict.FULL: FULL,
     NonceVerdict.UNAVAILABLE: UNAVAILABLE,
 }
 _WARNINGS: Final = {
-    NonceVerdict.FULL: "the store of nonces is full, requests are refused: raise state.max_nonces",
+    NonceVerdict.CROWDED: "the store of nonces is nearly full, its largest holder is refused: raise "
+    "state.max_request_rate",
+    NonceVerdict.FULL: "the store of nonces is full, requests are refused: raise state.max_request_rate",
     NonceVerdict.UNAVAILABLE: "the state store does not answer, requests are refused",
 }
 
@@ -50,8 +63,8 @@ class NonceGuard:
     """Keeps each nonce until its request's timestamp plus ``tolerance`` (seconds) has passed; fails closed.
 
     A lifetime of the tolerance alone, from now, would be a hole: a timestamp may lie that far in the future, and
-    the request would be good again when its nonce is forgotten. ``on_unavailable`` is told of each request that
-    the store's state refused; the log only once a minute.
+    the request would be good again when its nonce is forgotten. ``on_unavailable`` is called for each request that was
+    refused because of the store's state; the log gets one line a minute. ``clock`` is monotonic, in seconds.
     """
 
     __slots__ = ("_on_unavailable", "_store", "_warnings", "tolerance")
@@ -61,29 +74,37 @@ class NonceGuard:
         store: NonceStore,
         tolerance: float,
         *,
-        on_unavailable: Callable[[NonceVerdict], None] | None = None,
-        mono: Callable[[], float] = monotonic,
+        on_unavailable: OnUnavailable | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._on_unavailable = on_unavailable
-        self._warnings = RateLimited(logging.getLogger(__name__), clock=mono)
+        self._warnings = RateLimited(logging.getLogger(__name__), clock=clock)
         self.tolerance = tolerance
 
-    def insert(self, client_id: str, nonce: bytes, timestamp: float, done: Callable[[Refusal | None], None]) -> None:
-        """Use the nonce of a request whose signature is good; ``done`` gets None, or why the request is refused.
+    def insert(self, client_id: str, nonce: bytes, timestamp: float, done: OnVerdict) -> None:
+        """Use the nonce of a request whose signature is right; ``done`` gets None, or why the request is refused.
 
-        ``timestamp`` is the request's own, in wall seconds. No client's name holds NUL, so nonces of two never meet.
+        ``timestamp`` is the request's own, in wall seconds.
         """
-        key = client_id.encode() + b"\0" + nonce
-        self._store.insert(key, timestamp + self.tolerance + SLACK, partial(self._judged, done))
+        self._store.insert(_key(client_id, nonce), timestamp + self.tolerance + SLACK, partial(self._judged, done))
 
-    def _judged(self, done: Callable[[Refusal | None], None], verdict: NonceVerdict) -> None:
+    def give_back(self, client_id: str, nonce: bytes, timestamp: float) -> None:
+        """Make a nonce good once more. Only for a request that had no effect, and certainly none."""
+        self._store.remove(_key(client_id, nonce), timestamp + self.tolerance + SLACK)
+
+    def _judged(self, done: OnVerdict, verdict: NonceVerdict) -> None:
         if verdict is NonceVerdict.FRESH:
             done(None)
             return
         warning = _WARNINGS.get(verdict)
         if warning is not None:
             self._warnings.log(logging.WARNING, verdict.value, warning)
-            if self._on_unavailable is not None:
+            if self._on_unavailable is not None and verdict is not NonceVerdict.CROWDED:
                 self._on_unavailable(verdict)
         done(_REFUSALS[verdict])
+
+
+def _key(client_id: str, nonce: bytes) -> bytes:
+    """Return the store's key. No client's name holds NUL, so nonces of two clients never meet."""
+    return client_id.encode() + b"\0" + nonce

@@ -1,4 +1,8 @@
-"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address."""
+"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address.
+
+With ``unit: events`` a batch costs its events, or its decoded KiB if those are more, so that a few huge events cost
+what they weigh.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +21,11 @@ from logops_fast.telemetry.logs import RateLimited
 
 Unit = Literal["events", "requests"]
 
+OnGrant = Callable[["BucketGrant"], None]
+
+BYTES_PER_TOKEN: Final = 1024
+"""Decoded bytes that cost as much as one event."""
+
 MAX_RETRY_AFTER: Final = 86_400
 
 MAX_LOCAL_BUCKETS: Final = 4096
@@ -28,38 +37,38 @@ _V4_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
 class Limit(NamedTuple):
-    """The size of a bucket: tokens at most, and tokens a second."""
+    """The size of a bucket: tokens at most, and tokens per second."""
 
     capacity: float
     refill_per_sec: float
 
 
 class BucketGrant(NamedTuple):
-    """What a bucket said to a batch."""
+    """The verdict of a bucket on a batch."""
 
     refusal: Refusal | None
     limit: int
     remaining: int
     local: bool = False
-    """The store did not answer; this worker's own bucket did."""
+    """Granted by this worker's own bucket, because the store did not answer."""
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``, for every answer behind check 10."""
+        """``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``, for every answer after check 10."""
         return ((b"x-ratelimit-limit", b"%d" % self.limit), (b"x-ratelimit-remaining", b"%d" % self.remaining))
 
 
 class LocalBuckets:
-    """Buckets of this process alone, for while the store does not answer. At most ``MAX_LOCAL_BUCKETS``."""
+    """Buckets of this process alone, used while the store does not answer. At most ``MAX_LOCAL_BUCKETS``."""
 
-    __slots__ = ("_held", "_mono")
+    __slots__ = ("_clock", "_held")
 
-    def __init__(self, mono: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float]) -> None:
         self._held: dict[bytes, tuple[float, float]] = {}
-        self._mono = mono
+        self._clock = clock
 
     def take(self, key: bytes, cost: float, limit: Limit) -> BucketVerdict:
-        """Take ``cost`` tokens if that many are there."""
+        """Take ``cost`` tokens if there are that many."""
         tokens, now = self._tokens(key, limit)
         verdict = spend(tokens, cost, *limit)
         self._held[key] = (verdict.remaining, now)
@@ -71,22 +80,22 @@ class LocalBuckets:
         self._held[key] = (min(tokens + amount, limit.capacity), now)
 
     def _tokens(self, key: bytes, limit: Limit) -> tuple[float, float]:
-        now = self._mono()
+        now = self._clock()
         held = self._held.get(key)
         if held is not None:
             return refill(*held, now, *limit), now
         if len(self._held) >= MAX_LOCAL_BUCKETS:
-            # Only names from outside get here (mode `none`); limits fail open, and memory stays bounded.
+            # Only names chosen by strangers get here (mode `none`); limits fail open, and memory stays bounded.
             self._held.clear()
         return limit.capacity, now
 
 
 class EmitterBuckets:
-    """The buckets of emitters. ``unit`` says what a batch costs: its events, or one.
+    """The buckets of emitters. ``unit`` says what a batch costs: its events (or KiB), or one.
 
     While the store does not answer, each worker limits by a bucket of its own of the same size: data is not
-    turned away for the store's sake, and a flood does not get through either. ``on_local`` is told of each such
-    batch; the log once a minute.
+    turned away for the store's sake, and a flood does not get through either. ``on_local`` is called for each such
+    batch; the log gets one line a minute. ``clock`` is monotonic, in seconds.
     """
 
     __slots__ = ("_default", "_local", "_on_local", "_overrides", "_store", "_unit", "_warnings")
@@ -99,38 +108,41 @@ class EmitterBuckets:
         unit: Unit = "events",
         *,
         on_local: Callable[[], None] | None = None,
-        mono: Callable[[], float] = monotonic,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
         self._on_local = on_local
-        self._local = LocalBuckets(mono)
-        self._warnings = RateLimited(logging.getLogger(__name__), clock=mono)
+        self._local = LocalBuckets(clock)
+        self._warnings = RateLimited(logging.getLogger(__name__), clock=clock)
         self.replace_limits(default, overrides, unit)
 
     def replace_limits(self, default: Limit, overrides: Mapping[str, Limit], unit: Unit) -> None:
-        """Go on with other limits (a reload); what a bucket holds stays, up to its new capacity."""
+        """Use other limits from now on (a reload); what a bucket holds stays, up to its new capacity."""
         self._default = default
         self._overrides = dict(overrides)
         self._unit = unit
 
     def limit_of(self, emitter: str) -> Limit:
-        """The size of an emitter's bucket."""
+        """Return the size of an emitter's bucket."""
         return self._overrides.get(emitter, self._default)
 
-    def take(self, emitter: str, items: int, done: Callable[[BucketGrant], None]) -> None:
-        """Charge a batch of ``items`` events to its emitter; a grant that denies it holds the refusal."""
+    def cost(self, items: int, size: int) -> int:
+        """Return what a batch of ``items`` events in ``size`` decoded bytes costs."""
+        return max(items, size // BYTES_PER_TOKEN) if self._unit == "events" else 1
+
+    def take(self, emitter: str, cost: int, done: OnGrant) -> None:
+        """Charge a batch to its emitter; a grant that denies it holds the refusal."""
         limit = self.limit_of(emitter)
-        cost = items if self._unit == "events" else 1
         key = _EMITTER + emitter.encode()
         self._store.take(key, cost, *limit, partial(self._taken, done, key, cost, limit))
 
-    def settle(self, emitter: str, grant: BucketGrant, estimate: int, actual: int) -> BucketGrant:
-        """Correct a charge of ``estimate`` events to ``actual``; returns the grant with what remains then.
+    def settle(self, emitter: str, grant: BucketGrant, charged: int, cost: int) -> BucketGrant:
+        """Correct a charge to the true ``cost``; return the grant with what remains then.
 
-        What was charged too little becomes a debt. Where requests are counted there is nothing to correct.
+        What was charged too little becomes a debt.
         """
-        difference = estimate - actual
-        if self._unit != "events" or not difference:
+        difference = charged - cost
+        if not difference:
             return grant
         limit = self.limit_of(emitter)
         key = _EMITTER + emitter.encode()
@@ -140,9 +152,7 @@ class EmitterBuckets:
             self._store.give(key, difference, *limit)
         return grant._replace(remaining=max(0, min(grant.remaining + difference, int(limit.capacity))))
 
-    def _taken(
-        self, done: Callable[[BucketGrant], None], key: bytes, cost: int, limit: Limit, verdict: BucketVerdict
-    ) -> None:
+    def _taken(self, done: OnGrant, key: bytes, cost: int, limit: Limit, verdict: BucketVerdict) -> None:
         local = not verdict.available
         if local:
             verdict = self._local.take(key, cost, limit)
@@ -156,13 +166,12 @@ class EmitterBuckets:
 
     def _refusal(self, cost: int, limit: Limit, verdict: BucketVerdict) -> Refusal:
         if cost > limit.capacity:
-            # Waiting does not help this batch, but its parts will find the bucket full by then.
-            full = wait_for(limit.capacity, verdict.remaining, *limit)
+            # Waiting does not help this batch.
             detail = (
-                f"The batch holds {cost} events and the emitter's bucket at most {limit.capacity:g}, so it can never "
-                "pass: split the batch."
+                f"The batch costs {cost} tokens (its events, or its KiB if those are more) and the emitter's bucket "
+                f"holds {limit.capacity:g}, so it can never pass: split the batch."
             )
-            return Refusal(429, "rate_limited", detail, _whole_seconds(full))
+            return Refusal(413, "too_many_items", detail)
         wait = _whole_seconds(verdict.retry_after)
         left = max(0, math.floor(verdict.remaining))
         detail = f"The emitter's bucket has {left} of the {cost} {self._unit} it would take: try again in {wait} s."
@@ -170,33 +179,33 @@ class EmitterBuckets:
 
 
 class AuthFailureLimiter:
-    """Slows guessing: a peer address whose bucket of failures is empty is refused before anything is checked.
+    """Slows guessing: knows the peer addresses whose bucket of failed authentications is empty.
 
-    All workers share the buckets. The refusing is each worker's own, from what it last heard about a peer, so a
-    peer gets at most one try more from each worker, and a check costs nothing while nobody is refused. An IPv6 peer
-    is its /64, of which a single host commands all addresses.
+    All workers share the buckets. Each worker blocks by what it last heard about a peer, so a peer gets at most one
+    try more from each worker, and a check costs nothing while no one is blocked. An IPv6 peer is its /64, of which a
+    single host commands all addresses.
     """
 
-    __slots__ = ("_blocked", "_blocked_until", "_limit", "_local", "_mono", "_store")
+    __slots__ = ("_blocked", "_blocked_until", "_clock", "_limit", "_local", "_store")
 
-    def __init__(self, store: BucketStore, limit: Limit, *, mono: Callable[[], float] = monotonic) -> None:
+    def __init__(self, store: BucketStore, limit: Limit, *, clock: Callable[[], float] = monotonic) -> None:
         self._store = store
         self._limit = limit
-        self._mono = mono
-        self._local = LocalBuckets(mono)
+        self._clock = clock
+        self._local = LocalBuckets(clock)
         self._blocked: dict[bytes, float] = {}
         self._blocked_until = 0.0
 
     def replace_limit(self, limit: Limit) -> None:
-        """Go on with another limit (a reload)."""
+        """Use another limit from now on (a reload)."""
         self._limit = limit
 
     def check(self, peer: str) -> Refusal | None:
-        """None, or the refusal of a peer that has failed too often."""
+        """Return None, or the refusal for a peer that has failed too often."""
         blocked = self._blocked
         if not blocked:
             return None
-        now = self._mono()
+        now = self._clock()
         if now >= self._blocked_until:
             blocked.clear()
             return None
@@ -219,9 +228,9 @@ class AuthFailureLimiter:
         if wait <= 0.0:
             return
         if len(self._blocked) >= MAX_BLOCKED_PEERS:
-            # Each gets one try more; the store still knows them.
+            # Each gets one try more; the store still holds their buckets.
             self._blocked.clear()
-        until = self._mono() + wait
+        until = self._clock() + wait
         self._blocked[network] = until
         self._blocked_until = max(self._blocked_until, until)
 
@@ -231,7 +240,7 @@ def _whole_seconds(wait: float) -> int:
 
 
 def _network(peer: str) -> bytes:
-    """What one sender can be told by: an IPv4 address, an IPv6 /64, or whatever else the peer is named."""
+    """Return what identifies one sender: an IPv4 address, an IPv6 /64, or the name of any other peer."""
     if ":" not in peer:
         return peer.encode()
     try:

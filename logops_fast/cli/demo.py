@@ -110,6 +110,9 @@ def _gateways(folder: Path, workers: str) -> Iterator[int]:
         "SINK__DIR": folder / "ingest",
         "STATE__DIR": folder / "state",
         "SERVER__WORKERS": workers,
+        # A small bucket, so that the scenario shows what a refusal looks like.
+        "RATELIMIT__OVERRIDES__CSV__CAPACITY": 1000,
+        "RATELIMIT__OVERRIDES__CSV__REFILL_PER_SEC": 100,
     }
     env = {name: value for name, value in os.environ.items() if not name.startswith("LOGOPS_")}
     env |= {f"LOGOPS_{name}": str(value) for name, value in settings.items()}

@@ -92,9 +92,12 @@ def run(loaded: Loaded, role: Any, flags: dict[str, Any]) -> int:
                 caps=wiring.state_caps(settings, role),
                 log=log.warning,
                 exclusive=workers == 1,
+                redis_allow_eviction=settings.state.redis_allow_eviction,
             )
         except ValueError as error:
             raise StartupError(str(error)) from None
+        for warning in wiring.sizing_warnings(settings):
+            log.warning("%s", warning)
         plan = services.Plan(role, settings, keyring, state, ports["authgw"], ports["ingest"], loaded.path, flags)
 
         def main(context: WorkerContext) -> int:

@@ -1,11 +1,12 @@
 """The keys file: who may send, with which secrets, for which emitters.
 
     clients:
-      web-1: {secrets: [s3cr3t-now, s3cr3t-before], emitter: web, emitters: [web, batch]}
+      web-1: {secrets: [s3cr3t-now, s3cr3t-before], emitter: web, emitters: [web, batch], signature_version: 2}
 
 A secret is text or ``{file: path}`` (relative to the keys file; the line end at its end is not part of it). A client
-has one secret, or two while one is being rotated. ``emitter`` is the client's own name when left out; ``emitters``,
-those X-Emitter may name, is the emitter alone. No message and no repr here ever holds a secret.
+has one secret, or two while one is being rotated. ``emitter`` defaults to the client's own name; ``emitters``, those
+that X-Emitter may name, to the emitter alone. ``signature_version: 2`` refuses the client's requests that are signed
+otherwise. No message and no repr in this module ever holds a secret.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ DEMO_CLIENT: Final = "demo"
 # What the demo's emitters and scenarios send as.
 DEMO_EMITTERS: Final = ("demo", "json", "csv", "minimal", "noise", "syslog", "web", "batch", "api", "payments")
 
-_KEYS: Final = ("secrets", "emitter", "emitters")
+_KEYS: Final = ("secrets", "emitter", "emitters", "signature_version")
 _SHORT_SECRET: Final = 8  # bytes; a shorter one can be guessed
 _NEW_SECRET_BYTES: Final = 32
 _HEADER: Final = "# Clients and their secrets. Mode 0600. Edited by `logops keys`; comments are not kept.\n"
@@ -44,11 +45,13 @@ class Client:
     secrets: tuple[bytes, ...] = field(repr=False)
     emitter: str
     emitters: frozenset[str]
+    signature_version: int = 1
+    """The lowest version of the signature that is accepted: 1 or 2."""
 
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """All clients of a keys file, and what is worth a warning about it."""
+    """All clients of a keys file, and the warnings that it deserves."""
 
     clients: Mapping[str, Client]
     warnings: tuple[str, ...] = ()
@@ -188,7 +191,11 @@ def _client(name: str, body: Any, tree: Tree, directory: Path, warnings: list[st
     emitters = body.get("emitters", [emitter])
     if not isinstance(emitters, list) or not all(map(is_name, emitters)):
         raise ConfigError(f"{at}.emitters: expected a list of names of emitters ({NAME_RULE})", where("emitters"))
-    return Client(name, found, emitter, frozenset((emitter, *emitters)))
+    version = body.get("signature_version", 1)
+    if type(version) is not int or version not in (1, 2):
+        expected = f"{at}.signature_version: expected 1 or 2, got {shown(version)}"
+        raise ConfigError(expected, where("signature_version"))
+    return Client(name, found, emitter, frozenset((emitter, *emitters)), version)
 
 
 def _secret(item: Any, at: str, where: str, directory: Path, warnings: list[str]) -> bytes:

@@ -125,6 +125,14 @@ class AuthSettings(Section, frozen=True):
     keys_file: Annotated[str, Meta(min_length=1, description="The file of clients and secrets; mode 0600.")] = (
         "data/keys.yaml"
     )
+    audience: Annotated[
+        str,
+        Meta(
+            max_length=256,
+            pattern=r"^[!-~]*$",
+            description="What requests of signature version 2 must name as their receiver; they are good nowhere else.",
+        ),
+    ] = ""
     failures: AuthFailures = AuthFailures()
 
 
@@ -137,22 +145,18 @@ class Bucket(Section, frozen=True):
     )
 
 
-def _default_overrides() -> dict[str, Bucket]:
-    return {"csv": Bucket(capacity=1000, refill_per_sec=100.0)}
-
-
 class RateLimitSettings(Section, frozen=True):
     """How much each emitter may send."""
 
-    unit: Annotated[Unit, Meta(description="What a token is: an event of a batch, or a request.")] = "events"
+    unit: Annotated[
+        Unit,
+        Meta(description="What a token is: an event of a batch (or a KiB, if it has more of those), or a request."),
+    ] = "events"
     per_emitter: Bucket = Bucket()
     overrides: Annotated[
         dict[str, Bucket],
-        Meta(
-            description="Emitters with a bucket of another size; a part left out is that of `per_emitter`. "
-            "A mapping in the file replaces the default one."
-        ),
-    ] = field(default_factory=_default_overrides)
+        Meta(description="Emitters with a bucket of another size; a part left out is that of `per_emitter`."),
+    ] = field(default_factory=dict)
 
 
 class BackpressureSettings(Section, frozen=True):
@@ -210,12 +214,29 @@ class StateSettings(Section, frozen=True):
         str, Meta(description="The Redis or Valkey server, for `redis`; a password in it is never shown.", extra=SECRET)
     ] = "redis://127.0.0.1:6379/0"
     dir: Annotated[str, Meta(min_length=1, description="Directory of the `shared` state.")] = "data/state"
+    max_request_rate: Annotated[
+        int, Meta(ge=1, description="Signed requests a second of all clients that the sizes below are derived from.")
+    ] = 20_000
     max_nonces: Annotated[
-        int, Meta(ge=1000, description="Nonces remembered at most; past it requests get 503 `state_unavailable`.")
-    ] = 2_000_000
-    max_batch_ids: Annotated[int, Meta(ge=100, description="Batch ids remembered at most; the oldest go first.")] = (
-        100_000
-    )
+        int,
+        Meta(
+            ge=0,
+            description="Nonces remembered; past it the client that holds the most gets 429 `too_many_nonces`. "
+            "0: `max_request_rate` over twice `auth.clock_tolerance`.",
+        ),
+    ] = 0
+    max_batch_ids: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Batch ids remembered at most; the oldest go first. 0: `max_request_rate` over three times "
+            "`forward.deadline`, at least 100000.",
+        ),
+    ] = 0
+    redis_allow_eviction: Annotated[
+        bool,
+        Meta(description="Whether a Redis that may evict keys, and with them nonces, is used: replays may then pass."),
+    ] = False
 
 
 class PiiSettings(Section, frozen=True):

@@ -32,6 +32,9 @@ UNSUPPORTED_ENCODING: Final = Refusal(
 BAD_SCENARIO_ID: Final = Refusal(
     400, "bad_scenario_id", "X-Scenario-Id must be 1 to 64 characters of A-Z a-z 0-9 . _ -"
 )
+TWO_SCENARIOS: Final = Refusal(
+    400, "bad_scenario_id", "X-Scenario-Id and X-Scenario name two scenarios: send X-Scenario-Id alone."
+)
 BAD_BATCH_ID: Final = Refusal(400, "bad_batch_id", "X-Batch-Id must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -")
 
 
@@ -59,6 +62,8 @@ class Reply(NamedTuple):
     headers: tuple[tuple[bytes, bytes], ...] = ()
     items: int | None = None
     """Events accepted and rejected together, where they were counted; None where nobody got that far."""
+    doubtful: bool = False
+    """True if an earlier try of the batch may have been stored: the outcome is not known."""
 
     @classmethod
     def of(cls, refusal: Refusal) -> Reply:
@@ -114,7 +119,10 @@ class BatchHead(NamedTuple):
         encoding = headers.get(b"content-encoding")
         if encoding is not None and not content_encoding.supported(encoding):
             raise BatchHeaderError(UNSUPPORTED_ENCODING)
-        scenario = headers.get(b"x-scenario-id") or headers.get(b"x-scenario")
+        scenario, other = headers.get(b"x-scenario-id"), headers.get(b"x-scenario")
+        if scenario and other and scenario != other:
+            raise BatchHeaderError(TWO_SCENARIOS)
+        scenario = scenario or other
         if scenario and NAME.fullmatch(scenario) is None:
             raise BatchHeaderError(BAD_SCENARIO_ID)
         batch_id = headers.get(b"x-batch-id")
@@ -129,6 +137,10 @@ class BatchHead(NamedTuple):
             bool(batch_id),
             codec,
         )
+
+    def must_decode(self, body: bytes) -> bool:
+        """Return whether the body is in a content encoding or a character set other than UTF-8."""
+        return self.encoding is not None or bool(self.charset) or charset.has_utf16_mark(body)
 
     def decode(self, body: bytes, cap: int) -> bytes:
         """Return the body without its content encoding and as UTF-8, at most ``cap`` bytes.

@@ -33,7 +33,7 @@ def take_in(
 
     Returns None if that has happened already, else the ticket of the work, to be cancelled if the client goes.
     """
-    if head.encoding is None and len(wire) <= PIECE_BYTES:
+    if len(wire) <= PIECE_BYTES and not head.must_decode(wire):
         done(wire, at_most(head.format, wire, caps.max_items))
         return None
     steps = head.decoding(wire, caps.max_body_bytes)

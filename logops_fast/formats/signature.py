@@ -1,9 +1,14 @@
-"""The request signature: one canonical string, used by whoever signs and by whoever checks.
+"""The request signature: one canonical string, used by senders and by the gateway.
 
     X-Signature = base64(HMAC-SHA256(secret, METHOD \\n TARGET \\n sha256-hex-lower \\n X-Timestamp \\n X-Nonce))
 
 TARGET is the request target as sent: path, and query if there is one. The timestamp and the nonce are signed as the
-bytes of their headers. A nonce that is not sent is an empty last line.
+bytes of their headers; the digest always in lower case, however its header is written. A nonce that is not sent is an
+empty last line.
+
+Version 2 (``X-Signature-Version: 2``) also signs what decides where a batch goes and what it is taken for: the line
+``logops-v2``, then the five lines above, then the values of ``SIGNED_FIELDS`` and the audience of the gateway, one a
+line and empty if not sent.
 """
 
 from __future__ import annotations
@@ -11,13 +16,27 @@ from __future__ import annotations
 import hashlib
 import hmac
 from binascii import b2a_base64
+from collections.abc import Mapping
+from typing import Final
 from urllib.parse import quote, urlsplit
+
+SIGNED_FIELDS: Final = (
+    b"content-type",
+    b"content-encoding",
+    b"x-emitter",
+    b"x-scenario-id",
+    b"x-batch-id",
+    b"x-scope-orgid",
+)
+"""The header fields that version 2 signs beside those of version 1, in the order of the canonical string."""
+
+_V2: Final = b"logops-v2"
 
 
 class SigningKey:
-    """HMAC-SHA256 with the key's hash states made once and copied for each message.
+    """HMAC-SHA256 with the key's hash states computed once and copied for each message.
 
-    A third less than ``hmac.digest`` for a message of this size: half of its compressions are the key's own.
+    Takes a third less time than ``hmac.digest`` for a message of this size: half of its compressions are the key's own.
     """
 
     __slots__ = ("_keyed",)
@@ -26,21 +45,35 @@ class SigningKey:
         self._keyed = hmac.new(secret, digestmod="sha256")
 
     def signature(self, message: bytes) -> bytes:
-        """The base64 text (44 bytes) of the message's HMAC."""
+        """Return the base64 text (44 bytes) of the message's HMAC."""
         mac = self._keyed.copy()
         mac.update(message)
         return b2a_base64(mac.digest(), newline=False)
 
 
 def canonical(method: bytes, target: bytes, body_sha256_hex: bytes, timestamp: bytes, nonce: bytes) -> bytes:
-    """The bytes that are signed; ``body_sha256_hex`` in lower case."""
+    """Return the bytes that version 1 signs; ``body_sha256_hex`` in lower case."""
     return b"%b\n%b\n%b\n%b\n%b" % (method, target, body_sha256_hex, timestamp, nonce)
+
+
+def canonical_v2(
+    method: bytes,
+    target: bytes,
+    body_sha256_hex: bytes,
+    timestamp: bytes,
+    nonce: bytes,
+    headers: Mapping[bytes, bytes],
+    audience: bytes = b"",
+) -> bytes:
+    """Return the bytes that version 2 signs; of ``headers`` (lower-case names) those of ``SIGNED_FIELDS`` count."""
+    first = canonical(method, target, body_sha256_hex, timestamp, nonce)
+    return b"\n".join((_V2, first, *[headers.get(name, b"") for name in SIGNED_FIELDS], audience))
 
 
 def sign(
     secret: bytes, method: bytes, target: bytes, body_sha256_hex: bytes, timestamp: bytes, nonce: bytes = b""
 ) -> bytes:
-    """X-Signature's value. To sign many requests with one secret keep a ``SigningKey``."""
+    """Return the value of X-Signature, version 1. To sign many requests with one secret keep a ``SigningKey``."""
     return SigningKey(secret).signature(canonical(method, target, body_sha256_hex, timestamp, nonce))
 
 
@@ -53,21 +86,32 @@ def signed_headers(
     *,
     timestamp: bytes,
     nonce: bytes = b"",
+    fields: Mapping[bytes, bytes] | None = None,
+    audience: bytes = b"",
 ) -> list[tuple[bytes, bytes]]:
-    """The header fields of a signed request, in the order of the documentation; without a nonce, no X-Nonce."""
+    """Return the header fields of a signed request, in the order of the documentation; without a nonce, no X-Nonce.
+
+    Version 1, unless ``fields`` is given: the request's other fields by lower-case name, which version 2 signs.
+    """
     digest = hashlib.sha256(body).hexdigest().encode()
-    fields = [(b"X-Api-Key", key_id.encode()), (b"X-Timestamp", timestamp)]
+    if fields is None:
+        message = canonical(method, target, digest, timestamp, nonce)
+    else:
+        message = canonical_v2(method, target, digest, timestamp, nonce, fields, audience)
+    signed = [(b"X-Api-Key", key_id.encode()), (b"X-Timestamp", timestamp)]
     if nonce:
-        fields.append((b"X-Nonce", nonce))
-    fields.append((b"X-Content-SHA256", digest))
-    fields.append((b"X-Signature", key.signature(canonical(method, target, digest, timestamp, nonce))))
-    return fields
+        signed.append((b"X-Nonce", nonce))
+    signed.append((b"X-Content-SHA256", digest))
+    if fields is not None:
+        signed.append((b"X-Signature-Version", b"2"))
+    signed.append((b"X-Signature", key.signature(message)))
+    return signed
 
 
 def target_of(url: str) -> bytes:
-    """The request target a client sends for a URL (or for a bare target): path and query, ``/`` for none.
+    """Return the request target that a client sends for a URL (or a bare target): path and query, ``/`` for none.
 
-    Characters that may not stand in a target are percent-encoded, those already encoded are left as they are.
+    Characters that a target may not hold are percent-encoded; those already encoded are left as they are.
     """
     parts = urlsplit(url)
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")

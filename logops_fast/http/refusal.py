@@ -27,13 +27,16 @@ Reason = Literal[
     "unknown_client",
     "clock_skew",
     "bad_signature",
+    "bad_signature_version",
     "replay",
+    "too_many_nonces",
     "emitter_not_allowed",
     "auth_failures",
     # what it is
     "bad_emitter",
     "bad_scenario_id",
     "bad_batch_id",
+    "personal_data_in_name",
     "unsupported_media_type",
     "unsupported_charset",
     "unsupported_encoding",
@@ -46,6 +49,7 @@ Reason = Literal[
     "unsupported_envelope",
     "no_valid_events",
     "batch_in_progress",
+    "batch_id_reused",
     # what it would cost
     "rate_limited",
     # what it depends on
@@ -53,6 +57,7 @@ Reason = Literal[
     "downstream_error",
     "downstream_timeout",
     "sink_failed",
+    "sink_stalled",
     "state_unavailable",
 ]
 """The fixed vocabulary of refusals: in the answer's ``error``, in metrics and in docs/troubleshooting.md.

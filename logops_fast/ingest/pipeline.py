@@ -22,7 +22,7 @@ from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
 from logops_fast.ingest.sink.interface import LedgerEntry, Sink
 from logops_fast.ingest.summary import Reading, summarise
-from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind
+from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind, body_digest
 
 OnReply = Callable[[Reply], None]
 
@@ -39,6 +39,12 @@ SINK_FAILED: Final = Refusal(
 )
 IN_PROGRESS: Final = Refusal(
     503, "batch_in_progress", "A batch with this X-Batch-Id is being stored right now: ask again in a second.", 1
+)
+BATCH_ID_REUSED: Final = Refusal(
+    422,
+    "batch_id_reused",
+    "Another body was sent under this X-Batch-Id in the last ten minutes, and nothing of this one was stored: give "
+    "each batch an id of its own.",
 )
 STATE_UNAVAILABLE: Final = Refusal(
     503, "state_unavailable", "The store that remembers batch ids does not answer: send the batch again.", 1
@@ -89,7 +95,8 @@ class IngestPipeline:
     def send(self, batch: Batch, reply: OnReply) -> None:
         """Take a batch (a Downstream). A batch id that may come again is claimed first."""
         if batch.repeatable:
-            self._batch_ids.begin(batch.emitter, batch.batch_id, partial(self._claimed, batch, reply))
+            digest = body_digest(batch.body)
+            self._batch_ids.begin(batch.emitter, batch.batch_id, digest, partial(self._claimed, batch, reply))
         else:
             self._store(batch, reply)
 
@@ -105,6 +112,8 @@ class IngestPipeline:
                     reply(Reply(200, claim.answer))
                 else:
                     self._read(batch, self._reading(batch), partial(self._answer_again, batch, reply))
+            case ClaimKind.OTHER_BODY:
+                self._refuse(batch, reply, BATCH_ID_REUSED)
             case ClaimKind.IN_PROGRESS:
                 self._refuse(batch, reply, IN_PROGRESS)
             case ClaimKind.UNAVAILABLE:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import Final
 
 from logops_fast.authgw.backpressure import Backpressure
-from logops_fast.authgw.circuit_breaker import CircuitBreaker
+from logops_fast.authgw.circuit_breaker import CircuitBreaker, SenderBreakers
 from logops_fast.authgw.forwarder import Forwarder
 from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
@@ -35,6 +36,8 @@ from logops_fast.ingest.zones import zone_of
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 
+MIN_BATCH_IDS: Final = 100_000
+
 SINGLE_FIELDS: Final = frozenset(
     {
         b"x-api-key",
@@ -42,6 +45,8 @@ SINGLE_FIELDS: Final = frozenset(
         b"x-nonce",
         b"x-content-sha256",
         b"x-signature",
+        b"x-signature-version",
+        b"x-scope-orgid",
         b"x-emitter",
         b"x-batch-id",
         b"x-scenario-id",
@@ -141,6 +146,7 @@ def auth_gateway(
             require_nonce=auth.require_nonce,
             wall=time.time,
             anonymous_emitters=known_emitters(settings, keyring),
+            audience=auth.audience,
         ),
         failures=AuthFailureLimiter(state.buckets, failure_limit(settings)),
         nonces=NonceGuard(
@@ -175,16 +181,20 @@ def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, Http
         pool = HttpPool(forward.url, connect_timeout=forward.connect_timeout, read_timeout=forward.read_timeout)
     except ValueError as error:
         raise StartupError(f"forward.url: {error}") from None
+
+    def make_breaker() -> CircuitBreaker:
+        return CircuitBreaker(
+            failure_threshold=breaker.failure_threshold,
+            window=breaker.window,
+            min_calls=breaker.min_calls,
+            open_for=breaker.open_for,
+            half_open_probes=breaker.half_open_probes,
+        )
+
     return (
         Forwarder(
             pool,
-            CircuitBreaker(
-                failure_threshold=breaker.failure_threshold,
-                window=breaker.window,
-                min_calls=breaker.min_calls,
-                open_for=breaker.open_for,
-                half_open_probes=breaker.half_open_probes,
-            ),
+            SenderBreakers(make_breaker, breaker.window),
             target=pool.endpoint.target,
             deadline=forward.deadline,
             max_attempts=forward.max_attempts,
@@ -229,10 +239,44 @@ def state_dir(settings: Settings, role: str) -> Path:
 
 
 def state_caps(settings: Settings, role: str) -> Caps:
-    """How much the state store may remember; what a role does not use takes no room."""
-    state = settings.state
+    """Return how much the state store may remember; what a role does not use takes no room."""
     if role == "ingest":
-        return Caps(max_nonces=1, max_buckets=1, max_batch_ids=state.max_batch_ids)
+        return Caps(max_nonces=1, max_buckets=1, max_batch_ids=max_batch_ids(settings))
     if role == "authgw":
-        return Caps(max_nonces=state.max_nonces, max_batch_ids=1)
-    return Caps(max_nonces=state.max_nonces, max_batch_ids=state.max_batch_ids)
+        return Caps(max_nonces=max_nonces(settings), max_batch_ids=1)
+    return Caps(max_nonces=max_nonces(settings), max_batch_ids=max_batch_ids(settings))
+
+
+def max_nonces(settings: Settings) -> int:
+    """Return the nonces to remember: all of a whole window at ``state.max_request_rate``, unless set."""
+    return settings.state.max_nonces or _window_nonces(settings)
+
+
+def max_batch_ids(settings: Settings) -> int:
+    """Return the batch ids to remember: all of three forward deadlines at ``state.max_request_rate``, unless set."""
+    derived = ceil(settings.state.max_request_rate * 3 * settings.forward.deadline)
+    return settings.state.max_batch_ids or max(derived, MIN_BATCH_IDS)
+
+
+def sizing_warnings(settings: Settings) -> list[str]:
+    """Return a sentence for each size of the state that does not fit the limits."""
+    state, deadline = settings.state, settings.forward.deadline
+    warnings = []
+    if max_nonces(settings) < _window_nonces(settings):
+        carried = max_nonces(settings) / (2 * settings.auth.clock_tolerance)
+        warnings.append(
+            f"state.max_nonces: {state.max_nonces} nonces carry {carried:.0f} requests a second, and "
+            f"state.max_request_rate is {state.max_request_rate}: beyond that the largest client is refused"
+        )
+    if max_batch_ids(settings) < state.max_request_rate * deadline:
+        seconds = max_batch_ids(settings) / state.max_request_rate
+        warnings.append(
+            f"state.max_batch_ids: {state.max_batch_ids} ids are forgotten after {seconds:.1f} s at "
+            f"state.max_request_rate, before forward.deadline ({deadline:g} s) is over: a retry may be stored twice"
+        )
+    return warnings
+
+
+def _window_nonces(settings: Settings) -> int:
+    # A timestamp may lie a whole tolerance ahead, and its nonce is kept for another one after that.
+    return ceil(settings.state.max_request_rate * 2 * settings.auth.clock_tolerance)

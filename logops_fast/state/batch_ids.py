@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Final
 
 from logops_fast.state.arena import Arena
-from logops_fast.state.interface import MAX_ANSWER_BYTES, MAX_WORKERS, BatchClaim, ClaimKind
+from logops_fast.state.interface import MAX_ANSWER_BYTES, MAX_WORKERS, NO_DIGEST, BatchClaim, ClaimKind, OnClaim
 from logops_fast.state.table import SLOTS_PER_BUCKET, Geometry, Table
 
 KIND: Final = b"batch ids"
@@ -14,27 +14,31 @@ KIND: Final = b"batch ids"
 MEAN_ANSWER_BYTES: Final = 320
 """Room for an answer, on average; an answer without errors takes about 200."""
 
+MAX_RING_BYTES: Final = 32 << 20
+"""Room for all answers: those of about the latest 100,000 batches. An older batch is known, and its answer worked out
+again from its body."""
+
 
 _HEAD_WORD: Final = 0
 _GENERATION_WORD: Final = 1
 
 _PENDING: Final = 1
 _DONE: Final = 2
-_CLAIM_OF: Final = {kind: BatchClaim(kind) for kind in (ClaimKind.NEW, ClaimKind.IN_PROGRESS, ClaimKind.UNAVAILABLE)}
+_CLAIM_OF: Final = {kind: BatchClaim(kind) for kind in ClaimKind}
 
 
 def geometry(max_batch_ids: int) -> Geometry:
-    """A table for so many batch ids: 40 bytes a slot, and a ring for the answers."""
-    ring = max(max_batch_ids * MEAN_ANSWER_BYTES, 16 * MAX_ANSWER_BYTES)
-    return Geometry.sized(KIND, max_batch_ids, "Q", 3, -(-ring // 4096) * 4096)
+    """Return a table for this many batch ids: 48 bytes a slot, and a ring for the answers."""
+    ring = min(max(max_batch_ids * MEAN_ANSWER_BYTES, 16 * MAX_ANSWER_BYTES), MAX_RING_BYTES)
+    return Geometry.sized(KIND, max_batch_ids, "Q", 4, -(-ring // 4096) * 4096)
 
 
 class TableBatchIds:
-    """The batch ids of one table (a BatchIds). ``mono`` tells seconds of the monotonic clock; ``ttl`` in seconds.
+    """The batch ids of one table (a BatchIds). ``mono`` is the monotonic clock; ``ttl`` is in seconds.
 
-    A slot holds until when it counts (milliseconds), its state, and where the answer is. The state of a batch in
-    progress names its worker and that worker's generation: when a worker starts, the claims of its
-    predecessor are of an older generation, and so free. The oldest stored ids make room for new ones; a
+    A slot holds until when it counts (milliseconds), its state, where the answer is, and the digest of the body. The
+    state of a batch in progress names its worker and that worker's generation: when a worker starts, the claims of its
+    predecessor are of an older generation, and therefore free. The oldest stored ids make room for new ones; a
     batch in progress never does.
 
     Order of the writes, for a process killed in between: a slot is void while its key changes, and a claim stays a
@@ -51,7 +55,7 @@ class TableBatchIds:
         self._mine = _pending(0, table.words[_GENERATION_WORD])
 
     def worker_started(self, index: int) -> None:
-        """This process is worker ``index`` from now on; what a former one left in progress is free."""
+        """Become worker ``index``; what its predecessor left in progress is free."""
         if not 0 <= index < MAX_WORKERS:
             raise ValueError(f"worker {index}: at most {MAX_WORKERS} workers can share batch ids")
         table = self._table
@@ -64,21 +68,21 @@ class TableBatchIds:
             table.unlock(table.words_lock)
         self._mine = _pending(index, generation)
 
-    def begin(self, emitter: str, batch_id: str, done: Callable[[BatchClaim], None]) -> None:
+    def begin(self, emitter: str, batch_id: str, digest: int, done: OnClaim) -> None:
         """See ``BatchIds``; answers before it returns."""
         table = self._table
-        digest, bucket = table.locate(_key(emitter, batch_id))
+        key, bucket = table.locate(_key(emitter, batch_id))
         position = 0
         try:
             table.lock(bucket)
             try:
-                kind, position = self._begin(digest, bucket)
+                kind, position = self._begin(key, bucket, digest)
             finally:
                 table.unlock(bucket)
         except OSError:
             kind = ClaimKind.UNAVAILABLE
         if kind is ClaimKind.DONE:
-            done(BatchClaim(kind, (position and self._arena.read(digest, position)) or b""))
+            done(BatchClaim(kind, (position and self._arena.read(key, position)) or b""))
         else:
             done(_CLAIM_OF[kind])
 
@@ -94,7 +98,7 @@ class TableBatchIds:
             finally:
                 table.unlock(bucket)
         except OSError:
-            # The claim stays and ends by itself; until then the batch counts as being stored.
+            # The claim stays until it expires; until then the batch counts as being stored.
             return
 
     def abandon(self, emitter: str, batch_id: str) -> None:
@@ -105,66 +109,68 @@ class TableBatchIds:
             table.lock(bucket)
             try:
                 slot = table.find(digest, bucket)
-                if slot >= 0 and table.values[3 * slot + 1] == self._mine:
-                    table.values[3 * slot] = 0
+                if slot >= 0 and table.values[4 * slot + 1] == self._mine:
+                    table.values[4 * slot] = 0
             finally:
                 table.unlock(bucket)
         except OSError:
             return
 
-    def _begin(self, digest: bytes, bucket: int) -> tuple[ClaimKind, int]:
+    def _begin(self, key: bytes, bucket: int, digest: int) -> tuple[ClaimKind, int]:
         table = self._table
         values = table.values
         now = int(self._mono() * 1000)
-        slot = table.find(digest, bucket)
-        if slot >= 0 and values[3 * slot] > now:
-            state = values[3 * slot + 1]
-            if state == _DONE:
-                return ClaimKind.DONE, values[3 * slot + 2]
-            if self._alive(state):
-                return ClaimKind.IN_PROGRESS, 0
+        slot = table.find(key, bucket)
+        if slot >= 0 and values[4 * slot] > now:
+            state = values[4 * slot + 1]
+            if state == _DONE or self._alive(state):
+                known = values[4 * slot + 3]
+                if NO_DIGEST not in (known, digest) and known != digest:
+                    return ClaimKind.OTHER_BODY, 0
+                return (ClaimKind.DONE, values[4 * slot + 2]) if state == _DONE else (ClaimKind.IN_PROGRESS, 0)
         if slot < 0:
             slot = self._room(bucket, now)
             if slot < 0:
                 return ClaimKind.UNAVAILABLE, 0
-        self._write(slot, digest, now, self._mine, 0)
+        self._write(slot, key, now, self._mine, 0, digest)
         return ClaimKind.NEW, 0
 
-    def _finish(self, digest: bytes, bucket: int, position: int) -> None:
+    def _finish(self, key: bytes, bucket: int, position: int) -> None:
         table = self._table
         values = table.values
         now = int(self._mono() * 1000)
-        slot = table.find(digest, bucket)
-        if slot >= 0 and values[3 * slot] > now:
-            values[3 * slot + 2] = position
-            values[3 * slot + 1] = _DONE
-            values[3 * slot] = now + self._ttl_ms
+        slot = table.find(key, bucket)
+        if slot >= 0 and values[4 * slot] > now:
+            values[4 * slot + 2] = position
+            values[4 * slot + 1] = _DONE
+            values[4 * slot] = now + self._ttl_ms
             return
         if slot < 0:
             slot = self._room(bucket, now)
         if slot >= 0:
-            self._write(slot, digest, now, _DONE, position)
+            self._write(slot, key, now, _DONE, position, NO_DIGEST)
 
-    def _write(self, slot: int, digest: bytes, now: int, state: int, position: int) -> None:
+    def _write(self, slot: int, key: bytes, now: int, state: int, position: int, digest: int) -> None:
         values = self._table.values
-        values[3 * slot] = 0
-        self._table.put(slot, digest)
-        values[3 * slot + 1] = state
-        values[3 * slot + 2] = position
-        values[3 * slot] = now + self._ttl_ms
+        values[4 * slot] = 0
+        self._table.put(slot, key)
+        values[4 * slot + 1] = state
+        values[4 * slot + 2] = position
+        values[4 * slot + 3] = digest
+        values[4 * slot] = now + self._ttl_ms
 
     def _room(self, bucket: int, now: int) -> int:
-        """A slot for a new id: a free one, else that of the oldest stored id; -1 where all are in progress."""
+        """Return a slot for a new id: a free one, else that of the oldest stored id; -1 if all are in progress."""
         values = self._table.values
         slot = self._table.victim(bucket, now)
-        if values[3 * slot] <= now or not self._alive(values[3 * slot + 1]):
+        if values[4 * slot] <= now or not self._alive(values[4 * slot + 1]):
             return slot
         first = bucket * SLOTS_PER_BUCKET
-        settled = [s for s in range(first, first + SLOTS_PER_BUCKET) if not self._alive(values[3 * s + 1])]
-        return min(settled, key=lambda s: values[3 * s], default=-1)
+        settled = [s for s in range(first, first + SLOTS_PER_BUCKET) if not self._alive(values[4 * s + 1])]
+        return min(settled, key=lambda s: values[4 * s], default=-1)
 
     def _alive(self, state: int) -> bool:
-        """Whether a state is that of a batch some running worker is storing."""
+        """Whether a state is that of a batch that a running worker is storing."""
         worker = (state >> 8) & 0xFFFF
         return (
             state & 0xFF == _PENDING

@@ -6,22 +6,22 @@ import math
 from collections.abc import Callable
 from typing import Final
 
-from logops_fast.state.interface import BUCKET_UNAVAILABLE, BucketVerdict
+from logops_fast.state.interface import BUCKET_UNAVAILABLE, BucketVerdict, OnBucket
 from logops_fast.state.table import Geometry, Table
 
 KIND: Final = b"buckets"
 
 ROUNDING: Final = 1e-6
-"""Tokens by which a cost may be over what is left: a refill adds up fractions that are not exact."""
+"""Tokens by which a cost may exceed what is left: a refill sums fractions that are not exact."""
 
 STALE: Final = 1.0
-"""Seconds that a bucket may seem to come from the future before it is taken to be from another clock."""
+"""Seconds that a bucket may lie in the future before it is taken to be written by another clock."""
 
 
 def refill(tokens: float, last: float, now: float, capacity: float, rate: float) -> float:
-    """The tokens of a bucket at ``now`` that held ``tokens`` at ``last`` (monotonic seconds).
+    """Return the tokens of a bucket at ``now`` that held ``tokens`` at ``last`` (monotonic seconds).
 
-    A bucket from the future is from before the machine was last started, and is full.
+    A bucket from the future was written before the machine's last boot, and is full.
     """
     elapsed = now - last
     if elapsed < 0.0:
@@ -30,7 +30,7 @@ def refill(tokens: float, last: float, now: float, capacity: float, rate: float)
 
 
 def wait_for(cost: float, tokens: float, capacity: float, rate: float) -> float:
-    """Seconds until ``cost`` fits; 0 where it does, infinite where it never will."""
+    """Return the seconds until ``cost`` fits: 0 if it does now, infinity if it never will."""
     if cost <= tokens + ROUNDING:
         return 0.0
     if cost > capacity or rate <= 0.0:
@@ -39,7 +39,7 @@ def wait_for(cost: float, tokens: float, capacity: float, rate: float) -> float:
 
 
 def spend(tokens: float, cost: float, capacity: float, rate: float) -> BucketVerdict:
-    """Take ``cost`` of ``tokens``, or nothing where it does not fit."""
+    """Take ``cost`` of ``tokens``, or nothing if it does not fit."""
     wait = wait_for(cost, tokens, capacity, rate)
     if wait > 0.0:
         return BucketVerdict(False, tokens, wait)
@@ -47,16 +47,16 @@ def spend(tokens: float, cost: float, capacity: float, rate: float) -> BucketVer
 
 
 def geometry(max_buckets: int) -> Geometry:
-    """A table for so many token buckets: 40 bytes a slot."""
+    """Return a table for this many token buckets: 40 bytes a slot."""
     return Geometry.sized(KIND, max_buckets, "d", 3)
 
 
 class TableBuckets:
-    """The token buckets of one table (a BucketStore). ``mono`` tells seconds of the monotonic clock.
+    """The token buckets of one table (a BucketStore). ``mono`` is the monotonic clock, in seconds.
 
     That clock is the machine's, so workers agree on it. A slot holds the moment when the bucket is full again, its
-    tokens, and when it held them. A full bucket is as good as none: its slot is free. Where all are in use,
-    the one that is full soonest goes, which gives its owner the least.
+    tokens, and when it held them. A full bucket is as good as none: its slot is free. If all are in use, the bucket
+    that is full soonest is dropped, which gives its owner the least.
     """
 
     __slots__ = ("_mono", "_table")
@@ -65,9 +65,7 @@ class TableBuckets:
         self._table = table
         self._mono = mono
 
-    def take(
-        self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]
-    ) -> None:
+    def take(self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """See ``BucketStore``; answers before it returns."""
         done(self._run(key, capacity, refill_per_sec, cost, False))
 
@@ -75,7 +73,7 @@ class TableBuckets:
         """See ``BucketStore``."""
         self._run(key, capacity, refill_per_sec, -amount, True)
 
-    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]) -> None:
+    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """See ``BucketStore``; answers before it returns."""
         done(self._run(key, capacity, refill_per_sec, 0.0, False))
 

@@ -1,4 +1,4 @@
-"""The one place that knows all back-ends."""
+"""Opens the state store: the one place that knows all back-ends."""
 
 from __future__ import annotations
 
@@ -25,16 +25,19 @@ def open_state(
     mono: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
     exclusive: bool = False,
+    redis_allow_eviction: bool = False,
 ) -> StateStore:
     """Open the state store: once, before the workers are forked, so that all have the same one.
 
     ``auto`` is ``shared``, for one worker too: its nonces and batch ids then survive a restart. ``tolerance`` is the
-    clock tolerance of requests in seconds, ``directory`` that of ``shared``; ``log`` is told why a file was made anew.
-    ``exclusive``: keep ``directory`` to this one gateway, of one worker, which saves it all locking.
+    clock tolerance of requests in seconds, ``directory`` that of ``shared``; ``log`` gets a sentence for each file that
+    was created again, and for what is risky. ``exclusive`` keeps ``directory`` to this one gateway, of one worker,
+    which saves it all locking. A Redis that is down is no error: ``healthy`` says so, and it is used once it is back.
 
-    Raises ValueError for a back-end that is unknown or does not suit, or a URL that is none; StateError
-    (``state.shared``) for a directory that cannot be used. A Redis that is down is no error: ``healthy`` tells, and it
-    is reached when it is back.
+    Raises:
+        ValueError: for a back-end that is unknown or does not suit, a URL that is none, or a Redis that may evict
+            nonces, unless ``redis_allow_eviction``.
+        StateError: (``state.shared``) for a directory that cannot be used.
     """
     if backend in ("auto", "shared"):
         from logops_fast.state.shared import open_shared
@@ -43,14 +46,19 @@ def open_state(
     if backend == "memory":
         if workers > 1:
             raise ValueError(
-                f"state.backend: memory holds the state of one worker and {workers} are asked for: use shared, "
+                f"state.backend: memory holds the state of one worker and there are {workers}: use shared, "
                 "or server.workers: 1."
             )
         from logops_fast.state.memory import open_memory
 
         return open_memory(tolerance, caps, wall, mono)
     if backend == "redis":
+        from logops_fast.state.redis_check import check_policy
         from logops_fast.state.redis_store import RedisStore
 
-        return RedisStore(redis_url, tolerance, batch_ttl=caps.batch_ttl, wall=wall)
+        store = RedisStore(
+            redis_url, tolerance, batch_ttl=caps.batch_ttl, allow_eviction=redis_allow_eviction, wall=wall
+        )
+        check_policy(redis_url, allow_eviction=redis_allow_eviction, log=log)
+        return store
     raise ValueError(f'state.backend: expected one of {", ".join(BACKENDS)}, got "{backend}".')

@@ -1,8 +1,8 @@
-"""What a state store promises: nonces, token buckets and batch ids, each operation atomic for all who share it.
+"""The contract of a state store: nonces, token buckets and batch ids, each operation atomic for all who share it.
 
 Every operation with a ``done`` callback calls it exactly once, whatever happens: synchronously (the tables in
-memory or shared by a machine's workers) or later on the event loop (Redis). Nothing here raises into a caller
-because a store is down; the verdict says so.
+memory or shared by a machine's workers) or later on the event loop (Redis). No operation raises because a store is
+down; its verdict says so.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from typing import Final, NamedTuple, Protocol
+
+from xxhash import xxh3_64_intdigest
 
 MAX_ANSWER_BYTES: Final = 8192
 """The longest answer that is kept with a batch id; of a longer one only the fact is kept."""
@@ -19,7 +21,7 @@ MAX_WORKERS: Final = 1023
 
 
 class NonceVerdict(Enum):
-    """What became of a nonce. Only ``FRESH`` lets a request in."""
+    """The result of inserting a nonce. Only ``FRESH`` lets a request in."""
 
     FRESH = "fresh"
     """New: it is remembered from now on."""
@@ -27,17 +29,28 @@ class NonceVerdict(Enum):
     """Remembered: it was used before."""
     FORGOTTEN = "forgotten"
     """So old that it may have been used and forgotten (the clock was set back, or the store lost its memory)."""
+    CROWDED = "crowded"
+    """The store is nearly full, and this client holds most of it."""
     FULL = "full"
     """No room to remember it."""
     UNAVAILABLE = "unavailable"
     """The store does not answer."""
 
 
-class NonceStore(Protocol):
-    """Remembers which nonces were used, until each expires."""
+OnNonce = Callable[[NonceVerdict], None]
 
-    def insert(self, key: bytes, expires_at: float, done: Callable[[NonceVerdict], None]) -> None:
-        """Insert atomically: ``key`` is any bytes (client id, NUL, nonce), ``expires_at`` in wall seconds."""
+
+class NonceStore(Protocol):
+    """Remembers which nonces were used, until each expires.
+
+    A ``key`` is the client id, NUL, and the nonce: any bytes. ``expires_at`` is in wall seconds.
+    """
+
+    def insert(self, key: bytes, expires_at: float, done: OnNonce) -> None:
+        """Insert a nonce atomically."""
+
+    def remove(self, key: bytes, expires_at: float) -> None:
+        """Give back a nonce that was inserted with this expiry and whose request had no effect. May be lost."""
 
 
 class BucketVerdict(NamedTuple):
@@ -54,20 +67,20 @@ class BucketVerdict(NamedTuple):
 
 BUCKET_UNAVAILABLE: Final = BucketVerdict(False, 0.0, 0.0, False)
 
+OnBucket = Callable[[BucketVerdict], None]
+
 
 class BucketStore(Protocol):
     """Token buckets by key. Capacity and rate come with each call, so that a reload needs no migration."""
 
-    def take(
-        self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]
-    ) -> None:
+    def take(self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """Take ``cost`` tokens if that many are there, none otherwise."""
 
     def give(self, key: bytes, amount: float, capacity: float, refill_per_sec: float) -> None:
         """Give tokens back, up to the capacity; a negative amount is a debt and may leave the bucket below zero."""
 
-    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]) -> None:
-        """Tell the tokens left and take none."""
+    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
+        """Report the tokens left and take none."""
 
 
 class ClaimKind(Enum):
@@ -76,9 +89,11 @@ class ClaimKind(Enum):
     NEW = "new"
     """Never seen: it is the caller's, who must ``finish`` or ``abandon`` it."""
     IN_PROGRESS = "in progress"
-    """Somebody is storing it right now."""
+    """Another request is storing it right now."""
     DONE = "done"
     """Stored already."""
+    OTHER_BODY = "other body"
+    """In progress or stored, but with another body: the id was used for two batches."""
     UNAVAILABLE = "unavailable"
     """The store does not answer, or has no room for one more batch in progress."""
 
@@ -94,17 +109,32 @@ class BatchClaim(NamedTuple):
     answer: bytes = b""
 
 
+OnClaim = Callable[[BatchClaim], None]
+
+NO_DIGEST: Final = 0
+"""In place of a body's digest: not known, and equal to any."""
+
+
+def body_digest(body: bytes) -> int:
+    """Return what a batch's decoded body is recognised by: 64 bits, never ``NO_DIGEST``.
+
+    Not a defence against its own sender, who could only deceive itself: so it is fast (16 MiB in about a millisecond),
+    not cryptographic.
+    """
+    return xxh3_64_intdigest(body) or 1
+
+
 class BatchIds(Protocol):
     """Remembers which batches were stored, and with what answer. An id belongs to one emitter."""
 
-    def begin(self, emitter: str, batch_id: str, done: Callable[[BatchClaim], None]) -> None:
-        """Claim an id before its batch is stored."""
+    def begin(self, emitter: str, batch_id: str, digest: int, done: OnClaim) -> None:
+        """Claim an id before its batch is stored; ``digest`` is ``body_digest`` of the batch's decoded body."""
 
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
-        """The batch is stored. Also makes the entry where there is none (a journal that is replayed)."""
+        """Record that the batch is stored. Also makes the entry if there is none (when a journal is replayed)."""
 
     def abandon(self, emitter: str, batch_id: str) -> None:
-        """The batch was not stored: the caller's claim is free for the next try."""
+        """Release the caller's claim: the batch was not stored, and the next try may claim it."""
 
 
 class StateStore(Protocol):
@@ -123,13 +153,13 @@ class StateStore(Protocol):
         """The batch ids."""
 
     def worker_started(self, index: int) -> None:
-        """Tell that this process is worker ``index``; claims that a predecessor left in progress become free.
+        """Announce that this process is worker ``index``; claims that a predecessor left in progress become free.
 
         Call it in each worker, before the first request and after the worker's journal was replayed.
         """
 
     def healthy(self) -> str | None:
-        """None, or why the store cannot be used right now, in words for ``/readyz``."""
+        """Return None, or the reason why the store cannot be used right now, in words for ``/readyz``."""
 
     async def close(self) -> None:
         """Release what this process holds."""

@@ -1,4 +1,4 @@
-"""The state store of one machine: three tables, wherever their memory is."""
+"""The state store of one machine: three tables, in memory or in mapped files."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from logops_fast.state.table import Geometry, Table
 class Caps(NamedTuple):
     """The most that is remembered at a time, and for how long.
 
-    Nonces are held for the clock's tolerance at both ends: with 300 s, two million are 3300 requests/s for good if
-    all clients' clocks run ahead by as much as they may, and 6600 if they are right.
+    Nonces live for the clock's tolerance at both ends: with 300 s, twelve million are 20,000 requests/s for good if all
+    clients' clocks run ahead by as much as they may, and 40,000 if they are right.
     """
 
     max_nonces: int = 2_000_000
@@ -26,7 +26,7 @@ class Caps(NamedTuple):
     """Seconds that a stored batch id is remembered."""
 
     def geometries(self) -> tuple[Geometry, Geometry, Geometry]:
-        """The tables of nonces, buckets and batch ids."""
+        """Return the tables of nonces, buckets and batch ids."""
         return (
             nonces.geometry(self.max_nonces),
             buckets.geometry(self.max_buckets),
@@ -47,10 +47,12 @@ class LocalStore:
         wall: Callable[[], float],
         mono: Callable[[], float],
         on_close: Callable[[], None] | None = None,
+        *,
+        tolerance: float = 300.0,
     ) -> None:
         self._tables = tables
         self._on_close = on_close
-        self.nonces = TableNonces(tables[0], wall)
+        self.nonces = TableNonces(tables[0], wall, 2 * tolerance + 2)
         self.buckets = TableBuckets(tables[1], mono)
         self.batch_ids = TableBatchIds(tables[2], mono, caps.batch_ttl)
 
@@ -59,11 +61,12 @@ class LocalStore:
         self.batch_ids.worker_started(index)
 
     def healthy(self) -> str | None:
-        """Mapped memory is always there."""
+        """Return None: mapped memory is always there."""
         return None
 
     async def close(self) -> None:
-        """Unmap the tables; closing twice is allowed."""
+        """Unmap the tables; may be called twice."""
+        self.nonces.close()
         for table in self._tables:
             table.close()
         if self._on_close is not None:

@@ -13,7 +13,7 @@ from logops_fast.state.table import Geometry, Table, header
 
 
 def memory_table(geometry: Geometry) -> Table:
-    """An empty table in anonymous memory, without locks; pages that are never written take no room.
+    """Return an empty table in anonymous memory, without locks; pages that are never used take no memory.
 
     The mapping is shared with children: opened before a fork, it outlives a worker that is killed.
     """
@@ -29,7 +29,7 @@ def open_memory(
     wall: Callable[[], float] = time.time,
     mono: Callable[[], float] = time.monotonic,
 ) -> LocalStore:
-    """A store for one worker. Requests signed before now are not let in: the last life's nonces are unknown."""
+    """Return a store for one worker. Requests signed before now are refused: earlier nonces are not known."""
     nonce_table, bucket_table, batch_table = (memory_table(geometry) for geometry in caps.geometries())
     nonces.set_horizon(nonce_table, nonces.fresh_horizon(wall(), tolerance))
-    return LocalStore((nonce_table, bucket_table, batch_table), caps, wall, mono)
+    return LocalStore((nonce_table, bucket_table, batch_table), caps, wall, mono, tolerance=tolerance)

@@ -1,34 +1,61 @@
-"""Nonces in a table: an atomic insert, and a horizon behind which nothing is fresh."""
+"""Nonces in a table: an atomic insert, and a horizon up to which nothing counts as new.
+
+The table has three levels of 1, 3 and 12 sixteenths of its buckets, used one after the other as the former is full, so
+that memory is touched only as it fills: a quiet gateway uses the first, and looks in no other. The bucket of a key in a
+larger level determines its bucket in the first, whose lock therefore covers all of them.
+"""
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
-from math import floor
+from math import ceil, floor
 from typing import Final
 
 from logops_fast.state.interface import NonceVerdict
-from logops_fast.state.table import Geometry, Table
+from logops_fast.state.table import BUCKET_BYTES, Geometry, Table
+from logops_fast.state.tallies import TALLY_BYTES, Tallies
 
 KIND: Final = b"nonces"
+
+KEY_BYTES: Final = 8
+SLOTS: Final = BUCKET_BYTES // KEY_BYTES
+LOAD: Final = 0.75
+"""Fill at the promised number of nonces, from which on the client that holds the most is refused.
+
+The lower levels are then full and the last one is two thirds full. What is left is for all other clients: up to a fill
+of 0.87, one bucket in a thousand overflows.
+"""
+
+LIFETIME: Final = 602.0
+"""Seconds that a nonce lives at most with the default clock tolerance: twice 300 s, and the slack."""
+
+_SIXTEENTHS: Final = (1, 3, 12)
+_CHECKS: Final = 128
+"""How often the fill is looked at while the table fills once, apart from once a second."""
 _LAST_SECOND: Final = 0xFFFF_FFFF
+_HASH_OF: Final = struct.Struct("<Q").unpack_from
 
 
 def geometry(max_nonces: int) -> Geometry:
-    """A table for so many nonces at a time: 20 bytes a slot, 29 for each nonce promised."""
-    return Geometry.sized(KIND, max_nonces, "I", 1)
+    """Return a table for this many live nonces: 12 bytes a slot, 16 for each nonce promised."""
+    buckets = ceil(max_nonces / (SLOTS * LOAD))
+    if buckets > sum(_SIXTEENTHS):
+        buckets = -(-buckets // 16) * 16
+    return Geometry(KIND, buckets, "I", 1, TALLY_BYTES, KEY_BYTES)
 
 
 def fresh_horizon(started_at: float, tolerance: float) -> float:
-    """The horizon of a table made at ``started_at`` (wall seconds): what was signed before then is not let in.
+    """Return the horizon of a table created at ``started_at`` (wall seconds): what was signed before is refused.
 
-    It may have been used in a former life of the table. A request from a clock that runs ahead may have been
+    It may have been used in an earlier life of the table. A request from a clock that runs ahead may have been
     too, by as much as that clock is ahead; refusing those as well would mean ``tolerance`` seconds without service.
     """
     return floor(started_at) + tolerance
 
 
 def set_horizon(table: Table, horizon: float) -> None:
-    """For a new table: whatever expires up to ``horizon`` (wall seconds) may have been used before it was made."""
+    """For a new table: whatever expires up to ``horizon`` (wall seconds) may have been used before it was created."""
     second = _whole(horizon)
     metas = table.metas
     for bucket in range(table.buckets):
@@ -36,58 +63,152 @@ def set_horizon(table: Table, horizon: float) -> None:
 
 
 class TableNonces:
-    """Nonces of one table (a NonceStore). ``wall`` tells seconds of the wall clock.
+    """Nonces of one table (a NonceStore). ``wall`` is the wall clock, ``lifetime`` the longest life of a nonce (s).
 
     Expiry is kept in whole seconds, rounded down. A bucket's horizon is the latest expiry that it has forgotten:
     a nonce that expires no later might be one of those, so it is refused, and a clock that is set back brings nothing
-    back to life. Horizons are per bucket because a key has but one, and its lock is held anyway.
+    back to life. Horizons are per bucket because a key has only one, and its lock is held anyway.
 
     Order of the writes, for a process killed in between: horizon, key, expiry. A new key with an old expiry is
     a free slot.
+
+    Once the table is nearly full, whoever holds at least as much as the largest holder did at the last look is refused
+    as ``CROWDED``: one client, at any rate, never takes the room of another.
     """
 
-    __slots__ = ("_table", "_wall")
+    __slots__ = ("_inserts", "_levels", "_looked_at", "_nearly_full", "_recheck", "_table", "_tallies", "_top", "_wall")
 
-    def __init__(self, table: Table, wall: Callable[[], float]) -> None:
+    def __init__(self, table: Table, wall: Callable[[], float], lifetime: float = LIFETIME) -> None:
         self._table = table
         self._wall = wall
+        self._levels = _levels(table.buckets)
+        self._tallies = Tallies(table, lifetime) if len(table.extra) >= TALLY_BYTES else None
+        self._nearly_full = int(table.buckets * SLOTS * LOAD)
+        self._recheck = self._nearly_full // _CHECKS
+        self._looked_at = -1
+        self._inserts = 0
+        self._top = 0
 
     def insert(self, key: bytes, expires_at: float, done: Callable[[NonceVerdict], None]) -> None:
         """See ``NonceStore``; answers before it returns."""
         table = self._table
-        digest, bucket = table.locate(key)
+        digest = table.digest(key)
+        hashed: int = _HASH_OF(digest)[0]
+        home = hashed % self._levels[0][1]
         try:
-            table.lock(bucket)
+            row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
+            table.lock(home)
             try:
-                verdict = self._insert(digest, bucket, _whole(expires_at))
+                verdict = self._insert(digest[8:], hashed, home, _whole(expires_at), row)
             finally:
-                table.unlock(bucket)
+                table.unlock(home)
         except OSError:
             verdict = NonceVerdict.UNAVAILABLE
         done(verdict)
 
-    def _insert(self, digest: bytes, bucket: int, expiry: int) -> NonceVerdict:
+    def remove(self, key: bytes, expires_at: float) -> None:
+        """See ``NonceStore``."""
+        table = self._table
+        digest = table.digest(key)
+        hashed: int = _HASH_OF(digest)[0]
+        home = hashed % self._levels[0][1]
+        expiry = _whole(expires_at)
+        try:
+            row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
+            table.lock(home)
+            try:
+                slot = self._find(digest[8:], hashed)
+                if slot >= 0 and table.values[slot] == expiry:
+                    table.values[slot] = 0
+                    table.undo_turn(slot // SLOTS, slot)
+                    if self._tallies is not None:
+                        self._tallies.take_back(row, expiry)
+            finally:
+                table.unlock(home)
+        except OSError:
+            return  # it stays used, and the sender signs again
+
+    def close(self) -> None:
+        """Release the views of the table's memory."""
+        if self._tallies is not None:
+            self._tallies.close()
+
+    def _find(self, fingerprint: bytes, hashed: int) -> int:
+        """Return the slot of a key, or -1, looking only in levels that were ever used."""
+        table = self._table
+        for level, (first, buckets) in enumerate(self._levels):
+            if level and not table.words[level]:
+                break
+            slot = table.find(fingerprint, first + hashed % buckets)
+            if slot >= 0:
+                return slot
+        return -1
+
+    def _insert(self, fingerprint: bytes, hashed: int, home: int, expiry: int, row: int) -> NonceVerdict:
         table = self._table
         expiries, metas = table.values, table.metas
         now = self._wall()
-        slot = table.find(digest, bucket)
+        slot = self._find(fingerprint, hashed)
         if slot >= 0:
             held = expiries[slot]
             if held > now or expiry <= held:
                 return NonceVerdict.REPLAY
-        horizon = metas[2 * bucket]
+        horizon = metas[2 * home]
         if expiry <= horizon:
             return NonceVerdict.FORGOTTEN
+        tallies = self._tallies
+        if tallies is not None and self._crowded(tallies, row, now):
+            return NonceVerdict.CROWDED
         if slot < 0:
-            slot = table.victim(bucket, now)
+            slot = self._room(hashed, now)
+            if slot < 0:
+                top = 0 if tallies is None else tallies.most(now)
+                most = tallies is not None and tallies.held(row, now) >= top
+                return NonceVerdict.CROWDED if most else NonceVerdict.FULL
             held = expiries[slot]
-            if held > now:
-                return NonceVerdict.FULL
             if held > horizon:
-                metas[2 * bucket] = held
-            table.put(slot, digest)
+                metas[2 * home] = held
+            table.put(slot, fingerprint)
         expiries[slot] = expiry
+        if tallies is not None:
+            tallies.add(row, expiry)
         return NonceVerdict.FRESH
+
+    def _room(self, hashed: int, now: float) -> int:
+        """Return a free slot in the lowest level that has one, or -1. Only the last level is searched for holes."""
+        table = self._table
+        last = len(self._levels) - 1
+        for level, (first, buckets) in enumerate(self._levels):
+            bucket = first + hashed % buckets
+            if level < last:
+                slot = table.next_in_turn(bucket, now)
+            else:
+                slot = table.victim(bucket, now)
+                if table.values[slot] > now:
+                    return -1
+            if slot >= 0:
+                if level:
+                    table.words[level] = 1  # a word of its own for each level: there is no update to lose
+                return slot
+        return -1
+
+    def _crowded(self, tallies: Tallies, row: int, now: float) -> bool:
+        """Whether the table is nearly full and this client holds as much as the largest holder."""
+        second = int(now)
+        self._inserts += 1
+        if second != self._looked_at or self._inserts > self._recheck:
+            self._looked_at = second
+            self._inserts = 0
+            self._top = tallies.most(now) if tallies.total(now) >= self._nearly_full else 0
+        return self._top > 0 and tallies.held(row, now) >= self._top
+
+
+def _levels(buckets: int) -> tuple[tuple[int, int], ...]:
+    """Return the first bucket and the number of buckets of each level; a small table has only one."""
+    if buckets <= sum(_SIXTEENTHS):
+        return ((0, buckets),)
+    unit = buckets // 16
+    return tuple((unit * sum(_SIXTEENTHS[:level]), unit * share) for level, share in enumerate(_SIXTEENTHS))
 
 
 def _whole(moment: float) -> int:

@@ -1,8 +1,8 @@
-"""One pipelined connection to Redis or Valkey: whatever was asked while an exchange ran goes out with the next.
+"""One pipelined connection to Redis or Valkey: commands submitted while an exchange runs go out with the next one.
 
 A pool would take a connection, a system call and a wake-up per command; the server runs its scripts one at a
-time anyway. Commands are given as packed by the caller, answers go to callbacks. Nothing here raises into the caller:
-with the server gone every command is answered at once with ``None``, and a task tries to reach it again.
+time anyway. Answers go to callbacks, and no command raises into its caller: while the server is gone each is answered
+at once with ``None``, and a task tries to reach it again.
 """
 
 from __future__ import annotations
@@ -21,40 +21,65 @@ if TYPE_CHECKING:
     from redis.asyncio.connection import AbstractConnection
 
 Argument = bytes | str | int | float
-"""What may stand in a command."""
+"""The types a command may consist of."""
 
 MAX_PIPELINE: Final = 256
-"""Commands of one exchange; more wait for the next, so that one timeout covers no mountain of work."""
+"""Commands of one exchange; more wait for the next, so that one timeout covers a bounded amount of work."""
 
-MAX_OWED: Final = 10_000
+MAX_COMPENSATIONS: Final = 10_000
 """Commands kept for when the server is back."""
 
-IDLE_PING: Final = 1.0
-"""Seconds of silence after which the server is asked whether it is there."""
+CHECK_EVERY: Final = 1.0
+"""Seconds between two checks of the server: whether it answers, takes writes, and has memory left."""
 
-OWED_PAUSE: Final = 1.0
-"""Seconds before what is owed, and was refused, is sent again."""
+COMPENSATION_PAUSE: Final = 1.0
+"""Seconds before a compensation that was refused is sent again."""
+
+NEARLY_FULL: Final = 0.9
+"""Share of ``maxmemory`` in use from which on the largest holder of nonces is refused."""
+
+WRONG_SERVER: Final = ("READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN")
+"""Errors of a server that cannot be written to for now, or no longer: its address may lead to another one by now."""
 
 RECONNECT: Final = Backoff(0.05, 2.0, jitter=0.5)
 
-_log = logging.getLogger(__name__)
+logger: Final = logging.getLogger(__name__)
+
+OnAnswer = Callable[[Any], None]
+
+_CODES: Final = {
+    "OutOfMemoryError": "OOM",
+    "ReadOnlyError": "READONLY",
+    "BusyLoadingError": "LOADING",
+    "ClusterDownError": "CLUSTERDOWN",
+    "MasterDownError": "MASTERDOWN",
+    "NoPermissionError": "NOPERM",
+}
+"""The codes that redis-py takes off an error's text to choose a class by them."""
+
+
+class UnusableServerError(Exception):
+    """The server answers, but must not be used; the message says why."""
 
 
 class Command:
     """One command, and what to do with its answer.
 
-    ``done`` gets the answer, or None where there is none. ``owed`` is sent once the server is back, in place of a
-    command that may have failed after it was sent.
+    ``done`` gets the answer, or None if there is none. ``compensation`` is sent once the server is back if the command
+    may have failed after it was sent.
     """
 
-    __slots__ = ("args", "done", "owed")
+    __slots__ = ("args", "compensation", "done")
 
     def __init__(
-        self, args: tuple[Argument, ...], done: Callable[[Any], None] | None = None, owed: Command | None = None
+        self, args: tuple[Argument, ...], done: OnAnswer | None = None, compensation: Command | None = None
     ) -> None:
         self.args = args
         self.done = done
-        self.owed = owed
+        self.compensation = compensation
+
+    def __repr__(self) -> str:
+        return f"<Command {self.args[0]!r}{', compensated' if self.compensation is not None else ''}>"
 
     def settle(self, answer: Any) -> None:
         """Hand the answer on; a callback that fails must not take the other commands with it."""
@@ -64,17 +89,20 @@ class Command:
         try:
             done(answer)
         except Exception:
-            _log.exception("a callback of the state store failed")
+            logger.exception("a callback of the state store failed")
 
 
 class RedisPump:
     """The connection, its queue and its recovery. Everything happens on one event loop, from the first command on.
 
     ``timeout`` (seconds) bounds each exchange and each attempt to connect, so a command is answered within
-    twice that. ``scripts`` are loaded on connecting, and again where the server says that it lost them. ``greeting``
-    makes the first command of each connection from the server's run id: another after a restart or a take-over.
+    twice that. ``scripts`` are loaded on connecting, and again if the server says that it lost them. ``greeting``
+    makes the first command of each connection from the server's run id (another one after a restart or a failover);
+    ``on_greeted`` gets its answer. ``probe`` is a write that is tried every second while the server refuses writes.
+    A server that may evict keys is not used unless ``allow_eviction``.
 
-    Raises ValueError for a URL that cannot be one.
+    Raises:
+        ValueError: if the URL is none of Redis.
     """
 
     def __init__(
@@ -82,26 +110,40 @@ class RedisPump:
         url: str,
         scripts: tuple[str, ...],
         greeting: Callable[[bytes], tuple[Argument, ...]],
+        on_greeted: OnAnswer,
+        probe: tuple[Argument, ...],
         *,
         timeout: float,
         max_inflight: int,
+        allow_eviction: bool = False,
     ) -> None:
         self._pool = _pool(url, timeout)
         self._scripts = scripts
         self._greeting = greeting
+        self._on_greeted = on_greeted
+        self._probe = probe
+        self._allow_eviction = allow_eviction
         self._timeout = timeout
         self._max_inflight = max_inflight
         self._queue: deque[Command] = deque()
         self._sent: list[Command] = []
-        self._owed: deque[Command] = deque(maxlen=MAX_OWED)
+        self._compensations: deque[Command] = deque(maxlen=MAX_COMPENSATIONS)
         self._task: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
         self._down: str | None = None
+        self._refused: str | None = None
         self._connected = False
+        self._unusable: str | None = None
         self._closed = False
+        self.nearly_full = False
+        """The server uses ``NEARLY_FULL`` of its ``maxmemory``, as of the last check."""
+
+    def __repr__(self) -> str:
+        state = self._down or self._refused or ("connected" if self._connected else "not connected")
+        return f"<RedisPump {state}: {len(self._queue)} queued, {len(self._sent)} sent>"
 
     def submit(self, command: Command) -> None:
-        """Send a command with the next exchange, or answer it with None at once where that cannot be."""
+        """Send a command with the next exchange, or answer it with None at once if that is not possible."""
         if self._closed or self._down is not None or len(self._queue) + len(self._sent) >= self._max_inflight:
             self._fail(command, sent=False)
             return
@@ -117,10 +159,10 @@ class RedisPump:
             self._task = asyncio.get_running_loop().create_task(self._run(), name="redis state store")
 
     def healthy(self) -> str | None:
-        """None, or why commands are refused."""
+        """Return None, or the reason why commands are refused."""
         if self._down is None and not self._connected:
             return "Redis is not connected yet"
-        return self._down
+        return self._down or self._refused
 
     async def close(self) -> None:
         """Stop; commands under way are answered with None."""
@@ -133,10 +175,10 @@ class RedisPump:
         self._fail_all()
 
     def _fail(self, command: Command, *, sent: bool) -> None:
-        owed = command.owed
-        # What surely did not happen needs no undoing; a result that must be kept is owed either way.
-        if owed is not None and (sent or owed is command):
-            self._owed.append(owed)
+        compensation = command.compensation
+        # What surely did not happen needs no undoing; a result that must be kept is sent again either way.
+        if compensation is not None and (sent or compensation is command):
+            self._compensations.append(compensation)
         command.settle(None)
 
     def _fail_all(self) -> None:
@@ -150,7 +192,7 @@ class RedisPump:
         try:
             await self._keep_connected()
         finally:
-            # Also where the loop ends without a close: whoever asks from now on is answered.
+            # Also if the loop ends without a close: later commands must be answered too.
             self._closed = True
             self._fail_all()
 
@@ -166,10 +208,10 @@ class RedisPump:
                 self._back()
                 failures = 0
                 await self._serve(connection)
-            except (OSError, EOFError, RedisError, TimeoutError) as failure:
-                self._lost(_reason(failure, self._timeout))
-            except Exception as failure:  # whatever else goes wrong, callers must be answered
-                self._lost(_reason(failure, self._timeout), failure)
+            except (OSError, EOFError, RedisError, TimeoutError, UnusableServerError) as error:
+                self._lost(_reason(error, self._timeout))
+            except Exception as error:  # whatever else goes wrong, callers must be answered
+                self._lost(_reason(error, self._timeout), error)
             finally:
                 self._connected = False
                 if connection is not None:
@@ -181,12 +223,12 @@ class RedisPump:
 
     def _back(self) -> None:
         if self._down is not None:
-            _log.info("Redis answers again")
-        self._connected, self._down = True, None
+            logger.info("Redis can be used again")
+        self._connected, self._down, self._refused = True, None, None
 
     def _lost(self, reason: str, bug: Exception | None = None) -> None:
         if reason != self._down:
-            _log.warning("%s", reason, exc_info=bug)
+            logger.warning("%s", reason, exc_info=bug)
         self._down = reason
 
     async def _connect(self) -> AbstractConnection:
@@ -194,8 +236,10 @@ class RedisPump:
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             loads: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", script) for script in self._scripts]
-            answers = _whole(await _exchange(connection, [("INFO", "server"), *loads]))
-            _whole(await _exchange(connection, [self._greeting(_run_id(answers[0]))]))
+            answers = _whole(await _exchange(connection, [("INFO",), *loads]))
+            info = parse_info(answers[0])
+            self._require_usable(info)
+            self._on_greeted(_whole(await _exchange(connection, [self._greeting(info.get("run_id", "").encode())]))[0])
         except BaseException:
             with contextlib.suppress(Exception):
                 await connection.disconnect(nowait=True)
@@ -204,15 +248,19 @@ class RedisPump:
 
     async def _serve(self, connection: AbstractConnection) -> None:
         loop = asyncio.get_running_loop()
-        due = 0.0  # on a new connection what is owed comes first
+        compensate_at = 0.0  # on a new connection compensations come first
+        check_at = loop.time() + CHECK_EVERY
         while True:
             now = loop.time()
-            if self._owed and now >= due:
-                self._queue.extendleft(reversed(self._owed))
-                self._owed.clear()
-                due = now + OWED_PAUSE
-            if not self._queue and not await self._wait():
-                self._queue.append(Command(("PING",)))
+            if self._compensations and now >= compensate_at:
+                self._queue.extendleft(reversed(self._compensations))
+                self._compensations.clear()
+                compensate_at = now + COMPENSATION_PAUSE
+            if now >= check_at or not (self._queue or await self._wait(check_at - now)):
+                check_at = loop.time() + CHECK_EVERY
+                self._queue.append(Command(("INFO", "memory"), self._checked))
+                if self._refused is not None:
+                    self._queue.append(Command(self._probe, self._probed))
             self._sent = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_PIPELINE))]
             async with asyncio.timeout(self._timeout):
                 answers = await _exchange(connection, [command.args for command in self._sent])
@@ -220,18 +268,40 @@ class RedisPump:
                     answers = await self._again(connection, answers)
             self._settle(answers)
 
-    async def _wait(self) -> bool:
-        """Wait for a command; False where none came for a while."""
+    async def _wait(self, seconds: float) -> bool:
+        """Wait for a command; return False if none came within ``seconds``."""
         self._wake.clear()
         try:
-            async with asyncio.timeout(IDLE_PING):
+            async with asyncio.timeout(seconds):
                 await self._wake.wait()
         except TimeoutError:
             return bool(self._queue)
         return True
 
+    def _checked(self, answer: Any) -> None:
+        if answer is not None:
+            self._unusable = self._unsuitable(parse_info(answer))
+
+    def _probed(self, answer: Any) -> None:
+        if answer is not None and self._refused is not None:
+            logger.info("Redis takes writes again")
+            self._refused = None
+
+    def _require_usable(self, info: dict[str, str]) -> None:
+        """Note how full the server is. Raises UnusableServerError for a replica, and if it may evict nonces."""
+        if info.get("role") == "slave":
+            raise UnusableServerError("Redis cannot be written to: the server at this address is a replica")
+        self._unusable = self._unsuitable(info)
+        if self._unusable is not None:
+            raise UnusableServerError(self._unusable)
+
+    def _unsuitable(self, info: dict[str, str]) -> str | None:
+        limit = int(info.get("maxmemory", "0") or 0)
+        self.nearly_full = limit > 0 and int(info.get("used_memory", "0")) >= NEARLY_FULL * limit
+        return None if self._allow_eviction else eviction_fault(info)
+
     async def _again(self, connection: AbstractConnection, answers: list[Any]) -> list[Any]:
-        """Load the scripts anew (somebody flushed them) and repeat what was refused for their want."""
+        """Load the scripts again (they were flushed) and repeat the commands that were refused for lack of them."""
         loads: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", script) for script in self._scripts]
         refused = [index for index, answer in enumerate(answers) if _is_no_script(answer)]
         repeated = await _exchange(connection, loads + [self._sent[index].args for index in refused])
@@ -241,17 +311,27 @@ class RedisPump:
 
     def _settle(self, answers: list[Any]) -> None:
         sent, self._sent = self._sent, []
+        wrong_server: str | None = None
         for command, answer in zip(sent, answers, strict=True):
-            if isinstance(answer, Exception):
-                # Such as OOM or READONLY: the server is there and will not do this.
-                _log.debug("Redis refused a command: %s", answer)
-                self._fail(command, sent=False)
-            else:
+            if not isinstance(answer, Exception):
                 command.settle(answer)
+                continue
+            # The server is there and did not do it.
+            self._fail(command, sent=False)
+            text = _error_text(answer)
+            if any(word in text for word in WRONG_SERVER):
+                wrong_server = text
+            elif self._refused != (reason := f"Redis refuses a command: {text}"):
+                logger.warning("%s", reason)
+                self._refused = reason
+        if wrong_server is not None:
+            raise UnusableServerError(f"Redis cannot be written to: {wrong_server}")
+        if self._unusable is not None:
+            raise UnusableServerError(self._unusable)
 
 
 def _pool(url: str, timeout: float) -> ConnectionPool:
-    """What makes connections. Without timeouts and retries of redis-py's own: one deadline covers an exchange."""
+    """Return what makes connections, without redis-py's own timeouts and retries: one deadline covers an exchange."""
     # redis costs start-up memory that only this back-end should pay
     from redis.asyncio import ConnectionPool
     from redis.asyncio.retry import Retry
@@ -287,31 +367,50 @@ def _is_no_script(answer: Any) -> bool:
 
 
 def _whole(answers: list[Any]) -> list[Any]:
-    """The answers, where none is a refusal."""
+    """Return the answers. Raises the first that is a refusal."""
     for answer in answers:
         if isinstance(answer, Exception):
             raise answer
     return answers
 
 
-def _run_id(info: bytes) -> bytes:
-    for line in info.splitlines():
-        if line.startswith(b"run_id:"):
-            return line[7:].strip()
-    return b""
+def _error_text(error: Exception) -> str:
+    """Return the server's error with its code, without the place in a script where it came up."""
+    text = str(error).partition(" script: ")[0].rstrip(".")[:200]
+    code = _CODES.get(type(error).__name__, "")
+    return f"{code} {text}" if code else text
 
 
-def _reason(failure: BaseException, timeout: float) -> str:
-    """Why the server cannot be used. The address may hold a password, so the words are the error's class's own."""
+def parse_info(answer: bytes) -> dict[str, str]:
+    """Return the fields of an INFO answer."""
+    lines = answer.decode("utf-8", "replace").splitlines()
+    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
+
+
+def eviction_fault(info: dict[str, str]) -> str | None:
+    """Return None, or why a server with these INFO fields may forget nonces."""
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy == "noeviction":
+        return None
+    return (
+        f"Redis may evict nonces, which lets replays in: its maxmemory-policy is {policy}; set it to noeviction, or "
+        "set state.redis_allow_eviction: true"
+    )
+
+
+def _reason(error: BaseException, timeout: float) -> str:
+    """Return why the server cannot be used. The address may hold a password, so the text is built from the class."""
     from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError
     from redis.exceptions import TimeoutError as RedisTimeoutError
 
-    if isinstance(failure, (TimeoutError, RedisTimeoutError)):
+    if isinstance(error, UnusableServerError):
+        return str(error)
+    if isinstance(error, (TimeoutError, RedisTimeoutError)):
         return f"Redis did not answer within {timeout:g} s"
-    if isinstance(failure, BusyLoadingError):
+    if isinstance(error, BusyLoadingError):
         return "Redis is loading its data"
-    if isinstance(failure, AuthenticationError):
+    if isinstance(error, AuthenticationError):
         return "Redis refuses the user or password of state.redis_url"
-    if isinstance(failure, ResponseError):
-        return f"Redis refuses to work: {str(failure)[:200]}"
-    return f"Redis is not reachable ({type(failure).__name__})"
+    if isinstance(error, ResponseError):
+        return f"Redis refuses to work: {_error_text(error)}"
+    return f"Redis is not reachable ({type(error).__name__})"

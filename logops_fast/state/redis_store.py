@@ -1,16 +1,18 @@
 """The `redis` store: nonces, buckets and batch ids of many machines, in Redis 6 or later or Valkey.
 
-Each operation is one script on the server, so it is atomic, and each key ends by itself. All times are the server's:
-gateways' clocks differ, and whoever forgets a nonce must be the one to say that it is too old.
+Each operation is one script on the server (redis_scripts), so it is atomic, and each key expires by itself. The server
+keeps one time for all: gateways' clocks differ, and the side that forgets a nonce must be the one to say that a request
+is too old. That time is the server's clock less a difference that the first gateway noted; a step of the server's clock
+is noticed by each gateway's own steady clock and added to the difference, and what was signed before it is refused, as
+the server may have expired nonces too early.
 
-The server may lose its memory (a restart, a take-over by a replica that lags). For each life of the server, told by its
-run id, the first gateway to connect notes a horizon: requests signed before then are refused, for their nonces may have
-been lost. Set ``maxmemory-policy noeviction``: a server that evicts nonces to make room lets replays in.
+The server may lose its memory (a restart, a failover to a replica that lags). For each life of the server, identified
+by its run id, the first gateway to connect notes a horizon: requests signed before it are refused, because their nonces
+may have been lost. A server that may evict keys is not used: it would let replays in.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 import time
@@ -19,111 +21,97 @@ from functools import partial
 from math import floor
 from typing import Any, Final
 
-from logops_fast.state.buckets import ROUNDING, wait_for
+from logops_fast.state import redis_scripts
+from logops_fast.state.buckets import ROUNDING, STALE, wait_for
 from logops_fast.state.interface import (
     BUCKET_UNAVAILABLE,
     MAX_ANSWER_BYTES,
+    NO_DIGEST,
     BatchClaim,
     BucketVerdict,
     ClaimKind,
     NonceVerdict,
+    OnBucket,
+    OnClaim,
+    OnNonce,
 )
 from logops_fast.state.nonces import fresh_horizon
 from logops_fast.state.redis_pump import Argument, Command, RedisPump
+from logops_fast.state.redis_scripts import sha
 
 PREFIX: Final = b"logops:"
 
 TIMEOUT: Final = 0.5
 MAX_INFLIGHT: Final = 10_000
 
-SKEW: Final = 60
-"""Seconds that a nonce outlives its expiry by the server's clock.
+GRACE: Final = 60
+"""Seconds that a nonce outlives its expiry by the time of all gateways.
 
-A gateway whose clock is behind the server's still finds its requests' nonces there; one that is further behind has late
-requests refused. Nothing is let in twice either way, because a nonce past that age is refused, known or not.
+A gateway whose clock is behind still finds its requests' nonces there; one that is further behind has late requests
+refused. Nothing is let in twice either way, because a nonce past that age is refused, known or not.
 """
 
 CLAIM_TTL: Final = 60.0
-"""Seconds that a claim lasts whose gateway died: longer than any batch takes to store."""
+"""Seconds that the claim of a gateway that died lasts: longer than any batch takes to store."""
 
 _HORIZON_KEY: Final = PREFIX + b"horizon"
+_PROBE_KEY: Final = PREFIX + b"probe"
+_TALLY: Final = PREFIX + b"held:"
+_SLICES: Final = 16
 
-# The first to reach the server in a new life of its notes from when on its nonces are complete.
-_GREET: Final = """
-if redis.call('HGET', KEYS[1], 'life') ~= ARGV[1] then
-  redis.call('HSET', KEYS[1], 'life', ARGV[1], 'until', ARGV[2])
-end
-return 1
-"""
+_GREET: Final = sha(redis_scripts.GREET)
+_NONCE: Final = sha(redis_scripts.NONCE)
+_REMOVE_NONCE: Final = sha(redis_scripts.REMOVE_NONCE)
+_BUCKET: Final = sha(redis_scripts.BUCKET)
+_BEGIN: Final = sha(redis_scripts.BEGIN)
+_FINISH: Final = sha(redis_scripts.FINISH)
+_ABANDON: Final = sha(redis_scripts.ABANDON)
+_PROBE: Final = sha(redis_scripts.PROBE)
 
-_NONCE: Final = """
-local horizon = redis.call('HGET', KEYS[2], 'until')
-if not horizon then
-  horizon = ARGV[2]
-  redis.call('HSET', KEYS[2], 'until', horizon)
-end
-local left = tonumber(ARGV[1]) + tonumber(ARGV[3]) - tonumber(redis.call('TIME')[1])
-if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
-if left <= 0 or tonumber(ARGV[1]) <= tonumber(horizon) then return 2 end
-redis.call('SET', KEYS[1], '', 'EX', left)
-return 1
-"""
-
-# A full bucket needs no key: it ends when it is full again, at the latest after ten days.
-_BUCKET: Final = """
-local mode, cost, capacity, rate = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local held = redis.call('HMGET', KEYS[1], 't', 'l')
-local tokens = capacity
-if held[1] then
-  tokens = math.min(capacity, tonumber(held[1]) + math.max(0, now - tonumber(held[2])) * rate)
-end
-local allowed = 0
-if mode == 'give' then
-  tokens = math.min(capacity, tokens + cost)
-elseif cost <= tokens + tonumber(ARGV[5]) then
-  allowed = 1
-  if mode == 'take' then tokens = math.max(tokens - cost, 0) end
-end
-if mode == 'give' or (mode == 'take' and allowed == 1) then
-  if tokens >= capacity then
-    redis.call('DEL', KEYS[1])
-  else
-    redis.call('HSET', KEYS[1], 't', string.format('%.17g', tokens), 'l', string.format('%.6f', now))
-    local full = 864000000
-    if rate > 0 then full = math.min(full, math.ceil((capacity - tokens) / rate * 1000) + 1000) end
-    redis.call('PEXPIRE', KEYS[1], string.format('%d', full))
-  end
-end
-return {allowed, string.format('%.17g', tokens)}
-"""
-
-_BEGIN: Final = """
-local held = redis.call('GET', KEYS[1])
-if held then return held end
-redis.call('SET', KEYS[1], 'P' .. ARGV[1], 'PX', ARGV[2])
-return 'N'
-"""
-
-_ABANDON: Final = """
-if redis.call('GET', KEYS[1]) == 'P' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
-return 1
-"""
-
-_NONCE_VERDICTS: Final = {0: NonceVerdict.REPLAY, 1: NonceVerdict.FRESH, 2: NonceVerdict.FORGOTTEN}
+_NONCE_VERDICTS: Final = {
+    0: NonceVerdict.REPLAY,
+    1: NonceVerdict.FRESH,
+    2: NonceVerdict.FORGOTTEN,
+    3: NonceVerdict.CROWDED,
+}
 
 
-def _sha(script: str) -> str:
-    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
+def steady_clock() -> float:
+    """Return seconds that no one can set and that go on while the machine sleeps, where the system has them."""
+    boottime = getattr(time, "CLOCK_BOOTTIME", None)  # Linux
+    return time.monotonic() if boottime is None else time.clock_gettime(boottime)
 
 
-_SCRIPTS: Final = (_GREET, _NONCE, _BUCKET, _BEGIN, _ABANDON)
-_GREET_SHA: Final = _sha(_GREET)
-_NONCE_SHA: Final = _sha(_NONCE)
-_BUCKET_SHA: Final = _sha(_BUCKET)
-_BEGIN_SHA: Final = _sha(_BEGIN)
-_ABANDON_SHA: Final = _sha(_ABANDON)
+class ServerTime:
+    """What this gateway expects the server's clock to show, so that a step of it is noticed.
+
+    ``clock`` is steady; ``wall`` is this gateway's own time; ``tolerance`` is in seconds.
+    """
+
+    __slots__ = ("_clock", "_generation", "_offset", "_tolerance", "_wall")
+
+    def __init__(self, tolerance: float, wall: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._tolerance = tolerance
+        self._wall = wall
+        self._clock = clock
+        self._offset: float | None = None
+        self._generation = 0
+
+    def arguments(self) -> tuple[Argument, ...]:
+        """Return the fresh horizon, the wall time, the expected server time, its generation and the tolerance."""
+        wall = self._wall()
+        expected = "" if self._offset is None else f"{self._offset + self._clock():.6f}"
+        horizon = floor(fresh_horizon(wall, self._tolerance))
+        return horizon, f"{wall:.6f}", expected, self._generation, floor(self._tolerance)
+
+    def observe(self, now: bytes, generation: int) -> None:
+        """Take what the server has said."""
+        self._offset = float(now) - self._clock()
+        self._generation = generation
+
+    def greeted(self, answer: Any) -> None:
+        """Take the answer to a greeting."""
+        self.observe(answer[0], answer[1])
 
 
 class RedisNonces:
@@ -133,16 +121,34 @@ class RedisNonces:
     replay: senders sign each try anew.
     """
 
-    def __init__(self, pump: RedisPump, horizon: Callable[[], int]) -> None:
+    def __init__(self, pump: RedisPump, server_time: ServerTime, tolerance: float) -> None:
         self._pump = pump
-        self._horizon = horizon
+        self._time = server_time
+        self._slice = max(60, floor(2 * tolerance / _SLICES))
 
-    def insert(self, key: bytes, expires_at: float, done: Callable[[NonceVerdict], None]) -> None:
+    def insert(self, key: bytes, expires_at: float, done: OnNonce) -> None:
         """See ``NonceStore``."""
         args: tuple[Argument, ...] = (
-            "EVALSHA", _NONCE_SHA, 2, PREFIX + b"nonce:" + key, _HORIZON_KEY, floor(expires_at), self._horizon(), SKEW
+            "EVALSHA", _NONCE, 2, PREFIX + b"nonce:" + key, _HORIZON_KEY, floor(expires_at), *self._time.arguments(),
+            GRACE, key.partition(b"\0")[0], _TALLY, self._slice, int(self._pump.nearly_full),
         )  # fmt: skip
-        self._pump.submit(Command(args, partial(_nonce_answered, done)))
+        self._pump.submit(Command(args, partial(self._answered, done)))
+
+    def remove(self, key: bytes, expires_at: float) -> None:
+        """See ``NonceStore``."""
+        args: tuple[Argument, ...] = (
+            "EVALSHA", _REMOVE_NONCE, 1, PREFIX + b"nonce:" + key, floor(expires_at), key.partition(b"\0")[0], _TALLY,
+            self._slice,
+        )  # fmt: skip
+        self._pump.submit(Command(args))
+
+    def _answered(self, done: OnNonce, answer: Any) -> None:
+        if answer is None:
+            done(NonceVerdict.UNAVAILABLE)
+            return
+        verdict, now, generation = answer
+        self._time.observe(now, generation)
+        done(_NONCE_VERDICTS[verdict])
 
 
 class RedisBuckets:
@@ -151,9 +157,7 @@ class RedisBuckets:
     def __init__(self, pump: RedisPump) -> None:
         self._pump = pump
 
-    def take(
-        self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]
-    ) -> None:
+    def take(self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """See ``BucketStore``."""
         self._submit("take", key, cost, capacity, refill_per_sec, done)
 
@@ -161,7 +165,7 @@ class RedisBuckets:
         """See ``BucketStore``."""
         self._submit("give", key, amount, capacity, refill_per_sec, None)
 
-    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: Callable[[BucketVerdict], None]) -> None:
+    def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """See ``BucketStore``."""
         self._submit("peek", key, 0.0, capacity, refill_per_sec, done)
 
@@ -172,10 +176,10 @@ class RedisBuckets:
         cost: float,
         capacity: float,
         rate: float,
-        done: Callable[[BucketVerdict], None] | None,
+        done: OnBucket | None,
     ) -> None:
         args: tuple[Argument, ...] = (
-            "EVALSHA", _BUCKET_SHA, 1, PREFIX + b"bucket:" + key, mode, cost, capacity, rate, ROUNDING
+            "EVALSHA", _BUCKET, 1, PREFIX + b"bucket:" + key, mode, cost, capacity, rate, ROUNDING, STALE
         )  # fmt: skip
         answered = partial(_bucket_answered, done, cost, capacity, rate) if done is not None else None
         self._pump.submit(Command(args, answered))
@@ -184,7 +188,7 @@ class RedisBuckets:
 class RedisBatchIds:
     """Batch ids in Redis (a BatchIds).
 
-    A stored batch whose ``finish`` could not be delivered is told once the server is back; a claim that may have been
+    A ``finish`` that could not be delivered is sent once the server is back; a claim that may have been
     made while the server did not answer is then given up.
     """
 
@@ -199,19 +203,21 @@ class RedisBatchIds:
         self._owner_pid = os.getpid()
         self._owner = b"%d-%s" % (self._owner_pid, secrets.token_hex(8).encode())
 
-    def begin(self, emitter: str, batch_id: str, done: Callable[[BatchClaim], None]) -> None:
+    def begin(self, emitter: str, batch_id: str, digest: int, done: OnClaim) -> None:
         """See ``BatchIds``."""
         if self._owner_pid != os.getpid():
             self.new_owner()  # forked since
         key = _batch_key(emitter, batch_id)
-        args: tuple[Argument, ...] = ("EVALSHA", _BEGIN_SHA, 1, key, self._owner, int(CLAIM_TTL * 1000))
-        self._pump.submit(Command(args, partial(_claim_answered, done), owed=self._giving_up(key)))
+        mark = _hex(digest)
+        args: tuple[Argument, ...] = ("EVALSHA", _BEGIN, 1, key, mark, self._owner, int(CLAIM_TTL * 1000))
+        self._pump.submit(Command(args, partial(_claim_answered, done, mark), self._giving_up(key)))
 
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         """See ``BatchIds``."""
         kept = answer if len(answer) <= MAX_ANSWER_BYTES else b""
-        command = Command(("SET", _batch_key(emitter, batch_id), b"D" + kept, "PX", self._ttl_ms))
-        command.owed = command
+        key = _batch_key(emitter, batch_id)
+        command = Command(("EVALSHA", _FINISH, 1, key, kept, self._ttl_ms, _hex(NO_DIGEST)))
+        command.compensation = command
         self._pump.submit(command)
 
     def abandon(self, emitter: str, batch_id: str) -> None:
@@ -219,15 +225,15 @@ class RedisBatchIds:
         self._pump.submit(self._giving_up(_batch_key(emitter, batch_id)))
 
     def _giving_up(self, key: bytes) -> Command:
-        command = Command(("EVALSHA", _ABANDON_SHA, 1, key, self._owner))
-        command.owed = command
+        command = Command(("EVALSHA", _ABANDON, 1, key, self._owner))
+        command.compensation = command
         return command
 
 
 class RedisStore:
     """A StateStore in Redis or Valkey. Connects on first use, in the process and on the loop of that use.
 
-    So it may be made before workers are forked.
+    So it may be made before workers are forked. ``wall`` is the gateway's time, ``clock`` a steady one, in seconds.
     """
 
     def __init__(
@@ -238,25 +244,35 @@ class RedisStore:
         batch_ttl: float = 600.0,
         timeout: float = TIMEOUT,
         max_inflight: int = MAX_INFLIGHT,
+        allow_eviction: bool = False,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = steady_clock,
     ) -> None:
-        def horizon() -> int:
-            return floor(fresh_horizon(wall(), tolerance))
+        server_time = ServerTime(tolerance, wall, clock)
 
         def greeting(run_id: bytes) -> tuple[Argument, ...]:
-            return ("EVALSHA", _GREET_SHA, 1, _HORIZON_KEY, run_id, horizon())
+            return ("EVALSHA", _GREET, 1, _HORIZON_KEY, run_id, *server_time.arguments())
 
-        self._pump = RedisPump(url, _SCRIPTS, greeting, timeout=timeout, max_inflight=max_inflight)
-        self.nonces = RedisNonces(self._pump, horizon)
+        self._pump = RedisPump(
+            url,
+            redis_scripts.SCRIPTS,
+            greeting,
+            server_time.greeted,
+            ("EVALSHA", _PROBE, 1, _PROBE_KEY),
+            timeout=timeout,
+            max_inflight=max_inflight,
+            allow_eviction=allow_eviction,
+        )
+        self.nonces = RedisNonces(self._pump, server_time, tolerance)
         self.buckets = RedisBuckets(self._pump)
         self.batch_ids = RedisBatchIds(self._pump, batch_ttl)
 
     def worker_started(self, index: int) -> None:  # noqa: ARG002 - claims of the dead end by their own time here
-        """See ``StateStore``. On many machines an index says nothing: claims of the dead last ``CLAIM_TTL``."""
+        """See ``StateStore``. Across machines an index means nothing: claims of the dead last ``CLAIM_TTL``."""
         self.batch_ids.new_owner()
 
     def healthy(self) -> str | None:
-        """None, or why the server cannot be used; the first call on a loop connects."""
+        """Return None, or why the server cannot be used; the first call on a loop connects."""
         self._pump.start()
         return self._pump.healthy()
 
@@ -265,13 +281,7 @@ class RedisStore:
         await self._pump.close()
 
 
-def _nonce_answered(done: Callable[[NonceVerdict], None], answer: Any) -> None:
-    done(_NONCE_VERDICTS.get(answer, NonceVerdict.UNAVAILABLE))
-
-
-def _bucket_answered(
-    done: Callable[[BucketVerdict], None], cost: float, capacity: float, rate: float, answer: Any
-) -> None:
+def _bucket_answered(done: OnBucket, cost: float, capacity: float, rate: float, answer: Any) -> None:
     if answer is None:
         done(BUCKET_UNAVAILABLE)
         return
@@ -280,13 +290,23 @@ def _bucket_answered(
     done(BucketVerdict(allowed == 1, tokens, 0.0 if allowed == 1 else wait_for(cost, tokens, capacity, rate)))
 
 
-def _claim_answered(done: Callable[[BatchClaim], None], answer: Any) -> None:
+def _claim_answered(done: OnClaim, mark: bytes, answer: Any) -> None:
     if answer is None:
         done(BatchClaim(ClaimKind.UNAVAILABLE))
-    elif answer[:1] == b"D":
-        done(BatchClaim(ClaimKind.DONE, answer[1:]))
+        return
+    kind = answer[:1]
+    if kind == b"N":
+        done(BatchClaim(ClaimKind.NEW))
+    elif kind in (b"C", b"S") and answer[1:17] not in (mark, _hex(NO_DIGEST)) and mark != _hex(NO_DIGEST):
+        done(BatchClaim(ClaimKind.OTHER_BODY))
+    elif kind in (b"S", b"D"):
+        done(BatchClaim(ClaimKind.DONE, answer[17:] if kind == b"S" else answer[1:]))
     else:
-        done(BatchClaim(ClaimKind.NEW if answer == b"N" else ClaimKind.IN_PROGRESS))
+        done(BatchClaim(ClaimKind.IN_PROGRESS))
+
+
+def _hex(digest: int) -> bytes:
+    return b"%016x" % digest
 
 
 def _batch_key(emitter: str, batch_id: str) -> bytes:

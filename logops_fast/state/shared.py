@@ -82,7 +82,9 @@ def open_shared(
             raise StateError(_sentence(directory, caps, failure)) from failure
         raise
     nonce_table, bucket_table, batch_table = tables
-    return LocalStore((nonce_table, bucket_table, batch_table), caps, wall, mono, partial(os.close, lock))
+    return LocalStore(
+        (nonce_table, bucket_table, batch_table), caps, wall, mono, partial(os.close, lock), tolerance=tolerance
+    )
 
 
 def _lock(fd: int, directory: Path, exclusive: bool) -> bool:

@@ -1,9 +1,10 @@
 """A fixed-size hash table in mapped memory, for one process or for all workers of a machine.
 
-Shape. A key is the 16-byte XXH3 digest of the caller's bytes under a seed of the table's own, so that nobody
-outside can aim at one bucket. It picks one bucket of 128 slots; a bucket's keys lie side by side (2 KiB), and one
-``mmap.find`` looks through them at C speed: 0.45 us for a miss, where 256 slots take 0.8 and 64 overflow
-too early. Values lie in a section of their own, reached through a ``memoryview`` cast to their type.
+Shape. A key is the XXH3 digest of the caller's bytes under a seed of the table's own, so that nobody outside can aim at
+one bucket: 16 bytes of it, or 8 where memory matters more (within one bucket, two keys then collide once in 10^17
+inserts). It selects a bucket, whose keys lie side by side in 2 KiB, and one ``mmap.find`` searches them at C speed:
+0.45 us for a miss, where 4 KiB take 0.8 and 1 KiB overflow too early. Values lie in a section of their own, reached
+through a ``memoryview`` cast to their type.
 
     header page | shared words | bucket metas | keys | values | extra
 
@@ -12,8 +13,8 @@ calls): the kernel releases it when its holder is killed, which it does not do f
 Such locks belong to a process: within one, the table is for one thread, and closing *any* descriptor of the file
 drops them, so there is one descriptor and it stays open.
 
-A process killed in the middle of an operation leaves at worst one slot with a key that nobody will ask for; each
-user of the table orders its writes so.
+A process killed in the middle of an operation leaves at worst one slot with a key that no one will look up; each user
+of the table orders its writes accordingly.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from xxhash import xxh3_128_digest
 
 KEY_BYTES: Final = 16
 SLOTS_PER_BUCKET: Final = 128
+"""Slots of a bucket of 16-byte keys; of 8-byte keys there are twice as many."""
 BUCKET_BYTES: Final = SLOTS_PER_BUCKET * KEY_BYTES
 
 LOAD: Final = 0.7
@@ -48,6 +50,7 @@ _BUCKET_OF: Final = struct.Struct("<I").unpack_from
 
 
 ValueFormat = Literal["I", "Q", "d"]
+KeyBytes = Literal[8, 16]
 
 
 class Geometry(NamedTuple):
@@ -60,23 +63,35 @@ class Geometry(NamedTuple):
     """The ``memoryview`` format of the values."""
     values_per_slot: int
     extra_bytes: int = 0
-    """Bytes for the user's own purpose, behind the values."""
+    """Bytes for the user's own purpose, after the values."""
+    key_bytes: KeyBytes = 16
+    """Bytes of a key's digest that are stored."""
 
     @classmethod
     def sized(
         cls, kind: bytes, entries: int, value_format: ValueFormat, values_per_slot: int, extra_bytes: int = 0
     ) -> Geometry:
-        """A table that holds ``entries`` with room to spare in each bucket."""
+        """Return a table of 16-byte keys that holds ``entries`` with room to spare in each bucket."""
         buckets = ceil(entries / (SLOTS_PER_BUCKET * LOAD))
         return cls(kind, buckets, value_format, values_per_slot, extra_bytes)
 
     def sections(self) -> tuple[int, int, int, int, int]:
-        """Offsets of metas, keys, values and extra, and the size of the whole, each on a page of its own."""
+        """Return the offsets of metas, keys, values and extra, and the size of the whole, each on a page of its own."""
         metas = HEADER_BYTES + WORDS * 8
         keys = _page(metas + self.buckets * 8)
         values = _page(keys + self.buckets * BUCKET_BYTES)
-        extra = _page(values + self.buckets * SLOTS_PER_BUCKET * self.value_bytes)
+        extra = _page(values + self.slots * self.value_bytes)
         return metas, keys, values, extra, _page(extra + self.extra_bytes)
+
+    @property
+    def slots_per_bucket(self) -> int:
+        """Slots of one bucket."""
+        return BUCKET_BYTES // self.key_bytes
+
+    @property
+    def slots(self) -> int:
+        """Slots of the whole table."""
+        return self.buckets * self.slots_per_bucket
 
     @property
     def value_bytes(self) -> int:
@@ -95,13 +110,13 @@ def _page(offset: int) -> int:
 
 
 def header(geometry: Geometry, seed: int, boot: str) -> bytes:
-    """The header of a table; ``boot`` names the run of the machine that it belongs to."""
+    """Return the header of a table; ``boot`` identifies the boot of the machine that wrote it."""
     fields = _HEADER.pack(
         MAGIC,
         VERSION,
         geometry.kind,
         geometry.buckets,
-        SLOTS_PER_BUCKET,
+        geometry.slots_per_bucket,
         geometry.value_bytes,
         geometry.extra_bytes,
         seed,
@@ -111,7 +126,7 @@ def header(geometry: Geometry, seed: int, boot: str) -> bytes:
 
 
 def header_fault(data: bytes, geometry: Geometry, boot: str) -> str | None:
-    """None where ``data`` begins a usable table, or why it does not."""
+    """Return None if ``data`` begins a usable table, otherwise the reason why it does not."""
     if len(data) < _HEADER.size + _CRC.size:
         return "it is cut short"
     if data[: len(MAGIC)] != MAGIC:
@@ -128,13 +143,16 @@ def header_fault(data: bytes, geometry: Geometry, boot: str) -> str | None:
 
 
 class Table:
-    """A mapped table. ``fd`` is the file to lock, None for memory of one process.
+    """A mapped table. ``fd`` is the file to lock; None for memory of one process.
 
     Users work on a bucket as: ``digest, bucket = locate(key)``, ``lock(bucket)``, ``find``/``values``/``metas``,
-    ``unlock(bucket)``. ``lock`` raises OSError where the kernel refuses (ENOLCK).
+    ``unlock(bucket)``. ``lock`` raises OSError if the kernel refuses it (ENOLCK).
     """
 
-    __slots__ = ("_buckets", "_fd", "_keys", "_memory", "_seed", "_step", "_views", "extra", "metas", "values", "words")
+    __slots__ = (
+        "_buckets", "_fd", "_key_bytes", "_keys", "_memory", "_seed", "_slots", "_step", "_views",
+        "extra", "metas", "values", "words",
+    )  # fmt: skip
 
     def __init__(self, memory: mmap, geometry: Geometry, fd: int | None = None) -> None:
         metas, keys, values, extra, _ = geometry.sections()
@@ -143,60 +161,95 @@ class Table:
         self._fd = fd
         self._keys = keys
         self._buckets = geometry.buckets
+        self._key_bytes = geometry.key_bytes
+        self._slots = geometry.slots_per_bucket
         self._step = geometry.values_per_slot
         self._seed: int = _HEADER.unpack_from(memory)[7]
         self.words = view[HEADER_BYTES : HEADER_BYTES + WORDS * 8].cast("Q")
         """64-bit words shared by all processes."""
         self.metas = view[metas : metas + geometry.buckets * 8].cast("I")
-        """Two 32-bit words for each bucket: one for the user's purpose, and whose turn it is."""
-        slots = geometry.buckets * SLOTS_PER_BUCKET
-        self.values: memoryview[Any] = view[values : values + slots * geometry.value_bytes].cast(geometry.value_format)
+        """Two 32-bit words for each bucket: one for the user's purpose, and the slot whose turn it is."""
+        end = values + geometry.slots * geometry.value_bytes
+        self.values: memoryview[Any] = view[values:end].cast(geometry.value_format)
         """``values_per_slot`` values for each slot of the table; the first is the moment until which it is in use."""
         self.extra = view[extra : extra + geometry.extra_bytes]
         self._views = (self.words, self.metas, self.values, self.extra, view)
 
     @property
     def buckets(self) -> int:
-        """How many buckets there are."""
+        """The number of buckets."""
         return self._buckets
 
+    @property
+    def slots_per_bucket(self) -> int:
+        """Slots of one bucket."""
+        return self._slots
+
+    @property
+    def seed(self) -> int:
+        """The secret seed of this table's digests."""
+        return self._seed
+
+    def digest(self, key: bytes) -> bytes:
+        """Return the 16-byte digest of a key under this table's seed."""
+        return xxh3_128_digest(key, self._seed)
+
     def locate(self, key: bytes) -> tuple[bytes, int]:
-        """The digest of a key, and its bucket."""
+        """Return the digest of a key as it is stored, and its bucket."""
         digest = xxh3_128_digest(key, self._seed)
-        return digest, _BUCKET_OF(digest)[0] % self._buckets
+        return digest[-self._key_bytes :], _BUCKET_OF(digest)[0] % self._buckets
 
     def find(self, digest: bytes, bucket: int) -> int:
-        """The slot that holds ``digest``, or -1."""
+        """Return the slot that holds ``digest``, or -1."""
         start = self._keys + bucket * BUCKET_BYTES
         end = start + BUCKET_BYTES
+        size = self._key_bytes
         at = self._memory.find(digest, start, end)
         while at >= 0:
-            if not at % KEY_BYTES:
-                return (at - self._keys) // KEY_BYTES
+            if not at % size:
+                return (at - self._keys) // size
             # Bytes that straddle two keys and happen to read like the digest.
             at = self._memory.find(digest, at + 1, end)
         return -1
 
+    def next_in_turn(self, bucket: int, now: float) -> int:
+        """Return the slot whose turn it is if it is free at ``now``, and move on; otherwise -1.
+
+        Slots are handed out in turn, so the next one is nearly always the oldest, and nothing has to be searched.
+        """
+        slots = self._slots
+        turn = self.metas[2 * bucket + 1] % slots
+        slot = bucket * slots + turn
+        if self.values[slot * self._step] > now:
+            return -1
+        self.metas[2 * bucket + 1] = (turn + 1) % slots
+        return slot
+
+    def undo_turn(self, bucket: int, slot: int) -> None:
+        """Hand out ``slot`` again next if it was the last one handed out, so that a freed slot leaves no hole."""
+        slots = self._slots
+        index = slot - bucket * slots
+        if self.metas[2 * bucket + 1] % slots == (index + 1) % slots:
+            self.metas[2 * bucket + 1] = index
+
     def victim(self, bucket: int, now: float) -> int:
-        """The slot to write a new key into: a free one, or else the one that becomes free first.
+        """Return the slot to write a new key into: a free one, or else the one that becomes free first.
 
         The first value of each slot is the moment until which it is in use, on the clock of ``now``; the caller
-        looks at it to see whether the slot is free. Slots are used in turn, so that the next one is nearly always
-        the oldest and nothing has to be searched.
+        checks it to see whether the slot is free.
         """
-        first = bucket * SLOTS_PER_BUCKET
+        slot = self.next_in_turn(bucket, now)
+        if slot >= 0:
+            return slot
+        first = bucket * self._slots
         step = self._step
-        turn = self.metas[2 * bucket + 1] % SLOTS_PER_BUCKET
-        if self.values[(first + turn) * step] <= now:
-            self.metas[2 * bucket + 1] = (turn + 1) % SLOTS_PER_BUCKET
-            return first + turn
-        moments: list[float] = list(self.values[first * step : (first + SLOTS_PER_BUCKET) * step : step])
+        moments: list[float] = list(self.values[first * step : (first + self._slots) * step : step])
         return first + moments.index(min(moments))
 
     def put(self, slot: int, digest: bytes) -> None:
         """Write a slot's key."""
-        at = self._keys + slot * KEY_BYTES
-        self._memory[at : at + KEY_BYTES] = digest
+        at = self._keys + slot * self._key_bytes
+        self._memory[at : at + self._key_bytes] = digest
 
     def lock(self, bucket: int) -> None:
         """Keep other processes out of a bucket. One lock at a time: two could wait for each other."""
@@ -204,7 +257,7 @@ class Table:
             fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, bucket)
 
     def unlock(self, bucket: int) -> None:
-        """Let others in."""
+        """Release the lock of a bucket."""
         if self._fd is not None:
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, bucket)
 
@@ -214,7 +267,7 @@ class Table:
         return self._buckets
 
     def close(self) -> None:
-        """Unmap, and close the descriptor; closing twice is allowed."""
+        """Unmap the table and close its descriptor; may be called twice."""
         for view in self._views:
             view.release()
         self._memory.close()

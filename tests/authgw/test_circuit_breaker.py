@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker, SlidingWindow
+from logops_fast.authgw.circuit_breaker import (
+    MAX_SENDERS,
+    BreakerState,
+    CircuitBreaker,
+    SenderBreakers,
+    SlidingWindow,
+)
 
 CLOSED, HALF_OPEN, OPEN = BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN
 
@@ -23,7 +29,7 @@ class Clock:
 
 def make(**options: Any) -> tuple[CircuitBreaker, Clock]:
     clock = Clock()
-    return CircuitBreaker(mono=clock, **options), clock
+    return CircuitBreaker(clock=clock, **options), clock
 
 
 def calls(breaker: CircuitBreaker, *results: bool) -> None:
@@ -307,3 +313,121 @@ def test_a_window_sums_what_is_no_older_than_itself(width: float, steps: list[tu
         log.append((bucket, first, second))
         recent = [entry for entry in log if entry[0] > bucket - 30]
         assert (window.first, window.second) == (sum(e[1] for e in recent), sum(e[2] for e in recent))
+
+
+@pytest.mark.parametrize(("threshold", "failures"), [(0.07, 7), (0.29, 29), (0.57, 57), (0.1, 10), (1.0, 100)])
+def test_a_share_of_exactly_the_threshold_opens_it_and_one_less_does_not(threshold: float, failures: int) -> None:
+    """Shares whose product with the calls is a little over a whole number in floating point."""
+    breaker, _ = make(failure_threshold=threshold, min_calls=100)
+    calls(breaker, *[False] * (failures - 1), *[True] * (101 - failures))
+    assert breaker.state is CLOSED
+    breaker, _ = make(failure_threshold=threshold, min_calls=100)
+    calls(breaker, *[True] * (100 - failures), *[False] * failures)
+    assert breaker.state is OPEN
+
+
+# Senders.
+
+
+def board(**options: Any) -> tuple[SenderBreakers, Clock]:
+    clock = Clock()
+    return SenderBreakers(lambda: CircuitBreaker(clock=clock, **options), clock=clock), clock
+
+
+def report(breakers: SenderBreakers, sender: str, ok: bool, *, by_batch: bool = True) -> bool:
+    """One call; whether it was admitted."""
+    admission = breakers.allow(sender)
+    if admission is None:
+        return False
+    breakers.record(admission, ok, by_batch=by_batch)
+    return True
+
+
+def test_poison_of_one_sender_stops_that_sender_and_no_other() -> None:
+    breakers, clock = board()
+    admitted = 0
+    for _ in range(500):
+        admitted += report(breakers, "poison", False)
+        assert report(breakers, "good", True)
+        clock.now += 0.05
+    assert breakers.common.state is CLOSED
+    assert admitted < 60
+    assert breakers.allow("poison") is None
+    assert breakers.own_is_open("poison")
+    assert not breakers.own_is_open("good")
+    assert 1 <= breakers.retry_after("poison") <= 20
+    assert breakers.retry_after("good") == 0
+
+
+def test_a_sender_that_is_alone_opens_the_common_breaker() -> None:
+    breakers, _ = board()
+    for _ in range(20):
+        report(breakers, "only", False)
+    assert breakers.common.state is OPEN
+    assert not breakers.own_is_open("only")
+    assert breakers.allow("another") is None
+
+
+def test_failures_of_all_senders_open_the_common_breaker() -> None:
+    breakers, _ = board()
+    for number in range(40):
+        report(breakers, f"sender-{number % 4}", False)
+    assert breakers.common.state is OPEN
+
+
+def test_a_refused_connection_is_no_batch_s_fault() -> None:
+    breakers, _ = board()
+    for number in range(20):
+        report(breakers, "busy" if number % 10 else "quiet", False, by_batch=False)
+    assert breakers.common.state is OPEN
+    assert not breakers.own_is_open("busy")
+
+
+def test_a_sender_s_breaker_is_tried_again_and_closes() -> None:
+    breakers, clock = board()
+    for _ in range(40):
+        report(breakers, "ill", False)
+        report(breakers, "good", True)
+    assert breakers.allow("ill") is None
+    clock.now += 20
+    assert [report(breakers, "ill", True) for _ in range(3)] == [True] * 3
+    assert not breakers.own_is_open("ill")
+
+
+def test_a_call_not_made_counts_for_neither_breaker() -> None:
+    breakers, _ = board(min_calls=2, failure_threshold=1.0)
+    report(breakers, "web", False)
+    for _ in range(5):
+        admission = breakers.allow("web")
+        assert admission is not None
+        breakers.withdraw(admission)
+    assert breakers.common.state is CLOSED
+    report(breakers, "web", False)
+    assert breakers.common.state is OPEN
+
+
+def test_a_probe_of_a_sender_is_kept_while_the_common_breaker_is_open() -> None:
+    breakers, clock = board(half_open_probes=1)
+    for _ in range(20):
+        report(breakers, "web", False)
+    clock.now += 10
+    for _ in range(20):  # the common one opens again for longer
+        breakers.common.record(False, breakers.common.allow())
+    clock.now += 10
+    first = breakers.allow("web")
+    assert first is not None
+    assert breakers.allow("web") is None
+    breakers.record(first, True)
+    assert report(breakers, "web", True)
+
+
+def test_the_senders_that_are_kept_are_bounded_and_the_open_ones_stay() -> None:
+    breakers, _ = board()
+    for _ in range(40):
+        report(breakers, "poison", False)
+        report(breakers, "good", True)
+    for number in range(MAX_SENDERS * 2):
+        report(breakers, f"sender-{number}", False)
+        report(breakers, "good", True)
+        report(breakers, "good", True)
+    assert len(breakers._senders) <= MAX_SENDERS

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker
+from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker, SenderBreakers
 from logops_fast.authgw.forwarder import Forwarder, header_lines
 from logops_fast.authgw.retry import RetryBudget
 from logops_fast.backoff import Backoff
@@ -66,12 +66,14 @@ class World:
         self.tries: list[Sent] = []
         self.outcomes: list[str] = []
         self.replies: list[Reply] = []
-        self.breaker = CircuitBreaker(mono=self.mono, **options.pop("breaker", {}))
+        knobs = options.pop("breaker", {})
+        self.breakers = SenderBreakers(lambda: CircuitBreaker(clock=self.mono, **knobs), clock=self.mono)
+        self.breaker = self.breakers.common
         self.forwarder = Forwarder(
             self,
-            self.breaker,
+            self.breakers,
             target=b"/v1/logs",
-            mono=self.mono,
+            clock=self.mono,
             call_later=self.call_later,
             on_attempt=self.outcomes.append,
             backoff=options.pop("backoff", None) or Backoff(random=lambda: 1.0),
@@ -116,6 +118,10 @@ class World:
         assert self.forwarder.inflight == 0
         (reply,) = self.replies
         return reply
+
+    def forward_again(self) -> Reply:
+        self.replies.clear()
+        return self.forward()
 
 
 def reason(reply: Reply) -> str | None:
@@ -445,7 +451,7 @@ def over_sockets(loop: str, script: Any, test: Any, **options: Any) -> None:
             outcomes: list[str] = []
             forwarder = Forwarder(
                 pool,
-                CircuitBreaker(),
+                SenderBreakers(CircuitBreaker),
                 target=pool.endpoint.target,
                 backoff=Backoff(0.001, 0.001),
                 on_attempt=outcomes.append,
@@ -461,6 +467,61 @@ async def forward(forwarder: Forwarder) -> Reply:
     future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
     forwarder.send(BATCH, future.set_result)
     return await future
+
+
+@pytest.mark.parametrize("step", [fail("read_timeout"), fail("closed"), refuse(500, "internal_error"), respond(504)])
+def test_what_a_batch_may_have_caused_counts_for_its_emitter_first(step: Step) -> None:
+    world = World(breaker={"min_calls": 4}, max_attempts=1)
+    for number in range(60):
+        ill = number % 3 == 0
+        world.script.append(step if ill else respond(200, STORED))
+        world.forwarder.send(BATCH._replace(emitter="ill" if ill else "well"), world.replies.append)
+        world.run()
+        if world.replies[-1].reason == "circuit_open":
+            world.script.pop()
+    stored = [reply.status for reply in world.replies].count(200)
+    assert stored == 40
+    assert world.breaker.state is BreakerState.CLOSED
+    assert "of this emitter" in detail(next(reply for reply in world.replies if reply.reason == "circuit_open"))
+
+
+@pytest.mark.parametrize("step", [fail("connect", sent=False), refuse(503, "sink_failed"), refuse(503, "draining")])
+def test_what_no_batch_causes_counts_for_all(step: Step) -> None:
+    world = World(*[step] * 20, max_attempts=1)
+    for number in range(20):
+        world.forwarder.send(BATCH._replace(emitter=f"emitter-{number % 2}"), world.replies.append)
+        world.run()
+    assert world.breaker.state is BreakerState.OPEN
+
+
+@pytest.mark.parametrize(
+    ("steps", "doubtful"),
+    [
+        ([fail("connect", sent=False)] * 3, False),
+        ([fail("connect", sent=False), fail("connect", sent=False), fail("closed")], True),
+        ([fail("closed"), fail("pool_full", sent=False)], True),
+        ([fail("pool_full", sent=False)], False),
+        ([refuse(503, "overloaded", retry_after="60")], False),
+        ([refuse(503, "sink_failed")] * 3, False),
+        ([respond(502)] * 3, True),
+        ([fail("read_timeout"), refuse(503, "overloaded", retry_after="60")], True),
+        ([refuse(503, "batch_in_progress")] * 3, True),
+        ([refuse(422, "no_valid_events")], False),
+    ],
+)
+def test_a_reply_says_whether_an_earlier_try_may_have_been_stored(steps: list[Step], doubtful: bool) -> None:
+    assert World(*steps).forward().doubtful is doubtful
+
+
+def test_a_breaker_that_opens_between_two_tries_leaves_the_outcome_in_doubt() -> None:
+    world = World(fail("closed"), breaker=TOUCHY)
+    reply = world.forward()
+    assert (reply.reason, reply.doubtful) == ("circuit_open", True)
+    assert world.forward_again().doubtful is False
+
+
+def test_a_forwarder_says_what_it_does() -> None:
+    assert repr(World().forwarder) == "<Forwarder to b'/v1/logs': 0 in flight, breaker closed>"
 
 
 @pytest.mark.parametrize("loop", sorted(LOOPS))

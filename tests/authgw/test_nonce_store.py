@@ -32,6 +32,9 @@ class Answering:
     def insert(self, key: bytes, expires_at: float, done: Callable[[NonceVerdict], None]) -> None:
         done(self.verdict)
 
+    def remove(self, key: bytes, expires_at: float) -> None:
+        raise AssertionError("nothing was inserted")
+
 
 def ask(guard: NonceGuard, client: str, nonce: bytes, timestamp: float) -> Refusal | None:
     answers: list[Refusal | None] = []
@@ -56,6 +59,23 @@ def test_a_nonce_lets_one_request_in_and_no_other(guard: NonceGuard) -> None:
     assert refusal is not None
     assert (refusal.status, refusal.reason) == (401, "replay")
     assert "used before" in refusal.detail
+
+
+def test_a_nonce_given_back_is_good_once_more(guard: NonceGuard) -> None:
+    assert ask(guard, "web-1", b"nonce-01", NOW) is None
+    guard.give_back("web-2", b"nonce-01", NOW)
+    assert ask(guard, "web-1", b"nonce-01", NOW) is not None
+    guard.give_back("web-1", b"nonce-01", NOW)
+    assert ask(guard, "web-1", b"nonce-01", NOW) is None
+    assert ask(guard, "web-1", b"nonce-01", NOW) is not None
+
+
+def test_the_largest_holder_of_a_full_store_is_told_to_send_less_and_no_other_is(guard: NonceGuard) -> None:
+    answers = [ask(guard, "greedy", b"%08d" % number, NOW) for number in range(2000)]
+    refusals = {(answer.status, answer.reason) for answer in answers if answer is not None}
+    assert refusals == {(429, "too_many_nonces")}
+    assert answers[:1000] == [None] * 1000
+    assert [ask(guard, "small", b"%08d" % number, NOW) for number in range(50)] == [None] * 50
 
 
 def test_clients_do_not_share_nonces(guard: NonceGuard) -> None:
@@ -92,7 +112,7 @@ def test_a_store_that_cannot_remember_lets_nothing_in_counts_each_and_logs_once_
 ) -> None:
     counted: list[NonceVerdict] = []
     clock = Clock()
-    guard = NonceGuard(Answering(verdict), TOLERANCE, on_unavailable=counted.append, mono=clock)
+    guard = NonceGuard(Answering(verdict), TOLERANCE, on_unavailable=counted.append, clock=clock)
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             refusal = ask(guard, "web-1", b"nonce-01", NOW)

@@ -84,16 +84,22 @@ def test_retry_after_is_never_zero(store: BucketStore) -> None:
     assert refusal.retry_after == 1
 
 
-def test_a_batch_larger_than_the_bucket_is_told_to_split(store: BucketStore, clock: Clock) -> None:
+def test_a_batch_larger_than_the_bucket_is_told_to_split_and_what_fits(store: BucketStore) -> None:
     buckets = EmitterBuckets(store, SMALL, {})
-    take(buckets, "web", 50)
     refusal = take(buckets, "web", 101).refusal
     assert refusal is not None
-    assert refusal.status == 429
-    assert "split the batch" in refusal.detail
-    assert refusal.retry_after == 5
-    clock.now += 5
-    assert take(buckets, "web", 100).refusal is None
+    assert (refusal.status, refusal.reason) == (413, "too_many_items")
+    assert "holds 100, so it can never pass: split the batch" in refusal.detail
+    assert take(buckets, "web", 100).refusal is None, "the refused one took nothing"
+
+
+@pytest.mark.parametrize(
+    ("items", "size", "cost"),
+    [(0, 0, 0), (1, 1, 1), (1, 1023, 1), (1, 2047, 1), (1, 2048, 2), (1, 16 << 20, 16_384), (100, 99 << 10, 100)],
+)
+def test_a_few_huge_events_cost_what_they_weigh(store: BucketStore, items: int, size: int, cost: int) -> None:
+    assert EmitterBuckets(store, SMALL, {}).cost(items, size) == cost
+    assert EmitterBuckets(store, SMALL, {}, "requests").cost(items, size) == 1
 
 
 def test_emitters_have_buckets_of_their_own_and_overrides_their_size(store: BucketStore) -> None:
@@ -107,11 +113,11 @@ def test_emitters_have_buckets_of_their_own_and_overrides_their_size(store: Buck
 
 def test_where_requests_are_counted_a_batch_costs_one(store: BucketStore) -> None:
     buckets = EmitterBuckets(store, Limit(2, 0.1), {}, "requests")
-    grant = take(buckets, "web", 5000)
+    grant = take(buckets, "web", buckets.cost(5000, 0))
     assert grant.remaining == 1
-    assert buckets.settle("web", grant, 5000, 0) == grant
-    assert take(buckets, "web", 5000).refusal is None
-    assert take(buckets, "web", 1).refusal is not None
+    assert buckets.settle("web", grant, 1, buckets.cost(0, 0)) == grant
+    assert take(buckets, "web", buckets.cost(5000, 0)).refusal is None
+    assert take(buckets, "web", buckets.cost(1, 0)).refusal is not None
 
 
 def test_an_estimate_is_settled_both_ways(store: BucketStore) -> None:
@@ -136,7 +142,7 @@ def test_a_reload_changes_the_limits_and_keeps_what_was_taken(store: BucketStore
 
 def test_without_the_store_each_worker_limits_by_itself(clock: Clock, caplog: pytest.LogCaptureFixture) -> None:
     counted: list[None] = []
-    buckets = EmitterBuckets(Gone(), SMALL, {}, on_local=lambda: counted.append(None), mono=clock)
+    buckets = EmitterBuckets(Gone(), SMALL, {}, on_local=lambda: counted.append(None), clock=clock)
     with caplog.at_level(logging.WARNING):
         grant = take(buckets, "web", 60)
         assert grant.refusal is None
@@ -151,7 +157,7 @@ def test_without_the_store_each_worker_limits_by_itself(clock: Clock, caplog: py
 
 
 def test_local_buckets_do_not_grow_without_end(clock: Clock) -> None:
-    buckets = EmitterBuckets(Gone(), SMALL, {}, mono=clock)
+    buckets = EmitterBuckets(Gone(), SMALL, {}, clock=clock)
     for number in range(MAX_LOCAL_BUCKETS + 10):
         take(buckets, f"e-{number}", 1)
     assert len(buckets._local._held) <= MAX_LOCAL_BUCKETS
@@ -163,7 +169,7 @@ def fail(limiter: AuthFailureLimiter, peer: str, times: int) -> None:
 
 
 def test_a_peer_that_fails_too_often_is_refused_and_only_that_peer(store: BucketStore, clock: Clock) -> None:
-    limiter = AuthFailureLimiter(store, Limit(5, 0.5), mono=clock)
+    limiter = AuthFailureLimiter(store, Limit(5, 0.5), clock=clock)
     fail(limiter, "10.0.0.1", 4)
     assert limiter.check("10.0.0.1") is None
     fail(limiter, "10.0.0.1", 1)
@@ -178,7 +184,7 @@ def test_a_peer_that_fails_too_often_is_refused_and_only_that_peer(store: Bucket
 
 
 def test_failures_at_one_worker_count_at_the_next(store: BucketStore, clock: Clock) -> None:
-    one, other = (AuthFailureLimiter(store, Limit(5, 0.5), mono=clock) for _ in range(2))
+    one, other = (AuthFailureLimiter(store, Limit(5, 0.5), clock=clock) for _ in range(2))
     fail(one, "10.0.0.1", 5)
     assert other.check("10.0.0.1") is None
     fail(other, "10.0.0.1", 1)
@@ -186,7 +192,7 @@ def test_failures_at_one_worker_count_at_the_next(store: BucketStore, clock: Clo
 
 
 def test_guessing_is_held_to_the_rate_in_the_long_run(store: BucketStore, clock: Clock) -> None:
-    limiter = AuthFailureLimiter(store, Limit(10, 2), mono=clock)
+    limiter = AuthFailureLimiter(store, Limit(10, 2), clock=clock)
     tries = 0
     for _ in range(1000):
         if limiter.check("10.0.0.1") is None:
@@ -211,25 +217,25 @@ def test_guessing_is_held_to_the_rate_in_the_long_run(store: BucketStore, clock:
 def test_a_sender_cannot_change_its_address_within_its_own_network(
     store: BucketStore, clock: Clock, one: str, other: str, same: bool
 ) -> None:
-    limiter = AuthFailureLimiter(store, Limit(1, 0.1), mono=clock)
+    limiter = AuthFailureLimiter(store, Limit(1, 0.1), clock=clock)
     limiter.failed(one)
     assert (limiter.check(other) is not None) is same
 
 
 def test_guessing_is_slow_without_the_store_too(clock: Clock) -> None:
-    limiter = AuthFailureLimiter(Gone(), Limit(5, 0.5), mono=clock)
+    limiter = AuthFailureLimiter(Gone(), Limit(5, 0.5), clock=clock)
     fail(limiter, "10.0.0.1", 5)
     assert limiter.check("10.0.0.1") is not None
 
 
 def test_the_peers_refused_do_not_grow_without_end(store: BucketStore, clock: Clock) -> None:
-    limiter = AuthFailureLimiter(store, Limit(1, 0.01), mono=clock)
+    limiter = AuthFailureLimiter(store, Limit(1, 0.01), clock=clock)
     for number in range(MAX_BLOCKED_PEERS + 10):
         limiter.failed(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
     assert len(limiter._blocked) <= MAX_BLOCKED_PEERS
 
 
 def test_a_failure_of_an_emitter_s_name_is_not_its_bucket(store: BucketStore, clock: Clock) -> None:
-    limiter = AuthFailureLimiter(store, Limit(1, 0.01), mono=clock)
+    limiter = AuthFailureLimiter(store, Limit(1, 0.01), clock=clock)
     limiter.failed("web")
     assert take(EmitterBuckets(store, SMALL, {}), "web", 100).refusal is None

@@ -124,7 +124,7 @@ def test_the_full_name_wins_over_the_old_one() -> None:
 def test_an_override_by_environment_adds_to_those_there_are() -> None:
     env = {"LOGOPS_RATELIMIT__OVERRIDES__WEB__CAPACITY": "5", "LOGOPS_RATELIMIT__OVERRIDES__CSV__CAPACITY": "7"}
     loaded = load(None, env, {})
-    assert loaded.settings.ratelimit.overrides == {"csv": Bucket(7, 100.0), "web": Bucket(5, 500_000.0)}
+    assert loaded.settings.ratelimit.overrides == {"csv": Bucket(7, 500_000.0), "web": Bucket(5, 500_000.0)}
 
 
 def test_an_override_by_environment_finds_a_name_in_any_case(tmp_path: Any) -> None:

@@ -36,7 +36,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert builtin["ratelimit"] == {
         "unit": "events",
         "per_emitter": {"capacity": 1_000_000, "refill_per_sec": 500_000},
-        "overrides": {"csv": {"capacity": 1000, "refill_per_sec": 100}},
+        "overrides": {},
     }
     assert builtin["backpressure"] == {
         "max_body_bytes": 16_777_216,
@@ -277,12 +277,12 @@ def test_every_value_has_a_source(tmp_path: Path) -> None:
     assert set(loaded.provenance) == set(flat(loaded.settings))
 
 
-def test_overrides_in_the_file_replace_the_default_ones_and_inherit_what_they_leave_out(tmp_path: Path) -> None:
+def test_overrides_inherit_what_they_leave_out(tmp_path: Path) -> None:
     text = "ratelimit: {per_emitter: {refill_per_sec: 9}, overrides: {Web.1: {capacity: 5}}}"
     loaded = settle(tmp_path, text)
     assert loaded.settings.ratelimit.overrides == {"Web.1": Bucket(5, 9.0)}
     assert settle(tmp_path, "ratelimit: {overrides: {}}").settings.ratelimit.overrides == {}
-    assert settle(tmp_path, "ratelimit: {unit: requests}").settings.ratelimit.overrides == {"csv": Bucket(1000, 100.0)}
+    assert settle(tmp_path, "ratelimit: {unit: requests}").settings.ratelimit.overrides == {}
 
 
 def test_a_flag_of_the_wrong_kind_is_refused_in_the_same_words() -> None:

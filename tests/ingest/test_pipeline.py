@@ -21,8 +21,10 @@ class Claims:
     def __init__(self, claim: BatchClaim) -> None:
         self.claim = claim
         self.abandoned: list[str] = []
+        self.digests: list[int] = []
 
-    def begin(self, emitter: str, batch_id: str, done: Callable[[BatchClaim], None]) -> None:
+    def begin(self, emitter: str, batch_id: str, digest: int, done: Callable[[BatchClaim], None]) -> None:
+        self.digests.append(digest)
         done(self.claim)
 
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
@@ -61,6 +63,24 @@ def test_where_the_first_answer_is_forgotten_the_body_makes_it_again(body: bytes
 def test_a_claim_that_is_not_ours_is_503(kind: ClaimKind, reason: str) -> None:
     reply = send(BatchClaim(kind), b"{}")
     assert (reply.status, reply.reason) == (503, reason)
+
+
+def test_an_id_that_was_used_for_another_body_is_422() -> None:
+    reply = send(BatchClaim(ClaimKind.OTHER_BODY), b"{}")
+    assert (reply.status, reply.reason) == (422, "batch_id_reused")
+
+
+def test_a_claim_names_its_body() -> None:
+    claims = Claims(BatchClaim(ClaimKind.IN_PROGRESS))
+    pipeline = IngestPipeline(
+        normaliser=Normaliser(), sink=NullSink(), batch_ids=claims, metrics=IngestMetrics(Registry(), ["web"])
+    )
+    for body in (b"{}", b"{} ", b"{}", b""):
+        pipeline.send(Batch(body, Format.JSON, "web", "na", "b-1", True, 0.0), lambda reply: None)
+    first, other, again, empty = claims.digests
+    assert first == again
+    assert len({first, other, empty}) == 3
+    assert 0 not in claims.digests
 
 
 def test_a_defect_is_answered_and_leaves_no_batch_id_claimed(caplog: pytest.LogCaptureFixture) -> None:

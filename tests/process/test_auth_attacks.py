@@ -7,18 +7,14 @@ import signal
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 import pytest
 
-from logops_fast.authgw.hmac_auth import HmacAuth
-from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.http.refusal import Refusal
 from tests.process.test_spec_auth import LENIENT, aged_state
 from tests.support.gateway import KEY, SECRET, Answer, Gateway, raw, request, running, write_keys
 from tests.support.services import redis_server
@@ -293,72 +289,3 @@ def test_a_revoked_key_is_refused_by_every_worker_once_they_have_reloaded(tmp_pa
         assert {over(connection) for connection in kept} == {401}, "a kept connection keeps no right"
         assert {gateway.send(BODY).reason for _ in range(30)} == {"bad_signature"}
         assert gateway.send(BODY, secret="another-secret-now").status == 200
-
-
-# What time tells.
-
-
-def interleaved(calls: list[Callable[[], object]], rounds: int) -> list[list[int]]:
-    """Nanoseconds of each call, taken in turn, so that whatever else the machine does befalls all alike."""
-    taken: list[list[int]] = [[] for _ in calls]
-    for _ in range(rounds):
-        for call, times in zip(calls, taken, strict=True):
-            start = time.perf_counter_ns()
-            call()
-            times.append(time.perf_counter_ns() - start)
-    return taken
-
-
-def auc(a: list[int], b: list[int]) -> float:
-    """The chance that one of ``a`` took longer than one of ``b``: 0.5 where they cannot be told apart."""
-    ranked = sorted([(value, 0) for value in a] + [(value, 1) for value in b])
-    below, wins = 0, 0
-    for _, which in ranked:
-        if which:
-            below += 1
-        else:
-            wins += below
-    return wins / (len(a) * len(b))
-
-
-def test_known_and_unknown_keys_take_the_same_time(capsys: pytest.CaptureFixture[str]) -> None:
-    """Both statistics are printed (``-s``); what is asserted is coarse: a missing HMAC would halve the time."""
-    clients = [
-        Client("web-1", (b"secret-of-web-1", b"older-secret-of-web-1"), "web", frozenset({"web"})),
-        Client("app-2", (b"secret-of-app-2",), "app", frozenset({"app"})),
-    ]
-    auth = HmacAuth(Keyring.of(clients), mode="hmac", tolerance=300, require_nonce=True, wall=time.time)
-
-    def attempt(key: str, secret: str) -> Callable[[], object]:
-        headers = {k.lower().encode(): v.encode() for k, v in signed(key, secret, BODY).items()}
-        return lambda: auth.verify("POST", b"/ingest", headers)
-
-    def refused(call: Callable[[], object]) -> str:
-        answer = call()
-        assert isinstance(answer, Refusal)
-        return answer.reason
-
-    calls = [attempt("web-1", "wrong"), attempt("app-2", "wrong"), attempt("who-1", "wrong"), attempt("who-2", "wrong")]
-    assert [refused(call) for call in calls] == ["bad_signature"] * 2 + ["unknown_client"] * 2
-    two_secrets, one_secret, unknown, unknown_again = interleaved(calls, 4000)
-    with capsys.disabled():
-        print(
-            f"\nverify, median ns: known, two secrets {median(two_secrets):.0f}, one {median(one_secret):.0f}, "
-            f"unknown {median(unknown):.0f}; AUC known/unknown {auc(one_secret, unknown):.3f}, "
-            f"two/one secrets {auc(two_secrets, one_secret):.3f}, unknown/unknown {auc(unknown, unknown_again):.3f}"
-        )
-    for known in (two_secrets, one_secret):
-        assert 0.7 < median(known) / median(unknown) < 1.4
-
-
-def test_over_sockets_too(gateway: Gateway, capsys: pytest.CaptureFixture[str]) -> None:
-    def attempt(key: str) -> Callable[[], object]:
-        return lambda: post(gateway, signed(key, "wrong", BODY))
-
-    known, unknown = interleaved([attempt(KEY), attempt("who-1")], 200)
-    with capsys.disabled():
-        print(
-            f"\nover sockets, median µs: known {median(known) / 1000:.0f}, unknown {median(unknown) / 1000:.0f}; "
-            f"AUC {auc(known, unknown):.3f}"
-        )
-    assert 0.5 < median(known) / median(unknown) < 2

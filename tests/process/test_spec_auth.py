@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import json
 import os
+import socket
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from logops_fast.config.settings import Settings, StateSettings
+from logops_fast.runtime.wiring import state_caps
 from logops_fast.state.factory import open_state
 from tests.support.gateway import KEY, SECRET, Answer, Gateway, raw, request, running
-from tests.support.signing import signed
+from tests.support.signing import signed, signed_v2
 
 pytestmark = pytest.mark.process
 
@@ -41,8 +46,15 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 def aged_state(directory: Path) -> None:
     """A state directory made an hour ago: one made now would refuse what was signed before it, as it should."""
     directory.parent.mkdir(parents=True)
+    settings = Settings(state=StateSettings(max_request_rate=500))  # as of tests.support.gateway
     state = open_state(
-        "shared", workers=1, directory=directory, redis_url="", tolerance=300, wall=lambda: time.time() - 3600
+        "shared",
+        workers=1,
+        directory=directory,
+        redis_url="",
+        tolerance=300,
+        caps=state_caps(settings, "up"),
+        wall=lambda: time.time() - 3600,
     )
     asyncio.run(state.close())
 
@@ -52,6 +64,13 @@ def test_row_6_what_was_signed_before_the_memory_of_nonces_began_is_refused(tmp_
         answer = gateway.send(BODY, timestamp=str(int(time.time()) - 30))
         assert (answer.status, answer.reason) == (401, "replay")
         assert "first start" in answer.json["detail"]
+        assert gateway.send(BODY).status == 200
+
+
+def test_row_6_a_hundred_requests_signed_before_the_first_start_lock_nobody_out(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        stamp = str(int(time.time()) - 30)
+        assert {gateway.send(BODY, timestamp=stamp).reason for _ in range(150)} == {"replay"}
         assert gateway.send(BODY).status == 200
 
 
@@ -259,24 +278,169 @@ def test_row_10_the_bucket_counts_events_and_says_when_the_batch_would_fit(gatew
     assert int(refused.headers["x-ratelimit-remaining"]) in (2, 3)
     assert gateway.metric("logops_ratelimit_denied_events_total", emitter="csv") == denied_before + 8
     never = send(11)
-    assert (never.status, never.reason) == (429, "rate_limited")
+    assert (never.status, never.reason) == (413, "too_many_items")
+    assert "holds 10" in never.json["detail"]
     assert "split" in never.json["detail"]
     assert gateway.send(BODY).status == 200, "another emitter has a bucket of its own"
 
 
-def test_failed_authentications_are_limited_per_peer(tmp_path: Path) -> None:
+def test_row_10_a_batch_that_was_refused_for_now_may_be_sent_again_as_it_is(tmp_path: Path) -> None:
+    settings = {"ratelimit": {"per_emitter": {"capacity": 3, "refill_per_sec": 2}}}
+    with running(tmp_path, settings=settings) as gateway:
+        batch = json.dumps([{"msg": "x"}] * 3).encode()
+        assert gateway.send(batch).status == 200
+        headers = signed(KEY, SECRET, batch)
+        seen = []
+        deadline = time.monotonic() + 20
+        while not seen or seen[-1] != 200:
+            seen.append(request(gateway.auth_port, "POST", "/ingest", batch, headers).status)
+            assert time.monotonic() < deadline
+        assert set(seen[:-1]) == {429}
+        assert request(gateway.auth_port, "POST", "/ingest", batch, headers).reason == "replay"
+        assert len(gateway.stored()) == 6
+
+
+def test_row_10_a_few_huge_events_cost_what_they_weigh(tmp_path: Path) -> None:
+    settings = {"ratelimit": {"per_emitter": {"capacity": 30, "refill_per_sec": 0.001}}}
+    with running(tmp_path, settings=settings) as gateway:
+        heavy = json.dumps([{"msg": "x" * 10_000}]).encode()
+        assert gateway.send(heavy).headers["x-ratelimit-remaining"] == "21"
+        assert gateway.send(BODY).headers["x-ratelimit-remaining"] == "20"
+
+
+def test_a_client_that_is_gone_in_mid_body_may_send_the_same_again(tmp_path: Path) -> None:
+    with running(tmp_path) as gateway:
+        headers = signed(KEY, SECRET, BODY) | {"Host": "x", "Content-Length": str(len(BODY))}
+        head = "POST /ingest HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
+        with socket.create_connection(("127.0.0.1", gateway.auth_port)) as sock:
+            sock.sendall(head.encode() + BODY[:10])
+            deadline = time.monotonic() + 10
+            while gateway.metric("logops_inflight_bytes", gateway="auth") == 0:
+                assert time.monotonic() < deadline
+                time.sleep(0.02)
+        deadline = time.monotonic() + 10
+        while (answer := request(gateway.auth_port, "POST", "/ingest", BODY, headers)).status != 200:
+            assert answer.reason == "replay"  # until the gateway has seen the end of the connection
+            assert time.monotonic() < deadline
+        assert len(gateway.stored()) == 1
+
+
+def test_failed_authentications_are_limited_per_peer_and_right_signatures_pass(tmp_path: Path) -> None:
     settings = {"auth": {"failures": {"capacity": 5, "refill_per_sec": 1}}}
     with running(tmp_path, settings=settings) as gateway:
-        reasons = [gateway.send(BODY, secret="wrong guess").reason for _ in range(8)]
-        assert reasons[:5] == ["bad_signature"] * 5
-        assert reasons[-1] == "auth_failures"
-        answer = gateway.send(BODY)
-        assert (answer.status, answer.reason) == (429, "auth_failures")
-        assert int(answer.headers["retry-after"]) >= 1
+        for _ in range(20):
+            assert request(gateway.auth_port, "POST", "/ingest", b"", {}).reason == "missing_headers"
+        answers = [gateway.send(BODY, secret="wrong guess") for _ in range(8)]
+        assert [answer.reason for answer in answers[:5]] == ["bad_signature"] * 5
+        assert (answers[-1].status, answers[-1].reason) == (429, "auth_failures")
+        assert int(answers[-1].headers["retry-after"]) >= 1
+        assert gateway.send(BODY).status == 200
         deadline = time.monotonic() + 10
-        while gateway.send(BODY).status != 200:
+        while gateway.send(BODY, secret="wrong guess").reason != "bad_signature":
             assert time.monotonic() < deadline
             time.sleep(0.2)
+
+
+def test_a_token_from_a_blocked_address_is_refused_whatever_it_is(tmp_path: Path) -> None:
+    settings = {"auth": {"mode": "any", "failures": {"capacity": 3, "refill_per_sec": 0.01}}}
+    with running(tmp_path, settings=settings) as gateway:
+
+        def post(key: str) -> Answer:
+            return request(gateway.auth_port, "POST", "/ingest", BODY, {"X-Api-Key": key})
+
+        assert post(SECRET).status == 200
+        assert [post(f"guess {number}").reason for number in range(5)] == ["unknown_client"] * 3 + ["auth_failures"] * 2
+        assert post(SECRET).reason == "auth_failures"
+        assert gateway.send(BODY).status == 200
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_one_client_that_fills_the_memory_of_nonces_costs_no_other_a_request(tmp_path: Path, workers: int) -> None:
+    settings = {"state": {"max_nonces": 1000}, "auth": LENIENT}
+    with running(tmp_path, settings=settings, workers=workers) as gateway:
+        seen: Counter[str] = Counter()
+        for _ in range(1600):
+            answer = gateway.send(BODY)
+            seen["200" if answer.status == 200 else f"{answer.status} {answer.reason}"] += 1
+        assert set(seen) == {"200", "429 too_many_nonces"}
+        assert seen["200"] >= 1000
+        others = [gateway.send(BODY, key="app-2", secret="test-secret-app-2").status for _ in range(50)]
+        assert others == [200] * 50
+
+
+def test_one_batch_id_for_two_bodies_is_422_and_the_second_is_not_stored(gateway: Gateway) -> None:
+    first = gateway.send(BODY, headers={"X-Batch-Id": "reused-1"})
+    assert first.status == 200
+    stored = len(gateway.stored())
+    before = gateway.metric("logops_rejected_total", gateway="ingest", reason="batch_id_reused")
+    other = gateway.send(BODY.replace(b"hello", b"other"), headers={"X-Batch-Id": "reused-1"})
+    assert (other.status, other.reason) == (422, "batch_id_reused")
+    assert gateway.metric("logops_rejected_total", gateway="ingest", reason="batch_id_reused") == before + 1
+    packed = gzip.compress(BODY)
+    again = gateway.send(packed, headers={"X-Batch-Id": "reused-1", "Content-Encoding": "gzip"})
+    assert (again.status, again.body) == (200, first.body), "a retry may be compressed"
+    assert len(gateway.stored()) == stored
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Content-Type", "text/plain"),
+        ("X-Emitter", "batch"),
+        ("X-Scenario-Id", "theirs"),
+        ("X-Batch-Id", "theirs"),
+        ("X-Scope-OrgID", "theirs"),
+        ("Content-Encoding", "gzip"),
+        ("X-Signature-Version", "1"),
+        ("X-Signature-Version", None),
+        ("X-Batch-Id", None),
+    ],
+)
+def test_version_2_signs_what_decides_where_a_batch_goes(gateway: Gateway, name: str, value: str | None) -> None:
+    fields = {
+        "Content-Type": "application/json",
+        "X-Scenario-Id": "mine",
+        "X-Batch-Id": f"v2-{time.monotonic_ns()}",
+        "X-Scope-OrgID": "tenant-1",
+    }
+
+    def post(change: dict[str, str | None]) -> Answer:
+        headers = {**fields, **signed_v2(KEY, SECRET, BODY, fields), **change}
+        return request(gateway.auth_port, "POST", "/ingest", BODY, {k: v for k, v in headers.items() if v is not None})
+
+    assert post({name: value}).reason == "bad_signature"
+    assert post({}).json["scenario_id"] == "mine"
+
+
+def test_version_2_and_a_scenario_that_it_does_not_sign(gateway: Gateway) -> None:
+    headers = signed_v2(KEY, SECRET, BODY, {}) | {"X-Scenario": "theirs"}
+    answer = request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+    assert (answer.status, answer.reason) == (400, "bad_scenario_id")
+    both = gateway.send(BODY, headers={"X-Scenario": "one", "X-Scenario-Id": "two"})
+    assert (both.status, both.reason) == (400, "bad_scenario_id")
+    assert gateway.send(BODY, headers={"X-Scenario": "one", "X-Scenario-Id": "one"}).json["scenario_id"] == "one"
+
+
+def test_a_version_that_is_none_is_refused(gateway: Gateway) -> None:
+    before = count(gateway, "bad_signature_version")
+    headers = signed(KEY, SECRET, BODY) | {"X-Signature-Version": "3"}
+    answer = request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+    assert_refused(gateway, answer, 401, "bad_signature_version", before)
+
+
+def test_a_client_may_be_held_to_version_2_and_a_gateway_has_an_audience(tmp_path: Path) -> None:
+    clients = {KEY: {"secrets": [SECRET], "emitter": "web", "signature_version": 2}}
+    settings = {"auth": {"audience": "https://logs.example/ingest"}}
+    with running(tmp_path, clients=clients, settings=settings) as gateway:
+        assert gateway.send(BODY).reason == "bad_signature_version"
+
+        def post(audience: str) -> Answer:
+            headers = signed_v2(KEY, SECRET, BODY, {}, audience=audience)
+            return request(gateway.auth_port, "POST", "/ingest", BODY, headers)
+
+        assert post("https://logs.example/ingest").status == 200
+        assert post("").reason == "bad_signature"
+        assert post("https://elsewhere.example/ingest").reason == "bad_signature"
 
 
 def test_requests_are_counted_by_status_and_timed_by_emitter(gateway: Gateway) -> None:
@@ -394,8 +558,6 @@ def test_a_dead_ingest_is_502_then_circuit_open_then_recovers(tmp_path: Path) ->
 
 
 def test_a_slow_ingest_is_504(tmp_path: Path) -> None:
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as silent:
         settings = {
             "auth": LENIENT,

@@ -53,8 +53,11 @@ class Asker:
     def give(self, key: bytes, amount: float, capacity: float = 10, rate: float = 1e-6) -> None:
         self.on_loop(lambda: self.store.buckets.give(key, amount, capacity, rate))
 
-    def begin(self, emitter: str, batch_id: str) -> BatchClaim:
-        claim: BatchClaim = self.ask(lambda done: self.store.batch_ids.begin(emitter, batch_id, done))
+    def remove(self, key: bytes, expires_at: float) -> None:
+        self.on_loop(lambda: self.store.nonces.remove(key, expires_at))
+
+    def begin(self, emitter: str, batch_id: str, digest: int = 1) -> BatchClaim:
+        claim: BatchClaim = self.ask(lambda done: self.store.batch_ids.begin(emitter, batch_id, digest, done))
         return claim
 
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:

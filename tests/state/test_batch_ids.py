@@ -5,20 +5,20 @@ from pathlib import Path
 import pytest
 
 from logops_fast.state import batch_ids
-from logops_fast.state.batch_ids import MAX_WORKERS, TableBatchIds
-from logops_fast.state.interface import BatchClaim, ClaimKind
+from logops_fast.state.batch_ids import TableBatchIds
+from logops_fast.state.interface import MAX_WORKERS, BatchClaim, ClaimKind
 from logops_fast.state.local_store import Caps
 from logops_fast.state.memory import memory_table
 from logops_fast.state.shared import open_shared
 from logops_fast.state.table import SLOTS_PER_BUCKET, Geometry, Table
 from tests.state.support import FakeClock, fork, in_processes, kill
 
-SMALL = Geometry(batch_ids.KIND, 1, "Q", 3, 4096)
+SMALL = Geometry(batch_ids.KIND, 1, "Q", 4, 4096)
 
 
-def begin(store: TableBatchIds, batch_id: str, emitter: str = "web") -> BatchClaim:
+def begin(store: TableBatchIds, batch_id: str, emitter: str = "web", digest: int = 1) -> BatchClaim:
     claims: list[BatchClaim] = []
-    store.begin(emitter, batch_id, claims.append)
+    store.begin(emitter, batch_id, digest, claims.append)
     (claim,) = claims
     return claim
 

@@ -21,7 +21,7 @@ def test_auto_is_shared_for_any_number_of_workers(tmp_path: Path, workers: int) 
 
 
 def test_memory_for_many_workers_is_refused_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^state\.backend: memory holds the state of one worker and 4 are asked for"):
+    with pytest.raises(ValueError, match=r"^state\.backend: memory holds the state of one worker and there are 4"):
         open_state("memory", workers=4, directory=tmp_path, redis_url="", tolerance=300)
 
 

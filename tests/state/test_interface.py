@@ -43,6 +43,23 @@ def test_a_nonce_that_has_expired_already_is_not_fresh(asker: Asker) -> None:
     assert asker.insert(b"web\0old", time.time() - 1000) is NonceVerdict.FORGOTTEN
 
 
+def test_a_nonce_that_was_given_back_is_good_once_more(asker: Asker) -> None:
+    expiry = soon()
+    assert asker.insert(b"web\0nonce-1", expiry) is NonceVerdict.FRESH
+    asker.remove(b"web\0nonce-1", expiry)
+    assert asker.insert(b"web\0nonce-1", expiry) is NonceVerdict.FRESH
+    assert asker.insert(b"web\0nonce-1", expiry) is NonceVerdict.REPLAY
+
+
+def test_only_the_request_that_used_a_nonce_can_give_it_back(asker: Asker) -> None:
+    expiry = soon()
+    assert asker.insert(b"web\0nonce-1", expiry) is NonceVerdict.FRESH
+    asker.remove(b"web\0nonce-1", expiry + 7)  # of another timestamp
+    asker.remove(b"api\0nonce-1", expiry)
+    asker.remove(b"web\0never-used", expiry)
+    assert asker.insert(b"web\0nonce-1", expiry) is NonceVerdict.REPLAY
+
+
 def test_a_bucket_gives_what_it_holds_and_no_more(asker: Asker) -> None:
     first = asker.take(b"web", 7)
     assert first.available
@@ -131,6 +148,26 @@ def test_no_emitter_can_touch_the_batch_of_another(asker: Asker) -> None:
     assert asker.begin("csv", "b-1").kind is ClaimKind.NEW
     asker.abandon("csv", "b-1")
     assert asker.begin("web", "b-1").answer == b"answer of web"
+
+
+def test_one_id_for_two_bodies_is_told_while_in_progress_and_once_stored(asker: Asker) -> None:
+    assert asker.begin("web", "b-1", digest=7).kind is ClaimKind.NEW
+    assert asker.begin("web", "b-1", digest=8).kind is ClaimKind.OTHER_BODY
+    assert asker.begin("web", "b-1", digest=7).kind is ClaimKind.IN_PROGRESS
+    asker.finish("web", "b-1", b"answer")
+    assert asker.begin("web", "b-1", digest=8).kind is ClaimKind.OTHER_BODY
+    assert asker.begin("web", "b-1", digest=7).answer == b"answer"
+
+
+def test_an_abandoned_id_may_be_used_for_another_body(asker: Asker) -> None:
+    asker.begin("web", "b-1", digest=7)
+    asker.abandon("web", "b-1")
+    assert asker.begin("web", "b-1", digest=2**64 - 1).kind is ClaimKind.NEW
+
+
+def test_a_batch_that_a_journal_finished_matches_any_body(asker: Asker) -> None:
+    asker.finish("web", "b-1", b"answer")
+    assert asker.begin("web", "b-1", digest=9).answer == b"answer"
 
 
 def test_a_journal_can_finish_what_nobody_began(asker: Asker) -> None:

@@ -41,7 +41,7 @@ def test_a_restart_keeps_nonces_buckets_and_batch_ids(tmp_path: Path) -> None:
     store.buckets.take(b"web", 90, 100, 0.001, verdicts.append)
     assert not verdicts[0].allowed
     claims: list[bytes] = []
-    store.batch_ids.begin("web", "b", lambda claim: claims.append(claim.answer))
+    store.batch_ids.begin("web", "b", 1, lambda claim: claims.append(claim.answer))
     assert claims == [b"answer"]
 
 

@@ -115,7 +115,7 @@ def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Pat
             told: list[NonceVerdict] = []
             store.nonces.insert(record.pack(a, b), expiry, told.append)
             store.buckets.take(b"%d" % b, 1, 100, 100, lambda verdict: None)
-            store.batch_ids.begin("web", f"{b}", lambda claim: None)
+            store.batch_ids.begin("web", f"{b}", 1, lambda claim: None)
             store.batch_ids.finish("web", f"{b}", b"%d" % b * 50)
             if told == [NonceVerdict.FRESH]:
                 os.write(pipe, record.pack(a, b))
@@ -137,9 +137,9 @@ def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Pat
     assert set(verdicts) == {NonceVerdict.REPLAY}
     for number in range(60):
         claims: list[object] = []
-        store.batch_ids.begin("web", f"{number}", lambda claim, claims=claims: claims.extend(claim))  # type: ignore[misc]
+        store.batch_ids.begin("web", f"{number}", 1, lambda claim, claims=claims: claims.extend(claim))  # type: ignore[misc]
         assert claims in ([ClaimKind.DONE, b"%d" % number * 50], [ClaimKind.NEW, b""], [ClaimKind.IN_PROGRESS, b""])
         store.batch_ids.finish("web", f"{number}", b"after")
         claims.clear()
-        store.batch_ids.begin("web", f"{number}", lambda claim, claims=claims: claims.extend(claim))  # type: ignore[misc]
+        store.batch_ids.begin("web", f"{number}", 1, lambda claim, claims=claims: claims.extend(claim))  # type: ignore[misc]
         assert claims == [ClaimKind.DONE, b"after"]

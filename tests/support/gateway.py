@@ -198,6 +198,7 @@ def start(
     """Start ``logops <command>`` in ``folder``; returns once it says it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
     tree: dict[str, Any] = {"authgw": {"port": free_port()}, "ingest": {"port": free_port()}, **(settings or {})}
+    tree["state"] = {"max_request_rate": 500, **tree.get("state", {})}  # small files: there are many gateways in a run
     tree["server"] = {"workers": workers, **tree.get("server", {})}
     config = folder / "logops.yaml"
     config.write_text(yaml.safe_dump(tree))

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,9 +33,10 @@ def require_service(name: str) -> str:
 class RedisServer:
     """A redis-server without persistence, on a port of its own that it keeps over a restart."""
 
-    def __init__(self, program: str, directory: Path) -> None:
+    def __init__(self, program: str, directory: Path, env: Mapping[str, str] | None = None) -> None:
         self._program = program
         self._directory = directory
+        self._env = env
         self._process: subprocess.Popen[bytes] | None = None
         self.port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
@@ -50,6 +51,7 @@ class RedisServer:
             ],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env=self._env,
         )
         deadline = time.monotonic() + START_DEADLINE
         while time.monotonic() < deadline:
@@ -89,11 +91,11 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server() -> Iterator[RedisServer]:
+def redis_server(env: Mapping[str, str] | None = None) -> Iterator[RedisServer]:
     """A running RedisServer, or a skip where there is none to run."""
     program = require_service("redis-server")
     with tempfile.TemporaryDirectory(prefix="logops-redis-") as directory:
-        server = RedisServer(program, Path(directory))
+        server = RedisServer(program, Path(directory), env)
         server.start()
         try:
             yield server

@@ -1,0 +1,59 @@
+"""The caps on bytes and items."""
+
+from __future__ import annotations
+
+import pytest
+
+from logops_fast.authgw.backpressure import Backpressure
+from logops_fast.formats.media_type import Format
+from logops_fast.http.refusal import Refusal
+
+CAPS = Backpressure(1000, 10)
+
+
+@pytest.mark.parametrize("length", [None, 0, 1, 1000])
+def test_a_length_up_to_the_cap_passes(length: int | None) -> None:
+    assert CAPS.declared(length) is None
+
+
+def test_a_length_over_the_cap_is_refused_with_both_figures() -> None:
+    refusal = CAPS.declared(1001)
+    assert refusal is not None
+    assert (refusal.status, refusal.reason) == (413, "too_large_hdr")
+    assert "1001" in refusal.detail
+    assert "1000" in refusal.detail
+
+
+@pytest.mark.parametrize(("size", "refused"), [(0, False), (1000, False), (1001, True)])
+def test_what_arrived_is_held_to_the_same_cap(size: int, refused: bool) -> None:
+    refusal = CAPS.received(size)
+    assert (refusal is not None) is refused
+    if refusal is not None:
+        assert (refusal.status, refusal.reason) == (413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("body_format", "item", "joint"),
+    [(Format.NDJSON, b"{}", b"\n"), (Format.PLAIN, b"x", b"\n"), (Format.JSON, b"1", b",")],
+)
+def test_as_many_items_as_the_cap_pass_and_one_more_does_not(body_format: Format, item: bytes, joint: bytes) -> None:
+    def body(count: int) -> bytes:
+        joined = joint.join([item] * count)
+        return b"[" + joined + b"]" if body_format is Format.JSON else joined
+
+    assert CAPS.items(body_format, body(10)) == 10
+    refusal = CAPS.items(body_format, body(11))
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.reason) == (413, "too_many_items")
+
+
+def test_a_bound_over_the_cap_is_counted_exactly() -> None:
+    assert CAPS.items(Format.PLAIN, b"\n" * 50 + b"x\n" * 10) == 10
+    assert CAPS.exact(Format.PLAIN, b"\n" * 50 + b"x\n" * 3) == 3
+
+
+def test_limits_can_be_replaced_while_it_is_used() -> None:
+    caps = Backpressure(10, 1)
+    assert caps.declared(11) is not None
+    caps.max_body_bytes = 20
+    assert caps.declared(11) is None
