@@ -22,7 +22,7 @@ from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.settings import Settings
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
-from logops_fast.runtime.readiness import Readiness
+from logops_fast.runtime.probes import Readiness
 from logops_fast.telemetry.families import ProcessMetrics, build_info, worker_restarts
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE

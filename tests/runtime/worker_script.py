@@ -13,7 +13,8 @@ import sys
 import time
 
 from logops_fast.errors import StartupError
-from logops_fast.runtime.supervisor import run_supervised
+from logops_fast.runtime.heartbeat import READY, WorkerState
+from logops_fast.runtime.supervisor import Supervision, run_supervised
 from logops_fast.runtime.worker import WorkerContext, run_worker
 from logops_fast.telemetry import logs
 
@@ -61,6 +62,12 @@ class TinyService:
             raise ZeroDivisionError
         tell("drained", self.context.index)
 
+    def state(self) -> WorkerState:
+        return WorkerState(READY)
+
+    def accept_for(self, places: frozenset[int]) -> None:
+        tell("accepts", self.context.index, *sorted(places))
+
     def reload(self) -> None:
         tell("reload", self.context.index)
         if "reload-bug" in BEHAVIOUR:
@@ -81,8 +88,7 @@ def main(context: WorkerContext) -> int:
 
 if __name__ == "__main__":
     logs.configure("info", "json")
-    code = run_supervised(
-        int(sys.argv[1]), main, drain_timeout=DRAIN_TIMEOUT, on_ready=lambda: tell("ready", os.getpid())
-    )
+    plan = Supervision(drain_timeout=DRAIN_TIMEOUT, on_ready=lambda: tell("ready", os.getpid()))
+    code = run_supervised(int(sys.argv[1]), main, plan)
     tell("exit", code)
     sys.exit(code)
