@@ -29,7 +29,7 @@ from logops_fast.runtime.listeners import Listeners
 from logops_fast.runtime.places import Place, ending
 from logops_fast.runtime.probes import LOOP_STALLED, AdminProbes, WorkerView
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
-from logops_fast.runtime.watchdog import TICK, Watchdog
+from logops_fast.runtime.watchdog import START_PATIENCE, TICK, Watchdog
 from logops_fast.runtime.worker import EXIT_FAILED, EXIT_OK, EXIT_STARTUP, WorkerContext
 from logops_fast.telemetry import exposition
 from logops_fast.telemetry.families import DroppedLines, heartbeat_age, worker_kills, worker_restarts
@@ -171,7 +171,7 @@ class _Supervisor:
         for place in self._places:
             age = self._watchdog.age(place.number)
             self._ages.labels(str(place.number)).set(age if place.pid else 0.0)
-            if place.pid and place.ready and not self._stopping:
+            if place.pid and not self._stopping:
                 self._watch(place, age)
             if place.killed_at is not None and now >= place.killed_at + REAP_PATIENCE:
                 self._leave_behind(place)
@@ -186,6 +186,9 @@ class _Supervisor:
         self._dropped_lines.sample()
 
     def _watch(self, place: Place, age: float) -> None:
+        patience = self._plan.worker_timeout if place.ready else START_PATIENCE
+        if not place.ready and age < patience:
+            return
         if not self._watchdog.silent(place.number):
             if place.reported_silent:
                 place.reported_silent = False
@@ -200,7 +203,7 @@ class _Supervisor:
                 extra={"pid": place.pid, "silent": round(age, 1), "state": state.name},
             )
         # One that waits for a disk has said so, and would only be replaced by another that waits for it.
-        if age >= self._plan.worker_timeout and place.killed_at is None and state.name != SINK_STALLED:
+        if age >= patience and place.killed_at is None and state.name != SINK_STALLED:
             logger.error(
                 "worker %d has not responded for %.0f s: killing it", place.number, age, extra={"pid": place.pid}
             )

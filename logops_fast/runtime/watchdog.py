@@ -15,6 +15,8 @@ TICK: Final = 0.5
 MAX_STEP: Final = 2 * TICK
 SILENT_AFTER: Final = 5.0
 """Seconds without a heartbeat after which another worker accepts a worker's connections."""
+START_PATIENCE: Final = 300.0
+"""Seconds of silence allowed to a worker that starts: it may have a long journal to replay before its loop runs."""
 UNHEALTHY_AFTER: Final = 30.0
 """Seconds without any serving worker after which the admin listener answers 503 to /healthz."""
 

@@ -174,6 +174,7 @@ class _Worker:
         # is processed: 6% of its CPU.
         gc.set_threshold(YOUNG_OBJECTS)
         self._service = service
+        self._context.publish(service.state())  # not with the next heartbeat: the supervisor may be asked at once
         self._context.ready()
         if self._reload_wanted:
             self._on_reload()
