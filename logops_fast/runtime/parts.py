@@ -26,7 +26,6 @@ from logops_fast.ingest.gateway import IngestGateway
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.runtime import wiring
-from logops_fast.runtime.heartbeat import SINK_STALLED
 from logops_fast.runtime.probes import Check
 from logops_fast.runtime.storage import Storage
 from logops_fast.runtime.worker import WorkerContext
@@ -139,7 +138,7 @@ class IngestPart(Part):
     def _sink_check(self) -> Refusal | None:
         stalled = self._storage.stalled
         if stalled:
-            return Refusal(503, SINK_STALLED, f"The disk does not finish writing: {stalled}", 1)
+            return Refusal(503, "sink_stalled", f"The disk does not finish writing: {stalled}", 1)
         failing = self._storage.sink.failing
         return Refusal(503, "sink_failed", f"Nothing can be stored: {failing}", 1) if failing else None
 
