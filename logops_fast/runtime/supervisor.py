@@ -16,7 +16,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final, NoReturn
@@ -24,15 +24,16 @@ from typing import Final, NoReturn
 from logops_fast.errors import OperatorError
 from logops_fast.http.routes import Router
 from logops_fast.runtime.admin import AdminListener
-from logops_fast.runtime.heartbeat import DRAINING, SINK_STALLED, STARTING, Board, WorkerState
+from logops_fast.runtime.heartbeat import STARTING, Board, WorkerState
 from logops_fast.runtime.listeners import Listeners
 from logops_fast.runtime.places import Place, ending
-from logops_fast.runtime.probes import LOOP_STALLED, AdminProbes, WorkerView
+from logops_fast.runtime.probes import AdminProbes
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
-from logops_fast.runtime.watchdog import START_PATIENCE, TICK, Watchdog
+from logops_fast.runtime.watch import Watch
+from logops_fast.runtime.watchdog import TICK
 from logops_fast.runtime.worker import EXIT_FAILED, EXIT_OK, EXIT_STARTUP, WorkerContext
 from logops_fast.telemetry import exposition
-from logops_fast.telemetry.families import DroppedLines, heartbeat_age, worker_kills, worker_restarts
+from logops_fast.telemetry.families import DroppedLines, worker_restarts
 from logops_fast.telemetry.log_output import non_blocking_handler
 from logops_fast.telemetry.registry import Registry
 from logops_fast.telemetry.slab import Slab
@@ -88,12 +89,10 @@ class _Supervisor:
         self._slab = Slab(indices + 1)  # the last region is the supervisor's own
         self._registry = Registry(self._slab, indices)
         self._restarts = worker_restarts(self._registry)
-        self._kills = worker_kills(self._registry)
-        self._ages = heartbeat_age(self._registry)
         self._dropped_lines = DroppedLines(self._registry)
         self._places = [Place(number) for number in range(workers)]
         self._board = Board(workers, indices)
-        self._watchdog = Watchdog(workers, time.monotonic())
+        self._watch = Watch(self._places, self._board, self._registry, plan.worker_timeout)
         self._left_behind: dict[int, int] = {}  # pid -> index of killed processes that have not ended
         self._selector = selectors.DefaultSelector()
         # Workers hold the read end: however the supervisor dies, they see the end of the pipe.
@@ -109,7 +108,11 @@ class _Supervisor:
 
     def _open_admin(self, listener: socket.socket) -> AdminListener:
         router = Router(lambda _refusal, _peer: None)
-        probes = AdminProbes(self._views, lambda: self._watchdog.unserved, partial(exposition.render, self._registry))
+        probes = AdminProbes(
+            lambda: self._watch.views(stopping=self._stopping),
+            lambda: self._watch.unserved,
+            partial(exposition.render, self._registry),
+        )
         probes.route(router)
         return AdminListener(listener, self._selector, router, clock=time.monotonic, wall=time.time)
 
@@ -160,23 +163,12 @@ class _Supervisor:
         restarts = [place.restart_at for place in self._places if not place.pid and not self._stopping]
         return min(self._next_tick, self._kill_at, *restarts)
 
-    # Watching
-
     def _tick(self, now: float) -> None:
-        self._watchdog.tick(
-            now,
-            [self._board.beats(place.number) for place in self._places],
-            [place.ready and not self._stopping for place in self._places],
-        )
+        self._watch.tick(now, stopping=self._stopping)
         for place in self._places:
-            age = self._watchdog.age(place.number)
-            self._ages.labels(str(place.number)).set(age if place.pid else 0.0)
-            if place.pid and not self._stopping:
-                self._watch(place, age)
             if place.killed_at is not None and now >= place.killed_at + REAP_PATIENCE:
                 self._leave_behind(place)
-        self._assign_adopters()
-        if self._stopping and self._listening and all(self._accepts_no_more(place) for place in self._places):
+        if self._stopping and self._listening and self._watch.all_accept_no_more():
             self._stop_listening()
         if self._admin is not None:
             self._admin.sweep()
@@ -184,52 +176,6 @@ class _Supervisor:
         if handler is not None:
             handler.flush()
         self._dropped_lines.sample()
-
-    def _watch(self, place: Place, age: float) -> None:
-        patience = self._plan.worker_timeout if place.ready else START_PATIENCE
-        if not place.ready and age < patience:
-            return
-        if not self._watchdog.silent(place.number):
-            if place.reported_silent:
-                place.reported_silent = False
-                logger.info("worker %d responds again", place.number, extra={"pid": place.pid})
-            return
-        state = self._board.state(place.number)
-        if not place.reported_silent:
-            place.reported_silent = True
-            logger.warning(
-                "worker %d does not respond: its connections go to other workers",
-                place.number,
-                extra={"pid": place.pid, "silent": round(age, 1), "state": state.name},
-            )
-        # One that waits for a disk has said so, and would only be replaced by another that waits for it.
-        if age >= patience and place.killed_at is None and state.name != SINK_STALLED:
-            logger.error(
-                "worker %d has not responded for %.0f s: killing it", place.number, age, extra={"pid": place.pid}
-            )
-            self._kills.inc()
-            place.killed_at = time.monotonic()
-            _kill(place.pid, signal.SIGKILL)
-
-    def _assign_adopters(self) -> None:
-        """Have the connections of each place without a responsive worker accepted by another worker."""
-        able = [place.number for place in self._places if self._responsive(place)]
-        load = dict.fromkeys(able, 0)
-        for place in self._places:
-            # Before the first worker of a place served, its sockets were not listening.
-            wanted = place.ever_ready and place.number not in load and not self._stopping and bool(able)
-            adopter = self._board.adopter(place.number) if wanted else None
-            if wanted and adopter not in load:
-                adopter = min(able, key=load.__getitem__)
-            if adopter is not None:
-                load[adopter] += 1
-            self._board.set_adopter(place.number, adopter)
-
-    def _responsive(self, place: Place) -> bool:
-        return bool(place.pid) and place.ready and not self._watchdog.silent(place.number)
-
-    def _accepts_no_more(self, place: Place) -> bool:
-        return not place.pid or self._board.state(place.number).name == DRAINING or self._watchdog.silent(place.number)
 
     def _stop_listening(self) -> None:
         """Refuse new connections, also on behalf of a worker that hangs and still has the sockets open."""
@@ -239,22 +185,6 @@ class _Supervisor:
                 with contextlib.suppress(OSError):  # not connected, as macOS says of a listening socket
                     sock.shutdown(socket.SHUT_RDWR)
                 sock.close()
-
-    def _views(self) -> Sequence[WorkerView]:
-        return [self._view(place) for place in self._places]
-
-    def _view(self, place: Place) -> WorkerView:
-        age = self._watchdog.age(place.number)
-        state = self._board.state(place.number)
-        if not place.pid:
-            state = WorkerState("restarting", "The worker has ended and is restarted: the log says why.")
-        elif self._stopping:
-            state = WorkerState(DRAINING, "The gateway is stopping.")
-        elif not place.ready:
-            state = WorkerState(STARTING)
-        elif self._watchdog.silent(place.number) and state.name != SINK_STALLED:
-            state = WorkerState(LOOP_STALLED, f"The worker's event loop has not run for {age:.0f} s.")
-        return WorkerView(place.number, state.name, state.detail, age)
 
     # Processes
 
@@ -282,7 +212,7 @@ class _Supervisor:
         os.set_blocking(report_read, False)
         place.occupied_by(pid, index, report_read, time.monotonic())
         self._board.use_index(index, True)
-        self._watchdog.restarted(place.number)
+        self._watch.restarted(place)
         self._selector.register(report_read, selectors.EVENT_READ, partial(self._read_report, place))
 
     def _free_index(self, place: Place) -> int | None:
@@ -376,7 +306,7 @@ class _Supervisor:
     def _send(self, number: signal.Signals) -> None:
         for place in self._places:
             if place.pid:
-                _kill(place.pid, number)  # not reaped yet, so the pid is still this worker's
+                os.kill(place.pid, number)  # not reaped yet, so the pid is still this worker's
 
     def _reap(self) -> None:
         for place in self._places:
@@ -433,11 +363,7 @@ class _Supervisor:
                 ending(code),
                 extra=fields,
             )
-            self._assign_adopters()
-
-
-def _kill(pid: int, number: signal.Signals) -> None:
-    os.kill(pid, number)
+            self._watch.assign_adopters(stopping=False)
 
 
 def _flush() -> None:

@@ -179,3 +179,49 @@ def test_a_second_signal_kills_at_once(supervised: Start) -> None:
     process.signal(signal.SIGINT)
     assert process.exit_code() == 128 + signal.SIGINT
     assert len(process.log("killing workers: a second signal to stop")) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_whose_loop_hangs_is_killed_and_replaced_and_its_place_looked_after(supervised: Start) -> None:
+    process = supervised(2, "hangs-on-reload")
+    process.wait_for("ready")
+    process.signal(signal.SIGHUP)
+    assert process.wait_for("accepts") == [["1", "0"]]
+    process.wait_for_log("worker 0 has not responded for 6 s: killing it")
+    ((index, _),) = process.wait_for("started")
+    assert index == "0"
+    assert process.wait_for("accepts") == [["1"]]
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+
+
+@pytest.mark.slow
+def test_a_process_that_the_kernel_does_not_end_is_left_behind_and_replaced_under_another_index(
+    supervised: Start,
+) -> None:
+    process = supervised(2, "hangs-on-reload", "unkillable")
+    process.wait_for("ready")
+    hung = next(int(event[2]) for event in process.events if event[:2] == ["started", "0"])
+    process.signal(signal.SIGHUP)
+    process.wait_for_log("worker 0 was killed and does not end: replacing it all the same")
+    ((index, _),) = process.wait_for("started")
+    assert index == "2", "files and locks of the usual number still belong to the old process"
+    os.kill(hung, signal.SIGKILL)
+    process.wait_for_log("a killed process has ended at last")
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+    assert sorted(event[1] for event in process.events if event[0] == "drained") == ["1", "2"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_said_it_waits_for_a_disk_is_not_killed(supervised: Start) -> None:
+    process = supervised(2, "hangs-on-reload", "stalled")
+    process.wait_for("ready")
+    process.signal(signal.SIGHUP)
+    assert process.wait_for("accepts") == [["1", "0"]]
+    line = process.wait_for_log("worker 0 does not respond")
+    assert line["state"] == "sink_stalled"
+    # The other worker hangs too, and is killed: by then the first would have been.
+    process.signal(signal.SIGSTOP, next(int(event[2]) for event in process.events if event[:2] == ["started", "1"]))
+    process.wait_for_log("worker 1 has not responded for 6 s: killing it")
+    assert process.log("worker 0 has not responded") == []
