@@ -22,8 +22,8 @@ from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.settings import Settings
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
-from logops_fast.runtime.readiness import Readiness
-from logops_fast.telemetry.families import ProcessMetrics, build_info, worker_restarts
+from logops_fast.runtime.probes import Readiness
+from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
 
@@ -47,6 +47,7 @@ LABELS: Final = {
     "status": "the HTTP status",
     "store": "`nonces`, `buckets` or `batch_ids`",
     "version": "the version of LogOps",
+    "worker": "the number of the worker, from 0",
 }
 
 OTHERWISE: Final = {"ratelimit": "that of `per_emitter`", "parse": "that of `parse`"}
@@ -66,8 +67,9 @@ $ logops config --changed
 $ LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY=500 logops config ratelimit.per_emitter
 ```
 
-SIGHUP (or `kill -HUP`) takes the keys file, `ratelimit`, `auth.failures` and `backpressure` over into running workers;
-all else needs a restart.
+SIGHUP (or `kill -HUP`) takes the keys file, the Fernet keys, the TLS certificates, `ratelimit`, `auth.failures` and
+`backpressure` over into running workers, each checked first; with `auth.watch_keys: true` a changed keys file does so
+by itself. All else needs a restart.
 """
 
 ENVIRONMENT_INTRO: Final = """\
@@ -94,9 +96,10 @@ clients:
 METRICS_INTRO: Final = """\
 # Metrics reference
 
-Both gateways answer `GET /metrics` in the Prometheus text format, or in OpenMetrics where Accept asks for it. Whichever
-worker answers, the numbers are the sums over all workers of the machine (a gauge marked *max* is the worst of them).
-Scrape each process group once. `logops up` answers the same on either of its two ports: scrape one of them.
+`GET /metrics` is answered in the Prometheus text format, or in OpenMetrics if Accept asks for it, by the admin listener
+(`admin.port`) and, unless `admin.only` is true, on the ports of the gateways. The numbers are the sums
+over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group once, best on its
+admin listener, which answers even while every worker is busy or stuck.
 
 No label takes a value from outside that is not bounded.
 """
@@ -161,6 +164,8 @@ def metrics() -> str:
     ProcessMetrics(process)
     build_info(process, "uvloop", "interpreted")
     worker_restarts(process)
+    worker_kills(process)
+    heartbeat_age(process)
     Readiness(process, ())
     of_process = {snapshot.shape.name for snapshot in process.collect()}
     of_auth, of_ingest = _own(auth, of_process), _own(ingest, of_process)

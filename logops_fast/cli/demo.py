@@ -106,6 +106,7 @@ def _gateways(folder: Path, workers: str) -> Iterator[int]:
     settings = {
         "AUTHGW__PORT": auth,
         "INGEST__PORT": ingest,
+        "ADMIN__PORT": 0,
         "AUTH__KEYS_FILE": folder / "keys.yaml",
         "SINK__DIR": folder / "ingest",
         "STATE__DIR": folder / "state",

@@ -1,138 +1,158 @@
-"""What `up`, `authgw` and `ingest` share: from a command line to supervised workers."""
+"""The common part of `up`, `authgw` and `ingest`: from the command line to supervised workers."""
 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import logging
 import os
 import socket
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 from logops_fast.cli.options import load_settings
 from logops_fast.config.keys_file import Keyring, make_demo_keys
 from logops_fast.config.loader import Loaded
 from logops_fast.config.settings import Settings, worker_count
+from logops_fast.errors import StartupError
 
-log = logging.getLogger(__name__)
+INGEST_ADMIN_PORT: Final = 8090
+"""Where the admin listener of a lone Ingest Gateway is by default, so that both gateways fit on one machine."""
+
+Role = Literal["up", "authgw", "ingest"]
+
+logger = logging.getLogger(__name__)
 
 
-def configure(parser: argparse.ArgumentParser, doors: Iterable[str]) -> None:
-    """The flags of a server."""
-    parser.add_argument("--workers", metavar="N", help="worker processes, or auto for one a core (default: 1)")
-    for door in doors:
-        name = "Auth" if door == "authgw" else "Ingest"
-        parser.add_argument(f"--{door}-host", metavar="HOST", help=f"where the {name} Gateway listens")
-        parser.add_argument(f"--{door}-port", metavar="PORT", type=int, help="its port (0: any free one)")
-    if "ingest" in doors:
+def configure(parser: argparse.ArgumentParser, gateways: Iterable[str]) -> None:
+    """Add the flags of a server."""
+    parser.add_argument("--workers", metavar="N", help="worker processes, or auto for one per core (default: 1)")
+    for gateway in gateways:
+        name = "Auth" if gateway == "authgw" else "Ingest"
+        parser.add_argument(f"--{gateway}-host", metavar="HOST", help=f"address the {name} Gateway listens on")
+        parser.add_argument(f"--{gateway}-port", metavar="PORT", type=int, help="its port (0: any free one)")
+    if "ingest" in gateways:
         parser.add_argument("--sink-dir", metavar="DIR", help="directory of the NDJSON files")
-        parser.add_argument("--durability", choices=("fsync", "written"), help="what an answer promises")
+        parser.add_argument("--durability", choices=("fsync", "written"), help="what a 200 answer guarantees")
 
 
 def flags_of(args: argparse.Namespace) -> dict[str, Any]:
-    """The settings that flags give, by dotted path."""
+    """Return the settings that flags give, by dotted path."""
     workers = getattr(args, "workers", None)
     flags: dict[str, Any] = {
         "server.workers": int(workers) if workers is not None and workers.isdigit() else workers,
         "sink.dir": getattr(args, "sink_dir", None),
         "sink.durability": getattr(args, "durability", None),
     }
-    for door in ("authgw", "ingest"):
-        flags[f"{door}.host"] = getattr(args, f"{door}_host", None)
-        flags[f"{door}.port"] = getattr(args, f"{door}_port", None)
+    for gateway in ("authgw", "ingest"):
+        flags[f"{gateway}.host"] = getattr(args, f"{gateway}_host", None)
+        flags[f"{gateway}.port"] = getattr(args, f"{gateway}_port", None)
     return {path: value for path, value in flags.items() if value is not None}
 
 
-def serve(args: argparse.Namespace, role: str) -> int:
-    """Settle, check all that can be checked, then fork. The exit code.
+def serve(args: argparse.Namespace, role: Role) -> int:
+    """Load the settings, check everything that can be checked, then fork; return the exit code.
 
-    Raises ConfigError, StartupError or StateError, each one line, before anything runs.
+    Raises OperatorError, before anything runs.
     """
     flags = flags_of(args)
     loaded = load_settings(args, flags, quiet=True)
     return run(loaded, role, flags)
 
 
-def run(loaded: Loaded, role: Any, flags: dict[str, Any]) -> int:
-    """Run a role with a settled configuration until it is told to stop."""
-    # What only a server needs is imported here; the other commands stay light.
-    from logops_fast.errors import StartupError
+def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
+    """Run a role with loaded settings until a signal stops it; return the exit code."""
+    # What only a server needs is imported here, so that the other commands start fast.
     from logops_fast.runtime import services, wiring
-    from logops_fast.runtime.supervisor import reserve_port, run_supervised
+    from logops_fast.runtime.supervisor import Supervision, run_supervised
     from logops_fast.runtime.worker import WorkerContext, run_worker
     from logops_fast.state.factory import open_state
     from logops_fast.telemetry import logs
 
     settings = loaded.settings
-    logs.configure(settings.logging.level, settings.logging.format)
+    logs.configure(settings.logging.level, settings.logging.format, blocking=False)
     keyring = _keyring(loaded, role)
-    for warning in (*loaded.warnings, *(keyring.warnings if keyring is not None else ())):
-        log.warning("%s", warning)
     wiring.tls_context(settings)
     if role != "authgw":
-        wiring.normaliser(settings)
+        wiring.encryptor(settings)
     workers = worker_count(settings)
-    with contextlib.ExitStack() as held:
-        ports = {"authgw": settings.authgw.port, "ingest": settings.ingest.port}
-        for door in ports:
-            if role in ("up", door):
-                listen = getattr(settings, door)
-                reserved: socket.socket = held.enter_context(reserve_port(listen.host, listen.port))
-                ports[door] = reserved.getsockname()[1]
-        try:
-            state = open_state(
-                settings.state.backend,
-                workers=workers,
-                directory=wiring.state_dir(settings, role),
-                redis_url=settings.state.redis_url,
-                tolerance=settings.auth.clock_tolerance,
-                caps=wiring.state_caps(settings, role),
-                log=log.warning,
-                exclusive=workers == 1,
-                redis_allow_eviction=settings.state.redis_allow_eviction,
-            )
-        except ValueError as error:
-            raise StartupError(str(error)) from None
-        for warning in wiring.sizing_warnings(settings):
-            log.warning("%s", warning)
-        plan = services.Plan(role, settings, keyring, state, ports["authgw"], ports["ingest"], loaded.path, flags)
-
-        def main(context: WorkerContext) -> int:
-            return run_worker(context, partial(services.build, plan), drain_timeout=settings.server.drain_timeout)
-
-        return run_supervised(
-            workers,
-            main,
-            drain_timeout=settings.server.drain_timeout,
-            on_ready=partial(_announce, settings, role, ports),
+    listeners, admin = _listen(loaded, role, workers)
+    try:
+        state = open_state(
+            settings.state.backend,
+            workers=workers,
+            directory=wiring.state_dir(settings, role),
+            redis_url=settings.state.redis_url,
+            tolerance=settings.auth.clock_tolerance,
+            caps=wiring.state_caps(settings, role),
+            log=logger.warning,
+            exclusive=workers == 1,
+            redis_allow_eviction=settings.state.redis_allow_eviction,
         )
+    except ValueError as error:
+        raise StartupError(str(error)) from None
+    for warning in (*loaded.warnings, *wiring.sizing_warnings(settings), *services.warnings_of(settings, keyring)):
+        logger.warning("%s", warning)
+    plan = services.Plan(role, settings, keyring, state, loaded.path, flags)
+
+    def main(context: WorkerContext) -> int:
+        return run_worker(context, partial(services.build, plan), drain_timeout=settings.server.drain_timeout)
+
+    return run_supervised(
+        workers,
+        main,
+        Supervision(
+            drain_timeout=settings.server.drain_timeout,
+            worker_timeout=settings.server.worker_timeout,
+            listeners=listeners,
+            admin=admin,
+            on_ready=partial(_announce, settings, listeners, admin),
+        ),
+    )
 
 
-def _keyring(loaded: Loaded, role: str) -> Keyring | None:
-    """The clients; `up` with no configuration makes one, and says so."""
+def _listen(loaded: Loaded, role: Role, workers: int) -> tuple[dict[str, list[socket.socket]], socket.socket]:
+    """Bind the ports of the role's gateways and of the admin listener. Raises StartupError."""
+    from logops_fast.runtime.listeners import bind_listener, bind_listeners
+
+    settings = loaded.settings
+    listeners = {}
+    for gateway in ("authgw", "ingest"):
+        if role in ("up", gateway):
+            address = getattr(settings, gateway)
+            listeners[gateway] = bind_listeners(address.host, address.port, workers)
+    port = settings.admin.port
+    if role == "ingest" and loaded.provenance["admin.port"] == "default":
+        port = INGEST_ADMIN_PORT
+    return listeners, bind_listener(settings.admin.host, port)
+
+
+def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
+    """Return the clients; `up` with no configuration creates one, and logs it."""
     from logops_fast.runtime.services import read_keyring
 
     settings = loaded.settings
     path = Path(settings.auth.keys_file)
     if role == "ingest":
-        # It authenticates nobody; where the file is at hand, its emitters become labels of the metrics.
+        # It authenticates no client; if it can read the file, the emitters in it become labels of the metrics.
         return Keyring.load(path) if path.exists() and os.access(path, os.R_OK) else None
     if role == "up" and not path.exists() and loaded.provenance["auth.keys_file"] == "default":
         client = make_demo_keys(path)
-        log.info("made %s (mode 0600) with one random client, %s", path, client.id)
+        logger.info("created %s (mode 0600) with one random client, %s", path, client.id)
     return read_keyring(settings)
 
 
-def _announce(settings: Settings, role: str, ports: dict[str, int]) -> None:
+def _announce(settings: Settings, listeners: dict[str, list[socket.socket]], admin: socket.socket) -> None:
     scheme = "https" if settings.tls.cert_file else "http"
-    if role != "ingest":
-        log.info("Auth Gateway on %s://%s:%d/ingest", scheme, settings.authgw.host, ports["authgw"])
-    if role != "authgw":
-        log.info("Ingest Gateway on %s://%s:%d/v1/logs", scheme, settings.ingest.host, ports["ingest"])
+    names = {"authgw": ("Auth Gateway", "/ingest"), "ingest": ("Ingest Gateway", "/v1/logs")}
+    for gateway, sockets in listeners.items():
+        name, path = names[gateway]
+        host = getattr(settings, gateway).host
+        logger.info("%s on %s://%s:%d%s", name, scheme, host, sockets[0].getsockname()[1], path)
+    logger.info("admin listener on http://%s:%d/readyz", settings.admin.host, admin.getsockname()[1])
+    if "ingest" in listeners:
         if settings.sink.enabled:
-            log.info("storing in %s, durability %s", settings.sink.dir, settings.sink.durability)
+            logger.info("storing in %s, durability %s", settings.sink.dir, settings.sink.durability)
         else:
-            log.warning("sink.enabled is false: nothing is stored")
+            logger.warning("sink.enabled is false: nothing is stored")

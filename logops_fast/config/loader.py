@@ -154,6 +154,9 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
         refuse("state.redis_url", "expected a URL that starts with redis://, rediss:// or unix://")
     if (s.authgw.host, s.authgw.port) == (s.ingest.host, s.ingest.port) and s.authgw.port:
         refuse("authgw.port", f"{s.authgw.port} is ingest.port too; each gateway needs a port of its own")
+    for gateway, listen in (("authgw", s.authgw), ("ingest", s.ingest)):
+        if (s.admin.host, s.admin.port) == (listen.host, listen.port) and s.admin.port:
+            refuse("admin.port", f"{s.admin.port} is {gateway}.port too; the admin listener needs a port of its own")
     if s.pii.encrypt and not (s.pii.fernet_keys_file or s.pii.fernet_key):
         refuse("pii.encrypt", "needs a Fernet key; set pii.fernet_keys_file or pii.fernet_key")
     if s.pii.encrypt and not s.pii.encrypt_fields:

@@ -37,6 +37,14 @@ class ServerSettings(Section, frozen=True):
     drain_timeout: Annotated[
         float, Meta(ge=0, description="Seconds a stopping gateway has to finish what is in flight.")
     ] = 15.0
+    worker_timeout: Annotated[
+        float,
+        Meta(
+            ge=6,
+            description="Seconds without a heartbeat after which a worker is killed and replaced. After 5 s already "
+            "its connections go to other workers.",
+        ),
+    ] = 30.0
     max_connections: Annotated[int, Meta(ge=1, description="Open connections for each process and gateway.")] = 10_000
     max_connections_per_address: Annotated[
         int,
@@ -83,6 +91,23 @@ class ServerSettings(Section, frozen=True):
     idle_timeout: Annotated[
         float, Meta(gt=0, description="Seconds a kept-alive connection may wait for its next request.")
     ] = 75.0
+
+
+class AdminListen(Section, frozen=True):
+    """The admin listener: /healthz, /readyz and /metrics of all workers, answered by the supervisor."""
+
+    host: Host = "127.0.0.1"
+    port: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=65535,
+            description="TCP port; 0 takes a free one. `logops ingest` on its own uses 8090 unless it is set.",
+        ),
+    ] = 8089
+    only: Annotated[
+        bool, Meta(description="Whether the three paths are answered here only, and not on the gateways' own ports.")
+    ] = False
 
 
 class AuthGatewayListen(Section, frozen=True):
@@ -133,6 +158,7 @@ class AuthSettings(Section, frozen=True):
             description="What requests of signature version 2 must name as their receiver; they are good nowhere else.",
         ),
     ] = ""
+    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = False
     failures: AuthFailures = AuthFailures()
 
 
@@ -342,6 +368,7 @@ class Settings(Section, frozen=True):
     """The whole configuration."""
 
     server: ServerSettings = ServerSettings()
+    admin: AdminListen = AdminListen()
     authgw: AuthGatewayListen = AuthGatewayListen()
     ingest: IngestGatewayListen = IngestGatewayListen()
     auth: AuthSettings = AuthSettings()

@@ -19,6 +19,7 @@ Reason = Literal[
     "overloaded",
     "too_many_connections",
     "draining",
+    "no_worker",
     # who sent it
     "missing_headers",
     "bad_timestamp",

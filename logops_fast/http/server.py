@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import Callable
@@ -117,6 +118,31 @@ class HttpServer:
             self._schedule_sweep(loop)
         bound: int = server.sockets[0].getsockname()[1]
         return bound
+
+    async def listen_on(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+        """Accept connections on a bound socket, which the returned listener then owns; with ``tls``, over TLS.
+
+        Raises:
+            OSError: the socket cannot listen.
+        """
+        loop = asyncio.get_running_loop()
+        listener = await loop.create_server(
+            self.connection,
+            sock=sock,
+            backlog=_BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=self._context.limits.header_timeout if tls else None,
+            ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT if tls else None,
+        )
+        self._sockets.append(listener)
+        if self._sweeper is None:
+            self._schedule_sweep(loop)
+        return listener
+
+    def stop_listening(self, listener: asyncio.Server) -> None:
+        """Close one listener of ``listen_on``; its connections continue."""
+        self._sockets.remove(listener)
+        listener.close()
 
     def connection(self) -> Connection:
         """Return a protocol for one accepted connection."""

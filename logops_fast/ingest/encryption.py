@@ -40,6 +40,13 @@ class Encryptor:
         self._invalid: type[Exception] = InvalidToken
         self._fields = [(field, field + SUFFIX) for field in fields]
 
+    def replace_keys(self, keys: Sequence[str | bytes]) -> None:
+        """Use other keys from now on: the first encrypts, all decrypt.
+
+        Raises ValueError, and keeps the keys it has, if there is none or one is not a key.
+        """
+        self._fernet = Encryptor(keys)._fernet
+
     def add_tokens(self, event: dict[str, Any]) -> None:
         """Adds, for each of the fields that the event has, the token of its value; one that is no text as JSON text.
 

@@ -1,57 +1,43 @@
-"""What a worker runs: both gateways in one process, or either alone. Start, reload and drain, in their order."""
+"""What a worker runs: the parts of its role, started, reloaded and drained in order."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, assert_never
 
-from logops_fast.authgw.circuit_breaker import BreakerState
-from logops_fast.authgw.forwarder import Forwarder
-from logops_fast.authgw.gateway import AuthGateway
-from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.errors import ConfigError
+from logops_fast.config.file_mode import mode_warnings
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.loader import load
 from logops_fast.config.settings import Settings
-from logops_fast.errors import StartupError
-from logops_fast.formats.batch import UNKNOWN_EMITTER
-from logops_fast.formats.work_queue import WorkQueue
+from logops_fast.errors import OperatorError, StartupError
 from logops_fast.http.budget import Budget
-from logops_fast.http.exchange import Request
-from logops_fast.http.pool import HttpPool
 from logops_fast.http.refusal import Refusal
 from logops_fast.http.routes import Router
-from logops_fast.http.server import HttpServer
-from logops_fast.ingest.gateway import IngestGateway
-from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.parsers.base import Limits
-from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.runtime import wiring
-from logops_fast.runtime.probes import Probes
-from logops_fast.runtime.readiness import Readiness
-from logops_fast.runtime.storage import Storage
+from logops_fast.runtime import parts, wiring
+from logops_fast.runtime.door import Door
+from logops_fast.runtime.heartbeat import READY, WorkerState
+from logops_fast.runtime.parts import Part, Reloaded
+from logops_fast.runtime.probes import Probes, Readiness
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import StateStore
 from logops_fast.telemetry import exposition
 
 Role = Literal["up", "authgw", "ingest"]
 
-SAMPLE_EVERY: Final = 0.5  # seconds between samples of the in-flight gauges
+SAMPLE_EVERY: Final = 0.5  # seconds between samples of the gauges
+WATCH_EVERY: Final = 2.0  # seconds between looks at the keys file, with auth.watch_keys
 DRAIN_MARGIN: Final = 1.0  # seconds of the drain timeout kept for the flush
 
-DRAINING: Final = Refusal(503, "draining", "The gateway is stopping: send to another one, or wait for it.", 1)
-CIRCUIT_OPEN: Final = Refusal(
-    503, "circuit_open", "The Ingest Gateway fails too often and is left alone for a while.", 1
-)
+STOPPING: Final = Refusal(503, "draining", "The gateway is stopping: send to another one, or wait for it.", 1)
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -62,158 +48,174 @@ class Plan:
     settings: Settings
     keyring: Keyring | None
     state: StateStore
-    auth_port: int
-    ingest_port: int
     config: Path | None
     flags: Mapping[str, Any]
 
 
 async def build(plan: Plan, context: WorkerContext) -> GatewayService:
-    """The service of a worker. Raises StartupError."""
+    """Return the service of a worker. Raises OperatorError."""
     return GatewayService(plan, context)
 
 
 class GatewayService:
-    """The gateways of one worker, their doors, and what is under them."""
+    """The gateways of one worker, their listeners, and everything they share."""
 
     def __init__(self, plan: Plan, context: WorkerContext) -> None:
         self._plan = plan
         self._context = context
         self._settings = settings = plan.settings
         self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._reload_lock = asyncio.Lock()
+        self._wanted_places = frozenset({context.place})
         self._sampler: asyncio.TimerHandle | None = None
-        self._doors: list[tuple[HttpServer, str, int]] = []
-        self._auth: AuthGateway | None = None
-        self._forwarder: Forwarder | None = None
-        self._pool: HttpPool | None = None
-        self._storage: Storage | None = None
-        self._limits = wiring.http_limits(settings)
-        self._budget = Budget(self._limits)
-        self._queue = WorkQueue(max_large_per_emitter=settings.server.max_large_per_emitter)
-        self._tls = wiring.tls_context(settings)
-        checks = (self._draining_check, self._breaker_check, self._sink_check, self._state_check)
+        self._warned = frozenset(warnings_of(settings, plan.keyring))
+        self._parts = self._build_parts()
+        checks = (self._draining_check, *(check for part in self._parts for check in part.checks()), self._state_check)
         self._readiness = Readiness(context.registry, checks)
-        self._probes = Probes(self._readiness.refusal, self._render)
-        emitters = wiring.known_emitters(settings, plan.keyring)
-        self._auth_metrics = AuthMetrics(context.registry, emitters) if plan.role != "ingest" else None
-        self._ingest_metrics = IngestMetrics(context.registry, emitters) if plan.role != "authgw" else None
-        if self._ingest_metrics is not None:
-            self._build_ingest(self._ingest_metrics)
-        if self._auth_metrics is not None and plan.keyring is not None:
-            self._build_auth(self._auth_metrics, plan.keyring)
+        self._budget = Budget(wiring.http_limits(settings))
+        tls = wiring.tls_context(settings)
+        self._doors = [self._door(part, tls) for part in self._parts]
 
-    def _build_ingest(self, metrics: IngestMetrics) -> None:
-        plan, settings = self._plan, self._settings
-        self._storage = Storage(settings, self._context, plan.state, metrics, on_failure=self._readiness.tell)
-        self._pipeline = IngestPipeline(
-            normaliser=wiring.normaliser(settings),
-            sink=self._storage.sink,
-            batch_ids=plan.state.batch_ids,
-            metrics=metrics,
-            limits=Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items),
-            queue=self._queue,
-        )
-        gateway = IngestGateway(
-            pipeline=self._pipeline,
-            metrics=metrics,
-            max_body_bytes=settings.backpressure.max_body_bytes,
-            max_items=settings.backpressure.max_items,
-            queue=self._queue,
-        )
-        self._open_door(
-            {b"/v1/logs": gateway.handle}, partial(_count, metrics.rejected), settings.ingest.host, plan.ingest_port
-        )
+    def __repr__(self) -> str:
+        return f"<GatewayService {self._plan.role} worker={self._context.place} {self._doors}>"
 
-    def _build_auth(self, metrics: AuthMetrics, keyring: Keyring) -> None:
-        plan, settings = self._plan, self._settings
-        if self._storage is not None:
-            self._auth = wiring.auth_gateway(settings, keyring, plan.state, self._pipeline, metrics, self._queue)
-        else:
-            self._forwarder, self._pool = wiring.forwarder(settings, metrics)
-            self._auth = wiring.auth_gateway(settings, keyring, plan.state, self._forwarder, metrics, self._queue)
-        handle = self._auth.handle
-        self._open_door(
-            {b"/ingest": handle, b"/v1/logs": handle},
-            partial(_count, metrics.rejected),
-            settings.authgw.host,
-            plan.auth_port,
-        )
+    def _build_parts(self) -> tuple[Part, ...]:
+        plan, context = self._plan, self._context
+        keyring = plan.keyring or Keyring.of(())
+        match plan.role:
+            case "up":
+                return parts.both(plan.settings, context, plan.state, keyring, self._storage_failed)
+            case "authgw":
+                return parts.auth_only(plan.settings, context, plan.state, keyring)
+            case "ingest":
+                return parts.ingest_only(plan.settings, context, plan.state, plan.keyring, self._storage_failed)
+            case _:
+                assert_never(plan.role)
 
-    def _open_door(
-        self,
-        posts: Mapping[bytes, Callable[[Request], None]],
-        on_refused: Callable[[Refusal, str], None],
-        host: str,
-        port: int,
-    ) -> None:
-        router = Router(on_refused)
-        for path, handler in posts.items():
+    def _door(self, part: Part, tls: ssl.SSLContext | None) -> Door:
+        settings = self._settings
+        router = Router(part.count_refusal)
+        for path, handler in part.routes().items():
             router.add("POST", path, handler)
-        self._probes.route(router)
-        self._doors.append(
-            (
-                wiring.http_server(
-                    router, self._limits, self._budget, self._tls, self._settings.server.trusted_proxies
-                ),
-                host,
-                port,
-            )
-        )
+        if not settings.admin.only:
+            Probes(self._readiness.refusal, self._render).route(router)
+        server = wiring.http_server(router, wiring.http_limits(settings), self._budget, settings.server.trusted_proxies)
+        return Door(server, self._context.listeners.get(part.name, ()), tls)
 
     async def start(self) -> None:
-        """Open the sink, replay its journal, then open the doors. Raises StartupError."""
-        if self._storage is not None:
-            await self._storage.start()
-        for server, host, port in self._doors:
+        """Open the sink and replay its journal, then accept connections. Raises OperatorError."""
+        for part in reversed(self._parts):  # the Ingest Gateway before the Auth Gateway that sends to it
+            await part.start()
+        for door in self._doors:
             try:
-                await server.listen(host, port, reuse_port=True)
+                await door.open(self._context.place)
             except OSError as error:
-                raise StartupError(f"cannot listen on {host}:{port}: {error.strerror or error}") from None
+                raise StartupError(f"cannot listen: {error.strerror or error}") from None
         self._sample()
+        if self._settings.auth.watch_keys:
+            self._spawn(self._watch_keys())
 
     async def drain(self) -> None:
-        """Accept no more, finish what is in flight, flush; the worker bounds it by ``server.drain_timeout``."""
+        """Accept no more, finish what is in flight, flush. The worker bounds it by ``server.drain_timeout``."""
         self._draining = True
+        for door in self._doors:
+            door.stop_accepting()
+        self._context.publish(self.state())
         timeout = max(self._settings.server.drain_timeout - DRAIN_MARGIN, 0.1)
-        await asyncio.gather(*(server.drain(timeout) for server, _, _ in self._doors))
-        if self._forwarder is not None:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._forwarder.emptied().wait(), timeout)
-        if self._pool is not None:
-            await self._pool.aclose()
-        if self._storage is not None:
-            await self._storage.close()
+        await asyncio.gather(*(door.server.drain(timeout) for door in self._doors))
+        for part in self._parts:
+            await part.finish(timeout)
         await self._plan.state.close()
         if self._sampler is not None:
             self._sampler.cancel()
+        for task in [*self._tasks]:
+            task.cancel()
+
+    def state(self) -> WorkerState:
+        """Return ``ready``, or the first reason why no batch can be taken here."""
+        refusal = self._readiness.update()
+        return WorkerState(READY) if refusal is None else WorkerState(refusal.reason, refusal.detail)
+
+    # The places of silent workers
+
+    def accept_for(self, places: frozenset[int]) -> None:
+        """Accept the connections of these places besides its own."""
+        self._wanted_places = places | {self._context.place}
+        if not self._draining:
+            self._spawn(self._settle_places())
+
+    async def _settle_places(self) -> None:
+        for door in self._doors:
+            for place in self._wanted_places - door.places:
+                try:
+                    await door.open(place)
+                except OSError as error:
+                    logger.error("cannot accept the connections of worker %d: %s", place, error)  # noqa: TRY400
+            for place in door.places - self._wanted_places:
+                door.close(place)
+
+    # Reload
 
     def reload(self) -> None:
-        """Read configuration and keys again, and take keys and limits; what does not validate changes nothing."""
-        try:
-            loaded = load(self._plan.config, os.environ, self._plan.flags)
-            keyring = read_keyring(loaded.settings) if self._auth is not None else None
-        except (ConfigError, OSError) as error:
-            reason = error.located if isinstance(error, ConfigError) else str(error)
-            log.error("reload refused, nothing was changed: %s", reason)  # noqa: TRY400 - the sentence says it all
-            return
-        if self._auth is not None and keyring is not None:
-            wiring.reload_auth(self._auth, loaded.settings, keyring)
-        for metrics in (self._auth_metrics, self._ingest_metrics):
-            if metrics is not None:
-                metrics.emitter.add(wiring.known_emitters(loaded.settings, keyring))
-        log.info("reloaded", extra={"clients": len(keyring.clients) if keyring is not None else 0})
+        """Read the configuration, keys and certificates again; what does not validate changes nothing."""
+        self._spawn(self._reload())
 
-    # Readiness: the first reason not to send anything here.
+    async def _reload(self) -> None:
+        async with self._reload_lock:
+            try:
+                # In a thread: the files may be on a disk that stalls.
+                read = await asyncio.to_thread(self._read_again)
+            except (OperatorError, OSError) as error:
+                reason = error.located if isinstance(error, OperatorError) else str(error)
+                logger.error("reload refused, nothing was changed: %s", reason)  # noqa: TRY400 - one line is enough
+                return
+            for part in self._parts:
+                part.reload(read.reloaded)
+            if read.tls is not None:
+                for door in self._doors:
+                    await door.replace_tls(read.tls)
+            warnings = frozenset(read.warnings)
+            for warning in sorted(warnings - self._warned):
+                logger.warning("%s", warning)
+            self._warned = warnings
+            keyring = read.reloaded.keyring
+            logger.info("reloaded", extra={"clients": len(keyring.clients) if keyring is not None else 0})
+
+    def _read_again(self) -> _Read:
+        """Read and check everything that a reload replaces. Raises OperatorError or OSError."""
+        settings = load(self._plan.config, os.environ, self._plan.flags).settings
+        keyring = read_keyring(settings) if self._plan.role != "ingest" else None
+        reloaded = Reloaded(settings, keyring, wiring.fernet_keys(settings) if settings.pii.encrypt else ())
+        tls = wiring.tls_context(settings)
+        if bool(settings.tls.cert_file) != bool(self._settings.tls.cert_file):
+            raise ConfigError("tls.cert_file: switching TLS on or off needs a restart")
+        return _Read(reloaded, tls, warnings_of(settings, keyring))
+
+    async def _watch_keys(self) -> None:
+        path = Path(self._settings.auth.keys_file)
+        before = await asyncio.to_thread(_identity, path)
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            now = await asyncio.to_thread(_identity, path)
+            if now not in (before, None):  # None: it is being replaced
+                before = now
+                await self._reload()
+
+    def _spawn(self, coroutine: Any) -> None:
+        task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("a task of the service failed", exc_info=error)
+
+    # Readiness and gauges
 
     def _draining_check(self) -> Refusal | None:
-        return DRAINING if self._draining else None
-
-    def _breaker_check(self) -> Refusal | None:
-        return CIRCUIT_OPEN if self._forwarder is not None and not self._forwarder.ready else None
-
-    def _sink_check(self) -> Refusal | None:
-        failing = self._storage.sink.failing if self._storage is not None else None
-        return Refusal(503, "sink_failed", f"Nothing can be stored: {failing}", 1) if failing else None
+        return STOPPING if self._draining else None
 
     def _state_check(self) -> Refusal | None:
         unhealthy = self._plan.state.healthy()
@@ -221,36 +223,58 @@ class GatewayService:
             Refusal(503, "state_unavailable", f"The state store cannot be used: {unhealthy}", 1) if unhealthy else None
         )
 
-    # Gauges are sampled: a request then pays nothing for them.
+    def _storage_failed(self) -> None:
+        self._readiness.update()
 
     def _sample(self) -> None:
+        # Gauges are sampled, so that a request pays nothing for them.
         self._set_gauges()
-        self._readiness.tell()
+        self._readiness.update()
         self._sampler = asyncio.get_running_loop().call_later(SAMPLE_EVERY, self._sample)
 
     def _set_gauges(self) -> None:
-        # The budget is the process's; in `up` the front door stands for both.
-        metrics = self._auth_metrics or self._ingest_metrics
-        if metrics is not None:
-            metrics.inflight.set(self._budget.inflight_requests)
-            metrics.inflight_bytes.set(self._budget.inflight_bytes)
-        if self._auth_metrics is not None:
-            state = self._forwarder.breaker.state if self._forwarder is not None else BreakerState.CLOSED
-            self._auth_metrics.breaker_state.set(float(state))
+        metrics = self._parts[0].metrics  # the budget is the process's; in `up` it is shown for the Auth Gateway
+        metrics.inflight.set(self._budget.inflight_requests)
+        metrics.inflight_bytes.set(self._budget.inflight_bytes)
+        for part in self._parts:
+            part.sample()
 
     def _render(self, accept: bytes | None) -> tuple[bytes, bytes]:
         self._set_gauges()
         return exposition.render(self._context.registry, accept)
 
 
-def _count(rejected: Callable[[str, str], None], refusal: Refusal, _peer: str) -> None:
-    """A refusal of the HTTP layer's own: nobody knows yet whose request it was."""
-    rejected(refusal.reason, UNKNOWN_EMITTER)
+class _Read(NamedTuple):
+    """What a reload has read."""
+
+    reloaded: Reloaded
+    tls: ssl.SSLContext | None
+    warnings: tuple[str, ...]
 
 
 def read_keyring(settings: Settings) -> Keyring:
-    """The clients; in mode ``none`` there need not be any. Raises ConfigError."""
+    """Return the clients; in mode ``none`` there need not be any. Raises ConfigError."""
     path = Path(settings.auth.keys_file)
     if settings.auth.mode == "none" and not path.exists():
         return Keyring.of(())
     return Keyring.load(path)
+
+
+def warnings_of(settings: Settings, keyring: Keyring | None) -> tuple[str, ...]:
+    """Return the warnings about the files of secrets: modes that are too wide, and those of the keys file."""
+    found = list(keyring.warnings) if keyring is not None else []
+    if settings.pii.encrypt and not settings.pii.fernet_key:
+        found += mode_warnings(Path(settings.pii.fernet_keys_file), 0o077)
+    if settings.tls.key_file:
+        # Group-readable is common for TLS keys (ssl-cert on Debian).
+        found += mode_warnings(Path(settings.tls.key_file), 0o007)
+    return tuple(found)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """Return what changes with a file: inode, size and time of its change; None if it is not there."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns, status.st_mode

@@ -1,4 +1,4 @@
-"""What is under the Ingest Gateway of one worker: its sink, recovered and replayed, and the housekeeping beside it."""
+"""The storage of one worker's Ingest Gateway: its sink, recovered and replayed, and the housekeeping."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import MAX_WORKERS, StateStore
 from logops_fast.telemetry.logs import RateLimited
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Storage:
-    """Opens, tells of and closes what stores batches."""
+    """Opens, watches and closes what stores batches."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Storage:
         self._state: Final = state
         self._context: Final = context
         self._metrics: Final = metrics
-        self._errors: Final = RateLimited(log)
+        self._errors: Final = RateLimited(logger)
         self._on_failure: Final = on_failure
         self._file_sink: FileSink | None = None
         if settings.sink.enabled:
@@ -46,7 +46,8 @@ class Storage:
                 Path(settings.sink.dir),
                 durability=settings.sink.durability,
                 worker=context.index,
-                workers=context.count,
+                # A successor of a process that the kernel has not ended yet has an index past the count.
+                workers=max(context.count, context.index + 1),
                 on_commit=self._committed,
                 on_error=self._failed,
             )
@@ -61,41 +62,48 @@ class Storage:
             )
 
     async def start(self) -> None:
-        """Lock the directory, mend what a crash left, tell the batch ids that were stored. Raises StartupError."""
+        """Lock the directory, repair what a crash left and remember the stored batch ids. Raises SinkStartError."""
         if self._file_sink is not None:
             report = self._file_sink.start()
             replayed = ledger.replay(report, self._state.batch_ids)
             if report.torn_bytes:
-                log.warning("%s", report.text())
+                logger.warning("%s", report.text())
             elif replayed:
-                log.info("%s", report.text())
+                logger.info("%s", report.text())
             if self._file_sink.by_thread and sys.platform == "linux":
-                log.info(
-                    "the kernel gives no queue for syncs (a seccomp filter, fs.aio-max-nr): a thread syncs instead"
+                logger.info(
+                    "the kernel offers no queue for syncs (a seccomp filter, fs.aio-max-nr): a thread syncs instead"
                 )
-        # Only now: claims left in progress become free, and those of stored batches are finished by the replay.
+        # Only now, as the replay has finished the claims of stored batches: those left in progress become free.
         if self._context.index == 0:
-            # Workers that are no more: worker 0 has replayed their journals.
+            # Indices of former workers, whose journals worker 0 has replayed.
             for index in range(self._context.count, MAX_WORKERS):
-                self._state.worker_started(index)
+                if not self._context.board.index_used(index):
+                    self._state.worker_started(index)
         self._state.worker_started(self._context.index)
         if self._autorun is not None:
             self._autorun.start()
 
     async def close(self) -> None:
-        """Flush and sync what is pending; let go of the files."""
+        """Flush and sync what is pending, and close the files."""
         if self._autorun is not None:
             await self._autorun.stop()
         await self.sink.close()
+
+    @property
+    def stalled(self) -> str | None:
+        """None, or for how long the disk has not finished a write, in words."""
+        stalled: str | None = getattr(self._file_sink, "stalled", None)
+        return stalled
 
     def _committed(self, commit: SinkCommit) -> None:
         self._metrics.sink_committed(commit.bytes, commit.seconds)
 
     def _housekept(self, report: Report) -> None:
-        if report.outcome != "busy":  # somebody's own `logops housekeeping` is at it
+        if report.outcome != "busy":  # a `logops housekeeping` is running
             self._metrics.housekeeping_run(report.outcome, report.counts)
         if report.results or report.errors:
-            log.log(logging.ERROR if report.errors else logging.INFO, "housekeeping: %s", report.text())
+            logger.log(logging.ERROR if report.errors else logging.INFO, "housekeeping: %s", report.text())
 
     def _failed(self, operation: str, text: str) -> None:
         self._metrics.sink_failed()

@@ -1,4 +1,4 @@
-"""From settings to parts: the only place that knows both the configuration and the components."""
+"""From settings to components: the only module that knows both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,11 @@ from logops_fast.http.routes import Router
 from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
+from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.parsers.base import Limits, TextOptions
+from logops_fast.ingest.pipeline import IngestPipeline
+from logops_fast.ingest.sink.interface import Sink
 from logops_fast.ingest.zones import zone_of
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
@@ -55,11 +59,11 @@ SINGLE_FIELDS: Final = frozenset(
         b"content-encoding",
     }
 )
-"""Fields of ours that must not come twice: two answers to one question are an attack, or a mistake."""
+"""Fields of the gateways that must not be repeated: two values for one field are an attack, or a mistake."""
 
 
 def http_limits(settings: Settings) -> HttpLimits:
-    """The HTTP layer's limits."""
+    """Return the limits of the HTTP layer."""
     server = settings.server
     return HttpLimits(
         request_line=server.request_line,
@@ -77,7 +81,7 @@ def http_limits(settings: Settings) -> HttpLimits:
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """The TLS of both doors, None for plain HTTP. Raises StartupError."""
+    """Return the TLS context of both gateways, None for plain HTTP. Raises StartupError."""
     tls = settings.tls
     if not tls.cert_file:
         return None
@@ -87,43 +91,38 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         raise StartupError(str(error)) from None
 
 
-def http_server(
-    router: Router,
-    limits: HttpLimits,
-    budget: Budget,
-    tls: ssl.SSLContext | None,
-    trusted_proxies: Sequence[str] = (),
-) -> HttpServer:
-    """One listener. Its clock is finer than the loop's, whose milliseconds would blur the latency histograms."""
-    return HttpServer(
-        router,
-        limits,
-        budget,
-        single=SINGLE_FIELDS,
-        tls=tls,
-        clock=time.monotonic,
-        proxies=TrustedProxies(trusted_proxies),
-    )
+def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_proxies: Sequence[str] = ()) -> HttpServer:
+    """Return the server of one gateway.
+
+    Its clock is finer than the loop's, whose milliseconds would blur the latency histograms.
+    """
+    proxies = TrustedProxies(trusted_proxies)
+    return HttpServer(router, limits, budget, single=SINGLE_FIELDS, clock=time.monotonic, proxies=proxies)
+
+
+def work_queue(settings: Settings) -> WorkQueue:
+    """Return the queue through which a worker works on large bodies."""
+    return WorkQueue(max_large_per_emitter=settings.server.max_large_per_emitter)
 
 
 def known_emitters(settings: Settings, keyring: Keyring | None) -> frozenset[str]:
-    """The emitters that may be labels of metrics."""
+    """Return the emitters that may be labels of metrics."""
     named = frozenset(settings.ratelimit.overrides)
     return named if keyring is None else named | keyring.emitters()
 
 
 def limit(bucket: Bucket) -> Limit:
-    """The size of a bucket as the component takes it."""
+    """Return the size of a bucket as the component takes it."""
     return Limit(bucket.capacity, bucket.refill_per_sec)
 
 
 def overrides(settings: Settings) -> dict[str, Limit]:
-    """The emitters whose buckets have a size of their own."""
+    """Return the emitters whose buckets have a size of their own."""
     return {emitter: limit(bucket) for emitter, bucket in settings.ratelimit.overrides.items()}
 
 
 def failure_limit(settings: Settings) -> Limit:
-    """The size of a peer's bucket of failed authentications."""
+    """Return the size of a peer's bucket of failed authentications."""
     failures = settings.auth.failures
     return Limit(failures.capacity, failures.refill_per_sec)
 
@@ -136,7 +135,7 @@ def auth_gateway(
     metrics: AuthMetrics,
     queue: WorkQueue,
 ) -> AuthGateway:
-    """The Auth Gateway with its components."""
+    """Return the Auth Gateway with its components."""
     auth = settings.auth
     return AuthGateway(
         auth=HmacAuth(
@@ -166,7 +165,7 @@ def auth_gateway(
 
 
 def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> None:
-    """Take other keys and limits into a running gateway; what buckets hold and which nonces were used stays."""
+    """Replace the keys and limits of a running gateway; the content of buckets and the used nonces stay."""
     gateway.auth.replace_keyring(keyring)
     gateway.failures.replace_limit(failure_limit(settings))
     gateway.buckets.replace_limits(limit(settings.ratelimit.per_emitter), overrides(settings), settings.ratelimit.unit)
@@ -175,7 +174,7 @@ def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> N
 
 
 def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, HttpPool]:
-    """The forwarder of a split deployment, and the connections under it. Raises StartupError for a bad URL."""
+    """Return the forwarder of a split deployment and its connections. Raises StartupError if the URL is none."""
     forward, breaker = settings.forward, settings.breaker
     try:
         pool = HttpPool(forward.url, connect_timeout=forward.connect_timeout, read_timeout=forward.read_timeout)
@@ -205,20 +204,30 @@ def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, Http
     )
 
 
-def normaliser(settings: Settings) -> Normaliser:
-    """Return the normaliser, with names, time zones, masking and encryption as configured.
-
-    Raises StartupError where encryption is asked for and no valid key is there: it is never silently off.
-    """
+def fernet_keys(settings: Settings) -> list[str]:
+    """Return the Fernet keys, checked. Raises StartupError if there is none or one is not a key."""
     pii = settings.pii
-    encryptor = None
-    if pii.encrypt:
-        try:
-            keys = [pii.fernet_key] if pii.fernet_key else load_keys(Path(pii.fernet_keys_file))
-            encryptor = Encryptor(keys, fields=pii.encrypt_fields)
-        except (ValueError, OSError) as error:
-            raise StartupError(f"pii.fernet_keys_file: {error}") from None
-    names = settings.normalise
+    try:
+        keys = [pii.fernet_key] if pii.fernet_key else load_keys(Path(pii.fernet_keys_file))
+        Encryptor(keys)
+    except (ValueError, OSError) as error:
+        raise StartupError(f"pii.fernet_keys_file: {error}") from None
+    return keys
+
+
+def encryptor(settings: Settings) -> Encryptor | None:
+    """Return the encryptor, or None if ``pii.encrypt`` is off.
+
+    Raises StartupError if encryption is on and there is no valid key: it is never silently off.
+    """
+    if not settings.pii.encrypt:
+        return None
+    return Encryptor(fernet_keys(settings), fields=settings.pii.encrypt_fields)
+
+
+def normaliser(settings: Settings, encryptor: Encryptor | None) -> Normaliser:
+    """Return the normaliser, with names, time zones, masking and encryption as configured."""
+    pii, names = settings.pii, settings.normalise
     return Normaliser(
         mask=pii.mask,
         fields=pii.fields,
@@ -232,8 +241,26 @@ def normaliser(settings: Settings) -> Normaliser:
     )
 
 
+def pipeline(
+    settings: Settings, normaliser: Normaliser, sink: Sink, state: StateStore, metrics: IngestMetrics, queue: WorkQueue
+) -> IngestPipeline:
+    """Return the ingest pipeline, with its limits and the options of plain text by emitter."""
+    parse = settings.parse
+    text = TextOptions(zone_of(parse.timezone))
+    return IngestPipeline(
+        normaliser=normaliser,
+        sink=sink,
+        batch_ids=state.batch_ids,
+        metrics=metrics,
+        limits=Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items),
+        text=text,
+        text_of={emitter: TextOptions(zone_of(own.timezone), False) for emitter, own in parse.overrides.items()},
+        queue=queue,
+    )
+
+
 def state_dir(settings: Settings, role: str) -> Path:
-    """Where the shared state lies. The Ingest Gateway alone needs batch ids only, and shares none with authgw."""
+    """Return the directory of the shared state. A lone Ingest Gateway needs batch ids only, and shares none."""
     folder = Path(settings.state.dir)
     return folder / "ingest" if role == "ingest" else folder
 

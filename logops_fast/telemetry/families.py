@@ -54,10 +54,7 @@ class ProcessMetrics:
             "process_resident_memory_bytes", "Resident memory of all workers; pages they share count in each."
         ).labels()
         self._cpu_seen = 0.0
-        self._lines_dropped = registry.counter(
-            "logops_log_lines_dropped_total", "Log lines dropped because the reader of standard error did not keep up."
-        ).labels()
-        self._lines_seen = 0
+        self._dropped_lines = DroppedLines(registry)
 
     def sample(self) -> None:
         """Bring the figures up to date. It takes about 20 us: call it from a timer or a scrape, not per request."""
@@ -65,10 +62,24 @@ class ProcessMetrics:
         self._cpu.inc(cpu - self._cpu_seen)  # differences, so that a successor continues its predecessor's sum
         self._cpu_seen = cpu
         self._resident.set(resident_bytes())
+        self._dropped_lines.sample()
+
+
+class DroppedLines:
+    """Log lines of this process that its full standard error has cost."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._total = registry.counter(
+            "logops_log_lines_dropped_total", "Log lines dropped because the reader of standard error did not keep up."
+        ).labels()
+        self._seen = 0
+
+    def sample(self) -> None:
+        """Bring the counter up to date."""
         handler = non_blocking_handler()
         if handler is not None:
-            self._lines_dropped.inc(handler.dropped - self._lines_seen)
-            self._lines_seen = handler.dropped
+            self._total.inc(handler.dropped - self._seen)
+            self._seen = handler.dropped
 
 
 def resident_bytes() -> float:

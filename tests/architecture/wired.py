@@ -31,7 +31,7 @@ def built(role: Literal["up", "authgw", "ingest"], directory: Path) -> GatewaySe
     keyring = Keyring.of([Client("web-1", (b"a-secret-of-a-test",), "web", frozenset({"web"}))])
 
     async def build() -> GatewayService:
-        plan = Plan(role, settings, keyring, state, 0, 0, None, {})
+        plan = Plan(role, settings, keyring, state, None, {})
         return GatewayService(plan, WorkerContext(0, 1, Slab(1), -1, -1))
 
     return asyncio.run(build())

@@ -12,8 +12,11 @@ ROOT = Path(__file__).resolve().parents[2]
 # `Refusal(status, reason, detail)` whose reason is no literal, and where its words come from.
 COMPUTED = {
     "logops_fast/ingest/pipeline.py": frozenset(MALFORMED_STATUS),
-    # Told by another worker, which has it from a literal of its own.
-    "logops_fast/runtime/readiness.py": frozenset({"sink_failed", "state_unavailable", "circuit_open", "draining"}),
+    # Reported by another worker, which has it from a literal of its own, or a state that the supervisor has found.
+    "logops_fast/runtime/probes.py": frozenset(
+        {"sink_failed", "sink_stalled", "state_unavailable", "circuit_open", "draining"}
+        | {"starting", "restarting", "loop_stalled"}
+    ),
 }
 
 

@@ -28,6 +28,7 @@ def place(folder: Path, with_gateway: bool) -> Iterator[tuple[dict[str, str], di
         ports = {
             "127.0.0.1:8081": f"127.0.0.1:{gateway.auth_port}",
             "127.0.0.1:8080": f"127.0.0.1:{gateway.ingest_port}",
+            "127.0.0.1:8089": f"127.0.0.1:{gateway.admin_port}",
         }
         url = f"http://127.0.0.1:{gateway.auth_port}/ingest"
         yield {"LOGOPS_PID": str(gateway.process.pid), "ENTRYPOINT_URL": url}, ports

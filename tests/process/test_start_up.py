@@ -103,7 +103,7 @@ def test_with_no_configuration_up_makes_its_keys_and_says_so(tmp_path: Path) -> 
     import subprocess
     import sys
 
-    ports = {"LOGOPS_AUTHGW__PORT": str(free_port()), "LOGOPS_INGEST__PORT": str(free_port())}
+    ports = {f"LOGOPS_{name}__PORT": str(free_port()) for name in ("AUTHGW", "INGEST", "ADMIN")}
     log = tmp_path / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

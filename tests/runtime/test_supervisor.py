@@ -2,14 +2,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 
 import pytest
 
-from logops_fast.errors import StartupError
-from logops_fast.runtime.supervisor import BACKOFF_MAX, SAME_SIGNAL_WITHIN, Backoff, reserve_port
+from logops_fast.runtime.places import BACKOFF_MAX, Backoff
+from logops_fast.runtime.supervisor import SAME_SIGNAL_WITHIN
 from tests.runtime.conftest import Supervised
 
 Start = Callable[..., Supervised]
@@ -85,7 +84,7 @@ def test_a_killed_worker_is_started_again_and_its_counts_are_kept(supervised: St
     assert {event[1] for event in process.events if event[0] == "hits"} == {"3.0"}
     assert {event[1] for event in process.events if event[0] == "restarts"} == {"1.0"}
     (line,) = process.log("was ended by SIGKILL")
-    assert line["msg"] == "worker 1 was ended by SIGKILL: starting it again"
+    assert line["msg"] == "worker 1 was ended by SIGKILL: restarting it"
 
 
 def test_a_worker_told_to_stop_alone_drains_and_is_replaced(supervised: Start) -> None:
@@ -179,57 +178,50 @@ def test_a_second_signal_kills_at_once(supervised: Start) -> None:
     time.sleep(SAME_SIGNAL_WITHIN + 0.1)
     process.signal(signal.SIGINT)
     assert process.exit_code() == 128 + signal.SIGINT
-    assert len(process.log("killing workers: told to stop again")) == 1
+    assert len(process.log("killing workers: a second signal to stop")) == 1
 
 
-def test_a_port_in_use_is_a_readable_start_up_error() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        with pytest.raises(StartupError, match=f"port {port} on 127.0.0.1 is in use: "):
-            reserve_port("127.0.0.1", port)
+@pytest.mark.slow
+def test_a_worker_whose_loop_hangs_is_killed_and_replaced_and_its_place_looked_after(supervised: Start) -> None:
+    process = supervised(2, "hangs-on-reload")
+    process.wait_for("ready")
+    process.signal(signal.SIGHUP)
+    assert process.wait_for("accepts") == [["1", "0"]]
+    process.wait_for_log("worker 0 has not responded for 6 s: killing it")
+    ((index, _),) = process.wait_for("started")
+    assert index == "0"
+    assert process.wait_for("accepts") == [["1"]]
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
 
 
-def test_a_port_of_another_gateway_is_in_use_even_though_it_could_be_shared() -> None:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    with listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        with pytest.raises(StartupError, match="is in use"):
-            reserve_port("127.0.0.1", listener.getsockname()[1])
+@pytest.mark.slow
+def test_a_process_that_the_kernel_does_not_end_is_left_behind_and_replaced_under_another_index(
+    supervised: Start,
+) -> None:
+    process = supervised(2, "hangs-on-reload", "unkillable")
+    process.wait_for("ready")
+    hung = next(int(event[2]) for event in process.events if event[:2] == ["started", "0"])
+    process.signal(signal.SIGHUP)
+    process.wait_for_log("worker 0 was killed and does not end: replacing it all the same")
+    ((index, _),) = process.wait_for("started")
+    assert index == "2", "files and locks of the usual number still belong to the old process"
+    os.kill(hung, signal.SIGKILL)
+    process.wait_for_log("a killed process has ended at last")
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+    assert sorted(event[1] for event in process.events if event[0] == "drained") == ["1", "2"]
 
 
-def test_a_held_port_is_in_use_for_others_and_free_for_its_own_workers() -> None:
-    with reserve_port("127.0.0.1", 0) as held:
-        address = held.getsockname()
-        with pytest.raises(StartupError, match="is in use"):
-            reserve_port(*address)
-        workers = [socket.create_server(address, reuse_port=True) for _ in range(2)]
-        for worker in workers:
-            worker.close()
-
-
-def test_connections_only_ever_go_to_those_who_listen() -> None:
-    with reserve_port("127.0.0.1", 0) as held, socket.create_server(held.getsockname(), reuse_port=True) as worker:
-        worker.settimeout(5)
-        for _ in range(20):
-            with socket.create_connection(held.getsockname(), timeout=5):
-                worker.accept()[0].close()
-
-
-def test_a_port_whose_connections_are_in_time_wait_can_be_taken_again() -> None:
-    with reserve_port("127.0.0.1", 0) as held:
-        address = held.getsockname()
-        with socket.create_server(address, reuse_port=True) as worker, socket.create_connection(address) as client:
-            accepted = worker.accept()[0]
-            accepted.close()  # the server closes first: the TIME_WAIT is on its side
-            assert client.recv(1) == b""
-    reserve_port(*address).close()
-
-
-def test_hosts_that_are_not_ours_are_readable_start_up_errors() -> None:
-    with pytest.raises(StartupError, match=r"192\.0\.2\.1 is not an address of this machine"):
-        reserve_port("192.0.2.1", 0)
-    with pytest.raises(StartupError, match="cannot be resolved"):
-        reserve_port("no such host", 0)
+@pytest.mark.slow
+def test_a_worker_that_said_it_waits_for_a_disk_is_not_killed(supervised: Start) -> None:
+    process = supervised(2, "hangs-on-reload", "stalled")
+    process.wait_for("ready")
+    process.signal(signal.SIGHUP)
+    assert process.wait_for("accepts") == [["1", "0"]]
+    line = process.wait_for_log("worker 0 does not respond")
+    assert line["state"] == "sink_stalled"
+    # The other worker hangs too, and is killed: by then the first would have been.
+    process.signal(signal.SIGSTOP, next(int(event[2]) for event in process.events if event[:2] == ["started", "1"]))
+    process.wait_for_log("worker 1 has not responded for 6 s: killing it")
+    assert process.log("worker 0 has not responded") == []

@@ -13,7 +13,8 @@ import sys
 import time
 
 from logops_fast.errors import StartupError
-from logops_fast.runtime.supervisor import run_supervised
+from logops_fast.runtime.heartbeat import READY, WorkerState
+from logops_fast.runtime.supervisor import Supervision, run_supervised
 from logops_fast.runtime.worker import WorkerContext, run_worker
 from logops_fast.telemetry import logs
 
@@ -61,8 +62,16 @@ class TinyService:
             raise ZeroDivisionError
         tell("drained", self.context.index)
 
+    def state(self) -> WorkerState:
+        return WorkerState("sink_stalled" if "stalled" in BEHAVIOUR and self.context.place == 0 else READY)
+
+    def accept_for(self, places: frozenset[int]) -> None:
+        tell("accepts", self.context.index, *sorted(places))
+
     def reload(self) -> None:
         tell("reload", self.context.index)
+        if "hangs-on-reload" in BEHAVIOUR and self.context.place == 0:
+            time.sleep(3600)
         if "reload-bug" in BEHAVIOUR:
             raise ZeroDivisionError
 
@@ -81,8 +90,18 @@ def main(context: WorkerContext) -> int:
 
 if __name__ == "__main__":
     logs.configure("info", "json")
-    code = run_supervised(
-        int(sys.argv[1]), main, drain_timeout=DRAIN_TIMEOUT, on_ready=lambda: tell("ready", os.getpid())
-    )
+    if "unkillable" in BEHAVIOUR:
+        kill, spared = os.kill, []
+
+        def kill_others(pid: int, number: int) -> None:
+            """As a kernel that does not end a process in the uninterruptible sleep of a disk's driver."""
+            if number != signal.SIGKILL or (spared and pid not in spared):
+                kill(pid, number)
+            elif not spared:
+                spared.append(pid)
+
+        os.kill = kill_others  # in the supervisor, and in the workers, which kill nothing
+    plan = Supervision(worker_timeout=6.0, drain_timeout=DRAIN_TIMEOUT, on_ready=lambda: tell("ready", os.getpid()))
+    code = run_supervised(int(sys.argv[1]), main, plan)
     tell("exit", code)
     sys.exit(code)

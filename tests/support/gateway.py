@@ -85,6 +85,7 @@ class Gateway:
     ingest_port: int
     config: Path
     log: Path
+    admin_port: int = 0
 
     @property
     def sink(self) -> Path:
@@ -197,7 +198,8 @@ def start(
 ) -> Gateway:
     """Start ``logops <command>`` in ``folder``; returns once it says it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
-    tree: dict[str, Any] = {"authgw": {"port": free_port()}, "ingest": {"port": free_port()}, **(settings or {})}
+    tree: dict[str, Any] = {name: {"port": free_port()} for name in ("authgw", "ingest")} | (settings or {})
+    tree["admin"] = {"port": free_port()} | tree.get("admin", {})
     tree["state"] = {"max_request_rate": 500, **tree.get("state", {})}  # small files: there are many gateways in a run
     tree["server"] = {"workers": workers, **tree.get("server", {})}
     config = folder / "logops.yaml"
@@ -214,7 +216,9 @@ def start(
             env={**os.environ, **(env or {})},
             start_new_session=True,
         )
-    gateway = Gateway(process, folder, tree["authgw"]["port"], tree["ingest"]["port"], config, log)
+    gateway = Gateway(
+        process, folder, tree["authgw"]["port"], tree["ingest"]["port"], config, log, tree["admin"]["port"]
+    )
     if wait:
         port = gateway.ingest_port if command == "ingest" else gateway.auth_port
         wait_ready(gateway, port)

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from logops_fast.http.refusal import Refusal
-from logops_fast.runtime.readiness import Readiness
+from logops_fast.runtime.probes import Readiness
 from logops_fast.telemetry.registry import Registry
 from logops_fast.telemetry.slab import Slab
 
@@ -16,13 +16,13 @@ def test_a_worker_that_noticed_nothing_says_what_another_has_told() -> None:
     assert first.refusal() is None
     assert second.refusal() is None
     state["sink"] = FULL
-    assert first.tell() == FULL
+    assert first.update() == FULL
     heard = second.refusal()
     assert heard is not None
     assert (heard.status, heard.reason) == (503, "sink_failed")
     assert first.refusal() == FULL, "the worker's own reason comes with its own sentence"
     state["sink"] = None
-    first.tell()
+    first.update()
     assert second.refusal() is None
 
 
