@@ -3,12 +3,14 @@ from __future__ import annotations
 import os
 import signal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.runtime.heartbeat import SLOT_BYTES, STARTING, Board, WorkerState
 
 
+@pytest.mark.process
 def test_a_child_reports_to_its_parent() -> None:
     board = Board(2)
     pid = os.fork()
@@ -23,6 +25,7 @@ def test_a_child_reports_to_its_parent() -> None:
     assert board.state(1) == WorkerState("sink_failed", "No space left on device.")
 
 
+@pytest.mark.process
 def test_a_worker_killed_while_it_writes_leaves_the_last_state_and_its_successor_can_write() -> None:
     board = Board(1)
     board.set_state(0, WorkerState("ready"))

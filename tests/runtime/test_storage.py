@@ -18,7 +18,7 @@ from logops_fast.runtime.heartbeat import Board
 from logops_fast.runtime.storage import Storage
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.factory import open_state
-from logops_fast.state.interface import BatchClaim, ClaimKind, StateStore
+from logops_fast.state.interface import NO_DIGEST, BatchClaim, ClaimKind, StateStore
 from logops_fast.telemetry.slab import Slab
 
 
@@ -45,7 +45,7 @@ class Opened:
 
     def claim(self, emitter: str, batch_id: str) -> BatchClaim:
         found: list[BatchClaim] = []
-        self.state.batch_ids.begin(emitter, batch_id, found.append)
+        self.state.batch_ids.begin(emitter, batch_id, NO_DIGEST, found.append)
         return found[0]
 
 

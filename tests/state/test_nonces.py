@@ -266,6 +266,7 @@ def test_a_lock_that_is_refused_lets_no_request_in(tmp_path: Path, monkeypatch: 
     assert refused.unlocked == 0
 
 
+@pytest.mark.process
 def test_a_bucket_is_unlocked_after_each_operation(tmp_path: Path) -> None:
     """A lock that stayed would stop every other worker for good."""
     store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
