@@ -82,6 +82,21 @@ class TableBatchIds:
         else:
             done(_CLAIM_OF[kind])
 
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        """See ``BatchIds``; answers before it returns."""
+        table = self._table
+        digest, bucket = table.locate(_key(emitter, batch_id))
+        held = False
+        try:
+            table.lock(bucket)
+            try:
+                held = self._renew(digest, bucket)
+            finally:
+                table.unlock(bucket)
+        except OSError:
+            held = False
+        done(held)
+
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         """See ``BatchIds``."""
         table = self._table
@@ -129,6 +144,15 @@ class TableBatchIds:
                 return ClaimKind.UNAVAILABLE, 0
         self._write(slot, digest, now, self._mine, 0)
         return ClaimKind.NEW, 0
+
+    def _renew(self, digest: bytes, bucket: int) -> bool:
+        table = self._table
+        now = int(self._mono() * 1000)
+        slot = table.find(digest, bucket)
+        if slot >= 0 and table.values[3 * slot] > now and table.values[3 * slot + 1] == self._mine:
+            table.values[3 * slot] = now + self._ttl_ms
+            return True
+        return self._begin(digest, bucket)[0] is ClaimKind.NEW
 
     def _finish(self, digest: bytes, bucket: int, position: int) -> None:
         table = self._table

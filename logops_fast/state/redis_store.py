@@ -44,7 +44,7 @@ requests refused. Nothing is let in twice either way, because a nonce past that 
 """
 
 CLAIM_TTL: Final = 60.0
-"""Seconds that a claim lasts whose gateway died: longer than any batch takes to store."""
+"""Seconds that a claim lasts whose gateway died; it is renewed while its batch waits for the disk."""
 
 _HORIZON_KEY: Final = PREFIX + b"horizon"
 
@@ -106,6 +106,13 @@ redis.call('SET', KEYS[1], 'P' .. ARGV[1], 'PX', ARGV[2])
 return 'N'
 """
 
+_RENEW: Final = """
+local held = redis.call('GET', KEYS[1])
+if held and held ~= 'P' .. ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], 'P' .. ARGV[1], 'PX', ARGV[2])
+return 1
+"""
+
 _ABANDON: Final = """
 if redis.call('GET', KEYS[1]) == 'P' .. ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1
@@ -118,11 +125,12 @@ def _sha(script: str) -> str:
     return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
-_SCRIPTS: Final = (_GREET, _NONCE, _BUCKET, _BEGIN, _ABANDON)
+_SCRIPTS: Final = (_GREET, _NONCE, _BUCKET, _BEGIN, _RENEW, _ABANDON)
 _GREET_SHA: Final = _sha(_GREET)
 _NONCE_SHA: Final = _sha(_NONCE)
 _BUCKET_SHA: Final = _sha(_BUCKET)
 _BEGIN_SHA: Final = _sha(_BEGIN)
+_RENEW_SHA: Final = _sha(_RENEW)
 _ABANDON_SHA: Final = _sha(_ABANDON)
 
 
@@ -188,9 +196,10 @@ class RedisBatchIds:
     made while the server did not answer is then given up.
     """
 
-    def __init__(self, pump: RedisPump, ttl: float) -> None:
+    def __init__(self, pump: RedisPump, ttl: float, claim_ttl: float = CLAIM_TTL) -> None:
         self._pump = pump
         self._ttl_ms = int(ttl * 1000)
+        self._claim_ttl_ms = int(claim_ttl * 1000)
         self._owner = b""
         self._owner_pid = 0
 
@@ -204,8 +213,15 @@ class RedisBatchIds:
         if self._owner_pid != os.getpid():
             self.new_owner()  # forked since
         key = _batch_key(emitter, batch_id)
-        args: tuple[Argument, ...] = ("EVALSHA", _BEGIN_SHA, 1, key, self._owner, int(CLAIM_TTL * 1000))
+        args: tuple[Argument, ...] = ("EVALSHA", _BEGIN_SHA, 1, key, self._owner, self._claim_ttl_ms)
         self._pump.submit(Command(args, partial(_claim_answered, done), owed=self._giving_up(key)))
+
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        """See ``BatchIds``."""
+        args: tuple[Argument, ...] = (
+            "EVALSHA", _RENEW_SHA, 1, _batch_key(emitter, batch_id), self._owner, self._claim_ttl_ms
+        )  # fmt: skip
+        self._pump.submit(Command(args, partial(_renewed, done)))
 
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         """See ``BatchIds``."""
@@ -236,6 +252,7 @@ class RedisStore:
         tolerance: float,
         *,
         batch_ttl: float = 600.0,
+        claim_ttl: float = CLAIM_TTL,
         timeout: float = TIMEOUT,
         max_inflight: int = MAX_INFLIGHT,
         wall: Callable[[], float] = time.time,
@@ -249,7 +266,7 @@ class RedisStore:
         self._pump = RedisPump(url, _SCRIPTS, greeting, timeout=timeout, max_inflight=max_inflight)
         self.nonces = RedisNonces(self._pump, horizon)
         self.buckets = RedisBuckets(self._pump)
-        self.batch_ids = RedisBatchIds(self._pump, batch_ttl)
+        self.batch_ids = RedisBatchIds(self._pump, batch_ttl, claim_ttl)
 
     def worker_started(self, index: int) -> None:  # noqa: ARG002 - claims of the dead end by their own time here
         """See ``StateStore``. On many machines an index says nothing: claims of the dead last ``CLAIM_TTL``."""
@@ -287,6 +304,10 @@ def _claim_answered(done: Callable[[BatchClaim], None], answer: Any) -> None:
         done(BatchClaim(ClaimKind.DONE, answer[1:]))
     else:
         done(BatchClaim(ClaimKind.NEW if answer == b"N" else ClaimKind.IN_PROGRESS))
+
+
+def _renewed(done: Callable[[bool], None], answer: Any) -> None:
+    done(answer == 1)
 
 
 def _batch_key(emitter: str, batch_id: str) -> bytes:
