@@ -197,8 +197,8 @@ class GatewayService:
         return CIRCUIT_OPEN if self._forwarder is not None and not self._forwarder.ready else None
 
     def _sink_check(self) -> Refusal | None:
-        failing = self._storage.sink.failing if self._storage is not None else None
-        return Refusal(503, "sink_failed", f"Nothing can be stored: {failing}", 1) if failing else None
+        problem = self._storage.sink.problem if self._storage is not None else None
+        return Refusal(503, problem.reason, f"Nothing can be stored: {problem.text}", 1) if problem else None
 
     def _state_check(self) -> Refusal | None:
         unhealthy = self._plan.state.healthy()

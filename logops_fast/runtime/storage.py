@@ -1,4 +1,4 @@
-"""What is under the Ingest Gateway of one worker: its sink, recovered and replayed, and the housekeeping beside it."""
+"""The storage of the Ingest Gateway in one worker: its sink, recovered and replayed, and the housekeeping."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from logops_fast.config.settings import Settings
 from logops_fast.ingest.housekeeping.autorun import Autorun
 from logops_fast.ingest.housekeeping.retention import Report
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.sink import ledger
 from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
 from logops_fast.ingest.sink.interface import NullSink, Sink, SinkCommit
+from logops_fast.ingest.sink.recovery import replay
 from logops_fast.runtime import housekeeping
 from logops_fast.runtime.worker import StartupError, WorkerContext
 from logops_fast.state.interface import MAX_WORKERS, StateStore
 from logops_fast.telemetry.logs import RateLimited
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Storage:
-    """Opens, tells of and closes what stores batches."""
+    """Opens and closes what stores batches, and reports what becomes of it."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class Storage:
         self._state: Final = state
         self._context: Final = context
         self._metrics: Final = metrics
-        self._errors: Final = RateLimited(log)
+        self._errors: Final = RateLimited(logger)
         self._on_failure: Final = on_failure
         self._file_sink: FileSink | None = None
         if settings.sink.enabled:
@@ -47,6 +47,7 @@ class Storage:
                 durability=settings.sink.durability,
                 worker=context.index,
                 workers=context.count,
+                claims=state.batch_ids,
                 on_commit=self._committed,
                 on_error=self._failed,
             )
@@ -61,24 +62,24 @@ class Storage:
             )
 
     async def start(self) -> None:
-        """Lock the directory, mend what a crash left, tell the batch ids that were stored. Raises StartupError."""
+        """Lock the directory, repair what a crash left, replay the journal's batch ids. Raises StartupError."""
         if self._file_sink is not None:
             try:
-                report = self._file_sink.start()
+                report = await self._file_sink.start()
             except SinkStartError as error:
                 raise StartupError(str(error)) from None
-            replayed = ledger.replay(report, self._state.batch_ids)
+            replayed = replay(report, self._state.batch_ids)
             if report.torn_bytes:
-                log.warning("%s", report.text())
+                logger.warning("%s", report.text())
             elif replayed:
-                log.info("%s", report.text())
+                logger.info("%s", report.text())
             if self._file_sink.by_thread and sys.platform == "linux":
-                log.info(
-                    "the kernel gives no queue for syncs (a seccomp filter, fs.aio-max-nr): a thread syncs instead"
+                logger.info(
+                    "the kernel offers no queue for syncs (a seccomp filter, fs.aio-max-nr): a thread syncs instead"
                 )
         # Only now: claims left in progress become free, and those of stored batches are finished by the replay.
         if self._context.index == 0:
-            # Workers that are no more: worker 0 has replayed their journals.
+            # Workers that do not exist any more: worker 0 has replayed their journals.
             for index in range(self._context.count, MAX_WORKERS):
                 self._state.worker_started(index)
         self._state.worker_started(self._context.index)
@@ -86,7 +87,7 @@ class Storage:
             self._autorun.start()
 
     async def close(self) -> None:
-        """Flush and sync what is pending; let go of the files."""
+        """Store and sync what is pending, and close the files."""
         if self._autorun is not None:
             await self._autorun.stop()
         await self.sink.close()
@@ -95,10 +96,10 @@ class Storage:
         self._metrics.sink_committed(commit.bytes, commit.seconds)
 
     def _housekept(self, report: Report) -> None:
-        if report.outcome != "busy":  # somebody's own `logops housekeeping` is at it
+        if report.outcome != "busy":  # an operator's `logops housekeeping` is running
             self._metrics.housekeeping_run(report.outcome, report.counts)
         if report.results or report.errors:
-            log.log(logging.ERROR if report.errors else logging.INFO, "housekeeping: %s", report.text())
+            logger.log(logging.ERROR if report.errors else logging.INFO, "housekeeping: %s", report.text())
 
     def _failed(self, operation: str, text: str) -> None:
         self._metrics.sink_failed()
