@@ -227,6 +227,23 @@ def test_a_wrong_password_is_said_without_showing_it(server: RedisServer) -> Non
     assert "wr0ng" not in reason
 
 
+def test_a_claim_lasts_as_long_as_it_is_renewed_and_no_longer(server: RedisServer) -> None:
+    one = Asker(RedisStore(server.url, 300, claim_ttl=2))
+    other = Asker(RedisStore(server.url, 300, claim_ttl=60))
+    assert one.begin("web", "b").kind is ClaimKind.NEW
+    assert one.begin("web", "c").kind is ClaimKind.NEW
+    deadline = time.monotonic() + 20
+    while other.begin("web", "c").kind is not ClaimKind.NEW:
+        one.renew("web", "b")
+        assert time.monotonic() < deadline
+    assert other.begin("web", "b").kind is ClaimKind.IN_PROGRESS
+    assert not one.renew("web", "c"), "another gateway has it now"
+    server.kill()
+    assert not other.renew("web", "c"), "a server that does not answer confirms nothing"
+    one.close()
+    other.close()
+
+
 def test_two_gateways_share_one_server(server: RedisServer, asker: Asker) -> None:
     other = Asker(RedisStore(server.url, 300))
     expiry = soon()
