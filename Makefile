@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 ARGS   ?=
 
-.PHONY: help demo test check lint types format docs diagrams lock dist clean compiled test-compiled bench
+.PHONY: help demo test check lint types format docs diagrams lock dist clean compiled test-compiled bench faults
 
 help: ## What can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ compiled: $(VENV)/.dev ## The checkout again in build/compiled, its hot packages
 
 test-compiled: compiled ## The tests against the compiled packages
 	@cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(abspath $(BIN)/python) -m pytest $(ARGS)
+
+faults: $(VENV)/.dev ## N injected faults of every kind (default 1000), and the table of what became of the events
+	@$(BIN)/python -m tests.faults --faults $(or $(N),1000) --out tests/faults/table.md $(ARGS)
 
 bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.eps_sweep $(ARGS)

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.faults import proxy
+from tests.faults import disk_kinds, proxy
 from tests.faults.harness import Builder, Fault, Site, faulty, on_redis, place, split, up
 
 LONG: Final = bool(os.environ.get("LOGOPS_FAULT_RUNS"))
@@ -323,4 +323,5 @@ FAULTS: Final = [
     Fault("clock 3 days ahead", faulty(), clock(3 * 86_400)),
     Fault("clock 3 days behind", faulty(), clock(-3 * 86_400)),
     Fault("clock back and forth", faulty(), clock_back_and_forth),
+    *disk_kinds.FAULTS,
 ]
