@@ -17,10 +17,10 @@ OnFinished = Callable[[BaseException | None], None]
 class DiskThread:
     """Carries out one job after the other. A daemon: a disk that hangs must not keep a process from ending."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, name: str = "file-sink") -> None:
         self._loop = loop
         self._jobs: SimpleQueue[tuple[Job, OnFinished] | None] = SimpleQueue()
-        threading.Thread(target=self._run, name="file-sink", daemon=True).start()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
 
     def run(self, job: Job, on_finished: OnFinished) -> None:
         """Call ``job`` in the thread; once it is finished or raised, ``on_finished`` on the loop with the error."""
