@@ -21,6 +21,7 @@ LONG_STALL: Final = 75.0  # s; a claim in Redis lasts 60
 
 SINK: Final = frozenset({"sink_failed"})
 STALLED: Final = frozenset({"sink_stalled"})
+STATE: Final = frozenset({"state_unavailable"})  # a busy machine: Redis slower than the store waits
 
 Inject = Callable[[Site, int], float]
 
@@ -291,12 +292,12 @@ FAULTS: Final = [
     Fault("file system frozen, 2 s", stalling(), stalled("freeze", 2), harmless=True),
     Fault("file system frozen, 6.5 s", stalling(), stalled("freeze", STALL), STALLED, steady=True, only_long=True),
     Fault("file system frozen, 6.5 s, state on Redis", stalling(redis=True), stalled("freeze", STALL), STALLED,
-          steady=True, only_long=True),
+          may_be_unready=STATE, steady=True, only_long=True),
     Fault("file system frozen, and kill -9", stalling(), stalled("freeze", 1, after=kill_workers)),
     Fault("writes of one worker hang, 2 s", stalling(), one_worker_stalled(2), harmless=True, only_long=True),
     Fault("writes of one worker hang, 6.5 s", stalling(), one_worker_stalled(STALL), STALLED, only_long=True),
     Fault("writes of one worker hang, 75 s, state on Redis", stalling(redis=True), one_worker_stalled(LONG_STALL),
-          STALLED, only_long=True, most=2),
+          STALLED, may_be_unready=STATE, only_long=True, most=2),
     Fault("writes hang, and kill -9", stalling(), stalled("hang_write", HOLD, after=kill_workers), only_long=True),
     Fault("syncs hang, and kill -9", stalling(), stalled("hang_sync", HOLD, after=kill_workers), only_long=True),
     Fault("writes hang, and SIGTERM", stalling(), stalled_drain, may_be_unready=frozenset({"draining"})),
