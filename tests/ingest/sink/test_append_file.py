@@ -287,3 +287,34 @@ def test_a_failed_sync_at_the_close_is_reported_and_the_file_is_closed(tmp_path:
         file.close(sync=True)
     assert "closed" in repr(file)
     file.close(sync=True)
+
+
+def test_a_check_of_a_closed_or_dirty_file_changes_nothing(tmp_path: Path) -> None:
+    ops = FaultyOps()
+    file = AppendFile(tmp_path / "f", ops=ops)
+    file.check()
+    assert file.fd < 0
+    file.ready()
+    file.write([b"a\n"])
+    file.check()
+    assert file.dirty
+    file.rollback()
+    file.rollback()
+
+
+def test_a_torn_line_that_cannot_be_moved_away_is_a_failure(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f")
+    put(file, b"good\n")
+    (tmp_path / "f.torn").mkdir()
+    with (tmp_path / "f").open("ab") as other:
+        other.write(b"half")
+    with pytest.raises(StepFailedError, match="Is a directory"):
+        file.check()
+    (tmp_path / "f.torn").rmdir()
+    file.check()
+    assert file.good == 5
+
+
+def test_the_size_of_a_file_that_is_not_open_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(StepFailedError, match="Bad file descriptor"):
+        AppendFile(tmp_path / "f", ops=FaultyOps()).size()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -23,8 +24,8 @@ from logops_fast.ingest.sink.commit_log import (
     rewrite_segment,
     segments,
 )
-from logops_fast.ingest.sink.file_ops import FileOps
-from tests.ingest.sink.support import NOON, entry
+from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
+from tests.ingest.sink.support import NOON, FaultyOps, entry
 
 records = st.builds(
     GroupRecord,
@@ -203,3 +204,36 @@ def test_a_record_that_was_rolled_back_is_gone(tmp_path: Path) -> None:
     log.close()
     read = decode_segment(segments(tmp_path)[0][0].read_bytes())
     assert [r.entries[0].batch_id for r in read] == ["batch-1", "batch-3"]
+
+
+def test_a_segment_that_cannot_be_removed_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        rewrite_segment(tmp_path / f"w0.{number:010d}.log", [])
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "w0.0000000002.log":
+            raise PermissionError
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    CommitLog(tmp_path, 0, wall=lambda: time.time() + 10_000, ops=FileOps()).prune()
+    assert [path.name for path in segments(tmp_path)[0]] == ["w0.0000000002.log"]
+
+
+def test_a_record_that_could_not_be_written_makes_the_journal_dirty(tmp_path: Path) -> None:
+    ops = FaultyOps()
+    log = CommitLog(tmp_path, 0, wall=lambda: NOON, ops=ops)
+    put(log, 1)
+    assert not log.dirty
+    ops.fail, ops.short = {"write": errno.ENOSPC}, 3
+    with pytest.raises(StepFailedError):
+        put(log, 2)
+    assert log.dirty
+    ops.fail = {}
+    log.rollback()
+    put(log, 3)
+    log.close()
+    assert written(tmp_path) == [["batch-1"], ["batch-3"]]

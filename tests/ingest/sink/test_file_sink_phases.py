@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from logops_fast.ingest.sink import file_sink
+from logops_fast.ingest.sink.commit_log import decode_segment, segments
 from logops_fast.ingest.sink.file_sink import CONFIRM_AFTER, RENEW_INTERVAL, STALL_SECONDS, FileSink
 from logops_fast.ingest.sink.interface import OnStored
 from tests.ingest.sink.support import (
@@ -261,8 +262,8 @@ def test_the_store_is_not_asked_for_batches_that_do_not_wait(tmp_path: Path) -> 
     store = Store()
 
     async def test(sink: FileSink) -> None:
+        sink._renew()
         assert all(await asyncio.gather(*(stored(sink, b"a\n", entry=entry(n)) for n in range(20))))
-        assert sink._renewal is not None
         sink._renew()
 
     run(tmp_path, test, claims=store)
@@ -313,3 +314,43 @@ def test_a_group_without_batch_ids_needs_no_confirmation(tmp_path: Path) -> None
 
     run(tmp_path, test, ops=ops, claims=store, clock=clock)
     assert store.renewed == []
+
+
+# Between groups.
+
+
+def test_the_sink_tidies_up_now_and_then(tmp_path: Path) -> None:
+    day = [NOON]
+
+    async def test(sink: FileSink) -> None:
+        assert await stored(sink, b"a\n", entry=entry(1))
+        (tmp_path / f"{DAY}.ndjson").rename(tmp_path / "rotated")
+        sink._tick()
+        assert "tidying" in repr(sink)
+        await until(lambda: "idle" in repr(sink))
+        journal = [r for path in segments(tmp_path / ".journal")[0] for r in decode_segment(path.read_bytes())]
+        assert journal[-1].parts == (), "a renamed file is left, and the journal says before that it is complete"
+        day[0] += 86_400
+        sink._tick()
+        assert await stored(sink, b"b\n"), "what arrives meanwhile is stored afterwards"
+        sink._tick()
+        closing = sink.close()
+        assert not await stored(sink, b"late\n")
+        await closing
+        sink._end(None)
+
+    run(tmp_path, test, wall=lambda: day[0])
+    assert data(tmp_path, "20241127") == b"b\n"
+
+
+def test_only_one_timer_waits_for_more_batches(tmp_path: Path) -> None:
+    async def test(sink: FileSink) -> None:
+        waiting = [asyncio.ensure_future(stored(sink, b"%d\n" % n)) for n in range(2)]
+        await asyncio.sleep(0)
+        sink._next()
+        sink._next()
+        assert all(await asyncio.gather(*waiting))
+        sink._next()
+
+    run(tmp_path, test)
+    assert data(tmp_path) == b"0\n1\n"

@@ -319,3 +319,46 @@ def test_a_debugger_shows_the_state(tmp_path: Path) -> None:
     group = Group(DAY)
     group.add(b"1\n", b"", b"entry")
     assert repr(group) == f"<Group {DAY} 2 bytes, 1 batch ids>"
+
+
+def test_a_probe_on_a_disk_that_is_still_full(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.ops.fail, world.ops.short = {"write": errno.ENOSPC}, 100
+    with pytest.raises(StepFailedError, match="still full"):
+        world.writer.probe()
+    assert list(tmp_path.glob(".probe*")) == []
+
+
+def test_a_link_to_a_file_that_was_replaced_at_once_is_not_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = World(tmp_path)
+    real = os.link
+
+    def link(source: Path, target: Path) -> None:
+        source.rename(tmp_path / "moved")
+        source.write_bytes(b"foreign\n")
+        real(source, target)
+
+    monkeypatch.setattr(os, "link", link)
+    world.put(b"1\n", number=1)
+    assert not (tmp_path / ".journal" / "w0.events").exists()
+    assert (tmp_path / "moved").read_bytes() == b"1\n"
+    assert f"DayStream {DAY}" in repr(world.writer)
+
+
+def test_a_defect_while_a_group_is_cut_away_does_not_hide_the_first(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.put(b"1\n")
+
+    class DefectError(Exception):
+        pass
+
+    def broken(_fd: int, _parts: object) -> int:
+        world.ops.fail = {"truncate": errno.EIO}
+        os.write(_fd, b"half")
+        raise DefectError
+
+    world.ops.writev = broken  # type: ignore[method-assign]
+    with pytest.raises(DefectError):
+        world.put(b"2\n")

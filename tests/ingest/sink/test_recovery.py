@@ -201,6 +201,11 @@ def test_yesterdays_torn_line_is_found_too_and_foreign_files_are_left_alone(tmp_
     assert recovered(tmp_path).torn == ()
 
 
+def test_the_log_says_how_many_ids_were_remembered(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"a\n", b"", 1)], [(b"b\n", b"", 2)]])
+    assert recovered(tmp_path).text() == "remembered 2 stored batch ids from the journal"
+
+
 def test_nothing_to_do_says_nothing(tmp_path: Path) -> None:
     assert recovered(tmp_path) == RecoveryReport()
     assert RecoveryReport().text() == ""
