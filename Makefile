@@ -11,7 +11,7 @@ JOBS   ?= $(shell expr 3 \* $(CORES))
 PARALLEL := --dist loadgroup --no-loadscope-reorder
 NO_PROCESS := not (process or service or fault or bench or long or release)
 
-.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench faults
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ compiled: $(VENV)/.dev ## A copy of the checkout in build/compiled with its hot 
 
 test-compiled: compiled ## The tests against the compiled packages
 	@cd $(COMPILED) && PYTHONPATH=$(COMPILED) $(abspath $(BIN)/python) -m pytest -n $(JOBS) $(PARALLEL) $(ARGS)
+
+faults: $(VENV)/.dev ## N injected faults of every kind (default 1000), and the table of what became of the events
+	@$(BIN)/python -m tests.faults --faults $(or $(N),1000) --out tests/faults/table.md $(ARGS)
 
 bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.eps_sweep $(ARGS)

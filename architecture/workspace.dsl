@@ -325,6 +325,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.server -> logops.ingest.metrics "Counts refusals" "" "Wired,Quiet"
         logops.ingest.door -> logops.ingest.pipeline "Sends batches" "" "Wired"
         logops.ingest.sink -> logops.ingest.metrics "Counts commits" "" "Wired"
+        logops.ingest.sink -> logops.ingest.state "Renews claims" "" "Wired,Quiet"
         logops.ingest.housekeeping -> logops.ingest.metrics "Counts runs" "" "Wired,Quiet"
         logops.ingest.sink -> logops.ingest.telemetry "Warns, once a minute" "" "Wired,Quiet"
         # words

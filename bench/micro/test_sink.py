@@ -31,7 +31,7 @@ def test_commit(
 
     async def opened() -> FileSink:
         sink = FileSink(disk, durability=durability)
-        sink.start()
+        await sink.start()
         return sink
 
     async def commit(sink: FileSink) -> list[bool]:

@@ -57,7 +57,7 @@ def ours() -> web.Application:
         return web.Response(body=answer.body, status=answer.status, headers=extra, content_type="application/json")
 
     async def around(_app: web.Application) -> AsyncIterator[None]:
-        pipeline.start()
+        await pipeline.start()
         yield
         await pipeline.close()
 

@@ -32,7 +32,7 @@ def ours() -> Application:
 
     @app.on_start
     async def start(_app: Application) -> None:
-        pipeline.start()
+        await pipeline.start()
 
     @app.on_stop
     async def stop(_app: Application) -> None:

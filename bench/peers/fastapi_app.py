@@ -31,7 +31,7 @@ def ours() -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        pipeline.start()
+        await pipeline.start()
         yield
         await pipeline.close()
 

@@ -58,9 +58,9 @@ class OurPipeline:
         )
         self._gateway = wiring.auth_gateway(settings, keyring, self._state, pipeline, AuthMetrics(registry, emitters))
 
-    def start(self) -> None:
+    async def start(self) -> None:
         """Open the sink."""
-        self._sink.start()
+        await self._sink.start()
         self._state.worker_started(0)
         gc.collect()
         gc.freeze()

@@ -12,6 +12,7 @@ from functools import partial
 from time import monotonic, time
 from typing import Final, assert_never
 
+from logops_fast.errors import LogOpsError
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.formats.work_queue import WorkQueue
@@ -58,7 +59,7 @@ OnRead = Callable[[Reading, Exception | None], None]
 logger: Final = logging.getLogger(__name__)
 
 
-class Refused(Exception):  # noqa: N818 - it says what became of the batch
+class Refused(LogOpsError):  # noqa: N818 - it says what became of the batch
     """A batch was refused before it was read."""
 
     def __init__(self, refusal: Refusal) -> None:

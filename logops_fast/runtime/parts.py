@@ -134,11 +134,8 @@ class IngestPart(Part):
             self._encryptor.replace_keys(reloaded.fernet_keys)
 
     def _sink_check(self) -> Refusal | None:
-        stalled = self._storage.stalled
-        if stalled:
-            return Refusal(503, "sink_stalled", f"The disk does not finish writing: {stalled}", 1)
-        failing = self._storage.sink.failing
-        return Refusal(503, "sink_failed", f"Nothing can be stored: {failing}", 1) if failing else None
+        problem = self._storage.sink.problem
+        return Refusal(503, problem.reason, f"Nothing can be stored: {problem.text}", 1) if problem else None
 
 
 class AuthPart(Part):

@@ -1,4 +1,4 @@
-"""The storage of one worker's Ingest Gateway: its sink, recovered and replayed, and the housekeeping."""
+"""The storage of the Ingest Gateway in one worker: its sink, recovered and replayed, and the housekeeping."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from logops_fast.config.settings import Settings
 from logops_fast.ingest.housekeeping.autorun import Autorun
 from logops_fast.ingest.housekeeping.retention import Report
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.sink import ledger
 from logops_fast.ingest.sink.file_sink import FileSink
 from logops_fast.ingest.sink.interface import NullSink, Sink, SinkCommit
+from logops_fast.ingest.sink.recovery import replay
 from logops_fast.runtime import housekeeping
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import MAX_WORKERS, StateStore
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Storage:
-    """Opens, watches and closes what stores batches."""
+    """Opens and closes what stores batches, and reports what becomes of it."""
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Storage:
                 worker=context.index,
                 # A successor of a process that the kernel has not ended yet has an index past the count.
                 workers=max(context.count, context.index + 1),
+                claims=state.batch_ids,
                 on_commit=self._committed,
                 on_error=self._failed,
             )
@@ -62,10 +63,10 @@ class Storage:
             )
 
     async def start(self) -> None:
-        """Lock the directory, repair what a crash left and remember the stored batch ids. Raises SinkStartError."""
+        """Lock the directory, repair what a crash left, replay the journal's batch ids. Raises SinkStartError."""
         if self._file_sink is not None:
-            report = self._file_sink.start()
-            replayed = ledger.replay(report, self._state.batch_ids)
+            report = await self._file_sink.start()
+            replayed = replay(report, self._state.batch_ids)
             if report.torn_bytes:
                 logger.warning("%s", report.text())
             elif replayed:
@@ -76,7 +77,7 @@ class Storage:
                 )
         # Only now, as the replay has finished the claims of stored batches: those left in progress become free.
         if self._context.index == 0:
-            # Indices of former workers, whose journals worker 0 has replayed.
+            # Workers that do not exist any more: worker 0 has replayed their journals.
             for index in range(self._context.count, MAX_WORKERS):
                 if not self._context.board.index_used(index):
                     self._state.worker_started(index)
@@ -85,22 +86,16 @@ class Storage:
             self._autorun.start()
 
     async def close(self) -> None:
-        """Flush and sync what is pending, and close the files."""
+        """Store and sync what is pending, and close the files."""
         if self._autorun is not None:
             await self._autorun.stop()
         await self.sink.close()
-
-    @property
-    def stalled(self) -> str | None:
-        """None, or for how long the disk has not finished a write, in words."""
-        stalled: str | None = getattr(self._file_sink, "stalled", None)
-        return stalled
 
     def _committed(self, commit: SinkCommit) -> None:
         self._metrics.sink_committed(commit.bytes, commit.seconds)
 
     def _housekept(self, report: Report) -> None:
-        if report.outcome != "busy":  # a `logops housekeeping` is running
+        if report.outcome != "busy":  # an operator's `logops housekeeping` is running
             self._metrics.housekeeping_run(report.outcome, report.counts)
         if report.results or report.errors:
             logger.log(logging.ERROR if report.errors else logging.INFO, "housekeeping: %s", report.text())

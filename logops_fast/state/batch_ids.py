@@ -86,6 +86,21 @@ class TableBatchIds:
         else:
             done(_CLAIM_OF[kind])
 
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        """See ``BatchIds``; answers before it returns."""
+        table = self._table
+        key, bucket = table.locate(_key(emitter, batch_id))
+        held = False
+        try:
+            table.lock(bucket)
+            try:
+                held = self._renew(key, bucket)
+            finally:
+                table.unlock(bucket)
+        except OSError:
+            held = False
+        done(held)
+
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         """See ``BatchIds``."""
         table = self._table
@@ -134,6 +149,17 @@ class TableBatchIds:
                 return ClaimKind.UNAVAILABLE, 0
         self._write(slot, key, now, self._mine, 0, digest)
         return ClaimKind.NEW, 0
+
+    def _renew(self, key: bytes, bucket: int) -> bool:
+        table = self._table
+        values = table.values
+        now = int(self._mono() * 1000)
+        slot = table.find(key, bucket)
+        if slot >= 0 and values[4 * slot] > now and values[4 * slot + 1] == self._mine:
+            values[4 * slot] = now + self._ttl_ms
+            return True
+        digest = values[4 * slot + 3] if slot >= 0 else NO_DIGEST
+        return self._begin(key, bucket, digest)[0] is ClaimKind.NEW
 
     def _finish(self, key: bytes, bucket: int, position: int) -> None:
         table = self._table

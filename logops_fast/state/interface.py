@@ -130,6 +130,12 @@ class BatchIds(Protocol):
     def begin(self, emitter: str, batch_id: str, digest: int, done: OnClaim) -> None:
         """Claim an id before its batch is stored; ``digest`` is ``body_digest`` of the batch's decoded body."""
 
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        """Extend the caller's claim, or take it back if it has lapsed and no one else has claimed the id.
+
+        ``done`` is called once, with whether the caller holds the claim; False also if the store does not answer.
+        """
+
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         """Record that the batch is stored. Also makes the entry if there is none (when a journal is replayed)."""
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from logops_fast.backoff import Backoff
+from logops_fast.errors import LogOpsError
 
 if TYPE_CHECKING:
     from redis.asyncio import ConnectionPool
@@ -58,7 +59,7 @@ _CODES: Final = {
 """The codes that redis-py takes off an error's text to choose a class by them."""
 
 
-class UnusableServerError(Exception):
+class UnusableServerError(LogOpsError):
     """The server answers, but must not be used; the message says why."""
 
 

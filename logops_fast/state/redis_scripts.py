@@ -147,6 +147,14 @@ redis.call('SET', KEYS[1], 'C' .. ARGV[1] .. ARGV[2], 'PX', ARGV[3])
 return 'N'
 """
 
+# KEYS: batch. ARGV: the digest of a claim that has expired, owner, milliseconds. Fails if another one has it.
+RENEW: Final = """
+local held = redis.call('GET', KEYS[1])
+if held and (held:sub(1, 1) ~= 'C' or held:sub(18) ~= ARGV[2]) then return 0 end
+redis.call('SET', KEYS[1], held or ('C' .. ARGV[1] .. ARGV[2]), 'PX', ARGV[3])
+return 1
+"""
+
 # KEYS: batch. ARGV: answer, milliseconds, the digest of a batch that was never claimed.
 FINISH: Final = """
 local held = redis.call('GET', KEYS[1])
@@ -169,7 +177,7 @@ redis.call('SET', KEYS[1], '1', 'PX', 1000)
 return 1
 """
 
-SCRIPTS: Final = (GREET, NONCE, REMOVE_NONCE, BUCKET, BEGIN, FINISH, ABANDON, PROBE)
+SCRIPTS: Final = (GREET, NONCE, REMOVE_NONCE, BUCKET, BEGIN, RENEW, FINISH, ABANDON, PROBE)
 
 
 def sha(script: str) -> str:

@@ -52,7 +52,7 @@ refused. Nothing is let in twice either way, because a nonce past that age is re
 """
 
 CLAIM_TTL: Final = 60.0
-"""Seconds that the claim of a gateway that died lasts: longer than any batch takes to store."""
+"""Seconds that a claim lasts whose gateway died; it is renewed while its batch waits for the disk."""
 
 _HORIZON_KEY: Final = PREFIX + b"horizon"
 _PROBE_KEY: Final = PREFIX + b"probe"
@@ -65,6 +65,7 @@ _REMOVE_NONCE: Final = sha(redis_scripts.REMOVE_NONCE)
 _BUCKET: Final = sha(redis_scripts.BUCKET)
 _BEGIN: Final = sha(redis_scripts.BEGIN)
 _FINISH: Final = sha(redis_scripts.FINISH)
+_RENEW: Final = sha(redis_scripts.RENEW)
 _ABANDON: Final = sha(redis_scripts.ABANDON)
 _PROBE: Final = sha(redis_scripts.PROBE)
 
@@ -192,9 +193,10 @@ class RedisBatchIds:
     made while the server did not answer is then given up.
     """
 
-    def __init__(self, pump: RedisPump, ttl: float) -> None:
+    def __init__(self, pump: RedisPump, ttl: float, claim_ttl: float = CLAIM_TTL) -> None:
         self._pump = pump
         self._ttl_ms = int(ttl * 1000)
+        self._claim_ttl_ms = int(claim_ttl * 1000)
         self._owner = b""
         self._owner_pid = 0
 
@@ -209,8 +211,15 @@ class RedisBatchIds:
             self.new_owner()  # forked since
         key = _batch_key(emitter, batch_id)
         mark = _hex(digest)
-        args: tuple[Argument, ...] = ("EVALSHA", _BEGIN, 1, key, mark, self._owner, int(CLAIM_TTL * 1000))
+        args: tuple[Argument, ...] = ("EVALSHA", _BEGIN, 1, key, mark, self._owner, self._claim_ttl_ms)
         self._pump.submit(Command(args, partial(_claim_answered, done, mark), self._giving_up(key)))
+
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        """See ``BatchIds``."""
+        args: tuple[Argument, ...] = (
+            "EVALSHA", _RENEW, 1, _batch_key(emitter, batch_id), _hex(NO_DIGEST), self._owner, self._claim_ttl_ms
+        )  # fmt: skip
+        self._pump.submit(Command(args, partial(_renewed, done)))
 
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         """See ``BatchIds``."""
@@ -242,6 +251,7 @@ class RedisStore:
         tolerance: float,
         *,
         batch_ttl: float = 600.0,
+        claim_ttl: float = CLAIM_TTL,
         timeout: float = TIMEOUT,
         max_inflight: int = MAX_INFLIGHT,
         allow_eviction: bool = False,
@@ -265,7 +275,7 @@ class RedisStore:
         )
         self.nonces = RedisNonces(self._pump, server_time, tolerance)
         self.buckets = RedisBuckets(self._pump)
-        self.batch_ids = RedisBatchIds(self._pump, batch_ttl)
+        self.batch_ids = RedisBatchIds(self._pump, batch_ttl, claim_ttl)
 
     def worker_started(self, index: int) -> None:  # noqa: ARG002 - claims of the dead end by their own time here
         """See ``StateStore``. Across machines an index means nothing: claims of the dead last ``CLAIM_TTL``."""
@@ -307,6 +317,10 @@ def _claim_answered(done: OnClaim, mark: bytes, answer: Any) -> None:
 
 def _hex(digest: int) -> bytes:
     return b"%016x" % digest
+
+
+def _renewed(done: Callable[[bool], None], answer: Any) -> None:
+    done(answer == 1)
 
 
 def _batch_key(emitter: str, batch_id: str) -> bytes:

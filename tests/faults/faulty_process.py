@@ -1,4 +1,4 @@
-"""The real command with a disk that can fail and a clock that can be stepped, told by a mapped file.
+"""The real command with a disk that can fail and a clock that can be stepped, controlled by a mapped file.
 
 ``python faulty_process.py <command> …``; LOGOPS_TEST_CONTROL names the file: clock offset in seconds (float64),
 then the disk's fault (uint64, one of DISK).
@@ -17,7 +17,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 CONTROL = struct.Struct("<dQ")
-DISK = ("none", "write_eio", "write_short", "sync_eio", "sync_and_truncate_eio", "sync_slow", "open_eio")
+DISK = (
+    "none",
+    "write_eio",
+    "write_short",
+    "sync_eio",
+    "sync_and_truncate_eio",
+    "sync_slow",
+    "open_eio",
+    "queue_eio",
+    "queue_busy",
+    "journal_eio",
+)
 VARIABLE = "LOGOPS_TEST_CONTROL"
 SLOW = 0.7  # s that a slow sync takes
 
@@ -48,31 +59,42 @@ def install(control: Control) -> None:
     real_time = time.time
     time.time = lambda: real_time() + control.offset
 
-    from logops_fast.ingest.sink import append_file, file_sink, group_writer
-    from logops_fast.ingest.sink.kernel_sync import Done, SyncQueue
+    from logops_fast.ingest.sink import file_ops, file_sink, group_writer, recovery
+    from logops_fast.ingest.sink.kernel_sync import OnSynced, SyncQueue
 
     class FaultyQueue:
         """Leaves syncs that are to fail or to take long to the thread, where ``sync`` makes them do so."""
 
-        def __init__(self, real: SyncQueue) -> None:
+        def __init__(self, real: SyncQueue, loop: asyncio.AbstractEventLoop) -> None:
             self._real = real
+            self._loop = loop
 
-        def submit(self, fds: Sequence[int], done: Done) -> None:
-            if control.disk.startswith("sync"):
+        def submit(self, fds: Sequence[int], on_synced: OnSynced) -> None:
+            if control.disk.startswith("sync") or control.disk == "queue_busy":
                 raise OSError(errno.EAGAIN, "injected: not taken")
-            self._real.submit(fds, done)
+            if control.disk == "queue_eio":
+                self._loop.call_soon_threadsafe(on_synced, [0] * (len(fds) - 1) + [errno.EIO])
+                return
+            self._real.submit(fds, on_synced)
 
         def close(self) -> None:
             self._real.close()
 
-    class FaultyOps(append_file.FileOps):
+    class FaultyOps(file_ops.FileOps):
+        __slots__ = ("journals",)
+
+        def __init__(self) -> None:
+            self.journals: set[int] = set()
+
         def open(self, path: Path, *, mode: int) -> int:
             if control.disk == "open_eio":
                 raise OSError(errno.EIO, "injected: open")
-            return super().open(path, mode=mode)
+            fd = super().open(path, mode=mode)
+            (self.journals.add if path.suffix == ".log" else self.journals.discard)(fd)
+            return fd
 
         def writev(self, fd: int, parts: Sequence[bytes]) -> int:
-            if control.disk == "write_eio":
+            if control.disk == "write_eio" or (control.disk == "journal_eio" and fd in self.journals):
                 raise OSError(errno.EIO, "injected: write")
             if control.disk == "write_short":
                 whole = b"".join(parts)
@@ -90,14 +112,14 @@ def install(control: Control) -> None:
 
         def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue | None:
             queue = super().kernel_sync(loop)
-            return None if queue is None else FaultyQueue(queue)
+            return None if queue is None else FaultyQueue(queue, loop)
 
         def truncate(self, fd: int, size: int) -> None:
             if control.disk == "sync_and_truncate_eio":
                 raise OSError(errno.EIO, "injected: truncate")
             super().truncate(fd, size)
 
-    for module in (file_sink, group_writer):  # what the sink uses where it is given no other
+    for module in (file_sink, group_writer, recovery):  # what the sink uses unless it is given another
         module.FileOps = FaultyOps  # type: ignore[attr-defined]
 
 

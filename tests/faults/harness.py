@@ -1,4 +1,4 @@
-"""What a fault is tried on, and the row that its runs make in the table."""
+"""What a fault is injected into, and the row of the table that its runs make."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from tests.faults import faulty_process
 from tests.faults.faulty_process import Control
 from tests.faults.load import Load, count
 from tests.faults.proxy import Proxy
+from tests.faults.slow_disk import SlowDisk
 from tests.support.gateway import Gateway, start
 from tests.support.ports import free_port
 from tests.support.services import RedisServer, redis_server
@@ -89,7 +90,7 @@ class Place:
         os.killpg(self.gateway.process.pid, number)
 
     def end(self) -> None:
-        """Whatever it does: it is gone after this."""
+        """End it, whatever state it is in."""
         with suppress(ProcessLookupError):
             self.freeze(signal.SIGCONT)
         with suppress(Exception):
@@ -113,7 +114,7 @@ def group_alive(pgid: int) -> bool:
 
 @dataclass
 class Site:
-    """Everything a fault may be done to. ``front`` takes the load, ``sink`` is where it must arrive."""
+    """Everything that a fault can be injected into. ``front`` takes the load, ``sink`` is where it must arrive."""
 
     front: Place
     back: Place
@@ -121,6 +122,9 @@ class Site:
     proxy: Proxy | None = None
     redis: RedisServer | None = None
     control: Control | None = None
+    slow_disk: SlowDisk | None = None
+    rotated: list[Path] = field(default_factory=list)
+    """Files and directories that the fault moved away: what they hold counts as well."""
     places: list[Place] = field(default_factory=list)
 
     @property
@@ -148,16 +152,31 @@ def up(workers: int = 2, **more: Any) -> Builder:
     return build
 
 
-def faulty() -> Builder:
-    """``up`` with a disk and a clock that obey a Control."""
+def faulty(workers: int = 1, **more: Any) -> Builder:
+    """``up`` with a disk and a clock that obey a Control; ``more`` are sections of settings."""
 
     def build(folder: Path, stack: ExitStack) -> Site:
         path = folder / "control"
         control = Control(path, create=True)
         program = (faulty_process.__file__,)
         environment = {faulty_process.VARIABLE: str(path), "PYTHONPATH": str(Path(__file__).parents[2])}
-        one = place(stack, folder, "up", {}, program=program, env=environment)
+        one = place(stack, folder, "up", more, program=program, env=environment, workers=workers)
         return Site(one, one, folder / "data" / "ingest", control=control)
+
+    return build
+
+
+def stalling(workers: int = 2, *, redis: bool = False) -> Builder:
+    """``up`` on a disk that can stall, with its state in Redis or not."""
+
+    def build(folder: Path, stack: ExitStack) -> Site:
+        sink = folder / "data" / "ingest"
+        disk = SlowDisk(folder / "slow-disk", sink)
+        server = stack.enter_context(redis_server()) if redis else None
+        state = {} if server is None else {"state": {"backend": "redis", "redis_url": server.url}}
+        settings = merged({"sink": {"dir": str(sink)}}, state)
+        one = place(stack, folder, "up", settings, workers=workers, env=disk.environment)
+        return Site(one, one, sink, redis=server, slow_disk=disk)
 
     return build
 
@@ -198,31 +217,31 @@ def on_redis(workers: int = 2) -> Builder:
 
 @dataclass(frozen=True)
 class Fault:
-    """A kind of fault. ``inject`` does it and returns when it is healed, with the moment of healing."""
+    """A kind of fault. ``inject`` injects and heals it, and returns the moment of healing (monotonic seconds)."""
 
     name: str
     build: Builder
     inject: Callable[[Site, int], float]
     unready: frozenset[str] = frozenset()
-    """The reasons that /readyz must give while it lasts; empty: it may never say anything but 200."""
+    """Reasons of which /readyz must give at least one while it lasts; empty: it may never say anything but 200."""
     may_be_unready: frozenset[str] = frozenset()
-    """Reasons that it may give besides, as the timing falls out."""
+    """Further reasons that it may give, depending on the timing."""
     steady: bool = False
     """Nothing can be stored while it lasts, so that after its first 503 /readyz must not say 200 before the end,
     whichever worker is asked."""
     harmless: bool = False
     """No client may notice it at all."""
     most: int = 1000
-    """At most so many runs of it, however many are asked for: it is slow."""
+    """The largest number of runs, however many are requested: it is slow."""
     recovery: float = RECOVERY_TIMEOUT
-    """Seconds it may take until everything works again, at most."""
+    """Maximum seconds until everything works again."""
     only_long: bool = False
     """Not among the few runs that a change must pass."""
 
 
 @dataclass
 class Row:
-    """What became of the runs of one fault."""
+    """The outcome of all runs of one fault."""
 
     name: str
     runs: int = 0
@@ -232,6 +251,16 @@ class Row:
     seconds: list[float] = field(default_factory=list)
     lies: list[str] = field(default_factory=list)
     felt: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: Row) -> None:
+        """Add the runs of another row."""
+        self.runs += other.runs
+        self.acknowledged += other.acknowledged
+        self.lost += other.lost
+        self.duplicated += other.duplicated
+        self.seconds += other.seconds
+        self.lies += other.lies
+        self.felt += other.felt
 
     def cells(self) -> tuple[str, ...]:
         mean = sum(self.seconds) / len(self.seconds) if self.seconds else 0.0
@@ -281,19 +310,22 @@ def table(rows: list[Row]) -> str:
 
 @contextmanager
 def site(fault: Fault, folder: Path) -> Iterator[Site]:
-    """What the fault is done to, running."""
+    """Start what the fault is injected into."""
     with ExitStack() as stack:
         yield fault.build(folder, stack)
 
 
-def run(fault: Fault, folder: Path, runs: int) -> Row:
-    """Inject the fault ``runs`` times under load, and count after each. Raises AssertionError at the first breach."""
+def run(fault: Fault, folder: Path, runs: int, first: int = 0) -> Row:
+    """Inject the fault ``runs`` times under load, and count after each. Raises AssertionError at the first breach.
+
+    The runs are numbered from ``first``, which decides what is random in them.
+    """
     row = Row(fault.name)
     with site(fault, folder) as target:
         load = Load.start(target.port, re.sub(r"\W+", "_", fault.name))
         try:
             load.recovered(time.monotonic(), RECOVERY_TIMEOUT)
-            for number in range(runs):
+            for number in range(first, first + runs):
                 time.sleep(WARM_UP)
                 began = time.monotonic()
                 before = load.failures()
@@ -303,7 +335,7 @@ def run(fault: Fault, folder: Path, runs: int) -> Row:
                 row.felt += load.failures() - before
                 row.lies += lies(fault, load, began, healed)
                 row.runs += 1
-                counted = count(target.sink, load.acknowledged())
+                counted = count([target.sink, *target.rotated], load.acknowledged())
                 row.lost, row.duplicated = len(counted.lost), len(counted.duplicated)
                 row.acknowledged = counted.acknowledged
                 assert not counted.lost, (fault.name, number, counted.lost[:5])
@@ -312,10 +344,10 @@ def run(fault: Fault, folder: Path, runs: int) -> Row:
                 assert not row.lies, (fault.name, number, row.lies)
         finally:
             load.stop()
-        # Once more with everybody at rest: what was acknowledged last, and what an unanswered try left behind.
+        # Once more with everything stopped: what was acknowledged last, and what an unanswered try left.
         for one in {id(p): p for p in (target.front, target.back)}.values():
             one.terminate()
-        counted = count(target.sink, load.acknowledged())
+        counted = count([target.sink, *target.rotated], load.acknowledged())
         row.lost, row.duplicated, row.acknowledged = len(counted.lost), len(counted.duplicated), counted.acknowledged
         assert not counted.lost, (fault.name, counted.lost[:5])
         assert not counted.duplicated, (fault.name, counted.duplicated[:5])
@@ -325,7 +357,7 @@ def run(fault: Fault, folder: Path, runs: int) -> Row:
 
 
 def lies(fault: Fault, load: Load, began: float, healed: float) -> list[str]:
-    """What /readyz said that was not so."""
+    """Return what /readyz said that was not true."""
     during = [s for s in load.watcher.between(began, healed) if s.status]
     after = [s for s in load.watcher.between(healed, time.monotonic()) if s.status]
     said = {s.reason for s in (*during, *after) if s.status != 200}

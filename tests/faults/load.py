@@ -1,4 +1,4 @@
-"""Steady signed load that never gives up on a batch, a watcher of /readyz, and the count of what was stored."""
+"""Steady signed load that retries each batch until it is stored, a watcher of /readyz, and the count in the files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PAUSE = 0.004  # s between two batches of one sender
 CLIENT_TIMEOUT = 6.0  # s
 
 RETRYABLE_401 = {"clock_skew", "replay"}
-"""Refusals that a new signature mends: a clock that was stepped, a nonce store that lost its memory."""
+"""Refusals that a new signature overcomes: a clock that was stepped, a nonce store that lost its memory."""
 
 
 class Sender(threading.Thread):
@@ -85,7 +85,7 @@ class Sender(threading.Thread):
 
 
 def events_of(batch: str) -> list[object]:
-    """The events of a batch, which can be told apart in the files."""
+    """Return the events of a batch; each has a key of its own."""
     events: list[object] = [{"msg": f"{batch} {'x' * 60}", "key": f"{batch}.{i}"} for i in range(EVENTS_A_BATCH)]
     if int(batch.rsplit("-", 1)[1]) % BAD_EVERY == 0:
         events.append(f"stray of {batch}")
@@ -93,7 +93,7 @@ def events_of(batch: str) -> list[object]:
 
 
 class Sample(NamedTuple):
-    """One look at /readyz; status 0 where nobody answered."""
+    """One answer of /readyz; status 0 if there was none."""
 
     at: float
     status: int
@@ -181,21 +181,25 @@ class Load:
 
 
 class Count(NamedTuple):
-    """What the files say of some acknowledged batches, in events."""
+    """How many events of the acknowledged batches the files hold."""
 
     acknowledged: int
     lost: list[str]
     duplicated: list[str]
 
 
-def count(sink: Path, acknowledged: Iterable[str]) -> Count:
-    """Compare acknowledged batches with the files. Raises where a line does not parse."""
+def count(places: Iterable[Path], acknowledged: Iterable[str]) -> Count:
+    """Compare acknowledged batches with sinks, or with files of theirs that were moved. Raises if a line is torn."""
     stored: Counter[str] = Counter()
-    for path in sink.glob("*.ndjson"):
-        stored.update(orjson.loads(line)["key"] for line in whole_lines(path))
     rejected: Counter[str] = Counter()
-    for path in (sink / "rejected").glob("*.ndjson"):
-        rejected.update(orjson.loads(line)["batch_id"] for line in whole_lines(path))
+    for path in places:
+        files = [path] if path.is_file() else [*path.glob("*.ndjson"), *(path / "rejected").glob("*.ndjson")]
+        for line in (line for file in files for line in whole_lines(file)):
+            event = orjson.loads(line)
+            if "key" in event:
+                stored[event["key"]] += 1
+            else:
+                rejected[event["batch_id"]] += 1
     batches = list(acknowledged)
     keys = [f"{batch}.{i}" for batch in batches for i in range(EVENTS_A_BATCH)]
     strays = [batch for batch in batches if int(batch.rsplit("-", 1)[1]) % BAD_EVERY == 0]
@@ -207,5 +211,5 @@ def count(sink: Path, acknowledged: Iterable[str]) -> Count:
 
 
 def whole_lines(path: Path) -> list[bytes]:
-    """All lines that end; while the gateway writes, what stands behind the last newline is not a line yet."""
+    """Return all complete lines; while the gateway writes, what follows the last newline is not a line yet."""
     return path.read_bytes().split(b"\n")[:-1]

@@ -1,4 +1,4 @@
-"""The two ways of the sink."""
+"""The two ways in which the sink syncs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import sys
 
 import pytest
 
-from logops_fast.ingest.sink.append_file import FileOps
+from logops_fast.ingest.sink.file_ops import FileOps
 
 
 @pytest.fixture(params=["kernel", "thread"])
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Who syncs: a test that uses it runs with both."""
+    """Run the test with the kernel syncing, and again with the thread."""
     if request.param == "thread":
         monkeypatch.setattr(FileOps, "kernel_sync", lambda _ops, _loop: None)
     elif sys.platform != "linux":
-        pytest.skip("only Linux syncs by itself")
+        pytest.skip("only Linux has such a queue")
     return str(request.param)

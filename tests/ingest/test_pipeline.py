@@ -27,6 +27,9 @@ class Claims:
         self.digests.append(digest)
         done(self.claim)
 
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        raise AssertionError("nothing waits")
+
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         raise AssertionError("nothing is stored")
 

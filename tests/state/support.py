@@ -60,6 +60,10 @@ class Asker:
         claim: BatchClaim = self.ask(lambda done: self.store.batch_ids.begin(emitter, batch_id, digest, done))
         return claim
 
+    def renew(self, emitter: str, batch_id: str) -> bool:
+        held: bool = self.ask(lambda done: self.store.batch_ids.renew(emitter, batch_id, done))
+        return held
+
     def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
         self.on_loop(lambda: self.store.batch_ids.finish(emitter, batch_id, answer))
 

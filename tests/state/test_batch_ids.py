@@ -55,6 +55,52 @@ def test_claims_of_a_worker_that_died_are_free_once_its_successor_has_started(ta
     assert begin(other, "c").kind is ClaimKind.IN_PROGRESS
 
 
+def renew(store: TableBatchIds, batch_id: str) -> bool:
+    verdicts: list[bool] = []
+    store.renew("web", batch_id, verdicts.append)
+    (held,) = verdicts
+    return held
+
+
+def test_a_renewed_claim_does_not_lapse(table: Table, clock: FakeClock) -> None:
+    one, other = TableBatchIds(table, clock, ttl=600), TableBatchIds(table, clock, ttl=600)
+    one.worker_started(0)
+    other.worker_started(1)
+    begin(one, "b")
+    for _ in range(5):
+        clock.now += 599
+        assert renew(one, "b")
+        assert not renew(other, "b")
+    clock.now += 599
+    assert begin(other, "b").kind is ClaimKind.IN_PROGRESS
+
+
+def test_a_claim_that_another_worker_took_after_it_lapsed_is_lost(table: Table, clock: FakeClock) -> None:
+    one, other = TableBatchIds(table, clock, ttl=600), TableBatchIds(table, clock, ttl=600)
+    one.worker_started(0)
+    other.worker_started(1)
+    begin(one, "b")
+    begin(one, "c")
+    clock.now += 601
+    assert begin(other, "b").kind is ClaimKind.NEW
+    assert not renew(one, "b")
+    assert renew(one, "c"), "nobody has taken it"
+
+
+@pytest.mark.interpreted
+def test_a_table_that_cannot_be_locked_holds_no_claim(
+    table: Table, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = TableBatchIds(table, clock)
+    begin(store, "b")
+
+    def refused(_self: Table, _bucket: int) -> None:
+        raise OSError("no locks left")
+
+    monkeypatch.setattr(type(table), "lock", refused)
+    assert not renew(store, "b")
+
+
 def test_a_successor_cannot_abandon_what_a_sibling_claimed(table: Table, clock: FakeClock) -> None:
     one, other = TableBatchIds(table, clock), TableBatchIds(table, clock)
     one.worker_started(0)

@@ -129,6 +129,20 @@ def test_a_batch_is_new_then_in_progress_then_done_with_its_answer(asker: Asker)
     assert claim.answer == b'{"accepted":1}'
 
 
+def test_a_claim_is_renewed_by_its_owner_alone_and_until_it_is_finished(asker: Asker) -> None:
+    assert asker.begin("web", "b-1").kind is ClaimKind.NEW
+    assert asker.renew("web", "b-1")
+    assert asker.begin("web", "b-1").kind is ClaimKind.IN_PROGRESS
+    asker.finish("web", "b-1", b"answer")
+    assert not asker.renew("web", "b-1"), "another worker has stored it"
+    assert asker.begin("web", "b-1").answer == b"answer"
+
+
+def test_a_claim_that_lapsed_is_taken_back_if_it_is_free(asker: Asker) -> None:
+    assert asker.renew("web", "b-1")
+    assert asker.begin("web", "b-1").kind is ClaimKind.IN_PROGRESS
+
+
 def test_an_abandoned_batch_can_be_sent_again(asker: Asker) -> None:
     asker.begin("web", "b-1")
     asker.abandon("web", "b-1")

@@ -447,6 +447,21 @@ def test_one_step_is_corrected_once_however_many_gateways_see_it(stepping: tuple
     skew = float(server.ask(b"HGET logops:horizon skew").split(b"\r\n")[1])
     assert skew == pytest.approx(3600, abs=5)
     assert server.ask(b"HGET logops:horizon gen").split(b"\r\n")[1] == b"2"
+
+
+def test_a_claim_lasts_as_long_as_it_is_renewed_and_no_longer(server: RedisServer) -> None:
+    one = Asker(RedisStore(server.url, 300, claim_ttl=2))
+    other = Asker(RedisStore(server.url, 300, claim_ttl=60))
+    assert one.begin("web", "b").kind is ClaimKind.NEW
+    assert one.begin("web", "c").kind is ClaimKind.NEW
+    deadline = time.monotonic() + 20
+    while other.begin("web", "c").kind is not ClaimKind.NEW:
+        one.renew("web", "b")
+        assert time.monotonic() < deadline
+    assert other.begin("web", "b").kind is ClaimKind.IN_PROGRESS
+    assert not one.renew("web", "c"), "another gateway has it now"
+    server.kill()
+    assert not other.renew("web", "c"), "a server that does not answer confirms nothing"
     one.close()
     other.close()
 

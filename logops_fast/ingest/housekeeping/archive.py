@@ -1,4 +1,4 @@
-"""One file into one archive: complete, synced and read back before anybody may delete the original."""
+"""Puts one file into one archive: complete, synced and read back before the original may be deleted."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ Stream = IO[bytes] | gzip.GzipFile
 
 
 class ArchiveError(LogOpsError):
-    """An archive could not be made or does not hold what the file held; the original must stay."""
+    """An archive does not hold what the file held; the original must be kept."""
 
 
 class StoppedError(LogOpsError):
-    """The run was told to stop in the middle; nothing half is left under a final name."""
+    """The run was stopped early; nothing incomplete is left under a final name."""
 
 
 def archive_file(source: Path, target_dir: Path, kind: Kind, stop: Stop = lambda: False) -> Path:
-    """Archive ``source`` under its own name in ``target_dir``; the archive's path.
+    """Archive ``source`` under its own name in ``target_dir``; return the path of the archive.
 
-    An archive of that name that holds the same bytes is taken as it is (a run was interrupted before it deleted the
-    original); one that holds others is kept, and the new one is named ``-1``, ``-2`` and so on.
+    An archive of that name with the same content is used as it is (a run was interrupted before it deleted the
+    original); one with other content is kept, and the new one is named ``-1``, ``-2`` and so on.
 
     Raises ArchiveError, StoppedError, OSError.
     """
@@ -59,7 +59,7 @@ def archive_file(source: Path, target_dir: Path, kind: Kind, stop: Stop = lambda
 
 
 def remove_leftovers(target_dir: Path) -> int:
-    """Remove the temporary files of interrupted runs; how many. Call it under the lock of a run."""
+    """Remove the temporary files of interrupted runs; return how many. Call it under the lock of a run."""
     leftovers = list(target_dir.glob(f".*{TEMPORARY_SUFFIX}")) if target_dir.is_dir() else []
     for path in leftovers:
         path.unlink(missing_ok=True)
@@ -87,7 +87,7 @@ def _write(source: Path, temporary: Path, kind: Kind, stop: Stop) -> None:
             with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
                 member = zipfile.ZipInfo.from_file(source, source.name, strict_timestamps=False)
                 member.compress_type = zipfile.ZIP_DEFLATED
-                # The size is not in the member's head yet when it is written: room for one over 2 GiB is asked for.
+                # The size is not known when the member's header is written: reserve room for one over 2 GiB.
                 with archive.open(member, "w", force_zip64=True) as packed_member:
                     _copy(file, packed_member, stop)
         raw.flush()
@@ -96,7 +96,7 @@ def _write(source: Path, temporary: Path, kind: Kind, stop: Stop) -> None:
 
 def _verify(archive: Path, kind: Kind, wanted: tuple[int, int], stop: Stop) -> None:
     if not _holds(archive, kind, wanted, stop):
-        raise ArchiveError(f"{archive} does not hold what was to be archived: the file changed, or the disk lies")
+        raise ArchiveError(f"{archive} does not hold what was to be archived: the file changed, or the disk is faulty")
 
 
 def _copy(source: IO[bytes], target: Stream, stop: Stop) -> None:
@@ -112,7 +112,7 @@ def _sum_of(path: Path, stop: Stop) -> tuple[int, int]:
 
 
 def _sum(file: Stream, stop: Stop) -> tuple[int, int]:
-    """Size and CRC-32 of what can be read."""
+    """Return size and CRC-32 of the rest of a file."""
     size = crc = 0
     while piece := file.read(CHUNK):
         if stop():
@@ -123,7 +123,7 @@ def _sum(file: Stream, stop: Stop) -> tuple[int, int]:
 
 
 def _holds(archive: Path, kind: Kind, wanted: tuple[int, int], stop: Stop) -> bool:
-    """Whether an archive unpacks to these bytes; a damaged one does not."""
+    """Return whether an archive unpacks to this size and CRC-32; a damaged one does not."""
     with contextlib.suppress(EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile):
         if kind == "gzip":
             with gzip.open(archive, "rb") as unpacked:

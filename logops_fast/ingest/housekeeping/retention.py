@@ -1,7 +1,7 @@
-"""Old files go: by the day in their name, deleted or archived. A pure plan, and a run that carries it out.
+"""Deletes or archives old files, by the day in their name: a pure plan, and a run that carries it out.
 
-Never touched: today's files (UTC) and those of a day to come, files whose name is not one of ours, files that a
-gateway still has open (it holds a lock on them: yesterday's, just after midnight).
+Never touched: today's files (UTC) and those of a later day, files whose name is not one of ours, files that a gateway
+still has open (it holds a lock on them: yesterday's, just after midnight).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RUN_LOCK: Final = ".housekeeping.run.lock"
 
 
 class OldFile(NamedTuple):
-    """A file of ours: ``name`` relative to the sink's directory, size in bytes."""
+    """A file of the sink: ``name`` relative to the sink's directory, ``size`` in bytes."""
 
     name: str
     day: dt.date
@@ -33,7 +33,7 @@ class OldFile(NamedTuple):
 
 
 class Action(NamedTuple):
-    """One thing to do: ``kind`` is delete, gzip or zip; ``why`` is age or size."""
+    """One file to delete or archive; ``why`` is age or size."""
 
     kind: Mode
     file: OldFile
@@ -41,7 +41,7 @@ class Action(NamedTuple):
 
 
 class Result(NamedTuple):
-    """What became of an action: its ``error`` is a sentence, or None; ``skipped`` says why nothing was done."""
+    """The outcome of an action: ``error`` is a sentence, or None; ``skipped`` says why nothing was done."""
 
     action: Action
     error: str | None = None
@@ -62,18 +62,18 @@ class Report:
 
     @property
     def errors(self) -> list[str]:
-        """A sentence for each file that could not be dealt with, and one if the run itself failed."""
+        """A sentence for each file that could not be deleted or archived, and one if the run itself failed."""
         own = [] if self.failure is None else [self.failure]
         return own + [f"{r.action.file.name}: {r.error}" for r in self.results if r.error is not None]
 
     @property
     def outcome(self) -> str:
-        """``ok``; ``failed`` where anything was; ``busy`` where another run was going on."""
+        """``ok``; ``failed`` if there were errors; ``busy`` if another run was going on."""
         return "failed" if self.errors else "busy" if self.busy else "ok"
 
     @property
     def counts(self) -> dict[str, int]:
-        """Files by what was done: delete, gzip, zip, in_use, error."""
+        """The number of files by what was done: delete, gzip, zip, in_use, error."""
         counted: dict[str, int] = {}
         for result in self.results:
             what = "error" if result.error else "in_use" if result.skipped else result.action.kind
@@ -82,11 +82,11 @@ class Report:
 
     @property
     def freed(self) -> int:
-        """Bytes that were taken out of the sink's directory, or would be."""
+        """Bytes that were removed from the sink's directory, or would be in a dry run."""
         return sum(r.action.file.size for r in self.results if r.error is None and r.skipped is None)
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """Return the report as ``--json`` prints it."""
         return {
             "outcome": self.outcome,
             "dry_run": self.dry_run,
@@ -108,14 +108,15 @@ class Report:
         }
 
     def text(self) -> str:
-        """For people: a line for each file, and a sum."""
+        """Return the report for people: a line for each file, and a sum."""
         if self.busy:
             return "another run of the housekeeping is going on: nothing done"
         lines = []
         for result in self.results:
             action = result.action
-            told = result.error or result.skipped or ("would be done" if self.dry_run else "done")
-            lines.append(f"{action.kind:6} {action.file.name} ({action.file.size} bytes, for its {action.why}): {told}")
+            outcome = result.error or result.skipped or ("would be done" if self.dry_run else "done")
+            size = f"{action.file.size} bytes, for its {action.why}"
+            lines.append(f"{action.kind:6} {action.file.name} ({size}): {outcome}")
         if self.failure is not None:
             lines.append(self.failure)
         done = sum(1 for r in self.results if r.error is None and r.skipped is None)
@@ -123,7 +124,7 @@ class Report:
             lines.append("nothing to do")
         else:
             would = "would be " if self.dry_run else ""
-            lines.append(f"{done} files, {self.freed} bytes {would}taken away; {len(self.errors)} errors")
+            lines.append(f"{done} files, {self.freed} bytes {would}removed; {len(self.errors)} errors")
         if self.stopped:
             lines.append("stopped before the end")
         return "\n".join(lines)
@@ -132,9 +133,10 @@ class Report:
 def plan(
     files: Iterable[OldFile], today: dt.date, retention_days: int, archive: Mode, max_total_bytes: int = 0
 ) -> list[Action]:
-    """What to do, oldest first. ``retention_days`` full days are kept beside today's; ``max_total_bytes`` 0: no limit.
+    """Return what to do, oldest first.
 
-    Past the limit whole days go, the oldest first, until the rest is under it; never today's, even if it alone is over.
+    ``retention_days`` full days are kept besides today; ``max_total_bytes`` of 0 is no limit. Past the limit whole days
+    go, the oldest first, until the rest is under it; never today's, even if it alone is over.
     """
     ordered = sorted(files, key=lambda file: (file.day, file.name))
     actions = [
@@ -156,7 +158,10 @@ def plan(
 
 
 def find_files(directory: Path) -> list[OldFile]:
-    """Our files in the sink's directory and in ``rejected/``, by name. Links and folders are not ours."""
+    """Return the sink's files in its directory and in ``rejected/``, by name; links and folders are not among them.
+
+    Raises OSError.
+    """
     found = []
     for folder in ("", REJECTED_DIR):
         path = directory / folder
@@ -184,8 +189,8 @@ def run_once(
 ) -> Report:
     """Plan and carry out. Never raises for a file: errors are in the report and do not stop the rest.
 
-    ``now`` is in wall seconds; ``stop`` is asked between files and pieces, for a gateway that wants to end. Archives
-    of rejected files go to ``<archive_dir>/rejected``. Archives themselves are kept for ever.
+    ``now`` is in wall seconds; ``stop`` is called between files and pieces, and ends the run early if it returns True.
+    Archives of rejected files go to ``<archive_dir>/rejected``. Archives themselves are kept for ever.
     """
     report = Report(dry_run=dry_run)
     today = dt.datetime.fromtimestamp(time.time() if now is None else now, dt.UTC).date()
@@ -226,7 +231,7 @@ def _carry_out(directory: Path, action: Action, archive_dir: Path, stop: Callabl
             path.unlink()
             sync_directory(path.parent)
     except FileNotFoundError:
-        return Result(action, skipped="somebody else took it away")
+        return Result(action, skipped="it was removed meanwhile")
     except (OSError, ArchiveError) as error:
         return Result(action, error=str(error))
     return Result(action)

@@ -1,13 +1,16 @@
 """The commit journal: which batches a group holds and where it lies, written before the group itself.
 
 It is what makes a batch with an id exactly-once across a killed process. The order in a group is: journal record,
-rejected lines, data lines (each synced where durability asks for it), answers. So after a crash
+rejected lines, data lines (each synced if durability is ``fsync``), answers. So after a crash
 
 * every record but the last is of a complete group: a failed group's record is cut away again before the next;
-* the last one is complete if each of its files reaches the end it names; else nobody was answered, and the whole
-  group is cut out of the files, so that a retry stores it once.
+* the last one is complete if each of its files reaches the end it names; otherwise no batch of it was answered, and
+  the whole group is cut out of the files, so that a retry stores it once.
 
-The journal is not synced of itself: it outlives the process, not a loss of power. After one, nothing that was
+A record without files is a *checkpoint*: it says that the groups before it are complete, and is written before the
+files that the last of them lies in are closed, and so may be moved or deleted unnoticed.
+
+The journal itself is not synced: it survives the process, not a loss of power. After a loss of power nothing that was
 acknowledged is missing (durability ``fsync``), but a batch whose answer was lost may be stored twice. Syncing it too
 would double the time of each group.
 
@@ -25,12 +28,13 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logops_fast.files.replace import replacing
-from logops_fast.ingest.sink.append_file import AppendFile, FileOps
+from logops_fast.ingest.sink.append_file import AppendFile
+from logops_fast.ingest.sink.file_ops import FileOps
 
 MAGIC: Final = b"LOGOPSJ1"
 TTL: Final = 600.0  # s: as long as batch ids are remembered
 SEGMENT_BYTES: Final = 16 << 20
-MAX_SEGMENTS: Final = 5  # with SEGMENT_BYTES: about 250,000 batches, more than the store of batch ids holds
+MAX_BYTES: Final = 5 * SEGMENT_BYTES  # about 250,000 batches, more than the store of batch ids holds
 JOURNAL_MODE: Final = 0o600
 
 _HEADER: Final = struct.Struct("<II")
@@ -41,7 +45,7 @@ _SEGMENT: Final = re.compile(r"w([0-9]{1,4})\.([0-9]{10})\.log")
 
 
 class LedgerEntry(NamedTuple):
-    """A batch that may be sent again: its id belongs to its emitter, its answer is what a repeat gets."""
+    """A batch that may be sent again: its id belongs to its emitter, a repeat gets the same answer."""
 
     emitter: str
     batch_id: str
@@ -49,7 +53,7 @@ class LedgerEntry(NamedTuple):
 
 
 class Part(NamedTuple):
-    """Where a group lies in one file: ``name`` relative to the sink's directory, bytes ``start`` to ``end``."""
+    """The place of a group in one file: ``name`` relative to the sink's directory, bytes ``start`` to ``end``."""
 
     name: str
     inode: int
@@ -58,7 +62,7 @@ class Part(NamedTuple):
 
 
 class GroupRecord(NamedTuple):
-    """One journalled group; ``wall`` is the time it was written, seconds since the epoch."""
+    """One journalled group; ``wall`` is the time it was written, in seconds since the epoch."""
 
     wall: float
     parts: tuple[Part, ...]
@@ -66,13 +70,13 @@ class GroupRecord(NamedTuple):
 
 
 def encode_entry(entry: LedgerEntry) -> bytes:
-    """An entry as it stands in a record. Raises ValueError or struct.error for ids that cannot be written."""
+    """Return an entry as a record holds it. Raises ValueError or struct.error for ids that cannot be written."""
     emitter, batch_id, answer = entry.emitter.encode(), entry.batch_id.encode(), entry.answer
     return b"%b%b%b%b" % (_ENTRY.pack(len(emitter), len(batch_id), len(answer)), emitter, batch_id, answer)
 
 
 def encode_record(wall: float, parts: Sequence[Part], entries: Sequence[bytes]) -> bytes:
-    """A record as it stands in a segment, of entries that are encoded already."""
+    """Return a record as a segment holds it; ``entries`` are encoded already."""
     out = [_GROUP.pack(wall, len(parts), len(entries))]
     for part in parts:
         name = part.name.encode()
@@ -83,7 +87,7 @@ def encode_record(wall: float, parts: Sequence[Part], entries: Sequence[bytes]) 
 
 
 def decode_segment(blob: bytes) -> Iterator[GroupRecord]:
-    """The valid records of a segment, up to the first that is torn or damaged."""
+    """Yield the valid records of a segment, up to the first that is torn or damaged."""
     if not blob.startswith(MAGIC):
         return
     at = len(MAGIC)
@@ -119,7 +123,7 @@ def _decode_payload(payload: bytes) -> GroupRecord:
 
 
 def segments(directory: Path) -> dict[int, list[Path]]:
-    """The segments in the journal directory by worker, oldest first."""
+    """Return the segments in the journal directory by worker, oldest first."""
     found: dict[int, list[Path]] = {}
     if directory.is_dir():
         for path in sorted(directory.iterdir()):
@@ -129,20 +133,35 @@ def segments(directory: Path) -> dict[int, list[Path]]:
 
 
 def rewrite_segment(path: Path, records: Sequence[GroupRecord]) -> None:
-    """Replace a segment by one that holds ``records`` only, atomically and durably."""
+    """Replace a segment by one that holds ``records`` only, atomically and durably. Raises OSError."""
     with replacing(path, mode=JOURNAL_MODE) as out:
         out.write(MAGIC)
         out.writelines(encode_record(r.wall, r.parts, [encode_entry(e) for e in r.entries]) for r in records)
 
 
 class CommitLog:
-    """Writes one worker's journal: a new segment each ttl or SEGMENT_BYTES, old ones removed. Not thread-safe."""
+    """Writes one worker's journal: a new segment each ttl (seconds) or SEGMENT_BYTES, old ones removed.
 
-    __slots__ = ("_current", "_directory", "_number", "_opened", "_ops", "_ttl", "_wall", "_worker", "_written")
+    Not thread-safe.
+    """
+
+    __slots__ = (
+        "_current",
+        "_directory",
+        "_number",
+        "_open_end",
+        "_opened",
+        "_ops",
+        "_ttl",
+        "_wall",
+        "_worker",
+        "_written",
+    )
 
     def __init__(
         self, directory: Path, worker: int, *, wall: Callable[[], float], ops: FileOps, ttl: float = TTL
     ) -> None:
+        """``ttl`` is in seconds."""
         self._directory = directory
         self._worker = worker
         self._wall = wall
@@ -153,17 +172,12 @@ class CommitLog:
         self._current: AppendFile | None = None
         self._opened = 0.0
         self._written = 0
+        self._open_end = False  # whether the last record is of a group; recovery ends with a checkpoint
 
     @property
     def dirty(self) -> bool:
         """Whether a record was written that is neither accepted nor cut away."""
         return self._current is not None and self._current.dirty
-
-    @property
-    def at_hand(self) -> bool:
-        """Whether ``append`` will only write: there is a segment, and it is not due to be changed."""
-        current = self._current
-        return current is not None and current.at_hand and self._lasts(current, self._wall())
 
     def append(self, parts: Sequence[Part], entries: Sequence[bytes]) -> None:
         """Write the record of a group of encoded entries; ``accept`` or ``rollback`` must follow.
@@ -177,36 +191,53 @@ class CommitLog:
             record = MAGIC + record
         self._written = len(record)
         current.write([record])
+        self._open_end = True
 
     def accept(self) -> None:
-        """The group of the last ``append`` is stored, or none was appended."""
+        """Keep the record of the last ``append``, if there was one: its group is stored."""
         if self._current is not None and self._written:
             self._current.accept(self._written)
         self._written = 0
 
     def rollback(self) -> None:
-        """Forget an ``append`` that was not accepted; does nothing where there is none. Raises StepFailedError.
+        """Cut away an ``append`` that was not accepted, if there was one. Raises StepFailedError.
 
-        Call it after the files are cut back, never before: while they hold a piece of the group, the record says so.
+        Call it after the files are cut back, never before: as long as they hold a piece of the group, so must the
+        journal.
         """
         self._written = 0
         if self._current is not None:
             self._current.rollback()
 
+    def checkpoint(self) -> None:
+        """Record that all groups so far are complete, unless the journal says so already. Raises StepFailedError."""
+        if self._open_end:
+            self.append([], [])
+            self.accept()
+            self._open_end = False
+
+    def follow(self) -> None:
+        """Start a new segment next if another program removed, renamed or cut this one. Raises StepFailedError."""
+        current = self._current
+        if current is not None and current.fd >= 0 and not (current.named() and current.size() == current.good):
+            self.close()
+
     def prune(self) -> None:
-        """Remove segments that nobody can ask for any more: older than twice the ttl, or too many."""
-        own = segments(self._directory).get(self._worker, [])
+        """Remove segments that are not needed any more: older than twice the ttl, or past MAX_BYTES in all."""
         oldest = self._wall() - 2 * self._ttl
         current = None if self._current is None else self._current.path
-        for position, path in enumerate(reversed(own)):
+        total = 0
+        for path in reversed(segments(self._directory).get(self._worker, [])):
             try:
-                if path != current and (position >= MAX_SEGMENTS or path.stat().st_mtime < oldest):
+                status = path.stat()
+                total += status.st_size
+                if path != current and (total > MAX_BYTES or status.st_mtime < oldest):
                     path.unlink()
             except OSError:
                 continue
 
     def close(self) -> None:
-        """Close the segment; it is not synced (see above). Raises StepFailedError."""
+        """Close the segment, unsynced (see above). Raises StepFailedError."""
         if self._current is not None:
             self._current.close(sync=False)
             self._current = None
@@ -228,5 +259,5 @@ class CommitLog:
         return current
 
     def _lasts(self, segment: AppendFile, now: float) -> bool:
-        # `not 0 <= age` also starts a new one where the clock was stepped back.
+        # A negative age also starts a new one: the clock was stepped back.
         return 0 <= now - self._opened < self._ttl and segment.good < SEGMENT_BYTES

@@ -1,8 +1,8 @@
-"""How long a commit waits for company: not at all while there is CPU to spare, two milliseconds when there is none.
+"""How long a commit waits for more batches: not at all while CPU is idle, two milliseconds when none is.
 
 A commit costs a sync whatever it holds (100 to 150 us of CPU), a fifth of all with single events. With CPU to spare,
 waiting would only add to every answer; under load it lets batches share a commit, which gives that CPU back.
-Pure: clocks are given.
+Pure: clocks are parameters.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FULL: Final = 0.9
 """Cores in use from which on a commit waits for ``LONGEST``."""
 
 WINDOW: Final = 0.025
-"""Seconds over which the process's CPU time is looked at: long against a commit, short against a burst."""
+"""Seconds over which the process's CPU time is measured: long against a commit, short against a burst."""
 
 
 class CommitPace:
@@ -35,17 +35,17 @@ class CommitPace:
         self._used = 0.0
 
     def begin(self, now: float, cpu: float) -> None:
-        """A commit begins: ``now`` in monotonic seconds, ``cpu`` the seconds of CPU the process has used so far."""
+        """Note that a commit begins: ``now`` in monotonic seconds, ``cpu`` the seconds of CPU the process has used."""
         elapsed = now - self._since
         if elapsed >= WINDOW:
             busy = (cpu - self._used) / elapsed
             share = min(1.0, max(0.0, (busy - IDLE) / (FULL - IDLE)))
-            # Squared: at half load CPU is to be had, and the wait would be most of an answer's time.
+            # Squared: at half load CPU is available, and the wait would be most of the latency of an answer.
             self._seconds = self._longest * share * share
             self._since = now
             self._used = cpu
         self._not_before = now + self._seconds
 
     def wait(self, now: float) -> float:
-        """Seconds until the next commit may begin; 0 or less is now."""
+        """Return the seconds until the next commit may begin; 0 or less is now."""
         return self._not_before - now

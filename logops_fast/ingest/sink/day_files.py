@@ -1,9 +1,10 @@
-"""Names of the sink's files: one a UTC day and worker, and who owns which."""
+"""Names of the sink's files: one for each UTC day and worker."""
 
 from __future__ import annotations
 
 import datetime as dt
 import re
+from pathlib import Path
 from typing import Final, NamedTuple
 
 REJECTED_DIR: Final = "rejected"
@@ -14,8 +15,11 @@ DAY_SECONDS: Final = 86_400
 _NAME: Final = re.compile(r"([0-9]{8})(?:\.w([0-9]{1,4}))?\.ndjson(\.torn)?")
 
 
+_LINK: Final = re.compile(r"w([0-9]{1,4})\.(?:events|rejected)")
+
+
 class DayFile(NamedTuple):
-    """What a file's name says of it; ``worker`` is None for the file of a single-worker gateway."""
+    """What the name of a file says; ``worker`` is None for the file of a single-worker gateway."""
 
     day: dt.date
     worker: int | None
@@ -23,17 +27,29 @@ class DayFile(NamedTuple):
 
 
 def day_of(wall: float) -> str:
-    """The UTC day of ``wall`` (seconds since the epoch) as ``YYYYMMDD``."""
+    """Return the UTC day of ``wall`` (seconds since the epoch) as ``YYYYMMDD``."""
     return dt.datetime.fromtimestamp(wall, dt.UTC).strftime("%Y%m%d")
 
 
 def file_name(day: str, worker: int, workers: int) -> str:
-    """The name of ``worker``'s file of ``day``: the worker is named only where there are several."""
+    """Return the name of ``worker``'s file of ``day``; it names the worker only if there are several."""
     return f"{day}.ndjson" if workers == 1 else f"{day}.w{worker}.ndjson"
 
 
+def link_names(worker: int) -> tuple[str, str]:
+    """Return the names, in the journal directory, of the links to a worker's open files: events, rejected events."""
+    return f"w{worker}.events", f"w{worker}.rejected"
+
+
+def linked_workers(journal: Path) -> set[int]:
+    """Return the workers that have such links in the journal directory."""
+    if not journal.is_dir():
+        return set()
+    return {int(match[1]) for path in journal.iterdir() if (match := _LINK.fullmatch(path.name))}
+
+
 def parse_name(name: str) -> DayFile | None:
-    """Read a file name; None if it is not one of ours (another form, or no such day)."""
+    """Read a file name. Return None if it is not one of ours (another form, or no such day)."""
     match = _NAME.fullmatch(name)
     if match is None:
         return None
@@ -45,5 +61,5 @@ def parse_name(name: str) -> DayFile | None:
 
 
 def owner(worker: int | None, workers: int) -> int:
-    """The worker that looks after files of ``worker``: worker 0 inherits those of workers that are no more."""
+    """Return the worker that is responsible for files of ``worker``: 0 if that worker does not exist any more."""
     return worker if worker is not None and worker < workers else 0

@@ -1,9 +1,16 @@
 """The file sink: batches become durable in groups and are then answered together (group commit).
 
-Whatever arrives while one group is on its way to the disk goes with the next. All of it happens on the loop: a group
-is one write into the page cache, and the kernel syncs it by itself (``kernel_sync``). What may wait for the disk
-(opening, repairing, trying, closing, and everything where the kernel has no such sync) is done by a thread meanwhile;
-the writer belongs to one of the two at any time.
+The loop makes no call that can wait for a disk: not even a write into the page cache, which a frozen or throttled
+volume can hold up for as long as it likes. One group at a time passes through these phases (``Phase``):
+
+1. *gathering*, while the sink is IDLE or an earlier group is under way: batches wait in ``_pending``.
+2. WRITING: the disk thread repairs, opens and follows the files as needed, and writes journal and lines.
+3. SYNCING: the kernel brings them to the disk and wakes the loop (``kernel_sync``); without such a queue, the thread.
+4. CONFIRMING, only after a long wait: the store of batch ids is asked whether the claims of the group are still ours.
+5. UNDOING, only if the kernel's sync failed or a claim was lost: the thread cuts away what was written.
+6. The batches are *answered*, all alike, and the next group begins.
+
+Between groups the thread may be TIDYING: closing yesterday's files, or probing a disk that failed.
 """
 
 from __future__ import annotations
@@ -13,45 +20,62 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from logops_fast.errors import StartupError
-from logops_fast.ingest.sink.append_file import FileOps, StepFailedError
+from logops_fast.errors import LogOpsError, StartupError
 from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
 from logops_fast.ingest.sink.commit_pace import CommitPace
 from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
-from logops_fast.ingest.sink.disk_thread import DiskThread, Job
+from logops_fast.ingest.sink.disk_thread import DiskThread, Job, OnFinished
+from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
-from logops_fast.ingest.sink.interface import Done, SinkCommit
+from logops_fast.ingest.sink.interface import Claims, OnStored, SinkCommit, SinkProblem
 from logops_fast.ingest.sink.kernel_sync import SyncQueue
 from logops_fast.ingest.sink.recovery import RecoveryReport, recover
 
-__all__ = ["Durability", "FileSink", "SinkStartError"]
+__all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 
-MAX_GROUP_BYTES: Final = 8 << 20  # above it a group is written in several, so that the first need not wait for the last
+MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
-STALL_SECONDS: Final = 5.0  # a write that takes longer makes the gateway unready: the disk hangs
-SLOW_WRITE: Final = 0.02  # s; a write into the page cache takes microseconds, unless the kernel makes writers wait
-SLOW_PATIENCE: Final = 10.0  # s for which the thread then writes, so that only it waits
-SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers know whole milliseconds
+STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
+SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
+RENEW_INTERVAL: Final = 15.0
+"""Seconds between renewals of the claims of batches that wait; a quarter of how long a claim lasts in Redis."""
+CONFIRM_AFTER: Final = 20.0
+"""Seconds that a group may take before its claims are looked at again: the process may have been suspended."""
 
 Durability = Literal["fsync", "written"]
 
 logger = logging.getLogger(__name__)
 
 
+class Phase(Enum):
+    """What the sink is doing; see the module's docstring."""
+
+    IDLE = "idle"
+    WRITING = "writing"
+    SYNCING = "syncing"
+    CONFIRMING = "confirming"
+    UNDOING = "undoing"
+    TIDYING = "tidying"
+    CLOSING = "closing"
+
+
 class SinkStartError(StartupError):
     """The sink cannot work in its directory."""
 
 
-class _Pending(NamedTuple):
+class _Batch(NamedTuple):
     day: str
     lines: bytes
     rejected: bytes
-    entry: bytes | None
-    done: Done
+    entry: LedgerEntry | None
+    encoded: bytes | None
+    on_stored: OnStored
 
 
 class FileSink:
@@ -67,64 +91,146 @@ class FileSink:
         worker: int = 0,
         workers: int = 1,
         wall: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
         cpu: Callable[[], float] = time.process_time,
+        claims: Claims | None = None,
         on_commit: Callable[[SinkCommit], None] = lambda _commit: None,
         on_error: Callable[[str, str], None] = lambda _operation, _text: None,
         ops: FileOps | None = None,
         probe_interval: float = PROBE_INTERVAL,
         pace: CommitPace | None = None,
     ) -> None:
-        """``on_error`` is told the operation (open, write, sync, truncate, probe, internal) and a sentence."""
+        """``on_error`` gets the operation (open, write, sync, truncate, probe, internal) and a sentence.
+
+        ``probe_interval`` is in seconds. ``claims`` keeps the batch ids claimed while their batches wait.
+        """
         self._directory = dir
         self._durable = durability == "fsync"
         self._worker = worker
         self._workers = workers
         self._wall = wall
+        self._clock = clock
         self._cpu = cpu
+        self._claims = claims
         self._on_commit = on_commit
         self._on_error = on_error
         self._ops = FileOps() if ops is None else ops
         self._probe_interval = probe_interval
         self._pace = pace or CommitPace()
-        self._pending: deque[_Pending] = deque()
-        self._kicked = False
-        self._closing = False
-        self._failing: str | None = None
-        self._busy_since = 0.0
-        self._day = ""
-        self._day_start = 0.0
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._ended: asyncio.Future[None] | None = None
-        self._writer: GroupWriter | None = None
         self._disk: DiskThread | None = None
         self._queue: SyncQueue | None = None
-        self._thread_until = 0.0
-        # The group on its way to the disk.
-        self._busy = False
+        self._writer: GroupWriter | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._renewal: asyncio.TimerHandle | None = None
+        self._ended: asyncio.Future[None] | None = None
+        self._failure: str | None = None
+        self._closing = False
+        self._day = ""
+        self._day_start = 0.0
+        # Gathering.
+        self._pending: deque[_Batch] = deque()
+        self._pending_since = 0.0  # no later than the first of them came
+        self._kicked = False
+        # The group under way.
+        self._phase = Phase.IDLE
+        self._phase_since = 0.0
         self._group = Group("")
-        self._dones: list[Done] = []
+        self._batches: list[_Batch] = []
+        self._batches_since = 0.0
+
+    def __repr__(self) -> str:
+        return (
+            f"<FileSink {self._directory} {self._phase.value} group={self._group!r} pending={len(self._pending)}"
+            f" failure={self._failure!r}>"
+        )
 
     @property
-    def failing(self) -> str | None:
-        """None, or why nothing can be stored right now: the last failure, or a write that hangs."""
-        if self._failing is not None:
-            return self._failing
-        since = self._busy_since
-        if since and time.monotonic() - since > STALL_SECONDS:
-            return f"a write to {self._directory} has been going on for {time.monotonic() - since:.0f} s"
+    def problem(self) -> SinkProblem | None:
+        """None, or why nothing can be stored right now: the last failure, or a call to the disk that hangs."""
+        if self._failure is not None:
+            return SinkProblem("sink_failed", self._failure)
+        if self._phase is not Phase.IDLE:
+            seconds = self._clock() - self._phase_since
+            if seconds > STALL_SECONDS:
+                text = f"the disk of {self._directory} has not answered for {seconds:.0f} s ({self._phase.value})"
+                return SinkProblem("sink_stalled", text)
         return None
 
     @property
     def by_thread(self) -> bool:
-        """Whether it is a thread that syncs, because the kernel gives no queue for it."""
+        """Whether a thread syncs, because the kernel offers no queue for it."""
         return self._durable and self._queue is None
 
-    def start(self) -> RecoveryReport:
-        """Lock the directory, put in order what a crash left, open today's file.
+    def start(self) -> Awaitable[RecoveryReport]:
+        """Lock the directory, repair what a crash left, open today's file; all of it in the disk thread.
 
-        Call it on the running loop, before the first ``append``. Raises SinkStartError.
+        Call it on the running loop and await the result before the first ``append``. Raises SinkStartError.
         """
+        loop = asyncio.get_running_loop()
+        started: asyncio.Future[RecoveryReport] = loop.create_future()
+        reports: list[RecoveryReport] = []
+        disk = DiskThread(loop)
+
+        def job() -> bool:
+            reports.append(self._open())
+            return True
+
+        def on_finished(error: BaseException | None) -> None:
+            if error is not None:
+                disk.close()
+                if not started.done():
+                    started.set_exception(error)
+                return
+            self._loop = loop
+            self._disk = disk
+            self._ended = loop.create_future()
+            # Without a sync there is nothing for the kernel to do.
+            self._queue = self._ops.kernel_sync(loop) if self._durable else None
+            self._timer = loop.call_later(IDLE_INTERVAL, self._tick)
+            if self._claims is not None:
+                self._renewal = loop.call_later(RENEW_INTERVAL, self._renew)
+            if not started.done():
+                started.set_result(reports[0])
+
+        disk.run(job, on_finished)
+        return started
+
+    def append(
+        self, lines: bytes, on_stored: OnStored, *, rejected: bytes = b"", entry: LedgerEntry | None = None
+    ) -> None:
+        """Store a batch (see Sink)."""
+        if (lines and lines[-1] != 10) or (rejected and rejected[-1] != 10):
+            raise ValueError("lines must end with a newline")
+        loop = self._loop
+        if loop is None or self._closing:
+            asyncio.get_running_loop().call_soon(on_stored, False)
+            return
+        now = self._wall()
+        if not 0.0 <= now - self._day_start < DAY_SECONDS:
+            self._day = day_of(now)
+            self._day_start = now // DAY_SECONDS * DAY_SECONDS
+        encoded = None if entry is None else encode_entry(entry)
+        if not self._pending:
+            self._pending_since = self._clock()
+        self._pending.append(_Batch(self._day, lines, rejected, entry, encoded, on_stored))
+        # At the end of the turn, so that all that arrives in one turn makes one group.
+        if self._phase is Phase.IDLE and not self._kicked:
+            self._kicked = True
+            loop.call_soon(self._kick)
+
+    def close(self) -> Awaitable[None]:
+        """Store what is pending, sync, close the files and release the lock. Later appends are refused."""
+        if self._ended is None:
+            return asyncio.sleep(0)
+        if not self._closing:
+            self._closing = True
+            if self._phase is Phase.IDLE:
+                self._next()
+        return asyncio.shield(self._ended)
+
+    def _open(self) -> RecoveryReport:
+        """Do the work of ``start``, in the thread. Raises SinkStartError."""
         try:
             lock = WorkerLock(self._directory, self._worker)
         except SinkBusyError as busy:
@@ -143,58 +249,23 @@ class FileSink:
                 ops=self._ops,
             )
             writer.open()
-        except (OSError, StepFailedError) as failure:
+        except (OSError, StepFailedError) as failure:  # mypyc gives a name one type
             lock.release()
             raise SinkStartError(f"sink.dir {self._directory} cannot be used: {failure}") from None
-        loop = asyncio.get_running_loop()
-        self._loop = loop
-        self._ended = loop.create_future()
         self._writer = writer
-        self._disk = DiskThread(loop)
-        # Without a sync the page cache may fill, and then writers wait: that is for the thread.
-        self._queue = self._ops.kernel_sync(loop) if self._durable else None
-        self._timer = loop.call_later(IDLE_INTERVAL, self._tick)
         return report
 
-    def append(self, lines: bytes, done: Done, *, rejected: bytes = b"", entry: LedgerEntry | None = None) -> None:
-        """Store a batch (see Sink). Raises ValueError, and calls nothing, for lines that do not end as lines do."""
-        if (lines and lines[-1] != 10) or (rejected and rejected[-1] != 10):
-            raise ValueError("lines must end with a newline")
-        loop = self._loop
-        if loop is None or self._closing:
-            asyncio.get_running_loop().call_soon(done, False)
-            return
-        now = self._wall()
-        if not 0.0 <= now - self._day_start < DAY_SECONDS:
-            self._day = day_of(now)
-            self._day_start = now // DAY_SECONDS * DAY_SECONDS
-        self._pending.append(_Pending(self._day, lines, rejected, None if entry is None else encode_entry(entry), done))
-        # At the end of the turn, so that all that arrives in one turn makes one group.
-        if not self._busy and not self._kicked:
-            self._kicked = True
-            loop.call_soon(self._kick)
-
-    def close(self) -> Awaitable[None]:
-        """Store what is pending, sync, let go of the files and the lock. Later appends are refused."""
-        if self._ended is None:
-            return asyncio.sleep(0)
-        if not self._closing:
-            self._closing = True
-            if not self._busy:
-                self._next()
-        return asyncio.shield(self._ended)
-
-    # What is next: a group, a tidying, the end.
+    # 1: gathering.
 
     def _kick(self) -> None:
         self._kicked = False
-        if not self._busy:
+        if self._phase is Phase.IDLE:
             self._next()
 
     def _next(self) -> None:
-        """Begin with what is pending, now or once enough others have had time to join. Nothing is under way."""
+        """Begin a group of what is pending, now or once more batches have had time to join. The sink is idle."""
         if self._pending:
-            now = time.monotonic()
+            now = self._clock()
             wait = self._pace.wait(now)
             if wait < SHORTEST_WAIT or self._closing:
                 self._begin(now)
@@ -205,117 +276,177 @@ class FileSink:
             self._begin_end()
 
     def _take(self) -> None:
-        """The next group: what is pending of one day, up to a size."""
+        """Make the next group of what is pending of one day, up to a size."""
         pending = self._pending
         day = pending[0].day
         self._group = group = Group(day)
-        self._dones = dones = []
+        self._batches = batches = []
+        self._batches_since = self._pending_since
         while pending and pending[0].day == day and group.size < MAX_GROUP_BYTES:
-            _, lines, rejected, entry, done = pending.popleft()
-            dones.append(done)
-            group.add(lines, rejected, entry)
+            batch = pending.popleft()
+            batches.append(batch)
+            group.add(batch.lines, batch.rejected, batch.encoded)
 
-    # A group, from the writer to the answers.
+    # 2 and 3: writing and syncing.
 
     def _begin(self, now: float) -> None:
-        self._busy = True
-        self._busy_since = now
+        self._enter(Phase.WRITING, now)
         try:
             self._take()
             self._pace.begin(now, self._cpu())
-            self._store(now)
         except Exception as error:
             self._undo(error)
+        else:
+            self._in_thread(self._store, self._stored)
 
-    def _store(self, now: float) -> None:
+    def _store(self) -> bool:
+        """Write the group, in the thread, and have it synced. Raises StepFailedError: nothing of it is left then."""
         writer, queue = self._files(), self._queue
-        if queue is None or now < self._thread_until or not writer.at_hand(self._group):
-            self._in_thread(self._commit, self._finish)
-            return
-        written = writer.write(self._group)
-        if time.monotonic() - now > SLOW_WRITE:
-            self._thread_until = now + SLOW_PATIENCE
-        if not written:  # batches without a line
-            self._synced([])
-            return
-        try:
-            queue.submit(written, self._synced)
-        except OSError:
-            self._in_thread(writer.sync, self._synced_in_thread)
+        to_sync = writer.write(self._group)
+        self._phase = Phase.SYNCING
+        if queue is not None and to_sync:
+            try:
+                queue.submit(to_sync, self._synced)
+            except OSError:  # no room for a request: this thread syncs
+                pass
+            else:
+                return False
+        writer.sync(self._group)
+        return True
 
-    def _commit(self) -> None:
-        """In the thread."""
-        self._files().commit(self._group)
-
-    def _synced(self, results: list[int]) -> None:
-        for position, code in enumerate(results):
+    def _synced(self, codes: list[int]) -> None:
+        for position, code in enumerate(codes):
             if code:
                 self._undo(self._files().sync_failed(position, code))
                 return
-        self._files().accept()
-        self._finish(None)
+        self._stored(None)
 
-    def _synced_in_thread(self, error: BaseException | None) -> None:
-        if error is None:
-            self._synced([])
+    def _stored(self, error: BaseException | None) -> None:
+        now = self._clock()
+        if error is None and self._claims is not None and now - self._batches_since > CONFIRM_AFTER:
+            self._enter(Phase.CONFIRMING, now)
+            self._confirm(self._claims)
         else:
-            self._undo(error)
+            self._finish(error)
 
-    def _undo(self, error: BaseException) -> None:
-        """Cut away what was written of a group that failed; then its batches are answered."""
-        self._in_thread(self._abandon, lambda second: self._finish(_both(error, second)))
+    # 4: confirming.
 
-    def _abandon(self) -> None:
-        """In the thread."""
+    def _confirm(self, claims: Claims) -> None:
+        """Ask for each batch id of the group whether its claim is still ours: only then may it be accepted."""
+        asked = [batch for batch in self._batches if batch.entry is not None]
+        verdicts: dict[int, bool] = {}
+
+        def answered(position: int, held: bool) -> None:
+            verdicts[position] = held
+            if len(verdicts) == len(asked):
+                self._confirmed([batch for at, batch in enumerate(asked) if not verdicts[at]])
+
+        for position, batch in enumerate(asked):
+            if batch.entry is not None:
+                claims.renew(batch.entry.emitter, batch.entry.batch_id, partial(answered, position))
+        if not asked:
+            self._confirmed([])
+
+    def _confirmed(self, lost: list[_Batch]) -> None:
+        """Accept the group, or cut it away and store it again without the batches that another worker has taken."""
+        if not lost:
+            self._finish(None)
+            return
+        logger.warning("batches waited so long for the disk that their ids were lost", extra={"batches": len(lost)})
+        kept = [batch for batch in self._batches if not any(batch is one for one in lost)]
+        self._batches = lost
+        self._undo(None, kept)
+
+    def _renew(self) -> None:
+        """Keep the claims of batches that wait for the disk."""
+        self._renewal = self._running().call_later(RENEW_INTERVAL, self._renew)
+        claims, oldest = self._claims, self._clock() - RENEW_INTERVAL / 2
+        if claims is None:
+            return
+        waiting: list[_Batch] = []
+        if self._batches and self._batches_since < oldest:
+            waiting += self._batches
+        if self._pending and self._pending_since < oldest:
+            waiting += self._pending
+        for batch in waiting:
+            if batch.entry is not None:
+                claims.renew(batch.entry.emitter, batch.entry.batch_id, _ignore)
+
+    # 5: undoing.
+
+    def _undo(self, error: BaseException | None, again: list[_Batch] | None = None) -> None:
+        """Cut the group away, then refuse its batches; those of ``again`` are gathered once more."""
+        self._enter(Phase.UNDOING, self._clock())
+
+        def undone(second: BaseException | None) -> None:
+            if again:
+                self._pending.extendleft(reversed(again))
+                self._pending_since = self._batches_since
+            self._finish(_both(error, second) if error is not None else second or _LostClaims())
+
+        self._in_thread(self._abandon, undone)
+
+    def _abandon(self) -> bool:
+        """Cut away what was written, in the thread. Raises StepFailedError."""
         self._files().abandon(self._group)
+        return True
+
+    # 6: answering.
 
     def _finish(self, error: BaseException | None) -> None:
-        """The group is stored or nothing of it is: the next can go, and its batches are told."""
-        dones, group = self._dones, self._group
-        seconds = time.monotonic() - self._busy_since
-        self._dones, self._group = [], Group("")
-        self._idle_again(error)
+        """Note that the group is stored or nothing of it is, begin the next, and answer its batches."""
+        batches, group = self._batches, self._group
+        seconds = self._clock() - self._phase_since
         if error is None:
-            _guarded(self._on_commit, SinkCommit(group.size, len(dones), seconds))
-        for done in dones:
-            _guarded(done, error is None)
+            self._files().accept()
+        self._batches, self._group = [], Group("")
+        self._idle_again(None if isinstance(error, _LostClaims) else error)
+        if error is None:
+            _guarded(self._on_commit, SinkCommit(group.size, len(batches), seconds))
+        for batch in batches:
+            _guarded(batch.on_stored, error is None)
 
-    # Away from a batch's way.
+    # Between groups.
 
     def _tick(self) -> None:
-        """Now and then: tidy up, or try whether a disk that failed works again."""
+        """Tidy up now and then, or try whether a disk that failed works again."""
         self._set_timer()
-        if not self._busy and not self._closing:
-            self._busy = True
-            self._busy_since = time.monotonic()
-            writer = self._files()
-            self._in_thread(writer.idle if self._failing is None else writer.probe, self._tidied)
+        if self._phase is Phase.IDLE and not self._closing:
+            self._enter(Phase.TIDYING, self._clock())
+            self._in_thread(self._tidy if self._failure is None else self._probe, self._tidied)
+
+    def _tidy(self) -> bool:
+        self._files().idle()
+        return True
+
+    def _probe(self) -> bool:
+        self._files().probe()
+        return True
 
     def _set_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        interval = IDLE_INTERVAL if self._failing is None else self._probe_interval
+        interval = IDLE_INTERVAL if self._failure is None else self._probe_interval
         self._timer = self._running().call_later(interval, self._tick)
 
     def _tidied(self, error: BaseException | None) -> None:
         if isinstance(error, OSError):
             logger.error("the sink could not tidy up", exc_info=error)
             # Tried again at the next tick; a disk that was failing still is.
-            error = None if self._failing is None else StepFailedError("probe", self._directory, error)
+            error = None if self._failure is None else StepFailedError("probe", self._directory, error)
         self._idle_again(error)
 
     def _idle_again(self, error: BaseException | None) -> None:
-        """What was under way has ended: remember how, and go on."""
-        self._busy = False
-        self._busy_since = 0.0
-        was_failing = self._failing is not None
-        failure = self._told(error)
-        self._failing = None if failure is None else str(failure)
+        """Note how the work under way has ended, and go on."""
+        self._phase = Phase.IDLE
+        was_failing = self._failure is not None
+        failure = self._report_failure(error)
+        self._failure = None if failure is None else str(failure)
         if (failure is not None) != was_failing and not self._closing:
             self._set_timer()
         self._next()
 
-    def _told(self, error: BaseException | None) -> StepFailedError | None:
+    def _report_failure(self, error: BaseException | None) -> StepFailedError | None:
         """Report a failure and those that followed from it."""
         if error is None:
             return None
@@ -331,24 +462,37 @@ class FileSink:
             step = step.rollback
         return failure
 
+    # The end.
+
     def _begin_end(self) -> None:
-        self._busy = True
-        if self._timer is not None:
-            self._timer.cancel()
+        self._enter(Phase.CLOSING, self._clock())
+        for timer in (self._timer, self._renewal):
+            if timer is not None:
+                timer.cancel()
         if self._queue is not None:
             self._queue.close()
-        self._in_thread(self._files().close, self._end)
+        self._in_thread(self._close_files, self._end)
+
+    def _close_files(self) -> bool:
+        self._files().close()
+        return True
 
     def _end(self, error: BaseException | None) -> None:
-        self._told(error)
+        self._report_failure(error)
         if self._disk is not None:
             self._disk.close()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
-    def _in_thread(self, job: Job, done: Callable[[BaseException | None], None]) -> None:
+    def _enter(self, phase: Phase, now: float) -> None:
+        # Undoing and confirming belong to the group that began before: it is as late as it was.
+        if self._phase is Phase.IDLE:
+            self._phase_since = now
+        self._phase = phase
+
+    def _in_thread(self, job: Job, on_finished: OnFinished) -> None:
         assert self._disk is not None, "start() comes first"  # noqa: S101
-        self._disk.run(job, done)
+        self._disk.run(job, on_finished)
 
     def _files(self) -> GroupWriter:
         assert self._writer is not None, "start() comes first"  # noqa: S101
@@ -359,15 +503,23 @@ class FileSink:
         return self._loop
 
 
+class _LostClaims(LogOpsError):  # noqa: N818 - no failure of the disk
+    """The group was cut away because another worker stores some of its batches."""
+
+
 def _both(error: BaseException, second: BaseException | None) -> BaseException:
-    """A failure, and that its group could not be cut away either."""
+    """Add to a failure that its group could not be cut away either."""
     if isinstance(error, StepFailedError) and isinstance(second, StepFailedError):
         error.rollback = second
     return error
 
 
+def _ignore(_held: bool) -> None:
+    """A lost claim is noticed before the group is accepted."""
+
+
 def _guarded(callback: Callable[..., None], *args: object) -> None:
-    """One caller's mistake must not cost the others their answer."""
+    """Call back; one caller's mistake must not cost the others their answer."""
     try:
         callback(*args)
     except Exception:

@@ -1,7 +1,7 @@
-"""Stores groups of batches, one at a time: all of a group or nothing. Synchronous.
+"""Stores groups of batches, one at a time: all of a group or nothing. Synchronous; every call may wait for the disk.
 
-``commit`` does all of it and waits for the disk. Who syncs by other means calls ``write``, syncs, and then ``accept``,
-or ``abandon`` where something failed. Not thread-safe, but it may go from one thread to another.
+``commit`` does all of it. A caller that syncs by other means calls ``write``, syncs, and then ``accept``, or
+``abandon`` if something failed. Not thread-safe, but it may go from one thread to another; only ``accept`` never waits.
 """
 
 from __future__ import annotations
@@ -9,17 +9,19 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from logops_fast.errors import LogOpsError
 from logops_fast.files.locks import open_locked
-from logops_fast.ingest.sink.append_file import AppendFile, FileOps, StepFailedError
+from logops_fast.ingest.sink.append_file import EndMovedError
 from logops_fast.ingest.sink.commit_log import CommitLog, Part
-from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, file_name
+from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, link_names
+from logops_fast.ingest.sink.day_stream import DayStream
+from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
 
-CHECK_INTERVAL: Final = 1.0  # s between looks at whether a file still is where its name says
+CHECK_INTERVAL: Final = 1.0  # s between checks whether the files are still under their names
 MIN_PROBE_BYTES: Final = 4096
 MAX_PROBE_BYTES: Final = 1 << 20
 
@@ -29,7 +31,7 @@ class SinkBusyError(LogOpsError):
 
 
 class Group:
-    """What is stored together, all of one day: the parts of each stream and the encoded ledger entries."""
+    """Batches that are stored together, all of one day: the lines of each stream and the encoded journal entries."""
 
     __slots__ = ("data", "day", "entries", "rejected", "size")
 
@@ -38,7 +40,10 @@ class Group:
         self.data: list[bytes] = []
         self.rejected: list[bytes] = []
         self.entries: list[bytes] = []
-        self.size = 0
+        self.size = 0  # bytes of both streams
+
+    def __repr__(self) -> str:
+        return f"<Group {self.day} {self.size} bytes, {len(self.entries)} batch ids>"
 
     def add(self, lines: bytes, rejected: bytes, entry: bytes | None) -> None:
         """Add one batch."""
@@ -54,135 +59,49 @@ class Group:
 class WorkerLock:
     """The right to write one worker's files in a sink directory; the kernel releases it with the process."""
 
-    __slots__ = ("_fd",)
+    __slots__ = ("_directory", "_fd", "_path")
 
     def __init__(self, directory: Path, worker: int) -> None:
-        """Raises SinkBusyError if another process has it, OSError where the directory cannot be made or written."""
-        journal = directory / JOURNAL_DIR
-        journal.mkdir(parents=True, exist_ok=True)
-        fd = open_locked(journal / f"w{worker}.lock")
-        if fd is None:
-            raise SinkBusyError(f"{directory} is in use by another gateway: stop it, or set another sink.dir")
+        """Raises SinkBusyError if another process has it, OSError if the directory cannot be created or written."""
+        self._directory = directory
+        self._path = directory / JOURNAL_DIR / f"w{worker}.lock"
+        self._fd = self._acquire()
+
+    def follow(self) -> None:
+        """Lock the directory again if it was removed or renamed and is to be created again.
+
+        Raises SinkBusyError if another process has locked it since, OSError.
+        """
+        try:
+            found = os.stat(self._path)
+        except FileNotFoundError:
+            pass
+        else:
+            held = os.fstat(self._fd)
+            if (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino):
+                return
+        fd = self._acquire()
+        os.close(self._fd)
         self._fd = fd
 
     def release(self) -> None:
-        """Give it back."""
+        """Release the lock."""
         os.close(self._fd)
 
-
-class DayStream:
-    """A file a day; the newest is open, and followed where somebody moves or removes it."""
-
-    __slots__ = (
-        "_checked",
-        "_directory",
-        "_file",
-        "_mono",
-        "_ops",
-        "_prefix",
-        "_worker",
-        "_workers",
-        "day",
-    )
-
-    def __init__(
-        self,
-        directory: Path,
-        prefix: str,
-        *,
-        worker: int,
-        workers: int,
-        ops: FileOps,
-        mono: Callable[[], float],
-    ) -> None:
-        self._directory = directory
-        self._prefix = prefix
-        self._worker = worker
-        self._workers = workers
-        self._ops = ops
-        self._mono = mono
-        self._file: AppendFile | None = None
-        self._checked = 0.0
-        self.day = ""
-
-    @property
-    def dirty(self) -> bool:
-        """Whether something was written that is neither accepted nor cut away."""
-        return self._file is not None and self._file.dirty
-
-    def at_hand(self, day: str) -> bool:
-        """Whether ``at`` has nothing to do: the file is open, in order, and not due to be looked at."""
-        current = self._file
-        return (
-            current is not None
-            and self.day == day
-            and current.at_hand
-            and self._mono() - self._checked < CHECK_INTERVAL
-        )
-
-    def at(self, day: str) -> AppendFile:
-        """The file of ``day``, ready to be written. Raises StepFailedError."""
-        if self._file is None or self.day != day:
-            self.close()
-            path = self._directory / file_name(day, self._worker, self._workers)
-            self._file = AppendFile(path, ops=self._ops)
-            self.day = day
-            self._checked = self._mono()
-        current = self._file
-        now = self._mono()
-        current.ready()
-        if now - self._checked >= CHECK_INTERVAL:
-            self._checked = now
-            current.check()
-        return current
-
-    @property
-    def fd(self) -> int:
-        """The descriptor of the current file."""
-        return self._current().fd
-
-    @property
-    def path(self) -> Path:
-        """The path of the current file."""
-        return self._current().path
-
-    def part(self, parts: list[bytes]) -> Part:
-        """Where ``parts`` will lie in the current file."""
-        current = self._current()
-        return Part(self._prefix + current.path.name, current.inode, current.good, current.good + sum(map(len, parts)))
-
-    def write(self, parts: list[bytes]) -> None:
-        """Write to the current file. Raises StepFailedError."""
-        self._current().write(parts)
-
-    def sync(self) -> None:
-        """Bring the current file to the disk. Raises StepFailedError."""
-        self._current().sync()
-
-    def accept(self, part: Part) -> None:
-        """What was written stays."""
-        self._current().accept(part.end - part.start)
-
-    def rollback(self) -> None:
-        """Cut away what was written last, if it was not accepted. Raises StepFailedError."""
-        if self._file is not None:
-            self._file.rollback()
-
-    def close(self) -> None:
-        """Sync and close the current file. Raises StepFailedError."""
-        if self._file is not None:
-            self._file.close(sync=True)
-            self._file = None
-
-    def _current(self) -> AppendFile:
-        assert self._file is not None, "at() comes first"  # noqa: S101
-        return self._file
+    def _acquire(self) -> int:
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        fd = open_locked(self._path)
+        if fd is None:
+            raise SinkBusyError(f"{self._directory} is in use by another gateway: stop it, or set another sink.dir")
+        return fd
 
 
 class GroupWriter:
     """One worker's files: events, rejected events, journal."""
 
     __slots__ = (
+        "_checked",
+        "_clock",
         "_data",
         "_directory",
         "_durable",
@@ -191,6 +110,7 @@ class GroupWriter:
         "_lock",
         "_ops",
         "_rejected",
+        "_streams",
         "_wall",
         "_worker",
         "_written",
@@ -205,7 +125,7 @@ class GroupWriter:
         workers: int,
         lock: WorkerLock,
         wall: Callable[[], float] = time.time,
-        mono: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.monotonic,
         ops: FileOps | None = None,
     ) -> None:
         """``durable``: what is written is to be synced. ``lock`` is released by ``close``.
@@ -218,82 +138,74 @@ class GroupWriter:
         self._worker = worker
         self._lock = lock
         self._wall = wall
+        self._clock = clock
         self._ops = ops
-        self._data = DayStream(directory, "", worker=worker, workers=workers, ops=ops, mono=mono)
+        journal = directory / JOURNAL_DIR
+        links = [journal / name for name in link_names(worker)]
+        self._data = DayStream(directory, "", links[0], worker=worker, workers=workers, ops=ops)
         self._rejected = DayStream(
-            directory / REJECTED_DIR,
-            f"{REJECTED_DIR}/",
-            worker=worker,
-            workers=workers,
-            ops=ops,
-            mono=mono,
+            directory / REJECTED_DIR, f"{REJECTED_DIR}/", links[1], worker=worker, workers=workers, ops=ops
         )
-        self._journal = CommitLog(directory / JOURNAL_DIR, worker, wall=wall, ops=ops)
+        # Rejected lines first: the end of the data file is then the last to be reached.
+        self._streams = (self._rejected, self._data)
+        self._journal = CommitLog(journal, worker, wall=wall, ops=ops)
         self._failed_bytes = 0
+        self._checked = self._clock()
         self._written: list[tuple[DayStream, Part]] = []
+
+    def __repr__(self) -> str:
+        return f"<GroupWriter {self._directory} worker={self._worker} {self._data!r} written={len(self._written)}>"
 
     def open(self) -> None:
         """Open today's file, so that a directory that cannot be written is noticed. Raises StepFailedError."""
-        self._data.at(day_of(self._wall()))
+        self._data.open(day_of(self._wall()))
+        self._data.keep_link()
 
     def commit(self, group: Group) -> None:
         """Store a group as a whole. Raises StepFailedError: then nothing of it is in the files.
 
-        Where even cutting it away fails, nothing else is written until that has been repaired.
+        If even cutting it away fails, nothing else is written until that has been repaired.
         """
-        self._repair()
-        try:
-            self.write(group)
-            self.sync()
-        except BaseException as error:
-            try:
-                self.abandon(group)
-            except StepFailedError as second:
-                if isinstance(error, StepFailedError):
-                    error.rollback = second
-            raise
+        self.write(group)
+        self.sync(group)
         self.accept()
 
-    def at_hand(self, group: Group) -> bool:
-        """Whether ``write`` will do nothing but write: all is open and in order, and nothing is due to be looked at."""
-        if self._data.dirty or self._rejected.dirty or self._journal.dirty:
-            return False
-        return (
-            (not group.data or self._data.at_hand(group.day))
-            and (not group.rejected or self._rejected.at_hand(group.day))
-            and (not group.entries or self._journal.at_hand)
-        )
-
     def write(self, group: Group) -> list[int]:
-        """Write a group; the descriptors of what is now to be synced. ``accept`` or ``abandon`` must follow.
+        """Write a group; return the descriptors of what is now to be synced. ``accept`` or ``abandon`` must follow.
 
-        Raises StepFailedError; ``abandon`` must follow.
+        Raises StepFailedError; the group has then been abandoned.
         """
-        work: list[tuple[DayStream, list[bytes], Part]] = []
-        # Rejected lines first: the data file's end is then the last thing to be reached.
-        for stream, parts in ((self._rejected, group.rejected), (self._data, group.data)):
-            if parts:
-                stream.at(group.day)
-                work.append((stream, parts, stream.part(parts)))
-        self._written = [(stream, part) for stream, _, part in work]
-        if group.entries:
-            self._journal.append([part for _, _, part in work], group.entries)
-        for stream, parts, _ in work:
-            stream.write(parts)
-        return [stream.fd for stream, _ in self._written] if self._durable else []
+        self._failed_bytes = group.size
+        self._repair()
+        if self._clock() - self._checked >= CHECK_INTERVAL:
+            self._follow()
+        try:
+            try:
+                return self._write(group)
+            except EndMovedError:
+                # Another program has just cut the file or appended to it: cut our lines out and write them again.
+                self._repair()
+                return self._write(group)
+        except BaseException as error:
+            self._abandon_for(group, error)
+            raise
 
-    def sync(self) -> None:
-        """Bring what was written to the disk, where it is to be durable. Raises StepFailedError."""
+    def sync(self, group: Group) -> None:
+        """Bring what was written to the disk, if it is to be durable. Raises StepFailedError, as ``write`` does."""
         if self._durable:
-            for stream, _ in self._written:
-                stream.sync()
+            try:
+                for stream, _ in self._written:
+                    stream.sync()
+            except BaseException as error:
+                self._abandon_for(group, error)
+                raise
 
     def sync_failed(self, position: int, code: int) -> StepFailedError:
-        """The failure of somebody else's sync of the descriptor at ``position`` among those that ``write`` gave."""
+        """Return the failure of a sync of the descriptor at ``position`` among those that ``write`` returned."""
         return StepFailedError("sync", self._written[position][0].path, OSError(code, os.strerror(code)))
 
     def accept(self) -> None:
-        """What was written stays."""
+        """Keep what was written."""
         for stream, part in self._written:
             stream.accept(part)
         self._journal.accept()
@@ -306,8 +218,8 @@ class GroupWriter:
         Raises StepFailedError: each file then remembers that it is dirty, and is repaired before anything else is
         written.
         """
-        self._failed_bytes = group.size
         self._written = []
+        self._failed_bytes = group.size
         self._repair()
 
     def probe(self) -> None:
@@ -332,17 +244,19 @@ class GroupWriter:
             raise StepFailedError("probe", path, error) from error
 
     def idle(self) -> None:
-        """Nothing to store: close yesterday's file, remove old journal segments. Raises StepFailedError."""
+        """Close yesterday's file, follow moved files, remove old journal segments. Raises StepFailedError."""
+        self._repair()
         today = day_of(self._wall())
-        for stream in (self._data, self._rejected):
-            if stream.day != today:
-                stream.close()
+        self._settle([stream for stream in self._streams if stream.misplaced(today)])
+        self._follow()
         self._journal.prune()
 
     def close(self) -> None:
         """Sync and close everything and release the lock. Raises the first StepFailedError, having closed the rest."""
         failure: StepFailedError | None = None
-        for close in (self._data.close, self._rejected.close, self._journal.close):
+        closes: list[Callable[[], None]] = [self._repair, self._journal.checkpoint]
+        closes += [self._data.close, self._rejected.close, self._journal.close]
+        for close in closes:
             try:
                 close()
             except StepFailedError as error:
@@ -350,6 +264,52 @@ class GroupWriter:
         self._lock.release()
         if failure is not None:
             raise failure
+
+    def _write(self, group: Group) -> list[int]:
+        work: list[tuple[DayStream, list[bytes], Part]] = []
+        for stream, parts in ((self._rejected, group.rejected), (self._data, group.data)):
+            if parts:
+                if stream.misplaced(group.day):
+                    self._settle([stream])
+                stream.open(group.day)
+                if not stream.linked:
+                    self._journal.checkpoint()
+                    stream.keep_link()
+                work.append((stream, parts, stream.part(parts)))
+        self._written = [(stream, part) for stream, _, part in work]
+        if group.entries:
+            self._journal.append([part for _, _, part in work], group.entries)
+        for stream, parts, _ in work:
+            stream.write(parts)
+        return [stream.fd for stream, _ in self._written] if self._durable else []
+
+    def _abandon_for(self, group: Group, error: BaseException) -> None:
+        try:
+            self.abandon(group)
+        except StepFailedError as second:
+            if isinstance(error, StepFailedError) and error is not second:
+                error.rollback = second
+
+    def _follow(self) -> None:
+        """Follow what other programs did to our files and directories. Raises StepFailedError."""
+        self._checked = self._clock()
+        try:
+            self._lock.follow()
+        except SinkBusyError as busy:  # mypyc gives a name one type
+            raise StepFailedError("open", self._directory, OSError(errno.EBUSY, str(busy))) from busy
+        except OSError as error:
+            raise StepFailedError("open", self._directory, error) from error
+        self._journal.follow()
+        self._settle([stream for stream in self._streams if stream.moved()])
+        for stream in self._streams:
+            stream.check()
+
+    def _settle(self, streams: Sequence[DayStream]) -> None:
+        """Close files that may not be found again: the journal must say before that their groups are complete."""
+        if streams:
+            self._journal.checkpoint()
+            for stream in streams:
+                stream.close()
 
     def _repair(self) -> None:
         self._data.rollback()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 from logops_fast.ingest.sink.commit_log import LedgerEntry
 
-__all__ = ["Done", "LedgerEntry", "NullSink", "Sink", "SinkCommit"]
+__all__ = ["Claims", "LedgerEntry", "NullSink", "OnStored", "Sink", "SinkCommit", "SinkProblem"]
 
-Done = Callable[[bool], None]
+OnStored = Callable[[bool], None]
+"""Called once on the loop: True once all of a batch is stored, False if nothing of it is."""
 
 
 class SinkCommit(NamedTuple):
@@ -21,25 +22,41 @@ class SinkCommit(NamedTuple):
     seconds: float
 
 
+class SinkProblem(NamedTuple):
+    """Why nothing can be stored right now; ``text`` is a sentence for ``/readyz``."""
+
+    reason: Literal["sink_failed", "sink_stalled"]
+    text: str
+
+
+class Claims(Protocol):
+    """The part of the store of batch ids that keeps the claims of batches that wait for the disk."""
+
+    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
+        """Extend a claim of this process; ``done`` is called once on the loop with whether it is still held."""
+
+
 class Sink(Protocol):
     """Where serialised batches go."""
 
     @property
     def stores(self) -> bool:
-        """False where nothing is kept, which every answer then says."""
+        """False if nothing is kept, which every answer then says."""
 
     @property
-    def failing(self) -> str | None:
+    def problem(self) -> SinkProblem | None:
         """None, or why nothing can be stored right now."""
 
-    def append(self, lines: bytes, done: Done, *, rejected: bytes = b"", entry: LedgerEntry | None = None) -> None:
+    def append(
+        self, lines: bytes, on_stored: OnStored, *, rejected: bytes = b"", entry: LedgerEntry | None = None
+    ) -> None:
         """Store a batch: whole lines, lines of its unreadable events, and its id if it may come again.
 
-        ``done`` is called exactly once on the loop: True once all of it is stored, False if nothing of it is.
+        Raises ValueError, and calls nothing, if the lines do not end with a newline.
         """
 
     def close(self) -> Awaitable[None]:
-        """Store what is pending and let go of the files. (No coroutine: see pyproject.toml on what is compiled.)"""
+        """Store what is pending and close the files. (No coroutine: see pyproject.toml on what is compiled.)"""
         ...
 
 
@@ -49,19 +66,19 @@ class NullSink:
     __slots__ = ()
 
     stores: Final = False
-    failing: Final = None
+    problem: Final = None
 
     def append(
         self,
         lines: bytes,  # noqa: ARG002
-        done: Done,
+        on_stored: OnStored,
         *,
         rejected: bytes = b"",  # noqa: ARG002
         entry: LedgerEntry | None = None,  # noqa: ARG002
     ) -> None:
-        """Calls ``done(True)`` at once."""
-        done(True)
+        """Call ``on_stored(True)`` at once."""
+        on_stored(True)
 
     def close(self) -> Awaitable[None]:
-        """Nothing to do."""
+        """Do nothing."""
         return asyncio.sleep(0)

@@ -1,7 +1,7 @@
-"""Syncs that the kernel carries out by itself while the loop goes on: Linux' native AIO, told of by an eventfd.
+"""Syncs that the kernel carries out while thread and loop go on: Linux' native AIO, completed by an eventfd.
 
-A thread that calls fdatasync costs a worker two switches and two waits for the interpreter's lock a commit; under load
-both are longer than the sync. The kernel's own worker needs neither. See architecture/decisions/0010.
+A thread that calls fdatasync waits for the interpreter's lock once more afterwards; under load that takes longer than
+the sync. The kernel's own worker does not need the lock. See architecture/decisions/0010 and 0011.
 Sources: io_setup(2), io_submit(2), io_getevents(2), eventfd(2); IOCB_CMD_FDSYNC works on files since Linux 4.18.
 """
 
@@ -16,14 +16,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
-__all__ = ["MAX_FILES", "KernelSync", "SyncQueue"]
+__all__ = ["MAX_FILES", "KernelSync", "OnSynced", "SyncQueue"]
 
 MAX_FILES: Final = 2  # a group's events and its rejected events
 
 _FDSYNC: Final = 3  # IOCB_CMD_FDSYNC, <linux/aio_abi.h>
 _RESFD: Final = 1  # IOCB_FLAG_RESFD
 
-Done = Callable[[list[int]], None]
+_PENDING: Final = -1  # no errno
+
+OnSynced = Callable[[list[int]], None]
+"""Called on the loop with an errno for each file, 0 for success."""
 
 
 class _Calls(NamedTuple):
@@ -74,27 +77,27 @@ class _Timespec(ctypes.Structure):
 
 
 class SyncQueue(Protocol):
-    """What syncs files without anybody waiting; one request at a time."""
+    """Syncs files without blocking the caller; one request at a time."""
 
-    def submit(self, fds: Sequence[int], done: Done) -> None:
-        """Begin to bring the data of at most ``MAX_FILES`` files to the disk.
+    def submit(self, fds: Sequence[int], on_synced: OnSynced) -> None:
+        """Begin to bring the data of at most ``MAX_FILES`` files to the disk; may be called from any thread.
 
-        ``done`` is called on the loop with an errno for each, 0 where it went well. Raises OSError if it cannot begin.
+        Raises OSError if it cannot begin; ``on_synced`` is not called then.
         """
 
     def close(self) -> None:
-        """Let go; no request may be under way."""
+        """Release the queue, on the loop; no request may be under way."""
 
 
 class KernelSync:
-    """A queue of the kernel's. Raises OSError where there is none: another system, or not allowed."""
+    """A queue of the kernel's. Raises OSError if there is none: another system, or not allowed."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         calls = _CALLS.get(platform.machine())
         if sys.platform != "linux" or sys.byteorder != "little" or calls is None or ctypes.sizeof(ctypes.c_void_p) != 8:
             raise OSError(errno.ENOSYS, "no asynchronous sync on this system")
         library = ctypes.CDLL(None, use_errno=True)
-        # Two ways to the same function: the second keeps the interpreter's lock, for calls that do not wait.
+        # The same function twice: the second keeps the interpreter's lock, for calls that do not wait.
         self._waiting: Any = library.syscall
         self._prompt: Any = ctypes.PyDLL(None, use_errno=True).syscall
         for call in (self._waiting, self._prompt):
@@ -116,36 +119,44 @@ class KernelSync:
         )
         self._events = (_Event * MAX_FILES)()
         self._now = _Timespec(0, 0)
-        self._left = 0
         self._results: list[int] = []
-        self._done: Done | None = None
+        self._on_synced: OnSynced | None = None
         self._loop = loop
         loop.add_reader(self._eventfd, self._ready)
 
     @classmethod
     def open(cls, loop: asyncio.AbstractEventLoop) -> KernelSync | None:
-        """A queue, or None where the kernel has or gives none."""
+        """Return a queue, or None if the kernel has or gives none."""
         try:
             return cls(loop)
         except OSError:
             return None
 
-    def submit(self, fds: Sequence[int], done: Done) -> None:
+    def submit(self, fds: Sequence[int], on_synced: OnSynced) -> None:
         """See SyncQueue. Raises OSError; then none of them is under way."""
-        assert self._done is None, "one request at a time"  # noqa: S101
+        assert self._on_synced is None, "one request at a time"  # noqa: S101
         for at, fd in enumerate(fds):
             self._requests[at].fd = fd
-        submitted = self._check(
-            self._prompt(
-                ctypes.c_long(self._calls.submit), self._context, ctypes.c_long(len(fds)), ctypes.byref(self._pointers)
+        # Before the call: the loop may see the end of it before this thread goes on.
+        self._results = results = [_PENDING] * len(fds)
+        self._on_synced = on_synced
+        try:
+            submitted = self._check(
+                self._prompt(
+                    ctypes.c_long(self._calls.submit),
+                    self._context,
+                    ctypes.c_long(len(fds)),
+                    ctypes.byref(self._pointers),
+                )
             )
-        )
-        self._results = [0] * len(fds)
-        # The kernel stops at the first that it does not take. What it took goes on; the rest counts as failed.
-        for at in range(submitted, len(fds)):
-            self._results[at] = errno.EAGAIN
-        self._left = submitted
-        self._done = done
+        except OSError:
+            self._on_synced = None
+            raise
+        if submitted < len(fds):
+            # The kernel stops at the first that it does not take. What it took goes on; the rest counts as failed.
+            for at in range(submitted, len(fds)):
+                results[at] = errno.EAGAIN
+            self._loop.call_soon_threadsafe(self._settle)
 
     def close(self) -> None:
         """See SyncQueue."""
@@ -174,11 +185,14 @@ class KernelSync:
         for at in range(count):
             event = self._events[at]
             self._results[event.data] = -event.result if event.result < 0 else 0
-        self._left -= count
-        done = self._done
-        if self._left == 0 and done is not None:
-            self._done = None
-            done(self._results)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Report the results once all of them are known."""
+        on_synced = self._on_synced
+        if on_synced is not None and _PENDING not in self._results:
+            self._on_synced = None
+            on_synced(self._results)
 
     @staticmethod
     def _check(result: int) -> int:

@@ -42,8 +42,8 @@ def test_an_interval_of_zero_means_once(tmp_path: Path) -> None:
         autorun = Autorun(tmp_path, 0, job, reports.append)
         autorun.start()
         await until(lambda: reports)
-        await asyncio.sleep(0.02)
         assert autorun.leading
+        assert "leading=True" in repr(autorun)
         await autorun.stop()
         assert job.runs == 1
 
@@ -82,6 +82,63 @@ def test_a_long_run_is_stopped_at_its_next_piece(tmp_path: Path) -> None:
         await until(started.is_set)
         async with asyncio.timeout(10):
             await autorun.stop()
+
+    asyncio.run(main())
+
+
+def test_a_disk_that_stalls_holds_neither_the_loop_nor_the_end_of_the_process(tmp_path: Path) -> None:
+    gate, started = threading.Event(), threading.Event()
+
+    def job(stop: Stop) -> Report:
+        started.set()
+        gate.wait(60)
+        return Report(dry_run=False)
+
+    async def main() -> None:
+        autorun = Autorun(tmp_path, 60, job, lambda _r: None)
+        autorun.start()
+        await until(started.is_set)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(autorun.stop(), 0.01)
+
+    asyncio.run(main())  # would wait for a thread of the loop's executor
+    assert not gate.is_set()
+    gate.set()
+
+
+def test_a_lock_file_that_stalls_does_not_hold_the_loop(tmp_path: Path) -> None:
+    entered, gate = threading.Event(), threading.Event()
+
+    class Slow(Autorun):
+        def _lead(self) -> None:
+            entered.set()
+            gate.wait(60)
+            super()._lead()
+
+    async def main() -> None:
+        job = Job()
+        autorun = Slow(tmp_path, 60, job, lambda _r: None)
+        autorun.start()
+        await until(entered.is_set)
+        assert not autorun.leading
+        gate.set()
+        await until(lambda: job.runs)
+        await autorun.stop()
+        assert not autorun.leading
+
+    asyncio.run(main())
+
+
+def test_a_directory_that_is_not_there_is_tried_again(tmp_path: Path) -> None:
+    async def main() -> None:
+        job = Job()
+        autorun = Autorun(tmp_path / "later", 60, job, lambda _r: None, retry=0.01)
+        autorun.start()
+        await asyncio.sleep(0)
+        assert not autorun.leading
+        (tmp_path / "later").mkdir()
+        await until(lambda: job.runs)
+        await autorun.stop()
 
     asyncio.run(main())
 

@@ -213,3 +213,42 @@ def test_links_and_folders_are_not_ours(sink: Path) -> None:
     found = {file.name for file in find_files(sink)}
     assert not found & {"20241108.ndjson", "20241109.ndjson", "20241199.ndjson"}
     assert "rejected/20241110.ndjson" in found
+
+
+def test_the_report_says_what_became_of_each_file(sink: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = once(sink)
+    assert report.text().splitlines()[-1] == f"{len(report.results)} files, {report.freed} bytes removed; 0 errors"
+    assert once(sink).text() == "nothing to do"
+    with (sink / RUN_LOCK).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another run" in once(sink).text()
+    report = once(tmp_path / "missing")
+    assert report.text() == "nothing to do"
+
+    def unreadable(_path: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", unreadable)
+    report = once(sink)
+    assert report.outcome == "failed"
+    assert report.errors == [f"{sink}: Permission denied"]
+    assert "Permission denied" in report.text()
+
+
+def test_a_file_that_is_removed_meanwhile_is_no_error(sink: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = retention.locked
+
+    def removed(path: Path, *, create: bool = True) -> Any:
+        if not create:
+            path.unlink()
+        return real(path, create=create)
+
+    monkeypatch.setattr(retention, "locked", removed)
+    report = once(sink)
+    assert report.outcome == "ok"
+    assert {result.skipped for result in report.results} == {"it was removed meanwhile"}
+
+
+def test_a_sink_without_rejected_events(tmp_path: Path) -> None:
+    (tmp_path / "20241101.ndjson").write_bytes(b"{}\n")
+    assert [result.action.file.name for result in once(tmp_path).results] == ["20241101.ndjson"]

@@ -32,7 +32,7 @@ def lines_of(number: int) -> bytes:
 
 async def main(directory: Path, first: int, again: list[int]) -> None:
     sink = FileSink(directory)
-    report = sink.start()
+    report = await sink.start()
     known = {int(batch.batch_id) for batch in report.remembered}
     number = first
 

@@ -1,22 +1,23 @@
-"""Helpers of the sink's tests: a sink on a loop, appends that are awaited, disks that fail on cue."""
+"""Helpers of the sink's tests: a sink on a loop, appends that are awaited, disks that fail on demand."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
 import os
+import threading
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import uvloop
 
-from logops_fast.ingest.sink.append_file import FileOps
 from logops_fast.ingest.sink.commit_log import LedgerEntry
+from logops_fast.ingest.sink.file_ops import FileOps
 from logops_fast.ingest.sink.file_sink import FileSink
 from logops_fast.ingest.sink.interface import SinkCommit
-from logops_fast.ingest.sink.kernel_sync import Done as SyncDone
-from logops_fast.ingest.sink.kernel_sync import SyncQueue
+from logops_fast.ingest.sink.kernel_sync import OnSynced, SyncQueue
 
 NOON = 1_732_622_400.0  # 2024-11-26 12:00:00 UTC: the past, since segments are removed by their mtime, which is real
 DAY = "20241126"
@@ -28,7 +29,7 @@ def entry(number: int, emitter: str = "web") -> LedgerEntry:
     return LedgerEntry(emitter, f"batch-{number}", b'{"accepted":%d}' % number)
 
 
-class Told:
+class Reports:
     """What the sink reported."""
 
     def __init__(self) -> None:
@@ -37,17 +38,17 @@ class Told:
 
 
 def run(
-    directory: Path, test: Test, *, told: Told | None = None, factory: Any = uvloop.new_event_loop, **kw: Any
+    directory: Path, test: Test, *, reports: Reports | None = None, factory: Any = uvloop.new_event_loop, **kw: Any
 ) -> None:
     """Run a test on a started sink, and close it."""
-    notes = told or Told()
+    notes = reports or Reports()
 
     async def main() -> None:
         kw.setdefault("wall", lambda: NOON)
         sink = FileSink(
             directory, on_commit=notes.commits.append, on_error=lambda op, _text: notes.errors.append(op), **kw
         )
-        sink.start()
+        await sink.start()
         try:
             await test(sink)
         finally:
@@ -65,10 +66,15 @@ async def stored(sink: FileSink, lines: bytes, *, rejected: bytes = b"", entry: 
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for something that a thread brings about."""
+    """Poll until the condition holds; it fails after 20 s."""
     async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - the thread's doing has no event to wait for
+        while not condition():  # noqa: ASYNC110 - what a thread does has no event to wait for
             await asyncio.sleep(0.005)
+
+
+def problem(sink: FileSink) -> str:
+    """The text of what is wrong, or nothing."""
+    return "" if sink.problem is None else sink.problem.text
 
 
 def data(directory: Path, day: str = DAY) -> bytes:
@@ -76,7 +82,7 @@ def data(directory: Path, day: str = DAY) -> bytes:
 
 
 class FaultyOps(FileOps):
-    """Real system calls that fail where a test says so (``fail``: name to errno; ``only``: in paths that hold this).
+    """Real system calls that fail on demand (``fail``: name to errno; ``only``: in paths that contain this).
 
     ``short`` bytes are taken before a write fails.
     """
@@ -114,14 +120,14 @@ class FaultyOps(FileOps):
         return None if queue is None else FaultyQueue(self, loop, queue)
 
     def holds_sync(self) -> bool:
-        """Whether the kernel's sync is to wait."""
+        """Return whether the kernel's sync is to wait."""
         return False
 
     def asked_to_sync(self, fds: Sequence[int]) -> None:
-        """The kernel is asked; raises OSError where it is to take nothing."""
+        """Called before the kernel gets a request; raises OSError if it is to take none."""
 
     def sync_code(self, fd: int) -> int:
-        """What the kernel's sync of it says."""
+        """Return the errno of the kernel's sync of a file."""
         try:
             self._check("sync", fd)
         except OSError as error:
@@ -133,24 +139,74 @@ class FaultyOps(FileOps):
         super().truncate(fd, size)
 
 
+class StallingOps(FaultyOps):
+    """A disk that does not answer ``call`` (open, write, sync, truncate) until the gate is opened."""
+
+    def __init__(self, call: str) -> None:
+        super().__init__()
+        self.call = call
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+        self.loop_was_used: list[str] = []
+
+    def _stall(self, call: str) -> None:
+        if threading.current_thread() is threading.main_thread():
+            self.loop_was_used.append(call)
+        elif call == self.call:
+            self.entered.set()
+            assert self.gate.wait(60), "the test never opened the gate"
+
+    def open(self, path: Path, *, mode: int) -> int:
+        self._stall("open")
+        return super().open(path, mode=mode)
+
+    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+        self._stall("write")
+        return super().writev(fd, parts)
+
+    def sync(self, fd: int) -> None:
+        self._stall("sync")
+        super().sync(fd)
+
+    def truncate(self, fd: int, size: int) -> None:
+        self._stall("truncate")
+        super().truncate(fd, size)
+
+    def holds_sync(self) -> bool:
+        if self.call != "sync":
+            return False
+        self.entered.set()
+        return not self.gate.is_set()
+
+
+class SteppedClock:
+    """The monotonic clock, which can be moved ahead."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
 class FaultyQueue:
-    """The kernel's queue, but where a sync is to wait or to fail."""
+    """The kernel's queue, with syncs that wait or fail on demand."""
 
     def __init__(self, ops: FaultyOps, loop: asyncio.AbstractEventLoop, real: SyncQueue) -> None:
         self._ops = ops
         self._loop = loop
         self._real = real
 
-    def submit(self, fds: Sequence[int], done: SyncDone) -> None:
+    def submit(self, fds: Sequence[int], on_synced: OnSynced) -> None:
         if self._ops.holds_sync():
-            self._loop.call_later(0.002, self.submit, fds, done)
+            self._loop.call_soon_threadsafe(self._loop.call_later, 0.002, self.submit, fds, on_synced)
             return
         self._ops.asked_to_sync(fds)
         codes = [self._ops.sync_code(fd) for fd in fds]
         if any(codes):
-            self._loop.call_soon(done, codes)
+            self._loop.call_soon_threadsafe(on_synced, codes)
         else:
-            self._real.submit(fds, done)
+            self._real.submit(fds, on_synced)
 
     def close(self) -> None:
         self._real.close()
@@ -161,7 +217,10 @@ class Crash(BaseException):
 
 
 class CrashingOps(FileOps):
-    """Lets ``budget`` bytes through, then dies: nothing works any more. ``die`` frees what the kernel would."""
+    """Lets ``budget`` bytes through, then fails every call, as if the process had died.
+
+    ``die`` frees what the kernel would.
+    """
 
     def __init__(self) -> None:
         self.budget: int | None = None

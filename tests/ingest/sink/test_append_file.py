@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.sink.append_file import AppendFile, StepFailedError
+from logops_fast.ingest.sink.append_file import AppendFile, EndMovedError
+from logops_fast.ingest.sink.file_ops import StepFailedError
 from tests.ingest.sink.support import FaultyOps
 
 
@@ -56,7 +58,7 @@ def test_a_failed_write_is_cut_away_and_the_next_follows_what_was_good(tmp_path:
     assert (tmp_path / "f").read_bytes() == b"good\nnext\n"
 
 
-def test_a_failed_sync_is_told_as_such_and_what_was_written_is_cut_away(tmp_path: Path) -> None:
+def test_a_failed_sync_is_reported_as_such_and_what_was_written_is_cut_away(tmp_path: Path) -> None:
     ops = FaultyOps()
     file = opened(tmp_path / "f", ops)
     ops.fail = {"sync": errno.EIO}
@@ -102,31 +104,28 @@ def test_a_file_cut_by_hand_is_never_filled_up_with_nuls(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("how", ["removed", "renamed", "replaced"])
-def test_a_file_that_was_moved_is_followed(tmp_path: Path, how: str) -> None:
+def test_a_name_that_leads_elsewhere_is_noticed(tmp_path: Path, how: str) -> None:
     path = tmp_path / "f"
     file = opened(path)
-    put(file, b"old\n")
+    assert file.named()
     if how == "removed":
         path.unlink()
     else:
         path.rename(tmp_path / "f.1")
     if how == "replaced":
         path.write_bytes(b"other\n")
-    file.check()
-    put(file, b"new\n")
-    assert path.read_bytes() == (b"other\nnew\n" if how == "replaced" else b"new\n")
-    if how != "removed":
-        assert (tmp_path / "f.1").read_bytes() == b"old\n"
+    assert not file.named()
+    file.close(sync=True)
 
 
-def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
-    path = tmp_path / "d" / "f"
-    file = opened(path)
-    path.unlink()
-    path.parent.rmdir()
-    file.check()
-    put(file, b"new\n")
-    assert path.read_bytes() == b"new\n"
+def test_a_name_that_cannot_be_looked_up_is_a_failure(tmp_path: Path) -> None:
+    folder = tmp_path / "d"
+    file = opened(folder / "f")
+    folder.rename(tmp_path / "e")
+    folder.write_bytes(b"a file in place of the folder")
+    with pytest.raises(StepFailedError, match="Not a directory"):
+        file.named()
+    file.close(sync=False)
 
 
 def test_a_foreign_torn_line_is_moved_away_before_ours_is_glued_to_it(tmp_path: Path) -> None:
@@ -162,3 +161,160 @@ def test_a_second_opening_is_refused_until_the_first_is_closed(tmp_path: Path) -
         opened(tmp_path / "f")
     first.close(sync=True)
     opened(tmp_path / "f").close(sync=True)
+
+
+@pytest.mark.parametrize("short", [0, 3])
+def test_nothing_of_a_failed_write_is_left_after_another_program_cut_the_file(tmp_path: Path, short: int) -> None:
+    ops = FaultyOps()
+    file = opened(tmp_path / "f", ops)
+    put(file, b"a long line that goes\n")
+    os.truncate(tmp_path / "f", 0)
+    ops.fail, ops.short = {"write": errno.ENOSPC}, short
+    with pytest.raises(StepFailedError):
+        file.write([b"refused\n"])
+    file.rollback()
+    assert (tmp_path / "f").read_bytes() == b""
+    ops.fail = {}
+    put(file, b"next\n")
+    assert (tmp_path / "f").read_bytes() == b"next\n"
+
+
+class MeddlingOps(FaultyOps):
+    """Another program cuts the file in the middle of a write, which is then short."""
+
+    def __init__(self, path: Path, size: int) -> None:
+        super().__init__()
+        self.path = path
+        self.size = size
+        self.pieces = 0
+
+    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+        self.pieces += 1
+        if self.pieces == 2:
+            os.truncate(self.path, self.size)
+        return os.write(fd, b"".join(parts)[:4])
+
+
+@pytest.mark.parametrize("size", [0, 5, 7])
+def test_a_file_cut_in_the_middle_of_a_write_keeps_what_the_cut_left(tmp_path: Path, size: int) -> None:
+    path = tmp_path / "f"
+    path.write_bytes(b"good\n")
+    file = opened(path, MeddlingOps(path, size))
+    with pytest.raises(EndMovedError):
+        file.write([b"a line in pieces\n"])
+    file.rollback()
+    assert path.read_bytes() == b"good\n"[:size]
+    put(reopened(file), b"x\n")
+    assert path.read_bytes() == b"good\n"[:size] + b"x\n"
+
+
+def reopened(file: AppendFile) -> AppendFile:
+    """The same file with system calls that work."""
+    file.close(sync=False)
+    return opened(file.path)
+
+
+def test_lines_that_another_program_appended_survive_a_rollback(tmp_path: Path) -> None:
+    ops = FaultyOps()
+    file = opened(tmp_path / "f", ops)
+    put(file, b"ours\n")
+    with (tmp_path / "f").open("ab") as other:
+        other.write(b"foreign\n")
+    with pytest.raises(EndMovedError):
+        file.write([b"refused\n"])
+    file.rollback()
+    put(file, b"next\n")
+    assert (tmp_path / "f").read_bytes() == b"ours\nforeign\nnext\n"
+
+
+def test_a_write_that_takes_no_byte_is_a_failure(tmp_path: Path) -> None:
+    class Stuck(FaultyOps):
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            return 0
+
+    file = opened(tmp_path / "f", Stuck())
+    with pytest.raises(StepFailedError, match="took no byte"):
+        file.write([b"a\n"])
+
+
+def test_a_file_that_grows_again_after_the_cut_is_not_trusted(tmp_path: Path) -> None:
+    class Lying(FaultyOps):
+        lies = True
+
+        def truncate(self, fd: int, size: int) -> None:
+            if not self.lies:
+                super().truncate(fd, size)
+
+    ops = Lying()
+    file = opened(tmp_path / "f", ops)
+    put(file, b"good\n")
+    file.write([b"refused\n"])
+    with pytest.raises(StepFailedError, match="did not stay cut to 5 bytes"):
+        file.rollback()
+    assert file.dirty
+    assert "dirty" in repr(file)
+    ops.lies = False
+    file.rollback()
+    assert (tmp_path / "f").read_bytes() == b"good\n"
+    assert "good=5 good" in repr(file)
+
+
+def test_a_dirty_file_that_could_not_be_opened_again_is_opened_later(tmp_path: Path) -> None:
+    path = tmp_path / "f"
+    ops = FaultyOps()
+    file = opened(path, ops)
+    put(file, b"good\n")
+    file.write([b"refused\n"])
+    path.rename(tmp_path / "g")
+    path.mkdir()
+    with pytest.raises(StepFailedError, match="Is a directory"):
+        file.rollback()
+    assert (tmp_path / "g").read_bytes() == b"good\n"
+    file.rollback()
+    with pytest.raises(StepFailedError, match="Is a directory"):
+        file.ready()
+    path.rmdir()
+    file.ready()
+    put(file, b"next\n")
+    assert path.read_bytes() == b"next\n"
+
+
+def test_a_failed_sync_at_the_close_is_reported_and_the_file_is_closed(tmp_path: Path) -> None:
+    ops = FaultyOps()
+    file = opened(tmp_path / "f", ops)
+    ops.fail = {"sync": errno.EIO}
+    with pytest.raises(StepFailedError, match="sync"):
+        file.close(sync=True)
+    assert "closed" in repr(file)
+    file.close(sync=True)
+
+
+def test_a_check_of_a_closed_or_dirty_file_changes_nothing(tmp_path: Path) -> None:
+    ops = FaultyOps()
+    file = AppendFile(tmp_path / "f", ops=ops)
+    file.check()
+    assert file.fd < 0
+    file.ready()
+    file.write([b"a\n"])
+    file.check()
+    assert file.dirty
+    file.rollback()
+    file.rollback()
+
+
+def test_a_torn_line_that_cannot_be_moved_away_is_a_failure(tmp_path: Path) -> None:
+    file = opened(tmp_path / "f")
+    put(file, b"good\n")
+    (tmp_path / "f.torn").mkdir()
+    with (tmp_path / "f").open("ab") as other:
+        other.write(b"half")
+    with pytest.raises(StepFailedError, match="Is a directory"):
+        file.check()
+    (tmp_path / "f.torn").rmdir()
+    file.check()
+    assert file.good == 5
+
+
+def test_the_size_of_a_file_that_is_not_open_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(StepFailedError, match="Bad file descriptor"):
+        AppendFile(tmp_path / "f", ops=FaultyOps()).size()

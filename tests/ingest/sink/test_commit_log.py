@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import time
@@ -9,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.sink.append_file import FileOps
 from logops_fast.ingest.sink.commit_log import (
     MAGIC,
-    MAX_SEGMENTS,
+    MAX_BYTES,
+    SEGMENT_BYTES,
     CommitLog,
     GroupRecord,
     LedgerEntry,
@@ -23,7 +24,8 @@ from logops_fast.ingest.sink.commit_log import (
     rewrite_segment,
     segments,
 )
-from tests.ingest.sink.support import NOON, entry
+from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
+from tests.ingest.sink.support import NOON, FaultyOps, entry
 
 records = st.builds(
     GroupRecord,
@@ -125,15 +127,69 @@ def test_a_clock_that_was_stepped_back_starts_a_new_segment(tmp_path: Path) -> N
     log.close()
 
 
-def test_the_number_of_segments_is_bounded(tmp_path: Path) -> None:
+def test_the_size_of_the_segments_is_bounded_and_many_small_ones_are_kept(tmp_path: Path) -> None:
     for number in range(1, 10):
-        rewrite_segment(tmp_path / f"w0.{number:010d}.log", [])
-        rewrite_segment(tmp_path / f"w1.{number:010d}.log", [])
-    CommitLog(tmp_path, 0, wall=lambda: 0.0, ops=FileOps()).prune()
+        for worker in (0, 1):
+            rewrite_segment(tmp_path / f"w{worker}.{number:010d}.log", [])
+    log = CommitLog(tmp_path, 0, wall=lambda: 0.0, ops=FileOps())
+    log.prune()
+    assert len(segments(tmp_path)[0]) == 9, "after many restarts the ids of the last ten minutes are still there"
+    for path in (*segments(tmp_path)[0], *segments(tmp_path)[1]):
+        os.truncate(path, SEGMENT_BYTES)
+    log.prune()
     left = segments(tmp_path)
-    assert len(left[0]) == MAX_SEGMENTS
+    assert len(left[0]) == MAX_BYTES // SEGMENT_BYTES
     assert left[0][-1].name == "w0.0000000009.log"
-    assert len(left[1]) == 9, "the other worker's are its own"
+    assert len(left[1]) == 9, "the other worker's are not touched"
+
+
+def written(directory: Path) -> list[list[str]]:
+    """The batch ids in each record of each segment, oldest first."""
+    return [
+        [e.batch_id for e in record.entries]
+        for path in segments(directory)[0]
+        for record in decode_segment(path.read_bytes())
+    ]
+
+
+def put(log: CommitLog, number: int) -> None:
+    log.append([Part("f", 1, 0, 1)], [encode_entry(entry(number))])
+    log.accept()
+
+
+def test_a_checkpoint_is_written_once_after_a_group(tmp_path: Path) -> None:
+    log = CommitLog(tmp_path, 0, wall=lambda: NOON, ops=FileOps())
+    log.checkpoint()
+    assert segments(tmp_path) == {}
+    put(log, 1)
+    log.checkpoint()
+    log.checkpoint()
+    put(log, 2)
+    log.close()
+    assert written(tmp_path) == [["batch-1"], [], ["batch-2"]]
+
+
+@pytest.mark.parametrize("how", ["removed", "folder removed", "renamed", "cut"])
+def test_a_segment_that_another_program_took_away_is_followed_by_a_new_one(tmp_path: Path, how: str) -> None:
+    directory = tmp_path / "journal"
+    log = CommitLog(directory, 0, wall=lambda: NOON, ops=FileOps())
+    put(log, 1)
+    log.follow()
+    put(log, 2)
+    assert written(directory) == [["batch-1"], ["batch-2"]]
+    (path,) = segments(directory)[0]
+    if how == "renamed":
+        path.rename(tmp_path / "elsewhere")
+    elif how == "cut":
+        os.truncate(path, path.stat().st_size - 1)
+    else:
+        path.unlink()
+        if how == "folder removed":
+            directory.rmdir()
+    log.follow()
+    put(log, 3)
+    log.close()
+    assert written(directory)[-1] == ["batch-3"]
 
 
 def test_a_record_that_was_rolled_back_is_gone(tmp_path: Path) -> None:
@@ -148,3 +204,36 @@ def test_a_record_that_was_rolled_back_is_gone(tmp_path: Path) -> None:
     log.close()
     read = decode_segment(segments(tmp_path)[0][0].read_bytes())
     assert [r.entries[0].batch_id for r in read] == ["batch-1", "batch-3"]
+
+
+def test_a_segment_that_cannot_be_removed_does_not_stop_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in (1, 2):
+        rewrite_segment(tmp_path / f"w0.{number:010d}.log", [])
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.name == "w0.0000000002.log":
+            raise PermissionError
+        real(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    CommitLog(tmp_path, 0, wall=lambda: time.time() + 10_000, ops=FileOps()).prune()
+    assert [path.name for path in segments(tmp_path)[0]] == ["w0.0000000002.log"]
+
+
+def test_a_record_that_could_not_be_written_makes_the_journal_dirty(tmp_path: Path) -> None:
+    ops = FaultyOps()
+    log = CommitLog(tmp_path, 0, wall=lambda: NOON, ops=ops)
+    put(log, 1)
+    assert not log.dirty
+    ops.fail, ops.short = {"write": errno.ENOSPC}, 3
+    with pytest.raises(StepFailedError):
+        put(log, 2)
+    assert log.dirty
+    ops.fail = {}
+    log.rollback()
+    put(log, 3)
+    log.close()
+    assert written(tmp_path) == [["batch-1"], ["batch-3"]]

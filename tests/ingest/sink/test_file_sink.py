@@ -19,7 +19,19 @@ import uvloop
 from logops_fast.ingest.sink.commit_pace import CommitPace
 from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
 from logops_fast.ingest.sink.interface import NullSink, SinkCommit
-from tests.ingest.sink.support import DAY, NOON, FaultyOps, Told, data, entry, run, stored, until
+from tests.ingest.sink.support import (
+    DAY,
+    NOON,
+    FaultyOps,
+    Reports,
+    StallingOps,
+    data,
+    entry,
+    problem,
+    run,
+    stored,
+    until,
+)
 
 pytestmark = pytest.mark.usefixtures("way")
 
@@ -40,7 +52,7 @@ def test_a_batch_is_in_the_file_when_it_is_acknowledged(tmp_path: Path, durabili
 
 
 def test_the_appends_of_one_turn_go_together_and_in_order(tmp_path: Path) -> None:
-    told = Told()
+    reports = Reports()
 
     async def test(sink: FileSink) -> None:
         await asyncio.sleep(0.05)
@@ -50,31 +62,12 @@ def test_the_appends_of_one_turn_go_together_and_in_order(tmp_path: Path) -> Non
         await stored(sink, b"last\n")
         assert order == list(range(64))
 
-    run(tmp_path, test, told=told)
-    assert [(c.batches, c.bytes) for c in told.commits] == [(65, len(data(tmp_path)))]
-
-
-class GatedOps(FaultyOps):
-    """Commits wait for the gate: in the write, or in the kernel's sync."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.gate = threading.Event()
-        self.entered = threading.Event()
-
-    def writev(self, fd: int, parts: Sequence[bytes]) -> int:
-        if threading.current_thread() is not threading.main_thread():
-            self.entered.set()
-            assert self.gate.wait(10)
-        return super().writev(fd, parts)
-
-    def holds_sync(self) -> bool:
-        self.entered.set()
-        return not self.gate.is_set()
+    run(tmp_path, test, reports=reports)
+    assert [(c.batches, c.bytes) for c in reports.commits] == [(65, len(data(tmp_path)))]
 
 
 def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None:
-    told, ops = Told(), GatedOps()
+    reports, ops = Reports(), StallingOps("write")
 
     async def test(sink: FileSink) -> None:
         first = asyncio.ensure_future(stored(sink, b"first\n"))
@@ -84,37 +77,20 @@ def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None
         ops.gate.set()
         assert await asyncio.gather(first, *rest) == [True] * 11
 
-    run(tmp_path, test, told=told, ops=ops)
-    assert [c.batches for c in told.commits] == [1, 10]
-
-
-@pytest.mark.interpreted
-def test_a_write_that_hangs_makes_the_sink_failing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("logops_fast.ingest.sink.file_sink.STALL_SECONDS", -1.0)
-    ops = GatedOps()
-
-    async def test(sink: FileSink) -> None:
-        assert sink.failing is None
-        pending = asyncio.ensure_future(stored(sink, b"a\n"))
-        await asyncio.to_thread(ops.entered.wait, 10)
-        assert "has been going on" in (sink.failing or "")
-        ops.gate.set()
-        assert await pending
-        await until(lambda: sink.failing is None)
-
-    run(tmp_path, test, ops=ops)
+    run(tmp_path, test, reports=reports, ops=ops)
+    assert [c.batches for c in reports.commits] == [1, 10]
 
 
 def test_a_large_pile_is_written_in_several_groups(tmp_path: Path) -> None:
-    told = Told()
+    reports = Reports()
 
     async def test(sink: FileSink) -> None:
         await asyncio.sleep(0.05)
         block = b"x" * (3 << 20) + b"\n"
         assert all(await asyncio.gather(*(stored(sink, block) for _ in range(7))))
 
-    run(tmp_path, test, told=told)
-    assert [c.batches for c in told.commits] == [3, 3, 1]
+    run(tmp_path, test, reports=reports)
+    assert [c.batches for c in reports.commits] == [3, 3, 1]
 
 
 def test_the_file_changes_at_midnight_by_the_time_of_receipt(tmp_path: Path) -> None:
@@ -136,25 +112,25 @@ def test_the_file_changes_at_midnight_by_the_time_of_receipt(tmp_path: Path) -> 
 
 
 def test_a_failed_group_is_refused_and_the_sink_recovers_with_traffic(tmp_path: Path) -> None:
-    told, ops = Told(), FaultyOps()
+    reports, ops = Reports(), FaultyOps()
 
     async def test(sink: FileSink) -> None:
         assert await stored(sink, b"good\n")
         ops.fail = {"write": errno.EIO}
         results = await asyncio.gather(*(stored(sink, b"bad\n", entry=entry(n)) for n in range(5)))
         assert results == [False] * 5
-        assert "Input/output error" in (sink.failing or "")
+        assert "Input/output error" in problem(sink)
         ops.fail = {}
         assert await stored(sink, b"next\n")
-        assert sink.failing is None
+        assert sink.problem is None
 
-    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    run(tmp_path, test, reports=reports, ops=ops, probe_interval=60)
     assert data(tmp_path) == b"good\nnext\n"
-    assert set(told.errors) == {"write"}
+    assert set(reports.errors) == {"write"}
 
 
 def test_a_failed_sync_acknowledges_nothing(tmp_path: Path) -> None:
-    told, ops = Told(), FaultyOps()
+    reports, ops = Reports(), FaultyOps()
 
     async def test(sink: FileSink) -> None:
         ops.fail = {"sync": errno.EIO}
@@ -163,42 +139,42 @@ def test_a_failed_sync_acknowledges_nothing(tmp_path: Path) -> None:
         ops.fail = {}
         assert await stored(sink, b"next\n")
 
-    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    run(tmp_path, test, reports=reports, ops=ops, probe_interval=60)
     assert data(tmp_path) == b"next\n"
-    assert told.errors == ["sync", "truncate", "truncate"], "a rollback that cannot be synced is tried again first"
+    assert reports.errors == ["sync", "truncate", "truncate"], "a rollback that cannot be synced is tried again first"
 
 
 def test_readiness_comes_back_without_traffic(tmp_path: Path) -> None:
-    told, ops = Told(), FaultyOps()
+    reports, ops = Reports(), FaultyOps()
 
     async def test(sink: FileSink) -> None:
         ops.fail = {"write": errno.ENOSPC}
         assert not await stored(sink, b"bad\n")
-        await until(lambda: "probe" in told.errors)
-        assert sink.failing is not None
+        await until(lambda: "probe" in reports.errors)
+        assert sink.problem is not None
         ops.fail = {}
-        await until(lambda: sink.failing is None)
+        await until(lambda: sink.problem is None)
 
-    run(tmp_path, test, told=told, ops=ops, probe_interval=0.02)
+    run(tmp_path, test, reports=reports, ops=ops, probe_interval=0.02)
     assert data(tmp_path) == b""
 
 
 def test_a_tidying_that_fails_is_logged_and_a_failing_disk_stays_failing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    told, ops = Told(), FaultyOps()
+    reports, ops = Reports(), FaultyOps()
 
     async def test(sink: FileSink) -> None:
         sink._tidied(PermissionError("journal"))
-        assert sink.failing is None
+        assert sink.problem is None
         ops.fail = {"write": errno.ENOSPC}
         assert not await stored(sink, b"bad\n")
         sink._tidied(PermissionError("probe"))
-        assert "probe" in (sink.failing or "")
+        assert "probe" in problem(sink)
 
-    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
+    run(tmp_path, test, reports=reports, ops=ops, probe_interval=60)
     assert "could not tidy up" in caplog.text
-    assert told.errors == ["write", "probe"]
+    assert reports.errors == ["write", "probe"]
 
 
 @pytest.fixture
@@ -218,7 +194,7 @@ def test_a_real_write_that_falls_short(tmp_path: Path, file_limit: Callable[[int
             assert await stored(sink, line, entry=entry(n))
         assert not await stored(sink, line, entry=entry(4))
         assert data(tmp_path) == line * 4
-        assert "File too large" in (sink.failing or "")
+        assert "File too large" in problem(sink)
         file_limit(resource.RLIM_INFINITY)
         assert await stored(sink, line, entry=entry(5))
 
@@ -238,11 +214,11 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
         nonlocal good
         while await stored(sink, line, rejected=b"r\n", entry=entry(good)):
             good += 1
-        assert "No space left" in (sink.failing or "")
+        assert "No space left" in problem(sink)
         assert data(tmp_path) == line * good
         assert not await stored(sink, line)
         (tmp_path / "ballast").unlink()
-        await until(lambda: sink.failing is None)
+        await until(lambda: sink.problem is None)
         assert await stored(sink, line)
 
     try:
@@ -259,13 +235,13 @@ def test_a_real_full_disk(tmp_path: Path) -> None:
 def test_a_second_gateway_on_the_directory_is_refused_with_a_sentence(tmp_path: Path) -> None:
     async def test(sink: FileSink) -> None:
         with pytest.raises(SinkStartError, match="in use by another gateway"):
-            FileSink(tmp_path).start()
+            await FileSink(tmp_path).start()
         with pytest.raises(SinkStartError, match="in use by another gateway"):
-            FileSink(tmp_path, worker=0, workers=4).start()
+            await FileSink(tmp_path, worker=0, workers=4).start()
         script = f"""if True:
             import asyncio, pathlib
             from logops_fast.ingest.sink.file_sink import FileSink
-            async def main(): FileSink(pathlib.Path({str(tmp_path)!r})).start()
+            async def main(): await FileSink(pathlib.Path({str(tmp_path)!r})).start()
             asyncio.run(main())"""
         other = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", script], capture_output=True)
         assert b"in use by another gateway" in other.stderr
@@ -288,7 +264,7 @@ def test_a_directory_that_cannot_be_used_stops_the_start(tmp_path: Path, kind: s
 
     async def main() -> None:
         with pytest.raises(SinkStartError, match=str(directory)):
-            FileSink(directory, wall=lambda: NOON).start()
+            await FileSink(directory, wall=lambda: NOON).start()
 
     asyncio.run(main())
 
@@ -298,10 +274,10 @@ def test_the_directory_is_free_again_after_a_start_that_failed(tmp_path: Path) -
 
     async def main() -> None:
         with pytest.raises(SinkStartError):
-            FileSink(tmp_path, wall=lambda: NOON).start()
+            await FileSink(tmp_path, wall=lambda: NOON).start()
         (tmp_path / f"{DAY}.ndjson").rmdir()
         sink = FileSink(tmp_path, wall=lambda: NOON)
-        sink.start()
+        await sink.start()
         assert await stored(sink, b"a\n")
         await sink.close()
 
@@ -311,7 +287,7 @@ def test_the_directory_is_free_again_after_a_start_that_failed(tmp_path: Path) -
 def test_close_stores_what_is_pending_and_refuses_what_comes_later(tmp_path: Path) -> None:
     async def main() -> None:
         sink = FileSink(tmp_path, wall=lambda: NOON)
-        sink.start()
+        await sink.start()
         pending = [asyncio.ensure_future(stored(sink, b"%d\n" % n)) for n in range(10)]
         await asyncio.sleep(0)
         await asyncio.gather(sink.close(), sink.close())
@@ -352,15 +328,15 @@ def test_a_defect_in_the_writer_refuses_its_group_and_the_sink_lives_on(tmp_path
                 raise MemoryError
             return super().writev(fd, parts)
 
-    told, ops = Told(), Broken()
+    reports, ops = Reports(), Broken()
 
     async def test(sink: FileSink) -> None:
         assert not await stored(sink, b"a\n")
         ops.broken = False
         assert await stored(sink, b"b\n")
 
-    run(tmp_path, test, told=told, ops=ops, probe_interval=60)
-    assert told.errors == ["internal"]
+    run(tmp_path, test, reports=reports, ops=ops, probe_interval=60)
+    assert reports.errors == ["internal"]
     assert data(tmp_path) == b"b\n"
 
 
@@ -379,7 +355,7 @@ def test_a_restart_remembers_what_was_stored(tmp_path: Path) -> None:
     async def main() -> None:
         for n in range(3):
             sink = FileSink(tmp_path, wall=lambda: NOON)
-            report = sink.start()
+            report = await sink.start()
             assert [batch.batch_id for batch in report.remembered] == [f"batch-{i}" for i in range(n)]
             assert await stored(sink, b"a\n", entry=entry(n))
             await sink.close()
@@ -391,7 +367,7 @@ def test_workers_write_files_of_their_own(tmp_path: Path) -> None:
     async def main() -> None:
         sinks = [FileSink(tmp_path, worker=i, workers=3, wall=lambda: NOON) for i in range(3)]
         for sink in sinks:
-            sink.start()
+            await sink.start()
         assert all(await asyncio.gather(*(stored(sink, b'{"n":%d}\n' % i) for i, sink in enumerate(sinks))))
         for sink in sinks:
             await sink.close()
@@ -420,7 +396,7 @@ def test_the_null_sink_says_that_it_stores_nothing() -> None:
     async def main() -> None:
         sink = NullSink()
         assert not sink.stores
-        assert sink.failing is None
+        assert sink.problem is None
         assert await stored(sink, b"a\n")  # type: ignore[arg-type]
         await sink.close()
 
@@ -435,7 +411,7 @@ def test_a_closed_loop_does_not_break_the_thread(tmp_path: Path) -> None:
         from logops_fast.ingest.sink.file_sink import FileSink
         async def main():
             sink = FileSink(pathlib.Path({str(tmp_path)!r}))
-            sink.start()
+            await sink.start()
             sink.append(b"a\\n", lambda ok: None)
             await asyncio.sleep(0)
         asyncio.run(main())"""
@@ -459,7 +435,7 @@ def test_a_defect_of_its_own_leaves_nobody_waiting_and_says_so(
     async def test(sink: FileSink) -> None:
         assert not await stored(sink, b"a\n")
         assert not await stored(sink, b"b\n")
-        assert "defect" in (sink.failing or "")
+        assert "defect" in problem(sink)
         pace.broken = False
         assert await stored(sink, b"c\n")
 
@@ -475,7 +451,7 @@ def test_batches_that_come_close_together_share_commits(tmp_path: Path) -> None:
     async def main() -> None:
         busy: dict[str, Any] = {"pace": CommitPace(0.05), "cpu": time.monotonic}
         sink = FileSink(tmp_path, durability="written", on_commit=commits.append, **busy)
-        sink.start()
+        await sink.start()
         for number in range(40):
             sink.append(b'{"n":%d}\n' % number, stored.append)
             await asyncio.sleep(0.001)

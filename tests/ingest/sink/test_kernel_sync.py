@@ -115,3 +115,10 @@ def test_a_kernel_that_gives_none_is_no_failure(monkeypatch: pytest.MonkeyPatch)
         assert KernelSync.open(asyncio.get_running_loop()) is None
 
     asyncio.run(main())
+
+
+def test_an_event_that_was_read_already_is_ignored() -> None:
+    async def test(queue: KernelSync) -> None:
+        queue._ready()
+
+    run(test)

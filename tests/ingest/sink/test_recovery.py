@@ -1,16 +1,21 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logops_fast.ingest.sink.commit_log import decode_segment, encode_entry, segments
+from logops_fast.ingest.sink.append_file import COPY_BYTES
+from logops_fast.ingest.sink.commit_log import MAGIC, Part, encode_entry, encode_record, segments
+from logops_fast.ingest.sink.day_files import parse_name
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter, WorkerLock
-from logops_fast.ingest.sink.recovery import RecoveryReport, recover
+from logops_fast.ingest.sink.recovery import RecoveryReport, Remembered, boot_time, recover, replay
 from tests.ingest.sink.support import DAY, NOON, Crash, CrashingOps, data, entry
 
 
@@ -29,21 +34,31 @@ def group_of(batches: Batches) -> Group:
     return group
 
 
-def recovered(path: Path, worker: int = 0, workers: int = 1, now: float = NOON) -> RecoveryReport:
-    return recover(path, worker=worker, workers=workers, now=now)
+AFTER_POWER_LOSS = NOON + 1
+
+
+def recovered(path: Path, worker: int = 0, workers: int = 1, now: float = NOON, booted: float = 0.0) -> RecoveryReport:
+    return recover(path, worker=worker, workers=workers, now=now, booted=booted)
 
 
 def ids(report: RecoveryReport) -> list[str]:
     return [batch.batch_id for batch in report.remembered]
 
 
-def written(path: Path, groups: list[Batches], crash_after: int | None = None, **workers: int) -> bool:
-    """Commit the groups; the last one dies after that many bytes. Whether it did."""
+def written(
+    path: Path,
+    groups: list[Batches],
+    crash_after: int | None = None,
+    before_last: Callable[[], object] = lambda: None,
+    **workers: int,
+) -> bool:
+    """Commit the groups; the last one dies after that many bytes. Return whether it did."""
     ops = CrashingOps()
     writer, lock = writer_in(path, ops, **workers)
     crashed = False
     for position, batches in enumerate(groups):
-        if crash_after is not None and position == len(groups) - 1:
+        if position == len(groups) - 1:
+            before_last()
             ops.budget = crash_after
         try:
             writer.commit(group_of(batches))
@@ -107,7 +122,7 @@ def test_without_a_journal_whole_lines_stay_and_the_torn_one_goes(crash_after: i
         assert report.torn_bytes == len(torn)
         if torn:
             assert (path / f"{DAY}.ndjson.torn").read_bytes() == torn + b"\n"
-            assert "never acknowledged" in report.text()
+            assert "unacknowledged" in report.text()
 
 
 def test_an_incomplete_group_is_moved_to_torn_with_its_whole_lines(tmp_path: Path) -> None:
@@ -131,7 +146,7 @@ def test_entries_older_than_the_ttl_are_not_remembered_but_their_torn_group_is_c
 
 def test_the_newest_are_remembered_where_there_are_too_many(tmp_path: Path) -> None:
     written(tmp_path, [[(b"a\n", b"", n)] for n in range(1, 6)])
-    report = recover(tmp_path, worker=0, workers=1, now=NOON, limit=2)
+    report = recover(tmp_path, worker=0, workers=1, now=NOON, booted=0.0, limit=2)
     assert ids(report) == ["batch-4", "batch-5"]
 
 
@@ -145,10 +160,10 @@ def test_a_stored_file_that_was_moved_away_is_still_remembered(tmp_path: Path) -
 def test_a_stored_group_that_lost_its_end_with_the_power_is_forgotten_for_good(tmp_path: Path) -> None:
     written(tmp_path, [[(b"a\n", b"", 1)], [(b"bbbb\n", b"", 2)], [(b"c\n", b"", 3)]])
     os.truncate(tmp_path / f"{DAY}.ndjson", 4)
-    assert ids(recovered(tmp_path)) == ["batch-1"]
+    assert ids(recovered(tmp_path, booted=AFTER_POWER_LOSS)) == ["batch-1"]
     assert data(tmp_path) == b"a\n"
     written(tmp_path, [[(b"others, and longer ones\n", b"", None)]])
-    assert ids(recovered(tmp_path)) == ["batch-1"]
+    assert ids(recovered(tmp_path, booted=AFTER_POWER_LOSS)) == ["batch-1"]
 
 
 def test_a_hole_in_the_last_group_makes_it_incomplete(tmp_path: Path) -> None:
@@ -186,6 +201,11 @@ def test_yesterdays_torn_line_is_found_too_and_foreign_files_are_left_alone(tmp_
     assert recovered(tmp_path).torn == ()
 
 
+def test_the_log_says_how_many_ids_were_remembered(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"a\n", b"", 1)], [(b"b\n", b"", 2)]])
+    assert recovered(tmp_path).text() == "remembered 2 stored batch ids from the journal"
+
+
 def test_nothing_to_do_says_nothing(tmp_path: Path) -> None:
     assert recovered(tmp_path) == RecoveryReport()
     assert RecoveryReport().text() == ""
@@ -196,7 +216,163 @@ def test_a_damaged_journal_does_not_stop_the_start(tmp_path: Path, junk: bytes) 
     written(tmp_path, [[(b"a\n", b"", 1)]])
     (tmp_path / ".journal" / "w0.0000000009.log").write_bytes(junk)
     assert ids(recovered(tmp_path)) == ["batch-1"]
-    assert list(decode_segment(segments(tmp_path / ".journal")[0][-1].read_bytes())) == []
+    assert ids(recovered(tmp_path)) == ["batch-1"]
+
+
+class Answers:
+    def __init__(self) -> None:
+        self.finished: list[tuple[str, str, bytes]] = []
+
+    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
+        self.finished.append((emitter, batch_id, answer))
+
+
+def test_every_stored_batch_is_finished_with_its_first_answer() -> None:
+    answers = Answers()
+    report = RecoveryReport((Remembered("web", "a", b"1", 5.0), Remembered("app", "a", b"2", 1.0)))
+    assert replay(report, answers) == 2
+    assert answers.finished == [("web", "a", b"1"), ("app", "a", b"2")]
+
+
+# What other programs did to the files before the crash.
+
+
+def renamed(path: Path) -> Callable[[], None]:
+    """A log rotation that moves both of the day's files away."""
+
+    def rename() -> None:
+        for number, folder in enumerate((path, path / "rejected")):
+            if (folder / f"{DAY}.ndjson").exists():
+                (folder / f"{DAY}.ndjson").rename(path / f"rotated-{number}")
+
+    return rename
+
+
+def rotated(path: Path, number: int) -> bytes:
+    parts = (path / f"rotated-{number}", (path, path / "rejected")[number] / f"{DAY}.ndjson")
+    return b"".join(part.read_bytes() for part in parts if part.exists())
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, st.integers(1, 400), st.booleans())
+def test_a_group_in_a_file_that_was_renamed_just_before_the_crash_is_there_as_a_whole_or_not_at_all(
+    groups: list[Batches], crash_after: int, again: bool
+) -> None:
+    groups[-1].append((b"last\n", b"bad\n", 999))
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        written(path, groups, crash_after, renamed(path))
+        report = recovered(path)
+        if again:
+            assert ids(recovered(path)) == ids(report)
+        if "batch-999" not in ids(report):  # what the sender does who got no answer
+            written(path, [groups[-1]])
+        for number in (0, 1):
+            expected = b"".join(batch[number] for group in groups for batch in group)
+            assert rotated(path, number) == expected
+        assert list((path / ".journal").glob("*.events")) + list((path / ".journal").glob("*.rejected")) == (
+            [] if "batch-999" in ids(report) else sorted((path / ".journal").glob("w0.[er]*"))
+        )
+
+
+def test_a_torn_line_in_a_renamed_file_is_cut_out_of_it(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"good\n", b"", None)], [(b"torn line\n", b"", None)]], 4, renamed(tmp_path))
+    report = recovered(tmp_path)
+    assert (tmp_path / "rotated-0").read_bytes() == b"good\n"
+    (torn,) = tmp_path.glob("*.torn")
+    assert parse_name(torn.name) is not None, "housekeeping removes it with the others"
+    assert torn.read_bytes() == b"torn\n"
+    assert report.torn == ((torn.name.removesuffix(".torn"), 4),)
+
+
+@pytest.mark.parametrize("how", ["deleted", "deleted and created again", "moved to another file system"])
+def test_a_group_whose_file_is_gone_is_not_stored(tmp_path: Path, how: str) -> None:
+    path = tmp_path / f"{DAY}.ndjson"
+
+    def take_away() -> None:
+        path.unlink()
+        if how == "deleted and created again":
+            path.write_bytes(b"foreign, and longer than what was there\n")
+        elif how == "moved to another file system":
+            (tmp_path / "copy").write_bytes(b"1\n")
+
+    written(tmp_path, [[(b"1\n", b"", 1)], [(b"2\n", b"s\n", 2)]], None, take_away)
+    report = recovered(tmp_path)
+    assert ids(report) == ["batch-1"], "the first was complete; a repeat of the second stores it, for no file has it"
+    assert (tmp_path / "rejected" / f"{DAY}.ndjson").read_bytes() == b"", "all of the group is stored again"
+    if how == "deleted and created again":
+        assert path.read_bytes() == b"foreign, and longer than what was there\n"
+
+
+def test_groups_before_a_truncation_stay_stored(tmp_path: Path) -> None:
+    """Log rotation by copy and truncate."""
+    path = tmp_path / f"{DAY}.ndjson"
+    written(
+        tmp_path, [[(b"1\n", b"", 1)], [(b"two\n", b"", 2)], [(b"3\n", b"", 3)]], None, lambda: os.truncate(path, 0)
+    )
+    assert ids(recovered(tmp_path)) == ["batch-1", "batch-2", "batch-3"]
+    assert data(tmp_path) == b"3\n"
+
+
+def test_a_group_before_a_truncation_stays_stored_even_if_it_was_the_last(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"1\n", b"", 1)], [(b"two\n", b"", 2)]])
+    os.truncate(tmp_path / f"{DAY}.ndjson", 0)
+    assert ids(recovered(tmp_path)) == ["batch-1", "batch-2"]
+
+
+def test_a_group_of_which_no_byte_was_written_is_not_stored(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"1\n", b"", 1)]])
+    record = len(encode_record(NOON, [Part(f"{DAY}.ndjson", 1, 2, 4)], [encode_entry(entry(2))])) + len(MAGIC)
+    assert written(tmp_path, [[(b"2\n", b"", 2)]], crash_after=record)
+    assert ids(recovered(tmp_path)) == ["batch-1"]
+
+
+def test_nuls_outside_of_the_last_group_are_not_its_hole(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"a\n", b"", 1)], [(b"line\nline\n", b"", 2)]])
+    with (tmp_path / f"{DAY}.ndjson").open("r+b") as file:
+        file.write(b"\0")
+        file.seek(0, os.SEEK_END)
+        file.write(b"\0\0")
+    assert ids(recovered(tmp_path)) == ["batch-1", "batch-2"]
+
+
+@pytest.mark.parametrize("hole", [0, COPY_BYTES - 1, COPY_BYTES, 2 * COPY_BYTES + 5])
+def test_a_hole_anywhere_in_a_large_group_makes_it_incomplete(tmp_path: Path, hole: int) -> None:
+    written(tmp_path, [[(b"a\n", b"", 1)], [(b"x" * (2 * COPY_BYTES + 9) + b"\n", b"", 2)]])
+    with (tmp_path / f"{DAY}.ndjson").open("r+b") as file:
+        file.seek(2 + hole)
+        file.write(b"\0")
+    assert ids(recovered(tmp_path)) == ["batch-1"]
+
+
+def test_a_file_that_another_process_writes_to_is_not_touched(tmp_path: Path) -> None:
+    path = tmp_path / f"{DAY}.w7.ndjson"
+    path.write_bytes(b"whole\nin the middle of a")
+    with path.open("r+b") as writer:
+        fcntl.flock(writer, fcntl.LOCK_EX)
+        assert recovered(tmp_path).torn == ()
+        assert path.read_bytes() == b"whole\nin the middle of a"
+    assert recovered(tmp_path).torn == ((path.name, 18),)
+
+
+def test_recovery_says_that_what_it_found_is_complete(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"1\n", b"", 1)]])
+    recovered(tmp_path)
+    (tmp_path / f"{DAY}.ndjson").unlink()
+    assert ids(recovered(tmp_path)) == ["batch-1"]
+    count = len(segments(tmp_path / ".journal")[0])
+    recovered(tmp_path)
+    assert len(segments(tmp_path / ".journal")[0]) == count, "once is enough"
+
+
+def test_the_boot_of_this_machine_was_in_the_past() -> None:
+    assert 0 < boot_time() <= time.time()
+
+
+def test_a_system_that_does_not_say_when_it_was_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
+    before = time.time()
+    assert before <= boot_time() <= time.time()
 
 
 def test_a_file_that_another_worker_archives_during_the_start_is_no_reason_to_refuse_it(tmp_path: Path) -> None:
