@@ -25,6 +25,7 @@ def holder(path: Path) -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.mark.process
 def test_a_lock_excludes_other_processes_and_ends_with_its_own(tmp_path: Path) -> None:
     path = tmp_path / "lock"
     with holder(path) as other:

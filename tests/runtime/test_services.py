@@ -177,9 +177,9 @@ def test_a_failing_sink_and_a_failing_store_are_reported_with_their_cause(
         async with serving("up", tmp_path) as up:
             checks = up.service._parts[1].checks()
             storage = up.service._parts[1]._storage  # type: ignore[attr-defined]
-            storage._file_sink._failing = "No space left on device"
+            storage._file_sink._failure = "No space left on device"
             assert up.service.state() == ("sink_failed", "Nothing can be stored: No space left on device")
-            storage._file_sink._failing = None
+            storage._file_sink._failure = None
             assert checks[0]() is None
 
             class Unreachable:
