@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -60,8 +61,10 @@ def test_kustomize_builds_it() -> None:
         kubectl = program("kubectl", "kustomize")
     except pytest.fail.Exception:
         pytest.skip("kubectl is not in Debian")
-    command = [kubectl, "kustomize", BASE] if kubectl.endswith("kubectl") else [kubectl, "build", BASE]
-    built = list(yaml.safe_load_all(run(*command)))
+    command: list[str | Path] = (
+        [kubectl, "kustomize", BASE] if kubectl.endswith("kubectl") else [kubectl, "build", BASE]
+    )
+    built = list(yaml.safe_load_all(run(kubectl, verb, BASE)))
     assert {document["kind"] for document in built} >= {"Deployment", "Secret", "ConfigMap", "NetworkPolicy"}
     assert all(document["metadata"].get("namespace", "logops") == "logops" for document in built)
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import tracemalloc
 import zlib
+from collections.abc import Callable
 
 import pytest
 import zstandard
@@ -21,7 +22,7 @@ def streamed_zstd(data: bytes) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
-PACKERS = {
+PACKERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"gzip": gzip.compress,
     b"x-gzip": gzip.compress,
     b"zstd": zstandard.compress,

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = (
+KEPT: tuple[str, ...] = (
     "HOME",
     "LANG",
     "LC_ALL",
@@ -46,7 +46,7 @@ def environment(first_on_path: Path, **more: str) -> dict[str, str]:
 
 
 def run(command: str | list[str], cwd: Path, env: Mapping[str, str], timeout: float = 900) -> str:
-    """Run a command (text: by the shell, as the Dockerfile's) and return its output; fails on another exit code than 0."""
+    """Run a command (text: by the shell, as in a Dockerfile) and return its output; fails unless it exits with 0."""
     words = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else command
     done = subprocess.run(
         words,

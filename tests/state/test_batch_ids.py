@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from logops_fast.state import batch_ids
-from logops_fast.state.batch_ids import MAX_WORKERS, TableBatchIds
-from logops_fast.state.interface import BatchClaim, ClaimKind
+from logops_fast.state.batch_ids import TableBatchIds
+from logops_fast.state.interface import MAX_WORKERS, BatchClaim, ClaimKind
 from logops_fast.state.local_store import Caps
 from logops_fast.state.memory import memory_table
 from logops_fast.state.shared import open_shared

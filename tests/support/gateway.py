@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 from tests.support.signing import signed
 
 KEY, SECRET = "web-1", "test-secret-web-1"
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0  # seconds; far above what a start takes, for a machine that is busy
 
 
 @dataclass
@@ -50,7 +50,7 @@ def request(
     path: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
 ) -> Answer:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -62,7 +62,7 @@ def request(
         connection.close()
 
 
-def raw(port: int, data: bytes, timeout: float = 5.0) -> bytes:
+def raw(port: int, data: bytes, timeout: float = 15.0) -> bytes:
     """Send bytes as they are and read until the gateway closes (or ``timeout`` seconds of silence)."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
         sock.sendall(data)
@@ -99,7 +99,7 @@ class Gateway:
         secret: str = SECRET,
         target: str = "/ingest",
         content_type: str | None = "application/json",
-        timeout: float = 10.0,
+        timeout: float = 60.0,
         **sign: Any,
     ) -> Answer:
         """A signed POST to the Auth Gateway; keyword arguments of ``signed`` misuse it on purpose."""
@@ -160,7 +160,7 @@ class Gateway:
                 found.append(int(stat.parent.name))
         return sorted(found)
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM, and the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -227,7 +227,7 @@ def wait_ready(gateway: Gateway, port: int, timeout: float = START_TIMEOUT) -> N
         if gateway.process.poll() is not None:
             raise AssertionError(f"exit code {gateway.process.returncode}:\n{gateway.output()}")
         try:
-            if request(port, "GET", "/readyz", timeout=2).status == 200:
+            if request(port, "GET", "/readyz", timeout=10).status == 200:
                 return
         except (OSError, http.client.HTTPException):
             pass

@@ -162,7 +162,7 @@ def test_a_hole_in_the_last_group_makes_it_incomplete(tmp_path: Path) -> None:
 
 def test_worker_0_looks_after_workers_that_are_no_more_but_not_after_live_ones(tmp_path: Path) -> None:
     for worker in (0, 1, 2):
-        lines = [(b"%d\n" % worker, b"", 10 + worker)]
+        lines: Batches = [(b"%d\n" % worker, b"", 10 + worker)]
         written(tmp_path, [lines], worker=worker, workers=3)
         with (tmp_path / f"{DAY}.w{worker}.ndjson").open("ab") as file:
             file.write(b"torn")
