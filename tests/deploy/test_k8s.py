@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -61,9 +60,7 @@ def test_kustomize_builds_it() -> None:
         kubectl = program("kubectl", "kustomize")
     except pytest.fail.Exception:
         pytest.skip("kubectl is not in Debian")
-    command: list[str | Path] = (
-        [kubectl, "kustomize", BASE] if kubectl.endswith("kubectl") else [kubectl, "build", BASE]
-    )
+    verb = "kustomize" if kubectl.endswith("kubectl") else "build"
     built = list(yaml.safe_load_all(run(kubectl, verb, BASE)))
     assert {document["kind"] for document in built} >= {"Deployment", "Secret", "ConfigMap", "NetworkPolicy"}
     assert all(document["metadata"].get("namespace", "logops") == "logops" for document in built)
