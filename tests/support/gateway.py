@@ -194,6 +194,7 @@ def start(
     env: Mapping[str, str] | None = None,
     wait: bool = True,
     program: tuple[str, ...] = ("-m", "logops_fast"),
+    python: str = sys.executable,
 ) -> Gateway:
     """Start ``logops <command>`` in ``folder``; returns once it says it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,7 +207,7 @@ def start(
     log = folder / f"{command}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *program, command, *args],
+            [python, *program, command, *args],
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
