@@ -83,7 +83,8 @@ def sink(batch_size: int) -> Iterator[int]:
 
 def measure(kind: str, port: int, eps: float, seconds: float, batch_size: int) -> dict[str, Any]:
     """One kind at an offered rate."""
-    options = Options(seed=1, **DEFAULT_RATIOS.get(kind, {}))
+    ratios: dict[str, Any] = {**DEFAULT_RATIOS.get(kind, {})}
+    options = Options(seed=1, **ratios)
     plan = EmitterPlan(kind, eps, kind, batch_size=batch_size, options=options)
     scenario = Scenario("bench", seconds, (plan,), tick_sec=0.5)
     target = Target(f"http://127.0.0.1:{port}/ingest", "bench", b"bench-secret")

@@ -18,9 +18,7 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
 import java.util.ArrayList;
-import java.util.HexFormat;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -30,8 +28,8 @@ import net.sourceforge.plantuml.FileFormatOption;
 import net.sourceforge.plantuml.SourceStringReader;
 
 /**
- * From workspace.dsl to export/model.json (what the tests compare with the code), export/*.puml (what the pictures are
- * drawn from) and, where a third folder is given, the pictures.
+ * Writes export/*.puml (what the pictures are drawn from) and export/model.json (which a test compares with what the
+ * tests' own parser reads) from workspace.dsl and, given a third folder, draws the pictures.
  *
  * <p>Usage: Diagrams workspace.dsl EXPORTS [PICTURES]
  */
@@ -46,7 +44,7 @@ public final class Diagrams {
     parser.parse(source.toFile());
     Workspace workspace = parser.getWorkspace();
     Files.createDirectories(exports);
-    Files.writeString(exports.resolve("model.json"), model(workspace, Files.readAllBytes(source)));
+    Files.writeString(exports.resolve("model.json"), model(workspace));
     for (Diagram diagram : new StructurizrPlantUMLExporter().export(workspace)) {
       String text = finished(diagram, workspace);
       Files.writeString(exports.resolve(diagram.getKey() + ".puml"), text);
@@ -114,11 +112,9 @@ public final class Diagrams {
     System.out.println(picture);
   }
 
-  private static String model(Workspace workspace, byte[] source) throws Exception {
+  private static String model(Workspace workspace) throws Exception {
     ObjectMapper mapper = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
     ObjectNode root = mapper.createObjectNode();
-    byte[] digest = MessageDigest.getInstance("SHA-256").digest(source);
-    root.put("workspace_sha256", HexFormat.of().formatHex(digest));
     ArrayNode elements = root.putArray("elements");
     ArrayNode relations = root.putArray("relations");
     List<Relationship> found = new ArrayList<>();

@@ -11,7 +11,6 @@ import pytest
 from bench import corpus, load
 from bench.micro.conftest import Stage
 from logops_fast.http.budget import Budget
-from logops_fast.http.connection import Connection
 from logops_fast.http.exchange import Request, Response, render
 from logops_fast.http.head import parse_head
 from logops_fast.http.limits import HttpLimits
@@ -98,7 +97,7 @@ def test_request(stage: Stage, size: int) -> None:
     async def run() -> None:
         limits = HttpLimits()
         server = HttpServer(Trivial(), limits, Budget(limits), single=SINGLE_FIELDS)
-        connection, transport = Connection(server), Transport()
+        connection, transport = server.connection(), Transport()
         connection.connection_made(transport)  # type: ignore[arg-type]
         data = b"".join(one_request(size))
         stage("http: whole request, trivial answer", connection.data_received, data)

@@ -19,7 +19,6 @@ from logops_fast.config.settings import Settings
 from logops_fast.http.exchange import BodyConsumer, Request, Response
 from logops_fast.http.head import Head
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.sink.file_sink import FileSink
 from logops_fast.ingest.sink.interface import SinkCommit
 from logops_fast.runtime import wiring
@@ -50,13 +49,12 @@ class OurPipeline:
 
         self._state = open_state("shared", workers=1, directory=directory / "state", redis_url="", tolerance=300.0)
         self._sink = FileSink(directory, on_commit=committed)
-        pipeline = IngestPipeline(
-            normaliser=wiring.normaliser(settings),
-            sink=self._sink,
-            batch_ids=self._state.batch_ids,
-            metrics=metrics,
+        queue = wiring.work_queue(settings)
+        normaliser = wiring.normaliser(settings, wiring.encryptor(settings))
+        pipeline = wiring.pipeline(settings, normaliser, self._sink, self._state, metrics, queue)
+        self._gateway = wiring.auth_gateway(
+            settings, keyring, self._state, pipeline, AuthMetrics(registry, emitters), queue
         )
-        self._gateway = wiring.auth_gateway(settings, keyring, self._state, pipeline, AuthMetrics(registry, emitters))
 
     async def start(self) -> None:
         """Open the sink."""

@@ -1,13 +1,13 @@
-"""The model as `make diagrams` exported it, and the code as its syntax trees tell it."""
+"""The model as workspace.dsl defines it, and the code as its syntax trees show it."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from tests.architecture import workspace
 
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = ROOT / "architecture"
@@ -38,7 +38,6 @@ class Relation(NamedTuple):
 class Model(NamedTuple):
     """What the tests need of workspace.dsl."""
 
-    digest: str
     components: dict[str, Component]
     containers: dict[str, dict[str, str]]
     composition_root: tuple[str, ...]
@@ -53,35 +52,32 @@ class Model(NamedTuple):
         return [relation for relation in self.relations if relation.source in names and relation.target in names]
 
 
-def load(path: Path = ARCHITECTURE / "export" / "model.json") -> Model:
-    data = json.loads(path.read_text("utf-8"))
+def load(path: Path = ARCHITECTURE / "workspace.dsl") -> Model:
+    found = workspace.read(path)
     components, containers, roots = {}, {}, ""
-    for element in data["elements"]:
-        properties: dict[str, str] = element["properties"]
-        if element["kind"] == "Component":
-            components[short(element["name"])] = Component(
-                short(element["name"]),
-                short(element["parent"]),
-                properties.get("module", ""),
-                tuple(properties.get("parts", "").split()),
-            )
-        elif element["kind"] == "Container":
-            containers[short(element["name"])] = properties
+    for element in found.elements.values():
+        name = qualified(found, element)
+        if element.kind == "Component":
+            parent = found.elements[element.parent].name
+            parts = tuple(element.properties.get("parts", "").split())
+            components[name] = Component(name, parent, element.properties.get("module", ""), parts)
+        elif element.kind == "Container":
+            containers[name] = element.properties
         else:
-            roots = properties.get("composition_root", roots)
+            roots = element.properties.get("composition_root", roots)
     relations = tuple(
-        Relation(short(r["from"]), short(r["to"]), frozenset(r["tags"].split(","))) for r in data["relations"]
+        Relation(
+            qualified(found, found.elements[arrow.source]), qualified(found, found.elements[arrow.target]), arrow.tags
+        )
+        for arrow in found.arrows
     )
-    return Model(data["workspace_sha256"], components, containers, tuple(roots.split()), relations)
+    return Model(components, containers, tuple(roots.split()), relations)
 
 
-def short(canonical: str) -> str:
-    """``Component://LogOps Fast.Auth Gateway.Retry`` without what all of them begin with."""
-    return canonical.partition("://")[2].removeprefix("LogOps Fast.")
-
-
-def workspace_digest() -> str:
-    return hashlib.sha256((ARCHITECTURE / "workspace.dsl").read_bytes()).hexdigest()
+def qualified(found: workspace.Workspace, element: workspace.Element) -> str:
+    """Return ``Auth Gateway.Retry`` for a component, the plain name for everything else."""
+    parent = found.elements.get(element.parent)
+    return f"{parent.name}.{element.name}" if element.kind == "Component" and parent else element.name
 
 
 class Code:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import struct
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.model import ARCHITECTURE, ROOT
+from tests.architecture.model import ARCHITECTURE, ROOT, load
 from tests.support.services import require_service
 
 NAMED = ("C1", "C2", "C3_auth", "C3_ingest")
@@ -90,12 +91,11 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.mark.slow
-@pytest.mark.service
-def test_the_parser_of_structurizr_makes_the_same_export_again(tmp_path: Path) -> None:
-    """Text is compared, not pixels: those depend on the fonts of the machine."""
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What Structurizr's own parser and exporter make of the workspace."""
     maven = require_service("mvn")
-    copy = tmp_path / "architecture"
+    copy = tmp_path_factory.mktemp("structurizr") / "architecture"
     shutil.copytree(ARCHITECTURE, copy, ignore=shutil.ignore_patterns("*.png", "export"))
     done = subprocess.run(
         [
@@ -105,9 +105,51 @@ def test_the_parser_of_structurizr_makes_the_same_export_again(tmp_path: Path) -
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=300,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    again = {path.name: path.read_text("utf-8") for path in (copy / "export").iterdir()}
-    assert again == {path.name: path.read_text("utf-8") for path in EXPORT.iterdir()}
+    return copy / "export"
+
+
+@pytest.mark.slow
+@pytest.mark.service
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("structurizr")
+def test_the_parser_of_structurizr_makes_the_same_export_again(exported: Path) -> None:
+    """Text is compared, not pixels: those depend on the fonts of the machine."""
+    again = {path.name: path.read_text("utf-8") for path in exported.glob("*.puml")}
+    committed = {path.name: path.read_text("utf-8") for path in EXPORT.glob("*.puml")}
+    assert again == committed, "what the pictures show has changed: run `make diagrams`"
+
+
+@pytest.mark.slow
+@pytest.mark.service
+@pytest.mark.timeout(400)
+@pytest.mark.xdist_group("structurizr")
+def test_the_parser_of_structurizr_reads_the_same_model(exported: Path) -> None:
+    """The other tests read workspace.dsl with a small parser of their own, which needs no Java."""
+
+    def short(canonical: str) -> str:
+        return canonical.partition("://")[2].removeprefix("LogOps Fast.")
+
+    data = json.loads((exported / "model.json").read_text("utf-8"))
+    model = load()
+    components = [element for element in data["elements"] if element["kind"] == "Component"]
+    assert {short(one["name"]): one["properties"].get("module") for one in components} == {
+        component.name: component.module for component in model.components.values()
+    }
+    assert {short(one["name"]): tuple(one["properties"].get("parts", "").split()) for one in components} == {
+        component.name: component.parts for component in model.components.values()
+    }
+    relations = {
+        (short(one["from"]), short(one["to"]), frozenset(one["tags"].split(",")) - {"Relationship"})
+        for one in data["relations"]
+    }
+    inner = {(one.source, one.target, one.tags) for name in model.containers for one in model.between(name)}
+    assert len(inner) > 50
+    assert inner <= relations
+    drawn = {(source, target) for source, target, _ in relations if source in model.components}
+    assert {(s, t) for s, t in drawn if t in model.components and s.split(".")[0] == t.split(".")[0]} == {
+        (source, target) for source, target, _ in inner
+    }

@@ -21,7 +21,7 @@ from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.http.exchange import BodyConsumer, Request, Response
 from logops_fast.http.head import Head
-from logops_fast.http.refusal import Refusal
+from logops_fast.http.refusal import Reason, Refusal
 from logops_fast.state.interface import NonceVerdict
 from logops_fast.state.local_store import Caps
 from logops_fast.state.memory import open_memory
@@ -352,7 +352,7 @@ def test_the_429s_of_one_client_hold_no_nonces() -> None:
 
 
 @pytest.mark.parametrize("reason", ["overloaded", "circuit_open"])
-def test_a_503_that_handed_nothing_on_gives_the_nonce_back(door: Door, reason: str) -> None:
+def test_a_503_that_handed_nothing_on_gives_the_nonce_back(door: Door, reason: Reason) -> None:
     headers = headers_of()
     door.reply = Reply.of(Refusal(503, reason, "a sentence", 1))
     assert door.post(headers=headers).deliver().verdict == (503, reason)

@@ -40,11 +40,14 @@ def test_ctrl_c_ends_with_a_summary_and_leaves_no_gateway_behind(tmp_path: Path)
         DEMO, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     log = tmp_path / "data" / "demo" / "gateway.log"
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not log.exists() or b"ready" not in log.read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    time.sleep(1)
+    stored = tmp_path / "data" / "demo" / "ingest"
+    while not lines_in(stored):  # some traffic, so that there is something to sum up
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err

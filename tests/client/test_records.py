@@ -44,7 +44,7 @@ def test_extra_fields_are_kept_and_cannot_take_the_place_of_settled_ones() -> No
 
 def test_an_exception_is_told_with_its_traceback() -> None:
     try:
-        {}["gone"]
+        dict[str, str]()["gone"]
     except KeyError:
         found = event(exc_info=sys.exc_info())
     assert "KeyError: 'gone'" in found["exc"]

@@ -43,8 +43,8 @@ def test_a_client_may_name_its_own_emitter_alone_by_default(tmp_path: Path) -> N
 
 def test_a_secret_may_stand_in_a_file_beside_the_keys_file(tmp_path: Path) -> None:
     (tmp_path / "secrets").mkdir(mode=0o700)
-    for name, text in {"a": b"from-file-a\n", "b": b"from-file-b\r\n", "c": b" two\n\n"}.items():
-        (tmp_path / "secrets" / name).write_bytes(text)
+    for name, secret in {"a": b"from-file-a\n", "b": b"from-file-b\r\n", "c": b" two\n\n"}.items():
+        (tmp_path / "secrets" / name).write_bytes(secret)
         (tmp_path / "secrets" / name).chmod(0o600)
     text = "clients: {x: {secrets: [{file: secrets/a}, {file: secrets/b}]}, y: {secrets: [{file: secrets/c}]}}"
     keys = ring(tmp_path, text)

@@ -99,8 +99,8 @@ def ask(port: int, path: str, **parameters: str) -> Any:
         connection.close()
 
 
-def until(what: str, probe: Callable[[], T], timeout: float) -> T:
-    """Ask until the answer is true, and return it; fails with ``what`` and the last answer."""
+def until(what: str, probe: Callable[[], T], timeout: float = 120.0) -> T:
+    """Poll ``probe`` until its answer is true, and return it; fails with the last one after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     answer: Any = None
     while time.monotonic() < deadline:

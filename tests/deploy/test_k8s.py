@@ -60,8 +60,8 @@ def test_kustomize_builds_it() -> None:
         kubectl = program("kubectl", "kustomize")
     except pytest.fail.Exception:
         pytest.skip("kubectl is not in Debian")
-    command = [kubectl, "kustomize", BASE] if kubectl.endswith("kubectl") else [kubectl, "build", BASE]
-    built = list(yaml.safe_load_all(run(*command)))
+    verb = "kustomize" if kubectl.endswith("kubectl") else "build"
+    built = list(yaml.safe_load_all(run(kubectl, verb, BASE)))
     assert {document["kind"] for document in built} >= {"Deployment", "Secret", "ConfigMap", "NetworkPolicy"}
     assert all(document["metadata"].get("namespace", "logops") == "logops" for document in built)
 

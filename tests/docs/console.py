@@ -1,26 +1,24 @@
 """Blocks of commands in documents, and how they are run.
 
     ```console run              each `$ command` is run, in order, in a folder that the document keeps
-    ```console run gateway      as above, with `logops up` serving in that folder
-    ```console run repository   as above, at the root of the repository
+    ```console run gateway      the same, with `logops up` serving in that folder
+    ```console run repository   the same, at the root of the repository and with the developers' tools
     ```console not-run: reason  commands that a test cannot run, and why
 
 In a block without a `$` each line is a command. Lines below a `$ command` are
-what it prints: `...` stands for any text, alone on a line for any lines.
+what it prints: `...` means any text, alone on a line any lines.
 """
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
-NOT_OURS = {".venv", ".git", "build", "dist", "data", "node_modules", ".hypothesis"}
+NOT_OURS = {".git", "build", "dist", "data", "node_modules", ".hypothesis"}
 TIMEOUT = 40
 
 _FENCE = re.compile(r"^( *)```console[ ]?(.*?)\n(.*?)^\1```[ ]*$", re.MULTILINE | re.DOTALL)
@@ -32,7 +30,7 @@ class Step(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A fenced block: where it stands, its marker, its steps."""
+    """A fenced block: its place, its marker, its steps."""
 
     path: Path
     line: int
@@ -56,7 +54,11 @@ class Block(NamedTuple):
 
 
 def documents() -> list[Path]:
-    return sorted(path for path in ROOT.rglob("*.md") if not NOT_OURS & set(path.relative_to(ROOT).parts))
+    def ours(path: Path) -> bool:
+        parts = path.relative_to(ROOT).parts
+        return not NOT_OURS & set(parts) and not parts[0].startswith(".venv")
+
+    return sorted(path for path in ROOT.rglob("*.md") if ours(path))
 
 
 def blocks(path: Path) -> Iterator[Block]:
@@ -87,14 +89,17 @@ def _steps(rows: list[str]) -> Iterator[Step]:
 
 
 def run(step: Step, folder: Path, env: Mapping[str, str], replaced: Mapping[str, str]) -> str:
-    """The output of a command. Addresses of the default ports are replaced: a test takes free ones."""
+    """Run a command with nothing but ``env``, and return its output.
+
+    The default ports' addresses are replaced: a test takes free ones.
+    """
     command = step.command
     for old, new in replaced.items():
         command = command.replace(old, new)
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", command],
         cwd=folder,
-        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **env},
+        env=dict(env),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

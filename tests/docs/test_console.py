@@ -1,7 +1,12 @@
-"""Every command in a document that is marked to be run is run, as written, and prints what the document shows."""
+"""Every command in a document that is marked to be run is run, as written, and prints what the document shows.
+
+The environment has Python and the installed package, nothing else: what a user has. Commands of the repository itself
+(`run repository`) have the developers' tools.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.console import ROOT, Block, blocks, documents, run, shows
+from tests.release.fresh import environment, user_environment
 from tests.support.gateway import running
 
 DEMO = {"demo": {"secrets": ["test-secret-of-demo"], "emitter": "demo", "emitters": ["demo", "web", "json"]}}
@@ -16,15 +22,15 @@ RUN = [path for path in documents() if any(block.runs for block in blocks(path))
 
 
 @contextmanager
-def place(folder: Path, with_gateway: bool) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
-    """A folder to run in, as after a first `logops up`: environment, and addresses to replace."""
+def place(folder: Path, with_gateway: bool, programs: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """Give a folder to run in, as after a first `logops up`: variables to set, and addresses to replace."""
     if not with_gateway:
         (folder / "data").mkdir(parents=True)
         (folder / "data" / "keys.yaml").write_text("clients: {demo: {secrets: [test-secret-of-demo]}}\n")
         (folder / "data" / "keys.yaml").chmod(0o600)
         yield {}, {}
         return
-    with running(folder, clients=DEMO) as gateway:
+    with running(folder, clients=DEMO, python=str(programs / "python")) as gateway:
         ports = {
             "127.0.0.1:8081": f"127.0.0.1:{gateway.auth_port}",
             "127.0.0.1:8080": f"127.0.0.1:{gateway.ingest_port}",
@@ -34,16 +40,25 @@ def place(folder: Path, with_gateway: bool) -> Iterator[tuple[dict[str, str], di
         yield {"LOGOPS_PID": str(gateway.process.pid), "ENTRYPOINT_URL": url}, ports
 
 
+@pytest.fixture(scope="module")
+def programs() -> Path:
+    """The programs of an environment in which the package is installed and no tool of the developers."""
+    return user_environment()
+
+
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.timeout(600)
+@pytest.mark.xdist_group("documents")
 @pytest.mark.parametrize("document", RUN, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_the_commands_of_a_document_do_what_it_says(document: Path, tmp_path: Path) -> None:
+def test_the_commands_of_a_document_do_what_it_says(document: Path, tmp_path: Path, programs: Path) -> None:
     runnable = [block for block in blocks(document) if block.runs]
-    with place(tmp_path / "place", any(block.gateway for block in runnable)) as (env, replaced):
+    with place(tmp_path / "place", any(block.gateway for block in runnable), programs) as (env, replaced):
         for block in runnable:
             folder = ROOT if block.at_root else tmp_path / "place"
+            variables = environment(Path(sys.executable).parent if block.at_root else programs, **env)
             for step in block.steps:
-                output = run(step, folder, env, replaced)
+                output = run(step, folder, variables, replaced)
                 shown = "\n".join(step.expected)
                 assert shows(step.expected, output), (
                     f"{block}\n$ {step.command}\n{output}\nis not what it shows:\n{shown}"

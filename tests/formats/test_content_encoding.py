@@ -22,7 +22,7 @@ def streamed_zstd(data: bytes) -> bytes:
     return compressor.compress(data) + compressor.flush()
 
 
-PACKERS = {
+PACKERS: dict[bytes, Callable[[bytes], bytes]] = {
     b"gzip": gzip.compress,
     b"x-gzip": gzip.compress,
     b"zstd": zstandard.compress,
@@ -153,7 +153,7 @@ def test_deflate_is_read_with_and_without_a_zlib_header(pack: Callable[[bytes], 
 
 @pytest.mark.parametrize("pack", [gzip.compress, zlib.compress, streamed_zstd])
 def test_no_step_makes_much_more_than_a_megabyte(pack: Callable[[bytes], bytes]) -> None:
-    encoding = {gzip.compress: b"gzip", zlib.compress: b"deflate"}.get(pack, b"zstd")
+    encoding = b"gzip" if pack is gzip.compress else b"deflate" if pack is zlib.compress else b"zstd"
     body = pack(bytes(16 << 20))
     steps = decoding(body, encoding, 16 << 20)
     assert sum(1 for _ in steps) >= 15

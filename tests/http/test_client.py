@@ -326,7 +326,7 @@ def test_a_reset_is_not_the_end_of_a_body_without_length() -> None:
 
 def test_a_callback_that_raises_is_reported_and_the_connection_lives() -> None:
     rig = Rig()
-    rig.connection.exchange((b"x",), lambda _: 1 / 0, 1.0, bare=False)  # type: ignore[arg-type,return-value]
+    rig.connection.exchange((b"x",), lambda _: 1 / 0, 1.0, bare=False)  # type: ignore[arg-type]
     rig.connection.data_received(WHOLE["fixed"][0])
     assert isinstance(rig.loop.failures[0]["exception"], ZeroDivisionError)
     assert rig.owner.events == [True]

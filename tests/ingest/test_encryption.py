@@ -5,6 +5,7 @@ import subprocess
 import sys
 from base64 import urlsafe_b64encode
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_a_clients_own_enc_field_is_kept_beside_ours() -> None:
 
 def test_the_normaliser_encrypts_what_it_then_masks() -> None:
     encryptor = Encryptor([NEW], ["msg", "client_ip"])
-    events = [{"message": "to bob@x.com", "client_ip": "10.1.2.3"}, {"msg": {"a": 1}}]
+    events: list[dict[str, Any]] = [{"message": "to bob@x.com", "client_ip": "10.1.2.3"}, {"msg": {"a": 1}}]
     lines = Normaliser(encryptor=encryptor).run(events, emitter="e", scenario_id="s", received_at=0).lines.splitlines()
     first, second = map(json.loads, lines)
     assert (first["msg"], first["client_ip"]) == ("to b***@x.com", "10.1.x.x")

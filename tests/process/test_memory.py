@@ -49,15 +49,17 @@ def test_a_thousand_half_sent_requests_stay_under_the_cap(tmp_path: Path) -> Non
                     sock.sendall(f"POST /ingest HTTP/1.1\r\n{head}\r\n".encode() + half)
                 except OSError:
                     refused += 1
-            time.sleep(0.5)
+            deadline = time.monotonic() + 60
+            while gateway.metric("logops_rejected_total", reason="overloaded") <= 500:
+                assert time.monotonic() < deadline, gateway.metrics()
+                time.sleep(0.05)
             assert gateway.metric("logops_inflight_bytes", gateway="auth") <= cap
-            assert gateway.metric("logops_rejected_total", reason="overloaded") > 500
             assert rss(worker, "RssAnon") < idle + 3 * cap
-            assert request(gateway.auth_port, "GET", "/healthz", timeout=2).status == 200
+            assert request(gateway.auth_port, "GET", "/healthz").status == 200
         finally:
             for sock in sockets:
                 sock.close()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (answer := gateway.send([{"msg": "after the flood"}])).status != 200:
             assert time.monotonic() < deadline, answer
             time.sleep(0.1)

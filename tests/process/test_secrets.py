@@ -10,13 +10,14 @@ import stat
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
 from cryptography.fernet import Fernet
 
-from tests.support.gateway import Gateway, raw, request, running, write_keys
+from tests.support.gateway import Gateway, raw, request, running, wait_ready, write_keys
 from tests.support.ports import free_port
 from tests.support.signing import signed
 
@@ -97,6 +98,21 @@ def provoke(gateway: Gateway) -> bytes:
     return b"\n".join(said)
 
 
+def wait_for(gateway: Gateway, condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, gateway.output()
+        time.sleep(0.02)
+
+
+def kill_one(gateway: Gateway) -> None:
+    """Kill a worker, and wait until another serves in its place."""
+    before = gateway.workers()
+    os.kill(before[0], signal.SIGKILL)
+    wait_for(gateway, lambda: before[0] not in gateway.workers() and len(gateway.workers()) == len(before))
+    wait_ready(gateway, gateway.auth_port)
+
+
 def test_a_full_run_says_no_secret_anywhere(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     fernet_keys = tmp_path / "data" / "fernet.keys"
@@ -115,16 +131,13 @@ def test_a_full_run_says_no_secret_anywhere(tmp_path: Path) -> None:
         keys.write_text(f"clients: {{web: {{secrets: [{OLD_SECRET!r}, {OLD_SECRET!r}]}}}}")
         gateway.signal(signal.SIGHUP)
         keys_broken = f"clients: {{web-1: {{secrets: [{json.dumps(NOW_SECRET)}"
-        for text in (keys_broken, NOW_SECRET, json.dumps([NOW_SECRET])):
-            time.sleep(0.2)
+        for number, text in enumerate((keys_broken, NOW_SECRET, json.dumps([NOW_SECRET])), 1):
+            # Both workers have read the one before: two signals that wait at the same time are one.
+            wait_for(gateway, lambda seen=2 * number: gateway.output().count("reload refused") >= seen)  # type: ignore[misc]
             keys.write_text(text)
             gateway.signal(signal.SIGHUP)
-        deadline = time.monotonic() + 10
-        while gateway.output().count("reload refused") < 5:
-            assert time.monotonic() < deadline, gateway.output()
-            time.sleep(0.05)
-        os.kill(gateway.workers()[0], signal.SIGKILL)
-        time.sleep(0.5)
+        wait_for(gateway, lambda: gateway.output().count("reload refused") >= 8)
+        kill_one(gateway)
         write_keys(keys, clients)
         gateway.signal(signal.SIGHUP)
 
@@ -200,9 +213,7 @@ def test_nothing_it_writes_is_for_the_world_whatever_the_umask(tmp_path: Path) -
     try:
         with running(tmp_path, workers=2) as gateway:
             assert gateway.send([{"msg": "x"}, "stray"], headers={"X-Batch-Id": "kept"}).status == 200
-            workers = gateway.workers()
-            os.kill(workers[0], signal.SIGKILL)
-            time.sleep(0.5)
+            kill_one(gateway)
             assert gateway.send([{"msg": "x"}, "stray"]).status == 200
     finally:
         os.umask(before)

@@ -290,7 +290,7 @@ def test_row_10_a_batch_that_was_refused_for_now_may_be_sent_again_as_it_is(tmp_
         batch = json.dumps([{"msg": "x"}] * 3).encode()
         assert gateway.send(batch).status == 200
         headers = signed(KEY, SECRET, batch)
-        seen = []
+        seen: list[int] = []
         deadline = time.monotonic() + 20
         while not seen or seen[-1] != 200:
             seen.append(request(gateway.auth_port, "POST", "/ingest", batch, headers).status)

@@ -1,4 +1,4 @@
-"""SPEC 2, row by row, against the real command over sockets."""
+"""Contract 2, row by row, against the real command over sockets."""
 
 from __future__ import annotations
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-KEPT = (
+KEPT: tuple[str, ...] = (
     "HOME",
     "LANG",
     "LC_ALL",
@@ -46,7 +49,7 @@ def environment(first_on_path: Path, **more: str) -> dict[str, str]:
 
 
 def run(command: str | list[str], cwd: Path, env: Mapping[str, str], timeout: float = 900) -> str:
-    """Run a command (text: by the shell, as the Dockerfile's) and return its output; fail unless it exits with 0."""
+    """Run a command (text: by the shell, as in a Dockerfile) and return its output; fails unless it exits with 0."""
     words = ["/bin/sh", "-e", "-c", command] if isinstance(command, str) else command
     done = subprocess.run(
         words,
@@ -65,4 +68,26 @@ def run(command: str | list[str], cwd: Path, env: Mapping[str, str], timeout: fl
 def new_environment(folder: Path) -> Path:
     """Make a virtual environment and return its folder of programs."""
     run([base_python(), "-m", "venv", str(folder)], folder.parent, environment(folder / "bin"))
+    return folder / "bin"
+
+
+def user_environment() -> Path:
+    """Return the folder of programs of an environment with the locked dependencies and this checkout's package.
+
+    It lies in build/: the dependencies are installed again if the lock file changed, the package each time.
+    """
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    folder = ROOT / "build" / "user-environment" / version
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f"{version}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        stamp = folder / ".stamp"
+        digest = hashlib.sha256((ROOT / "requirements.lock").read_bytes() + sys.version.encode()).hexdigest()
+        env = environment(folder / "bin", PIP_DISABLE_PIP_VERSION_CHECK="1")
+        if not stamp.exists() or stamp.read_text() != digest:
+            shutil.rmtree(folder, ignore_errors=True)
+            new_environment(folder)
+            run("python -m pip install --quiet --require-hashes --requirement requirements.lock", ROOT, env)
+            stamp.write_text(digest)
+        run("python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .", ROOT, env)
     return folder / "bin"

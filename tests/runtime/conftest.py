@@ -51,7 +51,7 @@ class Supervised:
 
     def wait_for(self, event: str, times: int = 1) -> list[list[str]]:
         """The words of the next ``times`` events of this name."""
-        found = []
+        found: list[list[str]] = []
         while len(found) < times:
             line = self._lines.get(timeout=WAIT)
             assert line is not None, f"ended without {event}: {self.events} {self._err}"

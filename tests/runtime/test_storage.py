@@ -133,7 +133,7 @@ def test_a_torn_line_is_moved_away_and_logged(tmp_path: Path, caplog: pytest.Log
 
 def test_a_sink_that_is_switched_off_keeps_nothing_and_needs_no_directory(tmp_path: Path) -> None:
     async def run() -> None:
-        opened = Opened(tmp_path / "none", **{"sink.enabled": False})
+        opened = Opened(tmp_path / "none", **{"sink.enabled": False})  # type: ignore[arg-type]
         assert isinstance(opened.storage.sink, NullSink)
         await opened.storage.start()
         assert opened.storage.sink.problem is None

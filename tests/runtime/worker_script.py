@@ -91,7 +91,8 @@ def main(context: WorkerContext) -> int:
 if __name__ == "__main__":
     logs.configure("info", "json")
     if "unkillable" in BEHAVIOUR:
-        kill, spared = os.kill, []
+        kill = os.kill
+        spared: list[int] = []
 
         def kill_others(pid: int, number: int) -> None:
             """As a kernel that does not end a process in the uninterruptible sleep of a disk's driver."""

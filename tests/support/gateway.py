@@ -23,7 +23,7 @@ from tests.support.ports import free_port
 from tests.support.signing import signed
 
 KEY, SECRET = "web-1", "test-secret-web-1"
-START_TIMEOUT = 20.0
+START_TIMEOUT = 60.0  # seconds; far above what a start takes, for a machine that is busy
 
 
 @dataclass
@@ -50,7 +50,7 @@ def request(
     path: str,
     body: bytes | None = None,
     headers: Mapping[str, str] | None = None,
-    timeout: float = 10.0,
+    timeout: float = 60.0,
 ) -> Answer:
     """One request on a connection of its own."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
@@ -62,7 +62,7 @@ def request(
         connection.close()
 
 
-def raw(port: int, data: bytes, timeout: float = 5.0) -> bytes:
+def raw(port: int, data: bytes, timeout: float = 15.0) -> bytes:
     """Send bytes as they are and read until the gateway closes (or ``timeout`` seconds of silence)."""
     with socket.create_connection(("127.0.0.1", port), timeout=timeout) as sock:
         sock.sendall(data)
@@ -100,7 +100,7 @@ class Gateway:
         secret: str = SECRET,
         target: str = "/ingest",
         content_type: str | None = "application/json",
-        timeout: float = 10.0,
+        timeout: float = 60.0,
         **sign: Any,
     ) -> Answer:
         """A signed POST to the Auth Gateway; keyword arguments of ``signed`` misuse it on purpose."""
@@ -161,7 +161,7 @@ class Gateway:
                 found.append(int(stat.parent.name))
         return sorted(found)
 
-    def stop(self, timeout: float = 20.0) -> int:
+    def stop(self, timeout: float = 60.0) -> int:
         """SIGTERM, and the exit code."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -195,10 +195,12 @@ def start(
     env: Mapping[str, str] | None = None,
     wait: bool = True,
     program: tuple[str, ...] = ("-m", "logops_fast"),
+    python: str = sys.executable,
 ) -> Gateway:
     """Start ``logops <command>`` in ``folder``; returns once it says it is ready."""
     folder.mkdir(parents=True, exist_ok=True)
-    tree: dict[str, Any] = {name: {"port": free_port()} for name in ("authgw", "ingest")} | (settings or {})
+    tree: dict[str, Any] = {name: {"port": free_port()} for name in ("authgw", "ingest")}
+    tree.update(settings or {})
     tree["admin"] = {"port": free_port()} | tree.get("admin", {})
     tree["state"] = {"max_request_rate": 500, **tree.get("state", {})}  # small files: there are many gateways in a run
     tree["server"] = {"workers": workers, **tree.get("server", {})}
@@ -209,7 +211,7 @@ def start(
     log = folder / f"{command}.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, *program, command, *args],
+            [python, *program, command, *args],
             cwd=folder,
             stdout=output,
             stderr=subprocess.STDOUT,
@@ -232,7 +234,7 @@ def wait_ready(gateway: Gateway, port: int, timeout: float = START_TIMEOUT) -> N
         if gateway.process.poll() is not None:
             raise AssertionError(f"exit code {gateway.process.returncode}:\n{gateway.output()}")
         try:
-            if request(port, "GET", "/readyz", timeout=2).status == 200:
+            if request(port, "GET", "/readyz", timeout=10).status == 200:
                 return
         except (OSError, http.client.HTTPException):
             pass

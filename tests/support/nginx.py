@@ -58,7 +58,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[int]:
         stderr=subprocess.STDOUT,
     )
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while not _listens(port):
             assert process.poll() is None, (folder / "output.log").read_text() + (folder / "error.log").read_text()
             assert time.monotonic() < deadline

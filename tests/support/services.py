@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.ports import free_port
 
-START_DEADLINE = 10.0
+START_DEADLINE = 60.0
 
 
 def require_service(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The signature, written again from SPEC 3 with the standard library alone, so that it can disagree with ours."""
+"""The signature, written again from contract 3 with the standard library alone, so that it can disagree with ours."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from tests.http.support import read_answers
 STEP = 1500  # bytes: longer requests are delivered in larger pieces, or byte by byte would take too long
 
 
-def exchange(port: int, pieces: Iterable[bytes], timeout: float = 5.0, *, end: bool = False) -> bytes:
+def exchange(port: int, pieces: Iterable[bytes], timeout: float = 15.0, *, end: bool = False) -> bytes:
     """Send the pieces, each in a segment of its own, and read until the other side closes or ``timeout`` passes.
 
     ``end`` half-closes behind the last piece. A gateway that closes before it has read all is no error.

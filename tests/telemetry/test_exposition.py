@@ -71,7 +71,7 @@ def test_openmetrics_is_given_where_accept_prefers_it_and_parses() -> None:
     body, content_type = render(everything(), PROMETHEUS_ACCEPT)
     assert content_type == OPENMETRICS_TYPE
     assert body.endswith(b"# EOF\n")
-    names = {family.name for family in parse_openmetrics(body.decode())}
+    names = {family.name for family in parse_openmetrics(body.decode())}  # type: ignore[no-untyped-call]
     assert {"logops_auth_requests", "logops_batch_latency_seconds", "logops_build_info"} <= names
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import pytest
@@ -170,7 +171,7 @@ def test_the_limit_of_learned_words_is_the_machines_not_each_workers() -> None:
     for index in (0, 1):
         registry = Registry(slab, index)
         family = registry.counter("accepted_total", "Accepted.", ("scenario_id",))
-        bounded = Bounded(limit=3, elsewhere=lambda r=registry: r.label_values("accepted_total", "scenario_id"))
+        bounded = Bounded(limit=3, elsewhere=partial(registry.label_values, "accepted_total", "scenario_id"))
         for i in range(3):
             name = bounded(f"w{index}-{i}" if i else "same")
             family.labels(name).inc()

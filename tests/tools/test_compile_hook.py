@@ -69,7 +69,7 @@ def test_each_fault_is_seen(source: str) -> None:
 
 def requires(root: Path) -> list[str]:
     """What pip installs into the isolated environment of a build."""
-    return WheelBuilder(str(root)).config.dependencies
+    return list(WheelBuilder(str(root)).config.dependencies)
 
 
 def names(requirements: list[str]) -> set[str]:

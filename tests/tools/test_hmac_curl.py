@@ -16,8 +16,8 @@ TOOL = Path(__file__).parents[2] / "tools" / "hmac_curl.sh"
 pytestmark = pytest.mark.service
 
 
-def run(*argv: str, body: bytes = b"", **env: str) -> subprocess.CompletedProcess[bytes]:
-    clean = {"PATH": os.environ["PATH"], "NO_PROXY": "*", "no_proxy": "*", **env}
+def run(*argv: str, body: bytes = b"", env: dict[str, str] | None = None) -> subprocess.CompletedProcess[bytes]:
+    clean = {"PATH": os.environ["PATH"], "NO_PROXY": "*", "no_proxy": "*", **(env or {})}
     return subprocess.run([str(TOOL), *argv], input=body, capture_output=True, timeout=30, env=clean, check=False)
 
 
@@ -32,7 +32,7 @@ def test_it_says_what_it_misses() -> None:
 
 def test_it_takes_the_names_of_the_environment() -> None:
     env = {"LOGOPS_API_KEY": "web-1", "LOGOPS_SECRET": "s3cr3t-now", "ENTRYPOINT_URL": "http://h:1/v1/logs?a=b#c"}
-    done = run("--print", "--ts", "1735689600", "--nonce", "", **env)
+    done = run("--print", "--ts", "1735689600", "--nonce", "", env=env)
     body = b'[{"msg":"hello from hmac_curl"}]'
     expected = signed("web-1", "s3cr3t-now", body, target="/v1/logs?a=b", timestamp="1735689600", nonce="")
     assert dict(line.split(": ", 1) for line in done.stdout.decode().splitlines()) == expected

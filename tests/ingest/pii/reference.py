@@ -193,13 +193,15 @@ def cards(text: str) -> str:
     out = ""
     for in_card, run in itertools.groupby(range(len(text)), key=card.__getitem__):
         piece = "".join(text[at] for at in run)
-        keep = re.search(r"(?:[0-9][ -]?){4}\Z", piece).start() if in_card else 0
+        last_four = re.search(r"(?:[0-9][ -]?){4}\Z", piece) if in_card else None
+        keep = last_four.start() if last_four is not None else 0
         out += re.sub("[0-9]", "*", piece[:keep]) + piece[keep:]
     return out
 
 
 def is_card_at(text: str, start: int, end: int) -> bool:
     fraction = re.search(r"[0-9]\.\Z", text[:start])
-    letters = re.search(r"[A-Za-z]{0,16}\Z", text[:start])[0] + re.match(r"[A-Za-z]{0,16}", text[end:])[0]
+    before, after = re.search(r"[A-Za-z]{0,16}\Z", text[:start]), re.match(r"[A-Za-z]{0,16}", text[end:])
+    letters = "".join(found[0] for found in (before, after) if found is not None)
     word_of_hex = letters and not re.search("[G-Zg-z]", letters)
     return is_card(re.sub("[ -]", "", text[start:end])) and not fraction and not word_of_hex

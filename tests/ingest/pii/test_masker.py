@@ -168,7 +168,7 @@ def test_nothing_survives_in_any_string_however_nested_or_escaped(
 ) -> None:
     text = "".join(f"{left or ' '}{item}" for left, item in parts) + last
     event = {"m": text, text: 1, "n": [[{"o": {"p": text, text: [text]}}]]}
-    batch = [{"first": 1}, event, {"last": text}]
+    batch: list[dict[str, Any]] = [{"first": 1}, event, {"last": text}]
     lines = Masker().mask_lines(to_lines(batch), batch, {}).splitlines()
     assert len(lines) == 3
     for line in lines:

@@ -359,6 +359,6 @@ def test_a_defect_while_a_group_is_cut_away_does_not_hide_the_first(tmp_path: Pa
         os.write(_fd, b"half")
         raise DefectError
 
-    world.ops.writev = broken  # type: ignore[method-assign]
+    world.ops.writev = broken  # type: ignore[method-assign, assignment]
     with pytest.raises(DefectError):
         world.put(b"2\n")
