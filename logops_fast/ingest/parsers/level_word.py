@@ -19,6 +19,7 @@ _SMALL: Final = re.compile(b"(?:" + _SMALL_WORDS + b")" + _END)
 _JOINING: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./@-")
 _NAMED: Final = re.compile(rb"(?:level|lvl|severity)[\"']?[=:] ?[\"']?(" + _WORDS.lower() + rb")\b")
 _COLOUR: Final = re.compile(rb"\x1b\[[0-9;]*+m")  # ECMA-48 SGR; container logs are full of it
+_KLOG: Final = re.compile(r"([IWEF])[0-9]{4} [0-9]{2}:[0-9]{2}:[0-9]{2}\.")
 _LOOKED_AT: Final = 1024  # characters: a level stands in front
 
 
@@ -46,4 +47,7 @@ def level_word(text: str) -> str | None:
 def find_level(text: str) -> str | None:
     """Return the level that a text names (TRACE to FATAL), or None."""
     word = level_word(text)
+    if word is None:
+        klog = _KLOG.match(text)
+        word = None if klog is None else klog[1]
     return None if word is None else level_of(word)
