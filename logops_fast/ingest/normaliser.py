@@ -18,6 +18,7 @@ from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL, level_of, may_name_level
 from logops_fast.ingest.names import LEVEL_NAMES, TS_NAMES
+from logops_fast.ingest.parsers.base import Inherited
 from logops_fast.ingest.parsers.level_word import find_level
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
@@ -276,7 +277,10 @@ class Normaliser:
         own_ts = own_level = ts = level = msg = None
         if todo & _TS:
             own_ts = event.get("ts")
-            if own_ts is not None:
+            if type(own_ts) is Inherited:
+                event["ts"] = ts = canonical(own_ts.value, zone) or tally.receipt()
+                tally.missing_ts += 1
+            elif own_ts is not None:
                 ts = canonical(own_ts, zone)
                 if ts is not None:
                     event["ts"] = ts
@@ -284,7 +288,10 @@ class Normaliser:
                     event[_MOVED_FROM[todo & _TS_MOVED]] = event.pop("ts")
         if todo & _LEVEL:  # before a time is moved: MongoDB's `s` is a level beside its `t` alone
             own_level = event.get("level")
-            if own_level is not None:
+            if type(own_level) is Inherited:
+                level = level_of(own_level.value) or DEFAULT_LEVEL
+                tally.missing_level += 1
+            elif own_level is not None:
                 level = level_of(own_level, _numbers(event))
                 if level is None and todo & _LEVEL_MOVED:
                     event[_MOVED_FROM[todo & _LEVEL_MOVED]] = event.pop("level")

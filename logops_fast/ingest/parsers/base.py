@@ -27,6 +27,12 @@ class Fault(NamedTuple):
     text: str
 
 
+class Inherited(NamedTuple):
+    """A ``ts`` or ``level`` that an event takes over from the line before it: stored, and counted as missing."""
+
+    value: Any
+
+
 class Parsed(NamedTuple):
     """A batch. Events are fresh dicts in the order sent: the next stage may change them.
 
@@ -60,3 +66,7 @@ def fault(index: int, reason: str, text: bytes | str) -> Fault:
     kept = raw[:TEXT_LIMIT].decode("utf-8", "replace")
     # Each bad byte became U+FFFD, three bytes long: cut again, and drop the character that the cut went through.
     return Fault(index, reason, kept.encode()[:TEXT_LIMIT].decode("utf-8", "ignore"))
+
+
+NOT_FOUND: Final = Inherited(None)
+"""For a ``level`` that the parser searched the text for: the normaliser does not search it once more."""
