@@ -97,7 +97,7 @@ def may_name_level(text: str) -> bool:
         or "|" in text
         or "<" in text
         or "\t" in text
-        or (":" in text and (": " in text or text[-1] == ":"))
+        or (":" in text and (": " in text or _has_marked_name(text)))
         or ("-" in text and " - " in text)
         # Single characters first: they are found at memory speed, and each word in capitals has one of these.
         or ("R" in text and ("ERR" in text or "WARN" in text or _has_rare_capitals(text)))
@@ -105,6 +105,11 @@ def may_name_level(text: str) -> bool:
         or ("C" in text and ("NOTICE" in text or "PANIC" in text))
         or ("G" in text and "DEBUG" in text)
     )
+
+
+def _has_marked_name(text: str) -> bool:
+    """Whether a colon without a blank may follow a name (``level:warn``), a channel (``app.err:``) or end the text."""
+    return text[-1] == ":" or "." in text[:16] or "lvl" in text or "evel" in text.lower() or "everity" in text.lower()
 
 
 def _has_rare_capitals(text: str) -> bool:

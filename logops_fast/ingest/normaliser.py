@@ -114,7 +114,7 @@ class Normaliser:
     ``zone``: of times that carry none; ``zones``: by emitter, where it is another one.
     """
 
-    __slots__ = ("_aliases", "_encryptor", "_layouts", "_masker", "_own", "_zone", "_zones")
+    __slots__ = ("_encryptor", "_layouts", "_masker", "_zone", "_zones", "aliases", "own_aliases")
 
     def __init__(
         self,
@@ -131,10 +131,10 @@ class Normaliser:
     ) -> None:
         self._masker = Masker(fields) if mask else None
         self._encryptor = encryptor
-        self._aliases = Aliases()
-        self._layouts = self._aliases.layouts
+        self.aliases = Aliases()
+        self._layouts = self.aliases.layouts
         own = (ts_fields, level_fields, msg_fields, app_fields)
-        self._own = Aliases.of_settings(*own) if any(own) else None
+        self.own_aliases = Aliases.of_settings(*own) if any(own) else None
         self._zone = zone
         self._zones = zones or {}
 
@@ -153,7 +153,7 @@ class Normaliser:
         from there; ``receipts_before``: how many events did in the parts before (the sum of their ``missing_ts``).
         """
         tally = _Tally(round(received_at * 1e6) + receipts_before)
-        zone = self._zones.get(emitter, self._zone)
+        zone = self.zone_of(emitter)
         total = len(events)
         if total <= CHUNK:
             lines = self._chunk(events, emitter, scenario_id, zone, tally)
@@ -166,6 +166,10 @@ class Normaliser:
             lines = b"".join(parts)
         levels = {level: n for level, n in tally.levels.items() if n}
         return Normalised(lines, total, tally.missing_ts, tally.missing_level, levels, tally.masked)
+
+    def zone_of(self, emitter: str) -> tzinfo:
+        """Return the zone of an emitter's times that carry none."""
+        return self._zones.get(emitter, self._zone)
 
     def mask_text(self, text: str) -> str:
         """Return raw text, such as an event that could not be read, masked as a string value is."""
@@ -182,9 +186,9 @@ class Normaliser:
         by_name = BY_NAME
         encryptor = self._encryptor
         holders = _PLACE_HOLDERS
-        if self._own is not None:
+        if self.own_aliases is not None:
             for event in events:
-                _apply_own_names(event, self._own, zone)
+                _apply_own_names(event, self.own_aliases, zone)
         for event in events:
             # The exact names inline: a call for each costs more than all the rest. Whatever is not as usual (an empty
             # value, another name, another form) is left to _settle, which looks again.
@@ -292,16 +296,16 @@ class Normaliser:
                 level = level_of(own_level.value) or DEFAULT_LEVEL
                 tally.missing_level += 1
             elif own_level is not None:
-                level = level_of(own_level, _numbers(event))
+                level = level_of(own_level, numbers_of(event))
                 if level is None and todo & _LEVEL_MOVED:
                     event[_MOVED_FROM[todo & _LEVEL_MOVED]] = event.pop("level")
             if level is None:
-                layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
                 if own_level is not None or layout.has_level:
                     level = _settle_level(event, layout)
         if todo & _TS and ts is None:
             if layout is None:
-                layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
             if own_ts is not None or layout.ts:
                 ts = _settle_ts(event, layout, zone)
             if ts is None:
@@ -313,7 +317,7 @@ class Normaliser:
                 event["msg"] = to_text(own)
             else:
                 if layout is None:
-                    layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                    layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
                 msg = _settle_msg(event, layout)
         elif todo & _LEVEL:
             msg = event["msg"]
@@ -334,7 +338,7 @@ def _apply_own_names(event: dict[str, Any], own: Aliases, zone: tzinfo) -> None:
     layout = own.layout(event)
     if layout.ts and canonical(event.get("ts"), zone) is None:
         _settle_from(event, "ts", aliases.find_ts(event, layout, zone))
-    if layout.level and level_of(event.get("level"), _numbers(event)) is None:
+    if layout.level and level_of(event.get("level"), numbers_of(event)) is None:
         _settle_from(event, "level", aliases.find_level(event, layout))
     if layout.msg and (event.get("msg") is None or event["msg"] == ""):
         _settle_from(event, "msg", aliases.find_msg(event, layout))
@@ -426,8 +430,8 @@ def _settle_msg(event: dict[str, Any], layout: Layout) -> str | None:
     return found.value if is_text else None
 
 
-def _numbers(event: dict[str, Any]) -> str:
-    """The scale of a number under ``level``: it goes by what else the event has."""
+def numbers_of(event: dict[str, Any]) -> str:
+    """Return the scale of a number under ``level``: it goes by what else the event has."""
     if "level_name" in event:
         return MONOLOG
     return SYSLOG if "short_message" in event else USUAL

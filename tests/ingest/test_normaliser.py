@@ -317,4 +317,4 @@ def test_names_are_found_in_any_number_of_layouts_and_in_long_ones() -> None:
     batch.append({"x" * 300: 1, "@T": TS, "@M": "m"})
     out = normaliser.run(batch, emitter="web", scenario_id="s1", received_at=RECEIVED)
     assert (out.missing_ts, out.missing_level, out.levels) == (0, 0, {"ERROR": 1500, "INFO": 6})
-    assert len(normaliser._aliases.layouts) <= 512
+    assert len(normaliser.aliases.layouts) <= 512
