@@ -65,7 +65,7 @@ def sources(
 
 def name_of(found: Found) -> str:
     """Return the name of the place where a value was found."""
-    candidate = found.candidate
+    candidate = found[0]
     if not candidate.key:  # CLEF without a level
         return f"absence of {candidate.alias}"
     return f"{candidate.key}.{candidate.path}" if candidate.path else candidate.key

@@ -16,7 +16,17 @@ import orjson
 from logops_fast.ingest import aliases
 from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
-from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL, level_of, may_name_level
+from logops_fast.ingest.levels import (
+    BY_NAME,
+    DEFAULT_LEVEL,
+    LEVELS,
+    MONOLOG,
+    SYSLOG,
+    USUAL,
+    leading_level,
+    level_of,
+    may_name_level,
+)
 from logops_fast.ingest.names import LEVEL_NAMES, TS_NAMES
 from logops_fast.ingest.parsers.base import Inherited
 from logops_fast.ingest.parsers.level_word import find_level
@@ -322,8 +332,10 @@ class Normaliser:
         elif todo & _LEVEL:
             msg = event["msg"]
         if todo & _LEVEL:
-            if level is None and msg and may_name_level(msg):
-                level = find_level(msg)
+            if level is None and msg:
+                level = leading_level(msg)
+                if level is None and may_name_level(msg):
+                    level = find_level(msg)
             if not level:
                 tally.missing_level += 1
                 level = DEFAULT_LEVEL
@@ -365,10 +377,10 @@ def _settle_origin(event: dict[str, Any], layout: Layout) -> None:
 
 def _move(event: dict[str, Any], name: str, found: aliases.Found) -> None:
     """Store a value that was found under another name; a key of its own is renamed, an object stays whole."""
-    candidate = found.candidate
+    candidate, value = found
     if candidate.key and not candidate.path:
         event.pop(candidate.key, None)
-    event[name] = found.value
+    event[name] = value
 
 
 def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo) -> str | None:
@@ -384,7 +396,7 @@ def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo) -> str | Non
         own = _unreadable(event, TS_NAMES)
     if own is not None and own != "":
         _keep(event, "ts_raw", own)
-    return None if found is None else found.value
+    return None if found is None else found[1]
 
 
 def _settle_level(event: dict[str, Any], layout: Layout) -> str | None:
@@ -400,8 +412,8 @@ def _settle_level(event: dict[str, Any], layout: Layout) -> str | None:
         own = _unreadable(event, LEVEL_NAMES)
     if own is not None and own != "":
         _keep(event, "level_raw", own)
-        return "" if found is None else found.value
-    return None if found is None else found.value
+        return "" if found is None else found[1]
+    return None if found is None else found[1]
 
 
 def _unreadable(event: dict[str, Any], exact_names: tuple[str, ...]) -> Any:
@@ -425,9 +437,9 @@ def _settle_msg(event: dict[str, Any], layout: Layout) -> str | None:
     if found is None:
         event["msg"] = ""
         return None
-    is_text = isinstance(aliases.value_at(event, found.candidate), str)
+    is_text = aliases.is_text(event, found[0])
     _move(event, "msg", found)
-    return found.value if is_text else None
+    return found[1] if is_text else None
 
 
 def numbers_of(event: dict[str, Any]) -> str:

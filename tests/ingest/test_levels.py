@@ -16,6 +16,7 @@ from logops_fast.ingest.levels import (
     PYTHON,
     SYSLOG,
     WORDS,
+    leading_level,
     level_of,
     may_name_level,
 )
@@ -97,6 +98,25 @@ def test_a_text_that_may_name_no_level_has_none_to_be_found(text: str) -> None:
     if text and not may_name_level(text):
         # A word of prose, without any mark, is no level even where a search takes it for one.
         assert find_level(text) is None or LOWER_CASE_WORD.search(text.lower())
+
+
+@given(st.sampled_from(LEVEL_WORDS), st.sampled_from(["{} x", "{}: x", "[{}] x", "[{}]: x", "{}", "{}x", "a {} x"]))
+def test_a_leading_word_is_what_the_search_finds(word: str, form: str) -> None:
+    text = form.format(word)
+    level = leading_level(text)
+    assert level is None or level == find_level(text)
+
+
+def test_the_usual_leading_words_are_known() -> None:
+    texts = {
+        "ERROR x": "ERROR",
+        "[INFO] x": "INFO",
+        "[warn] x": "WARN",
+        "CRITICAL: x": "FATAL",
+        "[EMERGENCY]: x": "FATAL",
+    }
+    assert {text: leading_level(text) for text in texts} == texts
+    assert [leading_level(text) for text in ("error x", "ERRORS x", "x ERROR", "")] == [None] * 4
 
 
 @pytest.mark.parametrize(
