@@ -53,7 +53,7 @@ _CAPITALS: Final = (
 )
 _LEADING: Final[dict[str, str]] = {
     form.format(word): BY_NAME[word] for word in _CAPITALS.split() for form in ("{}", "{}:", "[{}]", "[{}]:")
-} | {f"[{word.lower()}]": BY_NAME[word] for word in _CAPITALS.split()}
+} | {f"[{word}]": BY_NAME[word] for word in "trace debug info warning warn error err critical crit fatal".split()}
 _LONGEST_LEADING: Final = 14  # with the blank behind it
 _AROUND: Final = " \t\r\n[]()<>:|\"'"
 _LONGEST: Final = 64  # characters
