@@ -51,9 +51,10 @@ _FRONT: Final = frozenset(name[:3] for names in WORDS.values() for name in names
 _CAPITALS: Final = (
     "TRACE DEBUG INFO NOTICE WARNING WARN ERROR ERR SEVERE CRITICAL CRIT ALERT FATAL EMERGENCY EMERG PANIC"
 )
+_SMALL: Final = "trace debug info warning warn error err critical crit fatal"  # in brackets
 _LEADING: Final[dict[str, str]] = {
     form.format(word): BY_NAME[word] for word in _CAPITALS.split() for form in ("{}", "{}:", "[{}]", "[{}]:")
-} | {f"[{word}]": BY_NAME[word] for word in "trace debug info warning warn error err critical crit fatal".split()}
+} | {f"[{word}]": BY_NAME[word] for word in _SMALL.split()}
 _LONGEST_LEADING: Final = 14  # with the blank behind it
 _AROUND: Final = " \t\r\n[]()<>:|\"'"
 _LONGEST: Final = 64  # characters
