@@ -1,7 +1,8 @@
 """The bodies that everything here is measured on: the same for us and for the others.
 
 ``mixed``: events of about 210 bytes, 30% with an e-mail address, 30% with an IPv4 address, a third under aliases
-of ts, level and msg, 5% without ts or level, a few nested. ``clean``: the same without personal data.
+of ts, level and msg, 5% without ts or level, a few nested. ``clean``: the same without personal data. ``field``: what
+the usual JSON loggers and collectors write, see `field_corpus`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from typing import Any, Final, Literal
 
 import orjson
 
-Kind = Literal["mixed", "clean"]
+from bench.field_corpus import field_event
+
+Kind = Literal["mixed", "clean", "field"]
 BodyFormat = Literal["json", "ndjson", "csv", "plain"]
 
 CONTENT_TYPES: Final[dict[str, bytes]] = {
@@ -42,6 +45,8 @@ _TEXTS: Final = (
 def events(count: int, kind: Kind = "mixed", seed: int = 1) -> list[dict[str, Any]]:
     """``count`` events, the same for the same arguments."""
     rng = random.Random(seed)
+    if kind == "field":
+        return [field_event(rng, number) for number in range(count)]
     return [_event(rng, number, kind) for number in range(count)]
 
 
@@ -102,5 +107,5 @@ def body(batch: list[dict[str, Any]], body_format: BodyFormat = "json") -> bytes
 
 
 def bodies(count: int, size: int, kind: Kind = "mixed", body_format: BodyFormat = "json") -> list[bytes]:
-    """``count`` different bodies of ``size`` events."""
+    """``count`` different bodies of ``size`` events; those of ``field`` are JSON or NDJSON."""
     return [body(events(size, kind, seed), body_format) for seed in range(count)]

@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "verify": ("logops_fast.cli.verify", "check the headers of a signed request and report what is wrong"),
     "keys": ("logops_fast.cli.keys", "list, add, rotate and revoke clients"),
     "tail": ("logops_fast.cli.tail", "follow the stored events"),
+    "parse": ("logops_fast.cli.parse", "show what would be stored of a file, and why"),
     "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
     "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),

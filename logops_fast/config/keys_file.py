@@ -29,7 +29,7 @@ from logops_fast.config.yaml_tree import Tree, parse_tree, read_tree
 MAX_SECRETS: Final = 2
 DEMO_CLIENT: Final = "demo"
 # What the demo's emitters and scenarios send as.
-DEMO_EMITTERS: Final = ("demo", "json", "csv", "minimal", "noise", "syslog", "web", "batch", "api", "payments")
+DEMO_EMITTERS: Final = ("demo", "json", "csv", "field", "minimal", "noise", "syslog", "web", "batch", "api", "payments")
 
 _KEYS: Final = ("secrets", "emitter", "emitters", "signature_version")
 _SHORT_SECRET: Final = 8  # bytes; a shorter one can be guessed

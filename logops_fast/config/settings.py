@@ -302,6 +302,13 @@ class ParseSettings(Section, frozen=True):
     overrides: Annotated[
         dict[str, ParseOverride], Meta(description="Emitters whose batches are read in another way.")
     ] = field(default_factory=dict)
+    multiline: Annotated[
+        list[str],
+        Meta(
+            description="Emitters whose continuation lines (indented, `Caused by:`, `Traceback`, `... 3 more`) and partial "
+            "CRI lines are joined to the event before them."
+        ),
+    ] = []
 
 
 class NormaliseSettings(Section, frozen=True):

@@ -16,6 +16,7 @@ from logops_fast.emitters.base import Emitter, Options
 _MODULES: Final = {
     "json": ("logops_fast.emitters.json_server", "JsonServer"),
     "csv": ("logops_fast.emitters.csv_rows", "CsvRows"),
+    "field": ("logops_fast.emitters.field", "Field"),
     "minimal": ("logops_fast.emitters.minimal", "Minimal"),
     "noise": ("logops_fast.emitters.noise", "Noise"),
     "syslog": ("logops_fast.emitters.syslog", "Syslog"),

@@ -33,11 +33,8 @@ class Candidate(NamedTuple):
     """The name as it stands in the table or the settings."""
 
 
-class Found(NamedTuple):
-    """A value that reads: where it was, and what it becomes."""
-
-    candidate: Candidate
-    value: str
+Found = tuple[Candidate, str]
+"""A value that reads: where it was, and what it becomes. Made for most events of some loggers, so a bare tuple."""
 
 
 class Layout(NamedTuple):
@@ -169,11 +166,13 @@ def _by_rank(item: tuple[int, int, Candidate]) -> tuple[int, int]:
 def find_ts(event: dict[str, Any], layout: Layout, zone: tzinfo = UTC) -> Found | None:
     """Return the first candidate that is a time, in canonical form."""
     for candidate in layout.ts:
-        value = value_at(event, candidate)
+        value = event.get(candidate.key)
+        if candidate.path:
+            value = _below(value, candidate.path) if isinstance(value, dict) else None
         if value is not None and value != "":
             settled = canonical(value, zone)
             if settled is not None:
-                return Found(candidate, settled)
+                return candidate, settled
     return None
 
 
@@ -183,43 +182,52 @@ def find_level(event: dict[str, Any], layout: Layout) -> Found | None:
     An event in CLEF without one is of level INFO; that candidate has an empty key.
     """
     for candidate in layout.level:
-        value = value_at(event, candidate)
+        value = event.get(candidate.key)
+        if candidate.path:
+            value = _below(value, candidate.path) if isinstance(value, dict) else None
         if value is not None and value != "":
-            level = _read_level(event, value, candidate.rule)
+            level = _read_level(event, value) if candidate.rule == names.MONGODB else level_of(value, candidate.rule)
             if level is not None:
-                return Found(candidate, level)
+                return candidate, level
     if layout.is_clef:
-        return Found(_IMPLIED, DEFAULT_LEVEL)
+        return _IMPLIED, DEFAULT_LEVEL
     return None
 
 
 _IMPLIED: Final = Candidate("", "", "", "@l")
 
 
-def _read_level(event: dict[str, Any], value: Any, rule: str) -> str | None:
-    if rule == names.MONGODB:
-        time = event.get("t")
-        if not isinstance(time, dict) or "$date" not in time or not isinstance(value, str):
-            return None
-        rule = USUAL
-    return level_of(value, rule)
+def _read_level(event: dict[str, Any], letter: Any) -> str | None:
+    """The letter that is a level beside MongoDB's time, and nothing anywhere else."""
+    time = event.get("t")
+    if isinstance(letter, str) and isinstance(time, dict) and "$date" in time:
+        return level_of(letter)
+    return None
 
 
 def find_msg(event: dict[str, Any], layout: Layout) -> Found | None:
     """Return the first candidate that is a message, as text."""
     for candidate in layout.msg:
-        value = value_at(event, candidate)
+        value = event.get(candidate.key)
+        if candidate.path:
+            value = _below(value, candidate.path) if isinstance(value, dict) else None
         if value is None or value == "":
             continue
         if isinstance(value, str):
             # Docker's json-file keeps the newline that ends a line, and so does loguru.
             if value[-1] == "\n" and candidate.key in ("log", "text"):
                 value = value[:-2] if value[-2:] == "\r\n" else value[:-1]
-            return Found(candidate, value)
+            return candidate, value
         text = _read_message(value, candidate, layout)
         if text is not None:
-            return Found(candidate, text)
+            return candidate, text
     return None
+
+
+def is_text(event: dict[str, Any], candidate: Candidate) -> bool:
+    """Return whether the value of a place is text as it was sent."""
+    value = event.get(candidate.key)
+    return isinstance(_below(value, candidate.path) if candidate.path else value, str)
 
 
 def _read_message(value: Any, candidate: Candidate, layout: Layout) -> str | None:
@@ -248,18 +256,12 @@ def _from_bytes(values: list[Any]) -> str | None:
 def find_text(event: dict[str, Any], candidates: tuple[Candidate, ...]) -> Found | None:
     """Return the first candidate that is a text and says something (``-`` is syslog's way to say nothing)."""
     for candidate in candidates:
-        value = value_at(event, candidate)
+        value = event.get(candidate.key)
+        if candidate.path:
+            value = _below(value, candidate.path) if isinstance(value, dict) else None
         if isinstance(value, str) and value and value != "-":
-            return Found(candidate, value)
+            return candidate, value
     return None
-
-
-def value_at(event: dict[str, Any], candidate: Candidate) -> Any:
-    """Return the value of a place, or None."""
-    value = event.get(candidate.key)
-    if candidate.path:
-        return _below(value, candidate.path)
-    return value
 
 
 def _below(node: Any, path: str) -> Any:

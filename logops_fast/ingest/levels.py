@@ -48,6 +48,14 @@ _STEPPED: Final = re.compile(r"(?:severity_number_)?([a-z]+)(?:[+-]?[0-9]{1,2})?
 _PYTHON_LEVEL: Final = re.compile(r"level ([0-9]{1,3})")
 _NUMBER: Final = re.compile(r"[0-9]{1,3}")
 _FRONT: Final = frozenset(name[:3] for names in WORDS.values() for name in names.split())
+_CAPITALS: Final = (
+    "TRACE DEBUG INFO NOTICE WARNING WARN ERROR ERR SEVERE CRITICAL CRIT ALERT FATAL EMERGENCY EMERG PANIC"
+)
+_SMALL: Final = "trace debug info warning warn error err critical crit fatal"  # in brackets
+_LEADING: Final[dict[str, str]] = {
+    form.format(word): BY_NAME[word] for word in _CAPITALS.split() for form in ("{}", "{}:", "[{}]", "[{}]:")
+} | {f"[{word}]": BY_NAME[word] for word in _SMALL.split()}
+_LONGEST_LEADING: Final = 14  # with the blank behind it
 _AROUND: Final = " \t\r\n[]()<>:|\"'"
 _LONGEST: Final = 64  # characters
 
@@ -59,6 +67,9 @@ def level_of(value: Any, numbers: str = USUAL) -> str | None:
     or of a text of digits: one of the constants above. A number between two steps counts as the lower step.
     """
     if isinstance(value, str):
+        known = BY_NAME.get(value)
+        if known is not None:
+            return known
         if len(value) > _LONGEST:
             return None
         if "\x1b" in value:
@@ -83,6 +94,14 @@ def level_of(value: Any, numbers: str = USUAL) -> str | None:
     return None
 
 
+def leading_level(text: str) -> str | None:
+    """Return the level of a text that begins with its word in capitals or brackets, or None.
+
+    The same answer as a search (`level_word.find_level`) gives, at a twentieth of its cost.
+    """
+    return _LEADING.get(text[:_LONGEST_LEADING].partition(" ")[0])
+
+
 def may_name_level(text: str) -> bool:
     """Return whether a search of ``text`` (not empty) for its level can find one; false for most messages.
 
@@ -97,7 +116,7 @@ def may_name_level(text: str) -> bool:
         or "|" in text
         or "<" in text
         or "\t" in text
-        or (":" in text and (": " in text or text[-1] == ":"))
+        or (":" in text and (": " in text or _has_marked_name(text)))
         or ("-" in text and " - " in text)
         # Single characters first: they are found at memory speed, and each word in capitals has one of these.
         or ("R" in text and ("ERR" in text or "WARN" in text or _has_rare_capitals(text)))
@@ -105,6 +124,11 @@ def may_name_level(text: str) -> bool:
         or ("C" in text and ("NOTICE" in text or "PANIC" in text))
         or ("G" in text and "DEBUG" in text)
     )
+
+
+def _has_marked_name(text: str) -> bool:
+    """Whether a colon without a blank may follow a name (``level:warn``), a channel (``app.err:``) or end the text."""
+    return text[-1] == ":" or "." in text[:16] or "lvl" in text or "evel" in text.lower() or "everity" in text.lower()
 
 
 def _has_rare_capitals(text: str) -> bool:

@@ -16,7 +16,17 @@ import orjson
 from logops_fast.ingest import aliases
 from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
-from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL, level_of, may_name_level
+from logops_fast.ingest.levels import (
+    BY_NAME,
+    DEFAULT_LEVEL,
+    LEVELS,
+    MONOLOG,
+    SYSLOG,
+    USUAL,
+    leading_level,
+    level_of,
+    may_name_level,
+)
 from logops_fast.ingest.names import LEVEL_NAMES, TS_NAMES
 from logops_fast.ingest.parsers.base import Inherited
 from logops_fast.ingest.parsers.level_word import find_level
@@ -114,7 +124,7 @@ class Normaliser:
     ``zone``: of times that carry none; ``zones``: by emitter, where it is another one.
     """
 
-    __slots__ = ("_aliases", "_encryptor", "_layouts", "_masker", "_own", "_zone", "_zones")
+    __slots__ = ("_encryptor", "_layouts", "_masker", "_zone", "_zones", "aliases", "own_aliases")
 
     def __init__(
         self,
@@ -131,10 +141,10 @@ class Normaliser:
     ) -> None:
         self._masker = Masker(fields) if mask else None
         self._encryptor = encryptor
-        self._aliases = Aliases()
-        self._layouts = self._aliases.layouts
+        self.aliases = Aliases()
+        self._layouts = self.aliases.layouts
         own = (ts_fields, level_fields, msg_fields, app_fields)
-        self._own = Aliases.of_settings(*own) if any(own) else None
+        self.own_aliases = Aliases.of_settings(*own) if any(own) else None
         self._zone = zone
         self._zones = zones or {}
 
@@ -153,7 +163,7 @@ class Normaliser:
         from there; ``receipts_before``: how many events did in the parts before (the sum of their ``missing_ts``).
         """
         tally = _Tally(round(received_at * 1e6) + receipts_before)
-        zone = self._zones.get(emitter, self._zone)
+        zone = self.zone_of(emitter)
         total = len(events)
         if total <= CHUNK:
             lines = self._chunk(events, emitter, scenario_id, zone, tally)
@@ -166,6 +176,10 @@ class Normaliser:
             lines = b"".join(parts)
         levels = {level: n for level, n in tally.levels.items() if n}
         return Normalised(lines, total, tally.missing_ts, tally.missing_level, levels, tally.masked)
+
+    def zone_of(self, emitter: str) -> tzinfo:
+        """Return the zone of an emitter's times that carry none."""
+        return self._zones.get(emitter, self._zone)
 
     def mask_text(self, text: str) -> str:
         """Return raw text, such as an event that could not be read, masked as a string value is."""
@@ -182,9 +196,9 @@ class Normaliser:
         by_name = BY_NAME
         encryptor = self._encryptor
         holders = _PLACE_HOLDERS
-        if self._own is not None:
+        if self.own_aliases is not None:
             for event in events:
-                _apply_own_names(event, self._own, zone)
+                _apply_own_names(event, self.own_aliases, zone)
         for event in events:
             # The exact names inline: a call for each costs more than all the rest. Whatever is not as usual (an empty
             # value, another name, another form) is left to _settle, which looks again.
@@ -277,34 +291,31 @@ class Normaliser:
         own_ts = own_level = ts = level = msg = None
         if todo & _TS:
             own_ts = event.get("ts")
-            inherited = isinstance(own_ts, Inherited)
-            if isinstance(own_ts, Inherited):
-                own_ts = event["ts"] = own_ts.value
-            if own_ts is not None:
+            if type(own_ts) is Inherited:
+                event["ts"] = ts = canonical(own_ts.value, zone) or tally.receipt()
+                tally.missing_ts += 1
+            elif own_ts is not None:
                 ts = canonical(own_ts, zone)
                 if ts is not None:
                     event["ts"] = ts
-                    tally.missing_ts += inherited
                 elif todo & _TS_MOVED:
                     event[_MOVED_FROM[todo & _TS_MOVED]] = event.pop("ts")
         if todo & _LEVEL:  # before a time is moved: MongoDB's `s` is a level beside its `t` alone
             own_level = event.get("level")
-            inherited = isinstance(own_level, Inherited)
-            if isinstance(own_level, Inherited):
-                own_level = event["level"] = own_level.value
-            if own_level is not None:
-                level = level_of(own_level, _numbers(event))
-                if level is not None:
-                    tally.missing_level += inherited
-                elif todo & _LEVEL_MOVED:
+            if type(own_level) is Inherited:
+                level = level_of(own_level.value) or DEFAULT_LEVEL
+                tally.missing_level += 1
+            elif own_level is not None:
+                level = level_of(own_level, numbers_of(event))
+                if level is None and todo & _LEVEL_MOVED:
                     event[_MOVED_FROM[todo & _LEVEL_MOVED]] = event.pop("level")
             if level is None:
-                layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
                 if own_level is not None or layout.has_level:
                     level = _settle_level(event, layout)
         if todo & _TS and ts is None:
             if layout is None:
-                layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
             if own_ts is not None or layout.ts:
                 ts = _settle_ts(event, layout, zone)
             if ts is None:
@@ -316,13 +327,15 @@ class Normaliser:
                 event["msg"] = to_text(own)
             else:
                 if layout is None:
-                    layout = self._layouts.get(tuple(event)) or self._aliases.layout(event)
+                    layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
                 msg = _settle_msg(event, layout)
         elif todo & _LEVEL:
             msg = event["msg"]
         if todo & _LEVEL:
-            if level is None and msg and may_name_level(msg):
-                level = find_level(msg)
+            if level is None and msg:
+                level = leading_level(msg)
+                if level is None and may_name_level(msg):
+                    level = find_level(msg)
             if not level:
                 tally.missing_level += 1
                 level = DEFAULT_LEVEL
@@ -337,7 +350,7 @@ def _apply_own_names(event: dict[str, Any], own: Aliases, zone: tzinfo) -> None:
     layout = own.layout(event)
     if layout.ts and canonical(event.get("ts"), zone) is None:
         _settle_from(event, "ts", aliases.find_ts(event, layout, zone))
-    if layout.level and level_of(event.get("level"), _numbers(event)) is None:
+    if layout.level and level_of(event.get("level"), numbers_of(event)) is None:
         _settle_from(event, "level", aliases.find_level(event, layout))
     if layout.msg and (event.get("msg") is None or event["msg"] == ""):
         _settle_from(event, "msg", aliases.find_msg(event, layout))
@@ -364,10 +377,10 @@ def _settle_origin(event: dict[str, Any], layout: Layout) -> None:
 
 def _move(event: dict[str, Any], name: str, found: aliases.Found) -> None:
     """Store a value that was found under another name; a key of its own is renamed, an object stays whole."""
-    candidate = found.candidate
+    candidate, value = found
     if candidate.key and not candidate.path:
         event.pop(candidate.key, None)
-    event[name] = found.value
+    event[name] = value
 
 
 def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo) -> str | None:
@@ -383,7 +396,7 @@ def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo) -> str | Non
         own = _unreadable(event, TS_NAMES)
     if own is not None and own != "":
         _keep(event, "ts_raw", own)
-    return None if found is None else found.value
+    return None if found is None else found[1]
 
 
 def _settle_level(event: dict[str, Any], layout: Layout) -> str | None:
@@ -399,8 +412,8 @@ def _settle_level(event: dict[str, Any], layout: Layout) -> str | None:
         own = _unreadable(event, LEVEL_NAMES)
     if own is not None and own != "":
         _keep(event, "level_raw", own)
-        return "" if found is None else found.value
-    return None if found is None else found.value
+        return "" if found is None else found[1]
+    return None if found is None else found[1]
 
 
 def _unreadable(event: dict[str, Any], exact_names: tuple[str, ...]) -> Any:
@@ -424,13 +437,13 @@ def _settle_msg(event: dict[str, Any], layout: Layout) -> str | None:
     if found is None:
         event["msg"] = ""
         return None
-    is_text = isinstance(aliases.value_at(event, found.candidate), str)
+    is_text = aliases.is_text(event, found[0])
     _move(event, "msg", found)
-    return found.value if is_text else None
+    return found[1] if is_text else None
 
 
-def _numbers(event: dict[str, Any]) -> str:
-    """The scale of a number under ``level``: it goes by what else the event has."""
+def numbers_of(event: dict[str, Any]) -> str:
+    """Return the scale of a number under ``level``: it goes by what else the event has."""
     if "level_name" in event:
         return MONOLOG
     return SYSLOG if "short_message" in event else USUAL

@@ -30,6 +30,16 @@ _OFFSET: Final = re.compile(
 _WORD: Final = re.compile(r" ?([A-Za-z]{1,5})(?: m=[+-][0-9.]+)?(?:\[[A-Za-z0-9_+:/-]+\])?")
 
 
+# What isoformat(), toISOString() and strftime's %z write, for the offsets that there are: one look-up.
+COMMON_OFFSETS: Final[dict[str, int]] = {
+    f"{sign}{hours:02d}{colon}{minutes:02d}": (hours * 60 + minutes) * (1 if sign == "+" else -1)
+    for sign in "+-"
+    for hours in range(15)
+    for minutes in (0, 30, 45)
+    for colon in (":", "")
+}
+
+
 def offset_of(text: str) -> int | None:
     """Return the minutes east of UTC that ``text``, what follows a time, means.
 

@@ -245,18 +245,36 @@ def pipeline(
     settings: Settings, normaliser: Normaliser, sink: Sink, state: StateStore, metrics: IngestMetrics, queue: WorkQueue
 ) -> IngestPipeline:
     """Return the ingest pipeline, with its limits and the options of plain text by emitter."""
-    parse = settings.parse
-    text = TextOptions(zone_of(parse.timezone))
+    text, text_of = text_options(settings)
     return IngestPipeline(
         normaliser=normaliser,
         sink=sink,
         batch_ids=state.batch_ids,
         metrics=metrics,
-        limits=Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items),
+        limits=batch_limits(settings),
         text=text,
-        text_of={emitter: TextOptions(zone_of(own.timezone), False) for emitter, own in parse.overrides.items()},
+        text_of=text_of,
         queue=queue,
     )
+
+
+def batch_limits(settings: Settings) -> Limits:
+    """Return what one batch may hold."""
+    return Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items)
+
+
+def text_options(settings: Settings) -> tuple[TextOptions, dict[str, TextOptions]]:
+    """Return how plain text is read, and how that of emitters with options of their own is."""
+    parse = settings.parse
+    zone = zone_of(parse.timezone)
+    emitters = {*parse.overrides, *parse.multiline}
+    return TextOptions(zone), {
+        emitter: TextOptions(
+            zone_of(parse.overrides[emitter].timezone) if emitter in parse.overrides else zone,
+            emitter in parse.multiline,
+        )
+        for emitter in emitters
+    }
 
 
 def state_dir(settings: Settings, role: str) -> Path:

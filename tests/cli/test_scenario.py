@@ -131,7 +131,7 @@ def test_what_a_scenario_sends_is_what_is_stored(
 
 @pytest.mark.process
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["json", "csv", "minimal", "noise", "syslog"])
+@pytest.mark.parametrize("kind", ["json", "csv", "field", "minimal", "noise", "syslog"])
 def test_emit_stores_what_it_says(small: Path, gateway: Gateway, kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     options = ["--eps", "100", "--duration", "0.5", "--batch-size", "10", "--scenario-id", f"emit-{kind}"]
     assert main(["emit", kind, *target(gateway), *options, "--seed", "1"]) == 0

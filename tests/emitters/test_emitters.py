@@ -81,6 +81,25 @@ def test_a_batch_that_would_pass_the_end_of_its_second_starts_earlier() -> None:
     assert Clockwork().of(NOW + 0.74999, 100) == (b"2026-01-01T00:00:00", 999_900)
 
 
+def test_field_events_are_read_in_all_their_layouts_and_carry_the_time_of_their_batch() -> None:
+    events = orjson.loads(make("field", Options(seed=6)).batch(4096, NOW).body)
+    names = {name for event in events for name in event}
+    assert {"reqId", "v", "caller", "time", "event", "asctime", "RenderedMessage", "log.level", "durationMs"} <= names
+    assert {"stream", "severityText", "timeUnixNano", "date", "kubernetes_pod"} <= names
+    lines = Normaliser().run(events, emitter="e", scenario_id="s", received_at=0).lines.splitlines()
+    stored = [json.loads(line) for line in lines]
+    assert {event["ts"][:20] for event in stored} == {"2026-01-01T00:00:00."}
+    assert all(event["ts"][20:23] in ("250", "251", "252", "253", "254") for event in stored)
+    assert all(event["msg"] for event in stored)
+
+
+def test_partial_field_events_lack_their_time_or_level() -> None:
+    events = orjson.loads(make("field", Options(seed=6, partial_ratio=1.0)).batch(4096, NOW).body)
+    normalised = Normaliser().run(events, emitter="e", scenario_id="s", received_at=0)
+    assert normalised.missing_ts > 1500
+    assert normalised.missing_level > 1200
+
+
 def test_json_events_are_numbered_through() -> None:
     emitter = make("json", Options(seed=1))
     numbers = [event["seq"] for _ in range(3) for event in orjson.loads(emitter.batch(40, NOW).body)]

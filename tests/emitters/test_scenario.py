@@ -78,7 +78,11 @@ def test_the_kinds_own_defaults_hold_where_nothing_is_said() -> None:
             "emitters.0.bursts.length_sec: expected a number <= 20, which is every_sec, got 21",
         ),
         ("kind: replay", "kind: ddos", 'emitters.0.attack.kind: expected replay, got "ddos"'),
-        ("kind: syslog", "kind: xml", "emitters.1.kind: expected one of json, csv, minimal, noise, syslog, script"),
+        (
+            "kind: syslog",
+            "kind: xml",
+            "emitters.1.kind: expected one of json, csv, field, minimal, noise, syslog, script",
+        ),
         ("name: front", "name: json", "emitters.1.name: json is the name of another emitter too"),
         ("name: front", "name: a b", "emitters.1.name: expected a name"),
         ("emitter: web", "emitter: a/b", "emitters.1.emitter: expected a name"),

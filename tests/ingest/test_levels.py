@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from logops_fast.ingest.levels import (
     BY_NAME,
@@ -12,8 +15,12 @@ from logops_fast.ingest.levels import (
     OTEL,
     PYTHON,
     SYSLOG,
+    WORDS,
+    leading_level,
     level_of,
+    may_name_level,
 )
+from logops_fast.ingest.parsers.level_word import find_level
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,61 @@ def test_anything_else_is_unknown(value: Any) -> None:
 )  # fmt: skip
 def test_numbers_go_by_their_scale(numbers: str, value: Any, level: str | None) -> None:
     assert level_of(value, numbers) == level
+
+
+LEVEL_WORDS = [spelt for names in WORDS.values() for name in names.split() for spelt in (name, name.upper())]
+MARKS = [
+    " ", ": ", ":", "  ", "] ", "[", "|", " | ", " - ", "=", "/", "\t", "<", "(", ")", ",", ".", '"', "'", "{", "level",
+    "lvl", "severity", "[core:", "local.", "no ",
+]  # fmt: skip
+marks = st.lists(st.sampled_from(MARKS), max_size=2).map("".join)
+words_with_marks = st.builds(
+    "{}{}{}{}{}".format,
+    st.sampled_from(["", "foo ", "GET /x ", "E", "a"]),
+    marks,
+    st.sampled_from(LEVEL_WORDS),
+    marks,
+    st.sampled_from(["", "bar", "bar baz"]),
+)
+LOWER_CASE_WORD = re.compile(r"(?<![\w./@-])(?:trace|debug|info|warning|warn|error|err|critical|crit|fatal)")
+
+
+@given(st.one_of(words_with_marks, st.text(min_size=1)))
+def test_a_text_that_may_name_no_level_has_none_to_be_found(text: str) -> None:
+    if text and not may_name_level(text):
+        # A word of prose, without any mark, is no level even where a search takes it for one.
+        assert find_level(text) is None or LOWER_CASE_WORD.search(text.lower())
+
+
+@given(st.sampled_from(LEVEL_WORDS), st.sampled_from(["{} x", "{}: x", "[{}] x", "[{}]: x", "{}", "{}x", "a {} x"]))
+def test_a_leading_word_is_what_the_search_finds(word: str, form: str) -> None:
+    text = form.format(word)
+    level = leading_level(text)
+    assert level is None or level == find_level(text)
+
+
+def test_the_usual_leading_words_are_known() -> None:
+    texts = {
+        "ERROR x": "ERROR",
+        "[INFO] x": "INFO",
+        "[warn] x": "WARN",
+        "CRITICAL: x": "FATAL",
+        "[EMERGENCY]: x": "FATAL",
+    }
+    assert {text: leading_level(text) for text in texts} == texts
+    assert [leading_level(text) for text in ("error x", "ERRORS x", "x ERROR", "")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "request completed in 812 ms with status 200",
+        "GET /api/v1/orders returned 200 after 5 ms, upstream pool healthy",
+        "cache miss on key session:ab12 while serving /login", "Order 7 moved to state PAID, 3 items",
+    ],
+)  # fmt: skip
+def test_most_messages_are_not_searched(text: str) -> None:
+    assert not may_name_level(text)
 
 
 def test_every_level_is_its_own_name_and_no_name_has_two() -> None:

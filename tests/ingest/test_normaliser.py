@@ -3,6 +3,7 @@ from __future__ import annotations
 import copy
 import json
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from logops_fast.ingest.levels import BY_NAME, LEVELS
 from logops_fast.ingest.names import LEVEL_NAMES, MSG_NAMES, TS_NAMES
 from logops_fast.ingest.normaliser import Normalised, Normaliser
+from logops_fast.ingest.parsers.base import NOT_FOUND, Inherited
 from logops_fast.ingest.timestamps import canonical
 from tests.ingest.pii.strategies import texts, values
 
@@ -214,3 +216,105 @@ def test_every_line_parses_and_has_its_settled_fields_and_no_key_twice(batch: li
         # Whatever said something is still there, under its own name or another.
         said = [name for name, value in event.items() if value not in ("", None, "web", "s1")]
         assert len(settled) >= len(said)
+
+
+def test_what_a_continuation_line_inherits_is_stored_and_counted_as_missing() -> None:
+    out = run(
+        {"ts": Inherited("2025-01-02 03:04:05,5"), "level": Inherited("err"), "msg": "  at a.b"},
+        {"ts": Inherited(None), "level": Inherited(None), "msg": "ERROR is not searched for"},
+        {"ts": TS, "level": NOT_FOUND, "msg": "ERROR is not searched for"},
+    )
+    events = [json.loads(line) for line in out.lines.splitlines()]
+    assert [(event["ts"], event["level"]) for event in events] == [
+        ("2025-01-02T03:04:05.5Z", "ERROR"), (RECEIPT, "INFO"), (TS, "INFO"),
+    ]  # fmt: skip
+    assert (out.missing_ts, out.missing_level, out.levels) == (2, 3, {"INFO": 2, "ERROR": 1})
+
+
+def test_each_time_of_receipt_is_a_microsecond_later_also_across_parts_of_a_batch() -> None:
+    batch: list[dict[str, Any]] = [{"msg": str(n)} for n in range(300)]
+    batch[7]["ts"] = TS
+    whole = run(*copy.deepcopy(batch))
+    times = [json.loads(line)["ts"] for line in whole.lines.splitlines()]
+    assert times.pop(7) == TS
+    assert times == [f"2023-11-14T22:13:20.{250000 + n:06d}Z" for n in range(299)]
+    normaliser = Normaliser()
+    first = normaliser.run(copy.deepcopy(batch[:100]), emitter="web", scenario_id="s1", received_at=RECEIVED)
+    rest = normaliser.run(
+        copy.deepcopy(batch[100:]),
+        emitter="web",
+        scenario_id="s1",
+        received_at=RECEIVED,
+        receipts_before=first.missing_ts,
+    )
+    assert first.lines + rest.lines == whole.lines
+
+
+def test_the_time_of_receipt_runs_on_over_the_end_of_a_second() -> None:
+    out = Normaliser().run([{}, {}, {}], emitter="web", scenario_id="s1", received_at=1700000000.999999)
+    assert [json.loads(line)["ts"] for line in out.lines.splitlines()] == [
+        "2023-11-14T22:13:20.999999Z", "2023-11-14T22:13:21.000000Z", "2023-11-14T22:13:21.000001Z",
+    ]  # fmt: skip
+
+
+OWN: dict[str, Any] = {
+    "ts_fields": ["When", "meta.at"],
+    "level_fields": ["status"],
+    "msg_fields": ["detail"],
+    "app_fields": ["service.name", "svc"],
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "expect"),
+    [
+        # In front of the aliases, and of the exact names other than ts, level and msg.
+        (
+            {"when": TS, "timestamp": "2020-01-01T00:00:00Z", "status": "error", "severity": "info", "detail": "d",
+             "message": "m"},
+            {"ts": TS, "timestamp": "2020-01-01T00:00:00Z", "level": "ERROR", "severity": "info", "msg": "d",
+             "message": "m"},
+        ),
+        # Behind ts, level, msg and app.
+        (
+            {"ts": TS, "when": "2020-01-01T00:00:00Z", "level": "info", "status": "error", "msg": "m", "detail": "d",
+             "app": "a", "svc": "b"},
+            {"ts": TS, "when": "2020-01-01T00:00:00Z", "level": "INFO", "status": "error", "msg": "m", "detail": "d",
+             "app": "a", "svc": "b"},
+        ),
+        # Unless those do not read.
+        (
+            {"ts": "soon", "when": TS, "level": "banana", "status": "WARN", "msg": "m"},
+            {"ts": TS, "ts_raw": "soon", "level": "WARN", "level_raw": "banana"},
+        ),
+        # What does not read is passed over.
+        (
+            {"when": "soon", "meta": {"at": TS}, "status": 200, "severity": "error", "detail": "", "message": "m"},
+            {"ts": TS, "when": "soon", "meta": {"at": TS}, "status": 200, "level": "ERROR", "msg": "m"},
+        ),
+        ({"ts": TS, "level": "INFO", "msg": "m", "service": {"name": "shop"}}, {"app": "shop"}),
+        ({"ts": TS, "level": "INFO", "msg": "m", "service.name": "shop"}, {"app": "shop"}),
+        ({"ts": TS, "level": "INFO", "msg": "m", "SVC": "shop"}, {"app": "shop"}),
+        ({"ts": TS, "level": "INFO", "msg": "m", "svc": 5}, {"app": "logops", "svc": 5}),
+    ],
+)  # fmt: skip
+def test_names_of_the_settings_go_in_front(event: dict[str, Any], expect: dict[str, Any]) -> None:
+    out = stored(event, **OWN)
+    assert {name: out.get(name) for name in expect} == expect
+
+
+def test_a_time_without_a_zone_is_of_the_emitters() -> None:
+    how: dict[str, Any] = {"zone": ZoneInfo("Europe/Berlin"), "zones": {"tokyo": ZoneInfo("Asia/Tokyo")}}
+    for emitter, ts in (("web", "2025-01-02T02:04:05Z"), ("tokyo", "2025-01-01T18:04:05Z")):
+        out = run({"datetime": "2025-01-02 03:04:05"}, emitter=emitter, **how)
+        assert json.loads(out.lines)["ts"] == ts
+
+
+def test_names_are_found_in_any_number_of_layouts_and_in_long_ones() -> None:
+    normaliser = Normaliser()
+    batch = [{f"k{n}": n, "Timestamp": TS, "LEVEL": "err", "Event": "m"} for n in range(1500)]
+    batch += [{**dict.fromkeys([f"{'k' * 50}{n}{i}" for i in range(100)], 1), "@t": TS} for n in range(5)]
+    batch.append({"x" * 300: 1, "@T": TS, "@M": "m"})
+    out = normaliser.run(batch, emitter="web", scenario_id="s1", received_at=RECEIVED)
+    assert (out.missing_ts, out.missing_level, out.levels) == (0, 0, {"ERROR": 1500, "INFO": 6})
+    assert len(normaliser.aliases.layouts) <= 512

@@ -104,3 +104,7 @@ def joined(parsed: Parsed, more: Parsed) -> Parsed:
     before = len(parsed.events) + len(parsed.faults)
     moved = [one._replace(index=one.index + before) for one in more.faults]
     return Parsed([*parsed.events, *more.events], [*parsed.faults, *moved])
+
+
+NOT_FOUND: Final = Inherited(None)
+"""For a ``level`` that the parser searched the text for: the normaliser does not search it once more."""
