@@ -18,7 +18,7 @@ _LOOKED_AT: Final = 1024  # characters: a level is written near the front
 _A: Final = re.ASCII
 
 _SPELLED: Final = {
-    "TRACE": "trace trc trce verbose vrb finest finer",
+    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce verbose vrb finest finer",
     "DEBUG": "debug dbg dbug fine debug1 debug2 debug3 debug4 debug5",
     "INFO": "info inf information informational notice note success",
     "WARN": "warn warning wrn",
@@ -55,6 +55,7 @@ _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*+m")  # ECMA-48 SGR; container logs a
 _FRONT: Final = re.compile(
     r"(?:([IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]))", _A
 )
+_OTP: Final = re.compile(r"=([A-Z]{4,9}) REPORT====")
 _REDIS: Final = re.compile(r"(?:\d{1,10}:[A-Z]|\[\d{1,10}\]) \d\d [A-Z][a-z]{2} (?:\d{4} )?[\d:.]{8,15} ([.\-*#]) ", _A)
 # After the time: separators, up to three numbers (process, thread), perhaps a bracket, a word, perhaps a word after
 # "." or ":" (a channel, a module).
@@ -165,6 +166,9 @@ _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)
 
 def _in_front(text: str, end: int) -> str | None:
     first = text[:1]
+    if first == "=":
+        report = _OTP.match(text)
+        return None if report is None else _WORDS.get(report[1].lower())
     if first in "IWEFDA[C" and first:
         found = _FRONT.match(text)
         if found is not None:
@@ -197,13 +201,20 @@ def _at_place(text: str, end: int) -> str | None:
     level = _WORDS.get(word.lower())
     if level is None:
         return "INFO" if word in _POSTGRES and text.startswith(":  ", after) else None
-    if opening and _CLOSING.match(text, after) is not None:
-        return level
+    if opening:
+        closing = _CLOSING.match(text, after)
+        # "<error>" with a word after it is a tag of HTML or XML.
+        if closing is not None and (opening != "<" or text.startswith(" ", closing.end())):
+            return level
+        if opening == "<":
+            return None
     following = text[after : after + 1]
     if word.isupper():
         if following == "/":
             return level if end else None
-        return level if word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
+        return (
+            level if opening != "<" and word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
+        )
     if not following or following in "]|)>\t":
         return level
     if following == ":":

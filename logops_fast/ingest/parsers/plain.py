@@ -154,7 +154,8 @@ def _plain(line: str, calendar: Calendar) -> dict[str, Any]:
     if coloured and head[0] == "\x1b":
         head = without_colours(head)
         coloured = False
-    found = scan(head)
+    indent = len(head) - len(head.lstrip(" \t")) if head[0] in " \t" else 0
+    found = scan(head, indent)
     event: dict[str, Any] = {}
     end = 0
     if found is not None:

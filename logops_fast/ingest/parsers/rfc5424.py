@@ -23,7 +23,7 @@ def parse_line(line: str) -> dict[str, Any] | None:
     """
     found = _HEAD.match(line)
     if found is None:
-        return _parse_epoch(line) if line[5:11].isdigit() else None
+        return _parse_epoch(line)
     pri, ts, host, app, pid, msgid, nil = found.groups()
     if "0" <= ts[0] <= "9" and "-" not in ts:
         event = _parse_epoch(line)
