@@ -33,6 +33,7 @@ _ISO_SINGLE_HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)  ?(\d:\d\d:\d\d)(?!\d)"
 _ISO_MINUTES: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?=[\sZ\]]|\Z)", _A)  # pacman, ISO 8601
 _DB2: Final = re.compile(r"(\d{4}-\d\d-\d\d)-(\d\d)\.(\d\d)\.(\d\d)(?:\.(\d{1,9}))?(?=\s|[+-]\d{1,3}\s)", _A)
 _BASIC: Final = re.compile(r"(\d{8})[T-](\d\d):?(\d\d):?(\d\d)(?:[.,:](\d{1,9}))?(?=[Z\s|]|\Z)", _A)
+_UNPADDED: Final = re.compile(r"(\d{8})-(\d{1,2}):(\d{1,2}):(\d{1,2}):(\d{1,3})\|", _A)  # HealthApp
 # After a blank two digits alone are an offset only in front of PostgreSQL's "[pid]".
 _OFFSET: Final = re.compile(
     r" ?([+-][01]\d:?(?:00|15|30|45))(?![\d:.])|([+-][01]\d)(?![\d:.])| ([+-][01]\d)(?= \[)", _A
@@ -141,6 +142,10 @@ def _digits(line: str, start: int) -> Found | None:
         if match is not None:
             return "", match[1], match[2] or "", "", match.end()
     if line[start + 8 : start + 9] in ("T", "-"):
+        match = _UNPADDED.match(line, start)
+        if match is not None:
+            clock = f"{match[2]:0>2}:{match[3]:0>2}:{match[4]:0>2}"
+            return match[1], clock, f"{match[5]:0>3}", "", match.end()
         match = _BASIC.match(line, start)
         if match is not None:
             return _with_zone(line, match[1], f"{match[2]}:{match[3]}:{match[4]}", match[5] or "", match.end())
