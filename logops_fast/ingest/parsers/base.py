@@ -66,3 +66,7 @@ def fault(index: int, reason: str, text: bytes | str) -> Fault:
     kept = raw[:TEXT_LIMIT].decode("utf-8", "replace")
     # Each bad byte became U+FFFD, three bytes long: cut again, and drop the character that the cut went through.
     return Fault(index, reason, kept.encode()[:TEXT_LIMIT].decode("utf-8", "ignore"))
+
+
+NOT_FOUND: Final = Inherited(None)
+"""For a ``level`` that the parser searched the text for: the normaliser does not search it once more."""

@@ -99,9 +99,7 @@ def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
     if event is None:
         return _plain(line, calendar)
     if "level" not in event and "msg" in event:
-        level = find_level(event["msg"])
-        if level is not None:
-            event["level"] = level
+        event["level"] = find_level(event["msg"]) or base.NOT_FOUND
     return event
 
 
@@ -166,7 +164,5 @@ def _plain(line: str, calendar: Calendar) -> dict[str, Any]:
     event["msg"] = line
     if coloured:
         head = head[:end] + " " + without_colours(head[end:])
-    level = level_after(head, end)
-    if level is not None:
-        event["level"] = level
+    event["level"] = level_after(head, end) or base.NOT_FOUND
     return event
