@@ -91,9 +91,10 @@ def _loghub() -> str:
     return (
         "## The sixteen systems of loghub\n\n"
         "Lines of the shape of [loghub](https://github.com/logpai/loghub)'s samples, made by\n"
-        "`tests/data/field/loghub.py`: how many bring a time, and name a level, that is read. HDFS and Spark write two\n"
-        "digits for the year, HPC and OpenStack's archive have the time in a later column, Proxifier has no year: none of\n"
-        "these is guessed. HPC, HealthApp, Linux, Mac, OpenSSH, Proxifier and Thunderbird name a level in few lines or\n"
+        "`tests/data/field/loghub.py`: how many bring a time, and name a level, that is read. HDFS and Spark\n"
+        "write two digits for the year, HPC and OpenStack's archive have the time in a later column, Proxifier\n"
+        "has no year: none of these is guessed. HPC, HealthApp, Linux, Mac, OpenSSH, Proxifier and Thunderbird\n"
+        "name a level in few lines or none.\n\n"
         "none.\n\n" + _table(("System", "Lines", "Own time", "Level"), rows)
     )
 
