@@ -68,6 +68,7 @@ _CLOSING: Final = re.compile(r"\s{0,10}[\])>|]", _A)
 _LOGCAT_TAG: Final = re.compile(r"/[^(]{1,64}\( *\d{1,10}\): ", _A)
 _MONGOD: Final = re.compile(r"\s{1,4}(?:[A-Z_]{3,12}|-)\s{1,12}\[", _A)
 _CAPNSLOG: Final = re.compile(r" \| ", _A)
+_SOURCE_LINE: Final = re.compile(r" [\w./-]{1,256}:\d{1,7}\] ", _A)  # TensorFlow
 
 _KEYS: Final = ("level", "lvl", "severity")
 _VALUE: Final = re.compile(r"(?:_?(?:name|text))?(?:[\"']?(?:=|: ?)[\"']?|\s=\s)([a-z]++)(?![\w.-])", _A)
@@ -241,9 +242,10 @@ def _letter(text: str, end: int, numbers: str, opening: str, word: str, after: i
         return level if text[after : after + 1] == " " else None
     if numbers or opening:
         return None
-    if _MONGOD.match(text, after) is not None or _CAPNSLOG.match(text, after) is not None:
-        return level
-    return level if _LOGCAT_TAG.match(text, after) is not None else None
+    for form in (_MONGOD, _CAPNSLOG, _LOGCAT_TAG, _SOURCE_LINE):
+        if form.match(text, after) is not None:
+            return level
+    return None
 
 
 def _named(lowered: str) -> str | None:

@@ -50,7 +50,7 @@ _EPOCH: Final = re.compile(
     r"(?! (?:bytes?|[kKMG]?i?B|rows?|items?|records?|events?|messages?|lines?|files?|times|[mun]s)\b)",
     _A,
 )
-_CLF: Final = re.compile(rf"\[(\d\d/{_MONTH}/\d{{4}}):{_TIME}(?: ([+-]\d{{4}}))?\]", _A)
+_CLF: Final = re.compile(rf"\[(\d\d/{_MONTH}/\d{{4}})[: ]{_TIME}(?: ([+-]\d{{4}}))?\]", _A)
 _HOST: Final = re.compile(r"[\d.:-]", _A)  # what an address or a host's name has and a word of prose has not
 _CLF_REACH: Final = 512  # characters before the bracket
 _CLF_WORDS: Final = 6

@@ -31,6 +31,7 @@ _USUAL: Final = re.compile(
 _COLON_HOST: Final = re.compile(
     r"((?=[^\s:]*,)[^\s:]++|\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}\]?):(?= )", re.ASCII
 )
+_BARE_TAG: Final = re.compile(r"([^\s:\[\]]+)\[(\d{1,10})\]")  # a tag that lacks its colon
 _WORD: Final = re.compile(r"\S++")
 _REPEATED: Final = ("last message repeated ", "--- last message repeated ", "message repeated ")
 
@@ -139,5 +140,9 @@ def _host(line: str, position: int, event: dict[str, Any]) -> int:
             return host.end()
         if _TAG.match(line, position) is not None:
             return position - 1
-    event["host"] = word[0]
+    bare = _BARE_TAG.fullmatch(word[0])
+    if bare is not None:
+        event["app"], event["pid"] = bare.groups()
+    else:
+        event["host"] = word[0]
     return word.end()
