@@ -216,7 +216,9 @@ def _at_place(text: str, end: int) -> str | None:
         return (
             level if opening != "<" and word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
         )
-    if not following or following in "]|)>\t":
+    if not following:
+        return level if end else None
+    if following in "]|)>\t":
         return level
     if following == ":":
         return level if text[after + 1 : after + 2] in ("", " ", "\t") else None

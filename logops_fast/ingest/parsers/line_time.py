@@ -265,7 +265,7 @@ def _of_weekday(match: re.Match[str]) -> Found:
     day, clock, fraction, zone, year = match.groups()
     end = match.end()
     if zone is not None and zone[0] not in "+-" and zone not in ZONES:
-        zone, end = "", match.start(4)
+        zone, end = "", match.start(4) - 1
     return f"{day} {year}" if year else day, clock, fraction or "", zone or "", end
 
 
