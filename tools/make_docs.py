@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final, get_args
 
 import orjson
+import plain_text_page
 
 from logops_fast.authgw.forwarder import Outcome
 from logops_fast.authgw.metrics import AuthMetrics
@@ -218,7 +219,11 @@ def _table(head: tuple[str, ...], rows: Any) -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
-    return {DOCS / "configuration.md": configuration(), DOCS / "metrics.md": metrics()}
+    return {
+        DOCS / "configuration.md": configuration(),
+        DOCS / "metrics.md": metrics(),
+        DOCS / "plain-text.md": MADE_BY + "\n" + plain_text_page.page(),
+    }
 
 
 def main() -> int:

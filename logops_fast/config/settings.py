@@ -305,8 +305,8 @@ class ParseSettings(Section, frozen=True):
     multiline: Annotated[
         list[str],
         Meta(
-            description="Emitters whose continuation lines (indented, `Caused by:`, `Traceback`, `... 3 more`) and partial "
-            "CRI lines are joined to the event before them."
+            description="Emitters whose continuation lines (indented, `Caused by:`, `Traceback`, `... 3 more`) and "
+            "partial CRI lines are joined to the event before them."
         ),
     ] = []
 

@@ -42,6 +42,7 @@ _LEVEL_WORDS: Final = frozenset(("TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WA
 _END: Final = ["\x00end", "\x00end"]
 # What follows a cell's closing quote, or all of a cell that has none; and the separator.
 _REST: Final = {mark: re.compile(rf"([^{re.escape(mark)}\n]*+)({re.escape(mark)}|\n|\Z)") for mark in DELIMITERS}
+_BLANK_QUOTE: Final = {mark: re.compile(rf'(?:^|[{re.escape(mark)}\n]) ++"') for mark in DELIMITERS}
 _FILLED: Final = re.compile(r"\S", re.ASCII)  # what BLANKS and LF leave
 _COLUMN: Final = re.compile(r"[\w@.#/-]{1,40}(?: [\w@.#/-]{1,40}){0,3}")
 _DATE: Final = re.compile(r"(\d{4})([-/.])(\d\d)\2(\d\d)", re.ASCII)
@@ -93,7 +94,7 @@ def read_rows(text: str, delimiter: str = ",") -> Rows:
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
         return Rows([line.split(delimiter) for line in text.split("\n") if line.strip(BLANKS)], "")
-    if f'{delimiter} "' in text or f"{delimiter}  " in text or "\n " in text or text[0] == " ":
+    if ' "' in text and _BLANK_QUOTE[delimiter].search(text) is not None:
         return _read_slowly(text, delimiter)  # a blank before an opening quote is skipped
     lines = itertools.chain(io.StringIO(text, newline="\n"), (delimiter.join(_END),))
     try:

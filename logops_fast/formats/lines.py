@@ -50,7 +50,7 @@ def frames(body: bytes) -> list[bytes] | None:
         if frame is not None:
             start, end = frame
             parts.append(body[start:end].rstrip(b"\r\n\0"))
-            position = end
+            position = end + 1 if body[end : end + 1] == b"\0" else end
             continue
         newline = body.find(b"\n", position)
         end = newline if newline >= 0 else len(body)

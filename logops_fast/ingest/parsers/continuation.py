@@ -29,7 +29,7 @@ def inherit(line: str, previous: dict[str, Any]) -> dict[str, Any]:
     for settled, names in (("ts", TS_NAMES), ("level", LEVEL_NAMES)):
         for name in names:
             value = previous.get(name)
-            if value is not None and value != "":
+            if value is not None and value != "" and type(value) is not Inherited:
                 event[settled] = Inherited(value)
                 break
     event["msg"] = line

@@ -33,13 +33,14 @@ class Calendar:
     time zone of times that are written without one.
     """
 
-    __slots__ = ("_dates", "_edge", "_edge_clock", "_local", "_named", "_now", "_zone")
+    __slots__ = ("_dates", "_edge", "_edge_clock", "_local", "_minutes", "_named", "_now", "_zone")
 
     def __init__(self, now: float, zone: tzinfo = UTC) -> None:
         self._now = datetime.fromtimestamp(now, zone)
         self._zone = zone
         self._local = zone is not UTC
         self._dates: dict[str, str] = {}
+        self._minutes: dict[str, str] = {}  # date, hour and minute in a zone -> the same in UTC
         self._named: dict[str, tzinfo | None] = {}
         try:
             edge = self._now + _AHEAD
@@ -58,32 +59,34 @@ class Calendar:
         date = self._dates.get(day)
         if date is None:
             date = self._dates[day] = self._settle(day, self._now.year + 1)
-        if not date or clock[:2] > "23" or clock[3:5] > "59" or clock[6:] > "60":
+        if not date or clock >= "24" or clock[3] > "5" or clock[6] > "6":
             return None
         if date == self._edge and clock > self._edge_clock and _has_no_year(day):
             date = self._settle(day, int(date[:4]) - 1)
-        text = f"{date}T{clock}.{fraction}" if fraction else f"{date}T{clock}"
-        if zone == "Z":
-            return text + "Z"
-        if not zone:
-            return self._in_zone(text, self._zone) if self._local else text + "Z"
-        if zone[0] in "+-":
-            return text + zone
-        offset = ZONES.get(zone)
-        if offset is not None:
-            return text + ("Z" if offset == "+00:00" else offset)
-        named = self._zone_by_name(zone)
-        return self._in_zone(text, named if named is not None else self._zone)
+        if zone == "Z" or not (zone or self._local):
+            return f"{date}T{clock}.{fraction}Z" if fraction else f"{date}T{clock}Z"
+        key = f"{date}T{clock[:5]}{zone}"
+        minute = self._minutes.get(key)
+        if minute is None:
+            minute = self._minutes[key] = self._in_utc(f"{date}T{clock[:5]}", zone)
+        # Seconds are the same in all zones, a leap second too.
+        return f"{minute}{clock[5:]}.{fraction}Z" if fraction else f"{minute}{clock[5:]}Z"
 
-    def _in_zone(self, text: str, zone: tzinfo) -> str:
-        clock, dot, fraction = text.partition(".")
-        leap = clock.endswith(":60")  # no datetime has it; the second before has the same offset
+    def _in_utc(self, minute: str, zone: str) -> str:
+        """Return ``YYYY-MM-DDTHH:MM`` of a zone in UTC, or as it is if it falls out of the calendar."""
+        local = datetime.fromisoformat(minute)
+        if zone[:1] in ("+", "-") or zone in ZONES:
+            offset = ZONES.get(zone, zone)
+            distance = timedelta(hours=int(offset[1:3]), minutes=int(offset[3:].strip(":") or 0))
+        else:
+            named = self._zone_by_name(zone) if zone else None
+            distance = local.replace(tzinfo=named if named is not None else self._zone).utcoffset() or timedelta()
+            distance -= timedelta(seconds=distance.seconds % 60)  # local mean times, before there were zones
+            offset = "+"
         try:
-            moment = datetime.fromisoformat(clock[:-2] + "59" if leap else clock).replace(tzinfo=zone).astimezone(UTC)
-        except (ValueError, OverflowError):
-            return text + "Z"
-        utc = moment.isoformat()[:19]
-        return f"{utc[:-2]}60{dot}{fraction}Z" if leap else f"{utc}{dot}{fraction}Z"
+            return (local + distance if offset[0] == "-" else local - distance).isoformat()[:16]
+        except OverflowError:
+            return minute
 
     def _zone_by_name(self, name: str) -> tzinfo | None:
         if name not in self._named:

@@ -18,7 +18,7 @@ _LOOKED_AT: Final = 1024  # characters: a level is written near the front
 _A: Final = re.ASCII
 
 _SPELLED: Final = {
-    "TRACE": "trace trc trce verbose vrb finest finer",
+    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce verbose vrb finest finer",
     "DEBUG": "debug dbg dbug fine debug1 debug2 debug3 debug4 debug5",
     "INFO": "info inf information informational notice note success",
     "WARN": "warn warning wrn",
@@ -27,10 +27,10 @@ _SPELLED: Final = {
 }
 _WORDS: Final[dict[str, str]] = {word: level for level, words in _SPELLED.items() for word in words.split()}
 # In capitals anywhere. The others are names of other things more often than levels.
-_CAPITALS: Final = (
+_CAPITALS: Final = frozenset((
     "TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "WARN", "ERROR", "ERR", "SEVERE", "CRITICAL", "CRIT", "ALERT",
     "FATAL", "EMERGENCY", "EMERG", "PANIC",
-)  # fmt: skip
+))  # fmt: skip
 # In small letters after a time, without any mark: the rest are words of prose more often than levels.
 _PLAIN: Final = frozenset(
     ("trace", "debug", "info", "warn", "warning", "error", "err", "crit", "critical", "fatal", "verbose", "information")
@@ -49,10 +49,13 @@ _REDIS_MARKS: Final = {".": "DEBUG", "-": "DEBUG", "*": "INFO", "#": "WARN"}
 # PostgreSQL's words for what belongs to another message, or was logged on request.
 _POSTGRES: Final = ("LOG", "STATEMENT", "DETAIL", "HINT", "CONTEXT", "QUERY", "LOCATION")
 
+_BY_CAPITALS: Final = {word: _WORDS.get(word.lower(), "INFO") for word in (*_CAPITALS, *_POSTGRES)}
+
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*+m")  # ECMA-48 SGR; container logs are full of it
 _FRONT: Final = re.compile(
     r"(?:([IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]))", _A
 )
+_OTP: Final = re.compile(r"=([A-Z]{4,9}) REPORT====")
 _REDIS: Final = re.compile(r"(?:\d{1,10}:[A-Z]|\[\d{1,10}\]) \d\d [A-Z][a-z]{2} (?:\d{4} )?[\d:.]{8,15} ([.\-*#]) ", _A)
 # After the time: separators, up to three numbers (process, thread), perhaps a bracket, a word, perhaps a word after
 # "." or ":" (a channel, a module).
@@ -65,16 +68,17 @@ _CLOSING: Final = re.compile(r"\s{0,10}[\])>|]", _A)
 _LOGCAT_TAG: Final = re.compile(r"/[^(]{1,64}\( *\d{1,10}\): ", _A)
 _MONGOD: Final = re.compile(r"\s{1,4}(?:[A-Z_]{3,12}|-)\s{1,12}\[", _A)
 _CAPNSLOG: Final = re.compile(r" \| ", _A)
+_SOURCE_LINE: Final = re.compile(r" [\w./-]{1,256}:\d{1,7}\] ", _A)  # TensorFlow
 
-_KEYS: Final = re.compile(
-    r"(?:level(?:_?name)?|lvl|severity(?:_?text)?|loglevel)(?:[\"']?(?:=|: ?)[\"']?|\s=\s)([a-z]++)(?![\w.-])", _A
-)
+_KEYS: Final = ("level", "lvl", "severity")
+_VALUE: Final = re.compile(r"(?:_?(?:name|text))?(?:[\"']?(?:=|: ?)[\"']?|\s=\s)([a-z]++)(?![\w.-])", _A)
+_SEPARATED: Final = (", ", "| ", "{ ", "; ")
 _BEFORE_KEY: Final = frozenset(" \t\"'{,[(|;")
 _AFTER: Final = r"(?![\w/@=-]|\.\w)"
 # Each alternative begins with a letter of its own, so that the engine skips to the next candidate.
 _ANYWHERE: Final = re.compile(
     "|".join(
-        [rf"{word}{_AFTER}" for word in _CAPITALS]
+        [rf"{word}{_AFTER}" for word in sorted(_CAPITALS, reverse=True)]
         + [rf"{word}(?=:  )" for word in _POSTGRES]
         + [rf"\{opening} {{0,2}}(?:\w{{1,64}}:)?(?i:{'|'.join(_WORDS)}) {{0,6}}[\]>|]" for opening in "[<|"]
     ),
@@ -82,12 +86,18 @@ _ANYWHERE: Final = re.compile(
 )
 _WORD: Final = re.compile(r"[A-Za-z0-9]+(?= *[\]>|]?\Z)", _A)
 _JOINING: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./@-\"'=`")
-# In front of a colon, a dash between blanks or a tab.
-_MARKED: Final = re.compile(
-    r"(?:trace|debug|info|notice|warning|warn|error|err|critical|crit|alert|fatal|panic)(?=:(?:\s|\Z)| [-|] |\t)", _A
-)
-_PHRASE: Final = re.compile(r"(?:php |pg::|fatal |parse |syntax )\Z", _A)
+# Words that make a level in front of ": ", " - " or a tab, by their last three letters: one look-up for each mark.
+_MARKED: Final = (
+    "trace", "debug", "info", "notice", "warning", "warn", "error", "err", "critical", "crit", "alert", "fatal",
+    "panic",
+)  # fmt: skip
+_ENDINGS: Final = frozenset(end for word in _MARKED for end in (word[-3:], word[-3:].upper(), word.capitalize()[-3:]))
+_SEPARATORS: Final = frozenset(":])>|-,}")
+_MARKS: Final = (": ", " - ", "\t")
+_PHRASE: Final = re.compile(r"(?:php |fatal |parse |syntax )\Z", _A)
 
+_LONGEST: Final = 12  # letters of a level
+_FIELD: Final = 24  # characters in which a field of logfmt has its "="
 _JSON_LEVELS: Final = (
     "level", "lvl", "severity", "loglevel", "log.level", "levelname", "level_name", "severitytext", "severity_text",
     "@l", "@level",
@@ -122,19 +132,34 @@ def without_colours(text: str) -> str:
 
 def level_after(text: str, end: int) -> str | None:
     """Return the level of a line whose time ends at ``end`` (0: it has none), or None."""
+    if end < 0:  # an access log: words of requests are no levels
+        return None
     if len(text) > _LOOKED_AT:
         text = text[:_LOOKED_AT]
-    level = _in_front(text, end) or _at_place(text, end)
+    level = _in_front(text, end)
     if level is not None:
         return level
-    lowered = text.lower()
-    if len(lowered) != len(text):  # a letter whose small form is longer: positions would differ
-        lowered = text.translate(_ASCII_LOWER)
-    if "lvl" in lowered or "level" in lowered or "severity" in lowered:
-        level = _named(lowered)
+    # Most lines: a blank, a word, a blank. Only what is not of that form needs the pattern.
+    start = end + 1 if end else 0
+    blank = text.find(" ", start, start + _FIELD)
+    word = text[start:blank] if blank >= 0 else text[start : start + _FIELD]
+    if word in _CAPITALS and (not end or text[end] == " "):
+        return _BY_CAPITALS[word]
+    bare = word[:-1] if word[-1:] == ":" else word
+    if len(bare) > 2 and bare.isalpha():
+        if bare.lower() in _WORDS or bare in _POSTGRES:
+            level = _at_place(text, end)
+    elif "=" not in word and word != "-":
+        level = _at_place(text, end)
+    if level is not None:
+        return level
+    if "evel" in text or "everity" in text or "lvl" in text or "LEVEL" in text:
+        lowered = text.lower()
+        # A letter whose small form is longer would move what follows.
+        level = _named(lowered if len(lowered) == len(text) else text.translate(_ASCII_LOWER))
         if level is not None:
             return level
-    return _anywhere(text) or _marked(lowered)
+    return _anywhere(text) or _marked(text)
 
 
 _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -142,11 +167,14 @@ _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)
 
 def _in_front(text: str, end: int) -> str | None:
     first = text[:1]
+    if first == "=":
+        report = _OTP.match(text)
+        return None if report is None else _WORDS.get(report[1].lower())
     if first in "IWEFDA[C" and first:
         found = _FRONT.match(text)
         if found is not None:
             return _LETTERS[found[1] or found[2] or found[3]]
-    if end and text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " ":
+    if end and text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " " and text[4:5] != "-":
         found = _REDIS.match(text)
         if found is not None:
             return _REDIS_MARKS[found[1]]
@@ -174,14 +202,23 @@ def _at_place(text: str, end: int) -> str | None:
     level = _WORDS.get(word.lower())
     if level is None:
         return "INFO" if word in _POSTGRES and text.startswith(":  ", after) else None
-    if opening and _CLOSING.match(text, after) is not None:
-        return level
+    if opening:
+        closing = _CLOSING.match(text, after)
+        # "<error>" with a word after it is a tag of HTML or XML.
+        if closing is not None and (opening != "<" or text.startswith(" ", closing.end())):
+            return level
+        if opening == "<":
+            return None
     following = text[after : after + 1]
     if word.isupper():
         if following == "/":
             return level if end else None
-        return level if word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
-    if not following or following in "]|)>\t":
+        return (
+            level if opening != "<" and word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
+        )
+    if not following:
+        return level if end else None
+    if following in "]|)>\t":
         return level
     if following == ":":
         return level if text[after + 1 : after + 2] in ("", " ", "\t") else None
@@ -207,60 +244,87 @@ def _letter(text: str, end: int, numbers: str, opening: str, word: str, after: i
         return level if text[after : after + 1] == " " else None
     if numbers or opening:
         return None
-    if _MONGOD.match(text, after) is not None or _CAPNSLOG.match(text, after) is not None:
-        return level
-    return level if _LOGCAT_TAG.match(text, after) is not None else None
+    for form in (_MONGOD, _CAPNSLOG, _LOGCAT_TAG, _SOURCE_LINE):
+        if form.match(text, after) is not None:
+            return level
+    return None
 
 
 def _named(lowered: str) -> str | None:
-    for found in _KEYS.finditer(lowered):
-        level = _WORDS.get(found[1])
-        if level is None:
-            continue
-        start = found.start()
-        if start >= 4 and lowered.startswith(("log.", "log_", "log-"), start - 4):
-            start -= 4
-        if start and lowered[start - 1] not in _BEFORE_KEY:
-            continue
-        # 'level: debug' in front, or after a separator, is a field; "log level: debug" is a sentence.
-        separator = lowered[found.start(1) - 2 : found.start(1)]
-        if separator == ": " and lowered[start - 2 : start] not in ("", ", ", "| ", "{ ", "; "):
-            continue
-        return level
+    for key in _KEYS:
+        at = lowered.find(key)
+        while at >= 0:
+            found = _VALUE.match(lowered, at + len(key))
+            if found is not None:
+                level = _WORDS.get(found[1])
+                if level is not None and _is_key(lowered, at, found.start(1)):
+                    return level
+            at = lowered.find(key, at + 1)
     return None
+
+
+def _is_key(lowered: str, start: int, value: int) -> bool:
+    """Return whether the key at ``start`` is the name of a field, and not a word of a sentence, path or query."""
+    if start >= 4 and lowered.startswith(("log.", "log_", "log-"), start - 4):
+        start -= 4
+    elif start >= 3 and lowered.startswith("log", start - 3):
+        start -= 3
+    if start and lowered[start - 1] not in _BEFORE_KEY:
+        return False
+    # 'level: debug' in front, or after a separator, is a field; "log level: debug" is a sentence.
+    return not start or lowered[value - 2 : value] != ": " or lowered[start - 2 : start] in _SEPARATED
 
 
 def _anywhere(text: str) -> str | None:
-    for found in _ANYWHERE.finditer(text):
+    found = _ANYWHERE.search(text)
+    while found is not None:
         start = found.start()
         word = found[0]
         if word[0] in "[<|":
-            if word[0] == "<" and word[-1] == ">" and not text.startswith(" ", found.end()):
-                continue  # a tag of HTML or XML
-            inner = _WORD.search(word)
-            return None if inner is None else _WORDS.get(inner[0].lower())
-        if start and (text[start - 1] in _JOINING or text[max(0, start - 3) : start].lower() == "no "):
-            continue
-        return _WORDS.get(word.lower(), "INFO")
+            # "<error>" with a word after it is a tag of HTML or XML
+            if word[-1] != ">" or text.startswith(" ", found.end()):
+                inner = _WORD.search(word)
+                return None if inner is None else _WORDS.get(inner[0].lower())
+        elif not start or (text[start - 1] not in _JOINING and not text.startswith(("no ", "No "), start - 3)):
+            return _BY_CAPITALS[word]
+        found = _ANYWHERE.search(text, found.end())
     return None
 
 
-def _marked(lowered: str) -> str | None:
-    for found in _MARKED.finditer(lowered):
-        start = found.start()
-        if start:
-            before = lowered[start - 1]
-            if before == " ":
-                if lowered[start - 2 : start - 1] not in (":", "]", ")", ">", "|", "-", ",", "}"):
-                    phrase = _PHRASE.search(lowered, max(0, start - 7), start)
-                    if phrase is None:
-                        continue
-                    if phrase[0] == "fatal ":
-                        return "FATAL"
-            elif before not in "\t]>|":
-                continue
-        return _WORDS[found[0]]
+def _marked(text: str) -> str | None:
+    for mark in _MARKS:
+        at = text.find(mark)
+        while at >= 0:
+            if text[at - 3 : at] in _ENDINGS:
+                level = _word_before(text, at)
+                if level is not None:
+                    return level
+            at = text.find(mark, at + 1)
+    if text[-1:] == ":" and text[-4:-1] in _ENDINGS:
+        return _word_before(text, len(text) - 1)
     return None
+
+
+def _word_before(text: str, end: int) -> str | None:
+    """Return the level of the word that ends at ``end``, if nothing but a separator is before it."""
+    start = end
+    while start and text[start - 1].isalpha() and end - start < _LONGEST:
+        start -= 1
+    word = text[start:end].lower()
+    if word not in _MARKED:
+        return None
+    if start:
+        before = text[start - 1]
+        if before == " ":
+            if text[start - 2 : start - 1] not in _SEPARATORS:
+                phrase = _PHRASE.search(text[max(0, start - 7) : start].lower())
+                if phrase is None:
+                    return None
+                if phrase[0] == "fatal ":
+                    return "FATAL"
+        elif before not in "\t]>|":
+            return None
+    return _WORDS[word]
 
 
 def _of_json(text: str) -> tuple[bool, str | None]:

@@ -15,7 +15,8 @@ from logops_fast.ingest.parsers.zones import STARTS, ZONES
 Found = tuple[str, str, str, str, int]
 """A time as it is written: day, clock, fraction, zone (see Calendar.timestamp), and the index after it.
 
-With an empty day, clock is a number of seconds, milli-, micro- or nanoseconds since 1970.
+With an empty day, clock is a number of seconds, milli-, micro- or nanoseconds since 1970. The index is -1 for an access
+log, where no level follows.
 """
 
 # Each pattern is anchored, and its repetitions are bounded or possessive: nothing is read twice.
@@ -23,6 +24,7 @@ _A: Final = re.ASCII  # other scripts' digits are no time
 _TIME: Final = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*+)?"
 _MONTH: Final = r"[A-Z][A-Za-z]{2}"
 
+_USUAL: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,](\d{1,9})\d*+)?(?![\d:.,])", _A)
 # A blank, T or "][" (fern) before the clock; milliseconds after a colon (WebSphere).
 _ISO: Final = re.compile(
     r"(\d{4}([-/.])\d\d\2\d\d)(?:[Tt ]|\]\[| {2})(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*+|:(\d{3})(?!\d))?", _A
@@ -31,6 +33,7 @@ _ISO_SINGLE_HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)  ?(\d:\d\d:\d\d)(?!\d)"
 _ISO_MINUTES: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?=[\sZ\]]|\Z)", _A)  # pacman, ISO 8601
 _DB2: Final = re.compile(r"(\d{4}-\d\d-\d\d)-(\d\d)\.(\d\d)\.(\d\d)(?:\.(\d{1,9}))?(?=\s|[+-]\d{1,3}\s)", _A)
 _BASIC: Final = re.compile(r"(\d{8})[T-](\d\d):?(\d\d):?(\d\d)(?:[.,:](\d{1,9}))?(?=[Z\s|]|\Z)", _A)
+_UNPADDED: Final = re.compile(r"(\d{8})-(\d{1,2}):(\d{1,2}):(\d{1,2}):(\d{1,3})\|", _A)  # HealthApp
 # After a blank two digits alone are an offset only in front of PostgreSQL's "[pid]".
 _OFFSET: Final = re.compile(
     r" ?([+-][01]\d:?(?:00|15|30|45))(?![\d:.])|([+-][01]\d)(?![\d:.])| ([+-][01]\d)(?= \[)", _A
@@ -47,7 +50,7 @@ _EPOCH: Final = re.compile(
     r"(?! (?:bytes?|[kKMG]?i?B|rows?|items?|records?|events?|messages?|lines?|files?|times|[mun]s)\b)",
     _A,
 )
-_CLF: Final = re.compile(rf"\[(\d\d/{_MONTH}/\d{{4}}):{_TIME}(?: ([+-]\d{{4}}))?\]", _A)
+_CLF: Final = re.compile(rf"\[(\d\d/{_MONTH}/\d{{4}})[: ]{_TIME}(?: ([+-]\d{{4}}))?\]", _A)
 _HOST: Final = re.compile(r"[\d.:-]", _A)  # what an address or a host's name has and a word of prose has not
 _CLF_REACH: Final = 512  # characters before the bracket
 _CLF_WORDS: Final = 6
@@ -72,6 +75,7 @@ _NAGIOS: Final = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\])", _A)
 # The Blue Gene/L and Thunderbird archives: an alert's name or "-", the time, the date once more.
 _LABELLED: Final = re.compile(r"(?:-|[A-Z][A-Z0-9_]{1,31}) ([12]\d{9})(?= \d{4}\.\d\d\.\d\d )|- ([12]\d{9})(?= )", _A)
 _AUDIT: Final = re.compile(r"type=\S{1,64} msg=audit\(([12]\d{9})\.(\d{1,9}):\d", _A)
+_KEY_LENGTH: Final = 130
 _LOGFMT: Final = re.compile(r"[A-Za-z_@][\w.@/-]{0,127}=", _A)
 _LOGFMT_TIME: Final = re.compile(r"(?:ts|time|timestamp|@timestamp|t|datetime)=(\"?)(?=\d)", _A)
 _LOGFMT_KEYS: Final = (" ts=", " time=", " t=", " timestamp=", " @timestamp=", " datetime=")
@@ -103,7 +107,7 @@ def scan(line: str, start: int = 0) -> Found | None:
         return _bracket(line, start)
     if "A" <= first <= "Z":
         return _capital(line, start)
-    if "a" <= first <= "z":
+    if "a" <= first <= "z" or first == "@":
         return _small(line, start)
     if first == "-":
         return _labelled(line, start) or _access_log(line, start)
@@ -111,12 +115,12 @@ def scan(line: str, start: int = 0) -> Found | None:
         return _level_first(line, start)
     if first == ":":  # an IPv6 client
         return _access_log(line, start)
-    return _small(line, start) if first in ("@", "_") else None
+    return _logfmt(line, start) if first == "_" else None
 
 
 def _digits(line: str, start: int) -> Found | None:
     fifth = line[start + 4 : start + 5]
-    if fifth in ("-", "/", "."):
+    if fifth in ("-", "/", ".") and line[start : start + 4].isdigit():
         found = iso(line, start)
         if found is not None:
             return found
@@ -133,10 +137,15 @@ def _digits(line: str, start: int) -> Found | None:
         match = _REDIS.match(line, start)
         if match is not None:
             return match[1], match[2], match[3] or "", "", match.end()
-    match = _EPOCH.match(line, start)
-    if match is not None:
-        return "", match[1], match[2] or "", "", match.end()
+    if line[start + 9 : start + 10].isdigit():
+        match = _EPOCH.match(line, start)
+        if match is not None:
+            return "", match[1], match[2] or "", "", match.end()
     if line[start + 8 : start + 9] in ("T", "-"):
+        match = _UNPADDED.match(line, start)
+        if match is not None:
+            clock = f"{match[2]:0>2}:{match[3]:0>2}:{match[4]:0>2}"
+            return match[1], clock, f"{match[5]:0>3}", "", match.end()
         match = _BASIC.match(line, start)
         if match is not None:
             return _with_zone(line, match[1], f"{match[2]}:{match[3]}:{match[4]}", match[5] or "", match.end())
@@ -145,6 +154,24 @@ def _digits(line: str, start: int) -> Found | None:
 
 def iso(line: str, start: int) -> Found | None:
     """Return the date, time and zone of ISO 8601's order that begin at ``start``, or None."""
+    match = _USUAL.match(line, start)
+    if match is not None:
+        end = match.end()
+        day, clock = line[start : start + 10], line[start + 11 : start + 19]
+        # Most loggers write a zone at once or none at all.
+        following = line[end : end + 1]
+        if following == "Z":
+            if not line[end + 1 : end + 2].isalnum():
+                return day, clock, match[1] or "", "Z", end + 1
+        elif following not in ("+", "-", " "):
+            return day, clock, match[1] or "", "", end
+        elif following == " ":
+            if line[end + 1 : end + 2] in ("+", "-"):
+                if not line[end + 2 : end + 3].isdigit():
+                    return day, clock, match[1] or "", "", end
+            elif line[end + 1 : end + 4].rstrip(" ]:") not in STARTS:
+                return day, clock, match[1] or "", "", end
+        return _with_zone(line, day, clock, match[1] or "", end)
     match = _ISO.match(line, start)
     if match is not None:
         return _with_zone(line, match[1], match[3], match[4] or match[5] or "", match.end())
@@ -227,18 +254,18 @@ def _capital(line: str, start: int) -> Found | None:
         match = _RFC_1123.match(line, start)
         if match is not None:
             return _with_zone(line, match[1], match[2], match[3] or "", match.end())
-    else:
-        found = _level_first(line, start)
+    elif not "a" <= second <= "z":  # capitals, or "I, ["
+        found = _level_first(line, start) or _labelled(line, start)
         if found is not None:
             return found
-    return _labelled(line, start) or _access_log(line, start) or _logfmt(line, start)
+    return _access_log(line, start) or _logfmt(line, start)
 
 
 def _of_weekday(match: re.Match[str]) -> Found:
     day, clock, fraction, zone, year = match.groups()
     end = match.end()
     if zone is not None and zone[0] not in "+-" and zone not in ZONES:
-        zone, end = "", match.start(4)
+        zone, end = "", match.start(4) - 1
     return f"{day} {year}" if year else day, clock, fraction or "", zone or "", end
 
 
@@ -285,10 +312,13 @@ def _access_log(line: str, start: int) -> Found | None:
         return None
     if _HOST.search(front[0]) is None and front[1:2] != ["-"]:
         return None
-    return match[1], match[2], match[3] or "", match[4] or "", match.end()
+    return match[1], match[2], match[3] or "", match[4] or "", -1
 
 
 def _small(line: str, start: int) -> Found | None:
+    found = _logfmt_value(line, start)
+    if found is not None:
+        return found
     if line.startswith("type=", start):
         match = _AUDIT.match(line, start)
         if match is not None:
@@ -297,15 +327,12 @@ def _small(line: str, start: int) -> Found | None:
 
 
 def _logfmt(line: str, start: int) -> Found | None:
-    if _LOGFMT.match(line, start) is None:
+    if line.find("=", start, start + _KEY_LENGTH) < 0 or _LOGFMT.match(line, start) is None:
         return None
     if line.startswith("date=", start):
         match = _FORTIGATE.match(line, start)
         if match is not None:
             return match[1], match[2], match[3] or "", "", match.end()
-    found = _logfmt_value(line, start)
-    if found is not None:
-        return found
     for key in _LOGFMT_KEYS:
         at = line.find(key, start)
         # A key inside a quoted value is text: quotes in front of it are in pairs.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-# Fractions and a zone are taken too. "[pid]:" must be there: without it, prose with a colon would be cut up.
+# Fractions and a zone are read too. "[pid]:" is required: without it, prose with a colon would be cut up.
 _LINE: Final = re.compile(
     r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+) ++"
     r"([A-Za-z]++) ++(\S++) ([^\s\[\]]++)\[([^\]\s]*+)\]: ?(.*)",
@@ -14,7 +14,7 @@ _LINE: Final = re.compile(
 
 
 def parse_line(line: str) -> dict[str, Any] | None:
-    """The event of one line, or None where it is not of this form. The level is left as it stands."""
+    """Return the event of one line, or None if it is not of this form. The level is left as it is written."""
     found = _LINE.match(line)
     if found is None:
         return None

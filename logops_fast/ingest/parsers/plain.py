@@ -14,6 +14,8 @@ from logops_fast.ingest.parsers.level_word import find_level, level_after, witho
 from logops_fast.ingest.parsers.line_time import find_time, scan, written
 
 _COUNT: Final = re.compile(r"\d{1,6} (?=<\d{1,3}>)", re.ASCII)
+_MAY_CONTINUE: Final = frozenset(" \tCT.")
+_DATE_LENGTH: Final = 10
 _HEAD: Final = 2048  # characters in which a time and a level are looked for
 
 
@@ -61,8 +63,8 @@ class Reader:
         for sent in sent_lines:
             if not sent.strip(BLANKS):
                 continue
-            line = sent.removesuffix("\r")
-            if line[0] in " \tCT." and continues(line):
+            line = sent[:-1] if sent[-1] == "\r" else sent
+            if line[0] in _MAY_CONTINUE and continues(line):
                 last = self._last
                 if last is not None and find_time(line.lstrip(" \t")[:_HEAD], calendar) is None:
                     if joiner is None or not joiner.add_line(last, line):
@@ -120,15 +122,15 @@ def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
     if event is None:
         return _plain(line, calendar)
     if "level" not in event and "msg" in event:
-        level = find_level(event["msg"])
-        if level is not None:
-            event["level"] = level
+        event["level"] = find_level(event["msg"]) or base.NOT_FOUND
     return event
 
 
 def _begins_with_digit(line: str, calendar: Calendar) -> dict[str, Any] | None:
-    if line[4:5] == "-":
-        if line[10:11] == "T":
+    if line[4:5] == "-" and len(line) > _DATE_LENGTH:
+        if line[10] == " ":
+            return logops_line.parse_line(line) if "]:" in line else None
+        if line[10] == "T":
             if " std" in line[19:40]:
                 event = iso_lines.parse_cri(line)
                 if event is not None:
@@ -137,7 +139,9 @@ def _begins_with_digit(line: str, calendar: Calendar) -> dict[str, Any] | None:
                 event = iso_lines.parse_rsyslog(line)
                 if event is not None:
                     return event
-        return logops_line.parse_line(line) if "]: " in line or line.endswith("]:") else None
+            if "]:" in line:
+                return logops_line.parse_line(line)
+        return None
     if "<" in line[2:8]:
         count = _COUNT.match(line)
         if count is not None:
@@ -171,7 +175,8 @@ def _plain(line: str, calendar: Calendar) -> dict[str, Any]:
     if coloured and head[0] == "\x1b":
         head = without_colours(head)
         coloured = False
-    found = scan(head)
+    indent = len(head) - len(head.lstrip(" \t")) if head[0] in " \t" else 0
+    found = scan(head, indent)
     event: dict[str, Any] = {}
     end = 0
     if found is not None:
@@ -182,7 +187,5 @@ def _plain(line: str, calendar: Calendar) -> dict[str, Any]:
     event["msg"] = line
     if coloured:
         head = head[:end] + " " + without_colours(head[end:])
-    level = level_after(head, end)
-    if level is not None:
-        event["level"] = level
+    event["level"] = level_after(head, end) or base.NOT_FOUND
     return event

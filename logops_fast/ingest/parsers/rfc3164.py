@@ -21,10 +21,17 @@ _TIME: Final = re.compile(
 # RFC 3339 after a PRI: RSYSLOG_ForwardFormat
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^\s:]*+(?::\d\d)?", re.ASCII)
 _TAG: Final = re.compile(r"([^\s:\[\]]++)(?:\[([^\]\s]*+)\])?:(?= |\Z)")
+# The usual form, in one step; what has more to it goes the long way.
+_USUAL: Final = re.compile(
+    r"(?:<(\d{1,3})>)?([A-Z][a-z]{2} [ \d]\d) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))? ([^\s:]++) "
+    r"([^\s:\[\]%]++)(?:\[([^\]\s]*+)\])?:(?: |\Z)(.*)",
+    re.ASCII | re.DOTALL,
+)
 # A host that ends in a colon, with a tag after it: UniFi's has commas in it, others are addresses.
 _COLON_HOST: Final = re.compile(
     r"((?=[^\s:]*,)[^\s:]++|\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}\]?):(?= )", re.ASCII
 )
+_BARE_TAG: Final = re.compile(r"([^\s:\[\]]+)\[(\d{1,10})\]")  # a tag that lacks its colon
 _WORD: Final = re.compile(r"\S++")
 _REPEATED: Final = ("last message repeated ", "--- last message repeated ", "message repeated ")
 
@@ -35,6 +42,23 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
     A day or time that does not exist is kept as it is written. Without PRI there is no level and no facility.
     """
     event: dict[str, Any] = {}
+    usual = _USUAL.match(line)
+    if usual is not None:
+        pri, day, clock, fraction, host, tag, pid, msg = usual.groups()
+        ts = calendar.timestamp(day, clock, fraction or "", "")
+        if ts is not None and not tag.isdigit() and host not in ZONES and not (len(host) == 4 and host.isdigit()):
+            if pri is not None:
+                known = PRIORITIES.get(pri)
+                if known is None:
+                    return None
+                event["level"], event["facility"] = known
+            event["ts"] = ts
+            event["host"] = host
+            event["app"] = tag
+            if pid:
+                event["pid"] = pid
+            event["msg"] = msg
+            return event
     start = 0
     if line.startswith("<"):
         found = _PRI.match(line)
@@ -116,5 +140,9 @@ def _host(line: str, position: int, event: dict[str, Any]) -> int:
             return host.end()
         if _TAG.match(line, position) is not None:
             return position - 1
-    event["host"] = word[0]
+    bare = _BARE_TAG.fullmatch(word[0])
+    if bare is not None:
+        event["app"], event["pid"] = bare.groups()
+    else:
+        event["host"] = word[0]
     return word.end()

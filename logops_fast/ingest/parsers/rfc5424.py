@@ -9,8 +9,9 @@ from logops_fast.ingest.parsers import structured_data
 from logops_fast.ingest.parsers.syslog import PRIORITIES
 
 # Nothing can backtrack: fields are separated by what they cannot hold, repetitions are possessive.
-_HEAD: Final = re.compile(r"<(\d{1,3})>\d{1,2} (\S++) (\S++) (\S++) (\S++) (\S++)")
+_HEAD: Final = re.compile(r"<(\d{1,3})>\d{1,2} (\S++) (\S++) (\S++) (\S++) (\S++)(?: (-)(?= |\Z))? ?")
 # Cisco Meraki sends seconds since 1970 and neither PROCID nor MSGID.
+_SHORT: Final = 16384  # characters
 _EPOCH_HEAD: Final = re.compile(r"<(\d{1,3})>\d{1,2} (\d{9,10}(?:\.\d{1,9})?) (\S++) (\S++) ?", re.ASCII)
 
 
@@ -22,8 +23,8 @@ def parse_line(line: str) -> dict[str, Any] | None:
     """
     found = _HEAD.match(line)
     if found is None:
-        return _parse_epoch(line) if line[5:11].isdigit() else None
-    pri, ts, host, app, pid, msgid = found.groups()
+        return _parse_epoch(line)
+    pri, ts, host, app, pid, msgid, nil = found.groups()
     if "0" <= ts[0] <= "9" and "-" not in ts:
         event = _parse_epoch(line)
         if event is not None:
@@ -43,15 +44,14 @@ def parse_line(line: str) -> dict[str, Any] | None:
     if msgid != "-":
         event["msgid"] = msgid
     start = found.end()
-    if line.startswith(" -", start) and line[start + 2 : start + 3] in ("", " "):
-        start += 2
-    elif line.startswith(" [", start):
-        end = structured_data.find_end(line, start + 1)
+    if nil is None and line[start - 1 : start + 1] == " [":
+        end = -1
+        # Of a long line that breaks off, nothing is built.
+        if len(line) <= _SHORT or structured_data.find_end(line, start) > 0:
+            elements, end = structured_data.read(line, start)
         if end > 0 and line[end : end + 1] in ("", " "):
-            event["sd"] = structured_data.read(line, start + 1, end)
-            start = end
-    if line.startswith(" ", start):
-        start += 1
+            event["sd"] = elements
+            start = end + 1
     event["msg"] = line[start:].removeprefix("\ufeff")  # 6.4: UTF-8 messages may begin with a byte order mark
     return event
 

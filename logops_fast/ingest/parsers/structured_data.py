@@ -10,6 +10,10 @@ import re
 from typing import Any, Final
 
 _NAME: Final = re.compile(r'[^ =\]"]+')  # 6.3.2; longer than 32 characters and not only ASCII, because senders do
+# An element of at most so many parameters, none of them with an escape: nearly every one. The rest is scanned.
+_SIMPLE: Final = re.compile(r'\[([^ =\]"]++)((?: ++[^ =\]"]++="[^"\\]*+"){0,32}) ?\]')
+_PARAMS: Final = re.compile(r'([^ =\]"]++)="([^"]*+)"')
+_PARAM: Final = re.compile(r' ++([^ =\]"]++)="([^"\\]*+)')
 _ESCAPED: Final = re.compile(r'\\(["\\\]])')  # 6.3.3: a backslash before any other character is itself
 
 
@@ -26,32 +30,53 @@ def find_end(text: str, start: int) -> int:
     return position if position > start else -1
 
 
-def read(text: str, start: int, end: int) -> dict[str, dict[str, Any]]:
-    """Return the elements between ``start`` and the end that ``find_end`` gave, by SD-ID and parameter.
+def read(text: str, start: int) -> tuple[dict[str, dict[str, Any]], int]:
+    """Return the elements that begin at ``start``, by SD-ID and parameter, and the index after them.
 
-    The values of a parameter that is repeated (6.3.3) become a list.
+    The index is -1 if the grammar does not hold. The values of a parameter that is repeated (6.3.3) become a list.
     """
     elements: dict[str, dict[str, Any]] = {}
     position = start
-    while position < end:
+    while text.startswith("[", position):
+        simple = _SIMPLE.match(text, position)
+        if simple is not None and simple[1] not in elements:
+            params = _PARAMS.findall(simple[2])
+            values: dict[str, Any] = dict(params)
+            if len(values) == len(params):
+                elements[simple[1]] = values
+                position = simple.end()
+                continue
         name = _NAME.match(text, position + 1)
         if name is None:
-            break
+            return elements, -1
         element = elements.get(name[0])
         if element is None:
             element = elements[name[0]] = {}
         position = name.end()
         while True:
-            param = _NAME.match(text, _skip_blanks(text, position))
+            param = _PARAM.match(text, position)
             if param is None:
-                position = text.find("]", position) + 1
                 break
-            opening = param.end() + 2
-            closing = _value_end(text, opening)
-            value = text[opening:closing]
-            _add(element, param[0], _ESCAPED.sub(r"\1", value) if "\\" in value else value)
-            position = closing + 1
-    return elements
+            key, value = param.groups()
+            position = param.end()
+            if text[position : position + 1] != '"':  # a backslash, or the end of the text
+                opening = param.start(2)
+                position = _value_end(text, opening)
+                if position < 0:
+                    return elements, -1
+                value = _ESCAPED.sub(r"\1", text[opening:position])
+            position += 1
+            if key in element:
+                _add(element, key, value)
+            else:
+                element[key] = value
+        if text.startswith("]", position):
+            position += 1
+        elif text.startswith(" ]", position):
+            position += 2
+        else:
+            return elements, -1
+    return elements, position if position > start else -1
 
 
 def _element_end(text: str, position: int) -> int:
@@ -96,10 +121,8 @@ def _value_end(text: str, start: int) -> int:
 
 
 def _add(element: dict[str, Any], name: str, value: str) -> None:
-    known = element.get(name)
-    if known is None:
-        element[name] = value
-    elif isinstance(known, list):
+    known = element[name]
+    if isinstance(known, list):
         known.append(value)
     else:
         element[name] = [known, value]

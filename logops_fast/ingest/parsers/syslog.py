@@ -18,14 +18,14 @@ LEVELS: Final = ("FATAL", "FATAL", "FATAL", "ERROR", "WARN", "INFO", "INFO", "DE
 
 _PRI: Final = re.compile(r"<(\d{1,3})>")
 
-# One lookup a line: b"<134>"'s number -> level and facility. "007" or "300" is no priority.
+# One look-up a line: the number of "<134>" -> level and facility. "007" or "300" is no priority.
 PRIORITIES: Final = {str(pri): (LEVELS[pri & 7], FACILITIES[pri >> 3]) for pri in range(PRI_MAX + 1)}
 
 
 def parse_bare(line: str) -> dict[str, Any] | None:
-    """The event of a line that has a priority and nothing else of syslog, or None.
+    """Return the event of a line that has a priority and nothing else of syslog, or None.
 
-    RFC 3164, 4.3.3: all behind the PRI is content. Kernel buffers and services under systemd (``<3>text``) write so.
+    RFC 3164, 4.3.3: all that follows the PRI is content. Kernel buffers and services under systemd write ``<3>text``.
     """
     found = _PRI.match(line)
     priority = PRIORITIES.get(found[1]) if found else None
