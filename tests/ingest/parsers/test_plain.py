@@ -12,7 +12,7 @@ from logops_fast.formats.item_count import exact
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import logops_line, plain
-from logops_fast.ingest.parsers.base import Inherited, MalformedBody
+from logops_fast.ingest.parsers.base import Inherited, MalformedBody, TextOptions
 from tests.formats.bodies import any_body
 from tests.ingest.parsers.support import outcome
 
@@ -94,7 +94,7 @@ def test_what_is_inherited_counts_as_missing() -> None:
 
 
 def test_continuation_lines_can_be_joined() -> None:
-    first, second = plain.parse(TRACE, NOW, multiline=True).events
+    first, second = plain.parse(TRACE, NOW, options=TextOptions(multiline=True)).events
     assert first["msg"] == TRACE.decode().partition("\n2025-03-03 12:00:01")[0]
     assert (first["ts"], first["level"]) == ("2025-03-03T12:00:00.5Z", "ERROR")
     assert second["msg"] == "2025-03-03 12:00:01,5 INFO next"
@@ -102,7 +102,7 @@ def test_continuation_lines_can_be_joined() -> None:
 
 def test_an_indented_line_with_a_time_of_its_own_is_an_event() -> None:
     body = b"2025-03-03 12:00:00 INFO a\n  2025-03-03 12:00:01 WARN b\n    at c\n"
-    assert [event["ts"] for event in plain.parse(body, NOW, multiline=True).events] == [
+    assert [event["ts"] for event in plain.parse(body, NOW, options=TextOptions(multiline=True)).events] == [
         "2025-03-03T12:00:00Z",
         "2025-03-03T12:00:01Z",
     ]
@@ -110,7 +110,7 @@ def test_an_indented_line_with_a_time_of_its_own_is_an_event() -> None:
 
 def test_lines_that_follow_json_are_joined_to_its_message() -> None:
     body = b'{"time":"2025-03-03T12:00:00Z","message":"a"}\n  b\n{"n":1}\n  c\n'
-    first, second, third = plain.parse(body, NOW, multiline=True).events
+    first, second, third = plain.parse(body, NOW, options=TextOptions(multiline=True)).events
     assert first["message"] == "a\n  b"
     assert second == {"n": 1}
     assert third["msg"] == "  c"
@@ -122,7 +122,7 @@ def test_the_parts_of_a_cri_line_can_be_joined_by_stream() -> None:
         b"2025-03-03T12:00:01Z stdout P two \n2025-03-03T12:00:02Z stdout F three\n"
         b"2025-03-03T12:00:03Z stdout P open\n"
     )
-    joined = plain.parse(body, NOW, multiline=True).events
+    joined = plain.parse(body, NOW, options=TextOptions(multiline=True)).events
     assert [(event["stream"], event["logtag"], event["msg"]) for event in joined] == [
         ("stdout", "F", "one two three"),
         ("stderr", "F", "other"),
@@ -133,17 +133,17 @@ def test_the_parts_of_a_cri_line_can_be_joined_by_stream() -> None:
 
 
 def test_lines_may_be_read_in_parts() -> None:
-    reader = plain.Reader(NOW, multiline=True)
+    reader = plain.Reader(NOW, options=TextOptions(multiline=True))
     lines = TRACE.decode().split("\n")
     events = [event for line in lines for event in reader.read([line])]
     reader.finish()
-    assert events == plain.parse(TRACE, NOW, multiline=True).events
+    assert events == plain.parse(TRACE, NOW, options=TextOptions(multiline=True)).events
 
 
 def test_times_without_a_zone_are_of_the_given_one() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     lines = b"2025-03-03 12:00:00 INFO a\n<13>Mar  3 12:00:00 h a: b\n2025-03-03T12:00:00Z c\n"
-    assert [event["ts"] for event in plain.parse(lines, NOW, berlin).events] == [
+    assert [event["ts"] for event in plain.parse(lines, NOW, TextOptions(berlin)).events] == [
         "2025-03-03T11:00:00Z",
         "2025-03-03T11:00:00Z",
         "2025-03-03T12:00:00Z",
