@@ -8,7 +8,7 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 # Tests with real processes wait most of the time: more of them than cores run at once.
 JOBS   ?= $(shell expr 3 \* $(CORES))
 
-PARALLEL := --dist loadgroup --no-loadscope-reorder
+PARALLEL := --dist worksteal
 NO_PROCESS := not (process or service or fault or bench or long or release)
 
 .PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench faults

@@ -76,6 +76,15 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         guard.refuses = False
 
 
+def pytest_sessionfinish() -> None:
+    """Save the coverage measured in this process, if any: a test process that ends slowly is killed by xdist."""
+    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+        import coverage
+
+        if (measured := coverage.Coverage.current()) is not None:
+            measured.save()
+
+
 @pytest.fixture(autouse=True)
 def _restore_logging() -> Iterator[None]:
     """Undo what a command that ran in this process configured: the next test must not notice."""

@@ -10,6 +10,7 @@ import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -91,11 +92,10 @@ def luminance(colour: str) -> float:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What Structurizr's own parser and exporter make of the workspace."""
+def export(folder: Path) -> Path:
+    """Return the folder of what Structurizr's own parser and exporter make of the workspace."""
     maven = require_service("mvn")
-    copy = tmp_path_factory.mktemp("structurizr") / "architecture"
+    copy = folder / "architecture"
     shutil.copytree(ARCHITECTURE, copy, ignore=shutil.ignore_patterns("*.png", "export"))
     done = subprocess.run(
         [
@@ -105,7 +105,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=500,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
@@ -114,26 +114,21 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.service
-@pytest.mark.timeout(400)
-@pytest.mark.xdist_group("structurizr")
-def test_the_parser_of_structurizr_makes_the_same_export_again(exported: Path) -> None:
-    """Text is compared, not pixels: those depend on the fonts of the machine."""
+def test_the_parser_of_structurizr_makes_the_same_pictures_and_reads_the_same_model(tmp_path: Path) -> None:
+    exported = export(tmp_path)
+    # Texts are compared, not pixels: those depend on the fonts of the machine.
     again = {path.name: path.read_text("utf-8") for path in exported.glob("*.puml")}
     committed = {path.name: path.read_text("utf-8") for path in EXPORT.glob("*.puml")}
     assert again == committed, "what the pictures show has changed: run `make diagrams`"
+    same_model(json.loads((exported / "model.json").read_text("utf-8")))
 
 
-@pytest.mark.slow
-@pytest.mark.service
-@pytest.mark.timeout(400)
-@pytest.mark.xdist_group("structurizr")
-def test_the_parser_of_structurizr_reads_the_same_model(exported: Path) -> None:
-    """The other tests read workspace.dsl with a small parser of their own, which needs no Java."""
+def same_model(data: dict[str, Any]) -> None:
+    """Compare with what the other tests read: they have a small parser of their own, which needs no Java."""
 
     def short(canonical: str) -> str:
         return canonical.partition("://")[2].removeprefix("LogOps Fast.")
 
-    data = json.loads((exported / "model.json").read_text("utf-8"))
     model = load()
     components = [element for element in data["elements"] if element["kind"] == "Component"]
     assert {short(one["name"]): one["properties"].get("module") for one in components} == {

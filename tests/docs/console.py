@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 NOT_OURS = {".git", "build", "dist", "data", "node_modules", ".hypothesis"}
-TIMEOUT = 40
+TIMEOUT = 300  # seconds
 
 _FENCE = re.compile(r"^( *)```console[ ]?(.*?)\n(.*?)^\1```[ ]*$", re.MULTILINE | re.DOTALL)
 

@@ -49,7 +49,6 @@ def programs() -> Path:
 @pytest.mark.slow
 @pytest.mark.process
 @pytest.mark.timeout(600)
-@pytest.mark.xdist_group("documents")
 @pytest.mark.parametrize("document", RUN, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_commands_of_a_document_do_what_it_says(document: Path, tmp_path: Path, programs: Path) -> None:
     runnable = [block for block in blocks(document) if block.runs]

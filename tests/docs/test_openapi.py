@@ -42,9 +42,6 @@ BATCHES = re.compile("ingest|logs")
 # A body of lines is text to the generator, whatever its media type.
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 
-# One process runs them all, in order: the last one asks what the others achieved.
-pytestmark = pytest.mark.xdist_group("openapi")
-
 schema = schemathesis.openapi.from_path(DOCUMENT)
 few = settings(
     max_examples=100,
@@ -68,6 +65,9 @@ def gateways(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     settled = {"auth": {"failures": {"capacity": 1_000_000}}}
     with running(tmp_path_factory.mktemp("openapi"), settings=settled) as gateway:
         yield gateway
+        # What the clients' tests tried means something only if some of it passed all checks.
+        if signed_by_clients := gateway.metric("logops_auth_requests_total", emitter="web"):
+            assert gateway.metric("logops_auth_requests_total", emitter="web", status="200") > signed_by_clients / 20
 
 
 class Sign(requests.auth.AuthBase):
@@ -118,11 +118,3 @@ def test_a_client_at_the_auth_gateway_gets_documented_answers(case: Case[Any], g
 @few
 def test_the_ingest_gateway_gives_documented_answers(case: Case[Any], gateways: Gateway) -> None:
     call(case, gateways.ingest_port)
-
-
-@pytest.mark.slow
-@pytest.mark.process
-def test_generated_batches_were_stored(gateways: Gateway) -> None:
-    """The tests before this one mean something only if batches passed all checks."""
-    gateways.send([{"msg": "one that is right in any case"}])
-    assert gateways.metric("logops_auth_requests_total", status="200") > 10

@@ -74,3 +74,18 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             if anchor not in {slug(heading) for heading in headings}:
                 broken.append(link)
     assert broken == []
+
+
+def test_citations_of_the_contract_name_sections_and_checks_that_exist() -> None:
+    contract = (DOCS / "contract.md").read_text("utf-8")
+    sections = set(re.findall(r"^## (\d+)\. ", contract, re.MULTILINE))
+    checks = set(re.findall(r"^\| (\d+) \| ", contract, re.MULTILINE))
+    cited = [
+        (path.relative_to(ROOT).as_posix(), kind, number)
+        for folder in ("logops_fast", "tests", "bench", "tools")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        for kind, number in re.findall(r"\b([Cc]ontract|check) (\d+)\b", path.read_text("utf-8"))
+    ]
+    assert cited
+    known = {"contract": sections, "check": checks}
+    assert [one for one in cited if one[2] not in known[one[1].lower()]] == []

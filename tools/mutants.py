@@ -1,0 +1,292 @@
+"""``python tools/mutants.py [MODULE ...]``: change the pure cores one place at a time; a test must notice each change.
+
+Works on a copy of the checkout. Each mutant runs the tests that mirror its module (CORES) in a forked process, until
+one fails. What no test notices is listed in tests/mutants.md, to be read: a missing test, or a change without effect.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import copy
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from bench.machine import facts, one_line  # noqa: E402
+
+OUT: Final = ROOT / "tests" / "mutants.md"
+SLOWEST: Final = 10.0  # times the unchanged tests' time, before a mutant counts as one that never ends
+
+# Module to the tests that must notice a change of it.
+CORES: Final[dict[str, tuple[str, ...]]] = {
+    "authgw/circuit_breaker.py": ("tests/authgw/test_circuit_breaker.py",),
+    "authgw/hmac_auth.py": ("tests/authgw/test_hmac_auth.py",),
+    "authgw/retry.py": ("tests/authgw/test_retry.py",),
+    "authgw/token_bucket.py": ("tests/authgw/test_token_bucket.py",),
+    "emitters/schedule.py": ("tests/emitters/test_schedule.py",),
+    "formats/csv_text.py": ("tests/formats/test_csv_text.py", "tests/ingest/parsers/test_csv_rows.py"),
+    "formats/media_type.py": ("tests/formats/test_media_type.py",),
+    "formats/signature.py": ("tests/formats/test_signature.py",),
+    "http/head.py": ("tests/http/test_head.py", "tests/http/test_connection.py"),
+    "http/body.py": ("tests/http/test_body.py", "tests/http/test_connection.py"),
+    "ingest/levels.py": ("tests/ingest/test_levels.py",),
+    "ingest/normaliser.py": ("tests/ingest/test_normaliser.py",),
+    "ingest/timestamps.py": ("tests/ingest/test_timestamps.py",),
+    "ingest/pii/addresses.py": ("tests/ingest/pii",),
+    "ingest/pii/cards.py": ("tests/ingest/pii",),
+    "ingest/sink/commit_log.py": ("tests/ingest/sink/test_commit_log.py", "tests/ingest/sink/test_recovery.py"),
+    "ingest/sink/recovery.py": ("tests/ingest/sink/test_recovery.py",),
+    "state/buckets.py": ("tests/state/test_buckets.py", "tests/state/test_interface.py"),
+    "state/nonces.py": ("tests/state/test_nonces.py", "tests/state/test_interface.py"),
+    "state/table.py": ("tests/state/test_table.py",),
+}
+
+COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
+    ast.Lt: ast.LtE,
+    ast.LtE: ast.Lt,
+    ast.Gt: ast.GtE,
+    ast.GtE: ast.Gt,
+    ast.Eq: ast.NotEq,
+    ast.NotEq: ast.Eq,
+    ast.Is: ast.IsNot,
+    ast.IsNot: ast.Is,
+    ast.In: ast.NotIn,
+    ast.NotIn: ast.In,
+}
+OPERATORS: Final[dict[type[ast.operator], type[ast.operator]]] = {
+    ast.Add: ast.Sub,
+    ast.Sub: ast.Add,
+    ast.Mult: ast.FloorDiv,
+    ast.FloorDiv: ast.Mult,
+    ast.Div: ast.Mult,
+    ast.BitAnd: ast.BitOr,
+    ast.BitOr: ast.BitAnd,
+    ast.LShift: ast.RShift,
+    ast.RShift: ast.LShift,
+    ast.Mod: ast.FloorDiv,
+}
+
+
+class Mutant(NamedTuple):
+    """A changed source, and what was changed: the line as it was and as it is."""
+
+    line: int
+    before: str
+    after: str
+    source: str
+
+
+def variants(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield what a node may be replaced by; the children are those of the original."""
+    if isinstance(node, ast.Compare):
+        for number, operator in enumerate(node.ops):
+            if (other := COMPARISONS.get(type(operator))) is not None:
+                changed = copy.copy(node)
+                changed.ops = [*node.ops[:number], other(), *node.ops[number + 1 :]]
+                yield changed
+    elif isinstance(node, ast.BoolOp):
+        changed_bool = copy.copy(node)
+        changed_bool.op = ast.Or() if isinstance(node.op, ast.And) else ast.And()
+        yield changed_bool
+    elif isinstance(node, (ast.BinOp, ast.AugAssign)) and type(node.op) in OPERATORS:
+        changed_op = copy.copy(node)
+        changed_op.op = OPERATORS[type(node.op)]()
+        yield changed_op
+    elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.Not):
+        yield node.operand
+    elif isinstance(node, ast.Constant) and isinstance(node.value, bool):
+        yield ast.Constant(not node.value)
+    elif isinstance(node, ast.Constant) and isinstance(node.value, (int, float)):
+        yield ast.Constant(node.value + 1)
+    elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        yield ast.Pass()
+    elif isinstance(node, ast.Break):
+        yield ast.Continue()
+    elif isinstance(node, ast.Continue):
+        yield ast.Break()
+
+
+def _annotations(tree: ast.AST) -> set[int]:
+    """Return the ids of nodes that only type checkers read."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        parts: list[ast.AST | None] = [getattr(node, "annotation", None), getattr(node, "returns", None)]
+        if isinstance(node, ast.Assert):
+            parts.append(node)
+        for part in parts:
+            if part is not None:
+                found |= {id(inner) for inner in ast.walk(part)}
+    return found
+
+
+def mutants(source: str) -> Iterator[Mutant]:
+    """Yield every mutant of a module."""
+    tree = ast.parse(source)
+    skipped = _annotations(tree)
+    lines = source.splitlines()
+    for node in ast.walk(tree):
+        if id(node) in skipped:
+            continue
+        for variant in variants(node):
+            changed = ast.unparse(ast.fix_missing_locations(_shallow(tree, node, variant)))
+            line = getattr(node, "lineno", 0)
+            after = ast.unparse(ast.fix_missing_locations(copy.deepcopy(variant)))
+            yield Mutant(line, lines[line - 1].strip(), after, changed)
+
+
+def _shallow(tree: ast.Module, target: ast.AST, by: ast.AST) -> ast.Module:
+    memo: dict[int, object] = {id(target): by}
+    return copy.deepcopy(tree, memo)
+
+
+class Runner:
+    """Runs tests in forked children: what pytest itself needs is imported once."""
+
+    def __init__(self, folder: Path) -> None:
+        import hypothesis  # noqa: F401
+        import pytest
+
+        self._folder = folder
+        self._main = pytest.main
+
+    def run(self, tests: tuple[str, ...], timeout: float) -> int | None:
+        """Return pytest's exit code, or None if the time ran out."""
+        pid = os.fork()
+        if pid == 0:
+            os.setsid()
+            os.chdir(self._folder)
+            sys.path[:] = [str(self._folder), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT)]
+            for name in [name for name in sys.modules if name.split(".")[0] in ("logops_fast", "tests", "bench")]:
+                del sys.modules[name]
+            null = os.open(os.devnull, os.O_RDWR)
+            for number in (0, 1, 2):
+                os.dup2(null, number)
+            # hypothesis is imported already, before pytest could rewrite its assertions: it has none that matter here.
+            quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:schemathesis"]
+            words = ["-x", "-q", "--no-header", *quiet, *tests]
+            os._exit(int(self._main(words)))
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            if done:
+                return os.waitstatus_to_exitcode(status)
+            time.sleep(0.01)
+        os.killpg(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        return None
+
+
+def copied(folder: Path) -> Path:
+    """Copy the checkout's files, those that are not ignored."""
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    for name in filter(None, listing.split("\0")):
+        if (ROOT / name).is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+def examine(module: str, folder: Path, runner: Runner, sample: int, seed: int) -> tuple[int, list[Mutant]]:
+    """Return how many mutants of a module were tried, and those that survived."""
+    path = folder / "logops_fast" / module
+    source, tests = path.read_text("utf-8"), CORES[module]
+    started = time.monotonic()
+    if (code := runner.run(tests, 600)) != 0:
+        raise SystemExit(f"{module}: its tests fail without any change (exit code {code})")
+    timeout = 10 + SLOWEST * (time.monotonic() - started)
+    tried = list(mutants(source))
+    if sample and len(tried) > sample:
+        tried = sorted(random.Random(seed).sample(tried, sample), key=lambda mutant: mutant.line)
+    survived = []
+    try:
+        for number, mutant in enumerate(tried, 1):
+            path.write_text(mutant.source)
+            if runner.run(tests, timeout) == 0:
+                survived.append(mutant)
+            if sys.stdout.isatty():
+                print(f"\r{module}: {number}/{len(tried)}, {len(survived)} survived", end="", flush=True)
+    finally:
+        path.write_text(source)
+    print(f"\r{module}: {len(tried) - len(survived)} of {len(tried)} killed", flush=True)
+    return len(tried), survived
+
+
+def report(results: dict[str, tuple[int, list[Mutant]]], sample: int, seed: int, machine: str) -> str:
+    """Return the page."""
+    total = sum(count for count, _ in results.values())
+    alive = sum(len(survived) for _, survived in results.values())
+    rows = [
+        f"| {module} | {count} | {count - len(survived)} | {100 * (count - len(survived)) / max(count, 1):.1f}% |"
+        for module, (count, survived) in results.items()
+    ]
+    listed = [
+        f"- `{module}:{mutant.line}` `{mutant.before}`: `{mutant.after.splitlines()[0]}`"
+        for module, (_, survived) in results.items()
+        for mutant in survived
+    ]
+    chosen = f"At most {sample} mutants a module, chosen with seed {seed}." if sample else "All mutants."
+    return "\n".join(
+        [
+            "# Mutants",
+            "",
+            f"Made by `make mutants`: {total - alive} of {total} killed "
+            f"({100 * (total - alive) / max(total, 1):.1f}%). {chosen}",
+            "",
+            "| module | mutants | killed | |",
+            "|---|---:|---:|---:|",
+            *rows,
+            "",
+            "## Survived",
+            "",
+            "The line as it is, and what replaced a part of it without a test noticing.",
+            "",
+            *listed,
+            "",
+            machine,
+            "",
+        ]
+    )
+
+
+def main() -> int:
+    """Examine the modules asked for, or all of CORES."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(CORES)}")
+    parser.add_argument("--sample", type=int, default=0, help="mutants a module at most (default: all)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, default=OUT)
+    options = parser.parse_args()
+    if unknown := set(options.modules) - set(CORES):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    os.environ["HYPOTHESIS_PROFILE"] = "ci"
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+    sys.dont_write_bytecode = True
+    with tempfile.TemporaryDirectory(prefix="logops-mutants-") as name:
+        machine = one_line(facts(Path(name)))
+        folder = copied(Path(name))
+        runner = Runner(folder)
+        modules = options.modules or list(CORES)
+        results = {
+            module: examine(module, folder, runner, options.sample, options.seed)
+            for module in modules
+            if (folder / "logops_fast" / module).exists()
+        }
+    options.out.write_text(report(results, options.sample, options.seed, machine))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
