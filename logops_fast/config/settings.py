@@ -201,7 +201,14 @@ class StateSettings(Section, frozen=True):
     redis_url: Annotated[
         str, Meta(description="The Redis or Valkey server, for `redis`; a password in it is never shown.", extra=SECRET)
     ] = "redis://127.0.0.1:6379/0"
-    dir: Annotated[str, Meta(min_length=1, description="Directory of the `shared` state.")] = "data/state"
+    dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Directory of the `shared` state. `auto`: on tmpfs (`/dev/shm`) if it has room, so that no "
+            "worker waits for a disk, else `data/state`.",
+        ),
+    ] = "auto"
     max_nonces: Annotated[
         int, Meta(ge=1000, description="Nonces remembered at most; past it requests get 503 `state_unavailable`.")
     ] = 2_000_000

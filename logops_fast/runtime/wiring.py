@@ -28,6 +28,7 @@ from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.runtime.state_place import state_place
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 
@@ -201,7 +202,7 @@ def normaliser(settings: Settings, encryptor: Encryptor | None) -> Normaliser:
 
 def state_dir(settings: Settings, role: str) -> Path:
     """Return the directory of the shared state. A lone Ingest Gateway needs batch ids only, and shares none."""
-    folder = Path(settings.state.dir)
+    folder = state_place(settings.state.dir, state_caps(settings, role).geometries())
     return folder / "ingest" if role == "ingest" else folder
 
 

@@ -206,6 +206,8 @@ def start(
     folder.mkdir(parents=True, exist_ok=True)
     tree: dict[str, Any] = {name: {"port": free_port()} for name in ("authgw", "ingest")} | (settings or {})
     tree["admin"] = {"port": free_port()} | tree.get("admin", {})
+    # Not on tmpfs, which would keep the state of every test.
+    tree["state"] = {"dir": "data/state"} | tree.get("state", {})
     tree["server"] = {"workers": workers, **tree.get("server", {})}
     config = folder / "logops.yaml"
     config.write_text(yaml.safe_dump(tree))
