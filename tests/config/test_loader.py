@@ -164,7 +164,7 @@ def test_a_wrong_value_is_refused_with_its_path_and_what_was_expected(tmp_path: 
         ("tls: {key_file: k.pem}", "tls.cert_file: is needed with tls.key_file"),
         (
             "tls: {client_ca_file: ca.pem}",
-            "tls.client_ca_file: needs tls.cert_file and tls.key_file: clients are asked over TLS only",
+            "tls.client_ca_file: needs tls.cert_file and tls.key_file: client certificates need TLS",
         ),
         ("forward: {base_delay: 2}", "forward.base_delay: 2 is more than forward.max_delay, 1.5"),
         ("forward: {connect_timeout: 20}", "forward.connect_timeout: 20 is more than forward.deadline, 10"),
