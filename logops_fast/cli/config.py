@@ -1,4 +1,4 @@
-"""``logops config``: the settled configuration, each value with where it came from; secrets never."""
+"""``logops config``: the effective configuration, each value with its source; secrets are never shown."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from logops_fast.config.loader import flat, shown_value
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the arguments."""
     parser.add_argument(
-        "prefix", nargs="?", default="", metavar="PATH", help="only what stands below, such as ratelimit"
+        "prefix", nargs="?", default="", metavar="PATH", help="only settings below this path, such as ratelimit"
     )
-    parser.add_argument("--changed", action="store_true", help="only what is not a default")
+    parser.add_argument("--changed", action="store_true", help="only values that are not defaults")
     add_json(parser)
     example(
         parser,
@@ -29,7 +29,7 @@ ratelimit.per_emitter.capacity  500    env LOGOPS_RATELIMIT__PER_EMITTER__CAPACI
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print it; 1 where nothing has that path."""
+    """Print the configuration; return 1 if no setting has the given path."""
     loaded = load_settings(args)
     rows = [
         (path, shown_value(path, value), loaded.provenance[path])

@@ -1,4 +1,4 @@
-"""``logops demo``: starts both gateways, runs a scenario against them, and shows what the files hold then."""
+"""``logops demo``: start both gateways, run a scenario against them, and show what was stored."""
 
 from __future__ import annotations
 
@@ -32,14 +32,12 @@ _BLOCK: Final = 1 << 20
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add its arguments."""
+    """Add the arguments."""
     parser.add_argument(
-        "--dir", metavar="DIR", default=DEFAULT_DIR, help=f"where all of it lies (default: {DEFAULT_DIR})"
+        "--dir", metavar="DIR", default=DEFAULT_DIR, help=f"directory of everything it writes (default: {DEFAULT_DIR})"
     )
     parser.add_argument("--scenario", metavar="NAME", default="demo", help="what to run (default: demo)")
-    parser.add_argument(
-        "--duration", metavar="SEC", type=number_in(1, 86_400), help="seconds, in place of the scenario's"
-    )
+    parser.add_argument("--duration", metavar="SEC", type=number_in(1, 86_400), help="seconds, overriding the scenario")
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="the same events in each run (default: 1)")
     parser.add_argument("--workers", metavar="N", default="1", help="worker processes (default: 1)")
     add_json(parser)
@@ -47,7 +45,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 class Stored(NamedTuple):
-    """What the files hold: lines, and the last few of them."""
+    """The content of the files: the number of lines, and the last few of them."""
 
     lines: int
     last: list[str]
@@ -55,7 +53,7 @@ class Stored(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Everything the demo found out."""
+    """The outcome of the demo."""
 
     totals: Totals
     stored: int
@@ -65,17 +63,17 @@ class Outcome(NamedTuple):
 
     @property
     def kept(self) -> bool:
-        """Whether the files hold exactly what was acknowledged."""
+        """Whether the files hold exactly the acknowledged events."""
         return self.stored == self.totals.accepted.events
 
     @property
     def fast(self) -> bool:
-        """Whether the 95th percentile is under the SLO's."""
+        """Whether the 95th percentile meets the SLO."""
         return self.totals.latency.p95 is not None and self.totals.latency.p95 < self.slo.p95
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run it; 0 where every accepted event is in the files, 1 where not."""
+    """Run the demo; return 0 if every accepted event is in the files, else 1."""
     folder = Path(args.dir)
     scenario = load(find(args.scenario))
     if args.duration is not None:
@@ -101,7 +99,7 @@ def run(args: argparse.Namespace) -> int:
 
 @contextlib.contextmanager
 def _gateways(folder: Path, workers: str) -> Iterator[int]:
-    """`logops up` on free ports, in a process of its own as a user would run it; the Auth Gateway's port."""
+    """Run `logops up` on free ports in a process of its own, as a user would; yield the Auth Gateway's port."""
     auth, ingest = _free_ports()
     settings = {
         "AUTHGW__PORT": auth,
@@ -119,7 +117,7 @@ def _gateways(folder: Path, workers: str) -> Iterator[int]:
     env |= {f"LOGOPS_{name}": str(value) for name, value in settings.items()}
     log = folder / "gateway.log"
     with log.open("wb") as out:
-        # In a session of its own: Ctrl-C is the demo's to handle, which then stops the gateways.
+        # In a session of its own: Ctrl-C reaches only the demo, which then stops the gateways.
         process = subprocess.Popen(
             [sys.executable, "-m", "logops_fast", "--config", os.devnull, "up"],
             env=env,
@@ -160,7 +158,7 @@ def _free_ports() -> tuple[int, int]:
 
 
 def _stored(sink: Path) -> Stored:
-    """Count the lines of the day's files, in the files themselves."""
+    """Count the lines in the files of all days."""
     paths = sorted(sink.glob("*.ndjson"))
     lines = 0
     last: list[str] = []

@@ -33,7 +33,7 @@ from logops_fast.emitters.syslog import FORMS
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the arguments."""
     ratio = number_in(0, 1)
     parser.add_argument("kind", choices=KINDS, help="what the events look like")
     parser.add_argument("--eps", type=number_in(0, MAX_EPS), default=100.0, metavar="N", help="events a second (100)")
@@ -50,7 +50,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--partial-ratio", type=ratio, metavar="R", help="share of events with fields missing (csv: 0.1)"
     )
-    parser.add_argument("--chaos", type=ratio, metavar="R", help="share of events in disorder (noise: 0.6)")
+    parser.add_argument("--chaos", type=ratio, metavar="R", help="share of malformed events (noise: 0.6)")
     parser.add_argument("--error-ratio", type=ratio, metavar="R", help="share of events of level ERROR or FATAL")
     parser.add_argument("--form", choices=FORMS, default="mixed", help="of syslog lines (mixed)")
     parser.add_argument("--seed", type=int, metavar="N", help="the same events each time")
@@ -60,9 +60,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default="drop",
         help="what to do on 429, 502 to 504 and broken connections (drop)",
     )
-    parser.add_argument(
-        "--emitter", metavar="NAME", help="send as this emitter (default: the kind, where the client may)"
-    )
+    parser.add_argument("--emitter", metavar="NAME", help="send as this emitter (default: the kind, if the client may)")
     parser.add_argument("--scenario-id", metavar="ID", default="emit", help="X-Scenario-Id (emit)")
     parser.add_argument("--log-file", metavar="FILE", help="telemetry as JSON lines")
     add_target(parser)
@@ -74,13 +72,13 @@ logops emit json --eps 1000 --duration 30
 logops emit csv --eps 50 --partial-ratio 0.3 --seed 7
 logops emit noise --chaos 1 --on-refusal retry
 
-Exit code 1 where events were lost: refused for good, or never answered.
+Exit code 1 if events were lost: refused permanently, or never answered.
 """,
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Send; 1 where events were lost."""
+    """Send events; return 1 if any were lost."""
     for option in ("emitter", "scenario_id"):
         name = getattr(args, option)
         if name is not None and not is_name(name):
@@ -88,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     target = target_of(args)
     emitter = args.emitter
     if target.emitters is None and emitter is None:
-        args.own_emitter = True  # nobody said that the client may send as anything else
+        args.own_emitter = True  # as far as is known, the client may send as nothing else
     plan = EmitterPlan(
         name=args.kind,
         eps=args.eps,

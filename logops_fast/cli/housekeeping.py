@@ -1,4 +1,4 @@
-"""``logops housekeeping``: deletes or archives old files once, the way the gateway does by itself."""
+"""``logops housekeeping``: delete or archive old files once, as the gateway does on its own."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from logops_fast.runtime import housekeeping
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
-    parser.add_argument("--dry-run", action="store_true", help="say what would be done, and do nothing")
-    parser.add_argument("--retention-days", type=int, metavar="N", help="in place of housekeeping.retention_days")
+    """Add the arguments."""
+    parser.add_argument("--dry-run", action="store_true", help="report what would be done, and do nothing")
+    parser.add_argument("--retention-days", type=int, metavar="N", help="days, overriding housekeeping.retention_days")
     add_json(parser)
     example(parser, "logops housekeeping --dry-run\nlogops housekeeping --retention-days 30")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do it; 1 where a file could not be dealt with."""
+    """Run housekeeping; return 1 if a file could not be processed."""
     overrides = {"housekeeping.retention_days": args.retention_days}
     report = housekeeping.run(load_settings(args, overrides, quiet=True).settings, dry_run=args.dry_run)
     if args.json:

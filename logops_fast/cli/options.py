@@ -20,18 +20,18 @@ def example(parser: argparse.ArgumentParser, text: str) -> None:
 
 
 def add_json(parser: argparse.ArgumentParser) -> None:
-    """``--json``."""
+    """Add ``--json``."""
     parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def add_body(parser: argparse.ArgumentParser) -> None:
-    """``BODY`` and ``--body-file``."""
+    """Add ``BODY`` and ``--body-file``."""
     parser.add_argument("body", nargs="?", metavar="BODY", help="the body; none: empty")
     parser.add_argument("--body-file", metavar="FILE", help="read the body from a file; - for standard input")
 
 
 def read_body(args: argparse.Namespace) -> bytes | None:
-    """The body of ``add_body``'s options; None where none was given."""
+    """Return the body that the options of ``add_body`` give, or None."""
     if args.body_file == "-":
         return sys.stdin.buffer.read()
     if args.body_file is not None:
@@ -42,7 +42,10 @@ def read_body(args: argparse.Namespace) -> bytes | None:
 def load_settings(
     args: argparse.Namespace, overrides: Mapping[str, Any] | None = None, *, quiet: bool = False
 ) -> Loaded:
-    """The configuration of ``--config``, the environment and flags, its warnings printed. Raises ConfigError."""
+    """Return the configuration of ``--config``, the environment and flags; print its warnings unless ``quiet``.
+
+    Raises ConfigError.
+    """
     loaded = load(config_path(args.config), os.environ, overrides)
     for warning in () if quiet else loaded.warnings:
         warn(warning)

@@ -1,4 +1,4 @@
-"""What the commands print: colour and tables for people at a terminal, plain text in a pipe, JSON when asked for."""
+"""Output of the commands: colour and tables on a terminal, plain text in a pipe, JSON with ``--json``."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ BOLD: Final = "1"
 
 
 def is_fancy(stream: TextIO | None = None) -> bool:
-    """Whether colour may be written: a terminal that takes it, and NO_COLOR (no-color.org) not set."""
+    """Return whether to write colour: a terminal that supports it, and NO_COLOR (no-color.org) not set."""
     out = sys.stdout if stream is None else stream
     return out.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def paint(text: str, code: str, fancy: bool) -> str:
-    """The text in a colour, where colour may be written."""
+    """Return the text in a colour if ``fancy``, else unchanged."""
     return f"\x1b[{code}m{text}\x1b[0m" if fancy else text
 
 
 def print_json(value: Any) -> None:
-    """One JSON document, indented."""
+    """Print one indented JSON document."""
     sys.stdout.write(orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode())
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table: drawn by rich on a terminal, columns in line in a pipe. Cells are printed as they are, escaped."""
+    """Print a table: with rich on a terminal, as aligned columns in a pipe. Cells are escaped."""
     cells = [[escape(cell) for cell in row] for row in rows]
     if is_fancy():
         from rich import box
@@ -57,16 +57,16 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
 
 
 def print_verdict(ok: bool | None, part: str, detail: str) -> None:
-    """A line of a list of checks."""
+    """Print one line of a list of checks."""
     mark, colour = {True: ("ok", GREEN), False: ("WRONG", RED), None: ("?", YELLOW)}[ok]
     print(f"{paint(mark.ljust(6), colour, is_fancy())}{part.ljust(11)}{escape(detail)}")
 
 
 def complain(text: str, prefix: str = "logops") -> None:
-    """A line on standard error."""
+    """Print an error on standard error."""
     print(f"{paint(prefix, RED, is_fancy(sys.stderr))}: {escape(text)}", file=sys.stderr)
 
 
 def warn(text: str) -> None:
-    """A warning on standard error."""
+    """Print a warning on standard error."""
     print(f"{paint('warning', YELLOW, is_fancy(sys.stderr))}: {escape(text)}", file=sys.stderr)

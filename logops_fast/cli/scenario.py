@@ -29,17 +29,17 @@ from logops_fast.telemetry.logs import configure as configure_logging
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     run_parser = actions.add_parser("run", help="run a scenario against a gateway")
-    run_parser.add_argument("scenario", metavar="FILE|NAME", help="a file, or a name of the library")
+    run_parser.add_argument("scenario", metavar="FILE|NAME", help="a file, or the name of a bundled scenario")
     add_run(run_parser)
-    add_json(actions.add_parser("list", help="the scenarios of the library"))
+    add_json(actions.add_parser("list", help="list the bundled scenarios"))
     validate = actions.add_parser("validate", help="check a scenario file")
     validate.add_argument("scenario", metavar="FILE")
-    report = actions.add_parser("report", help="show what a run's telemetry says")
+    report = actions.add_parser("report", help="summarise the telemetry of a run")
     report.add_argument("telemetry", metavar="FILE.jsonl")
-    report.add_argument("--html", metavar="OUT.html", help="write a page that needs nothing else")
+    report.add_argument("--html", metavar="OUT.html", help="write a self-contained page")
     report.add_argument("--png", metavar="OUT.png", help="write a picture")
     example(
         parser,
@@ -53,14 +53,14 @@ logops scenario run my.yaml --dry-run --seed 1 --start-at 0   # the same bytes e
 
 
 def add_run(parser: argparse.ArgumentParser) -> None:
-    """The options of a run, which ``tools/run_scenario.py`` has too."""
-    parser.add_argument("--seed", type=int, metavar="N", help="the same events and timetable each time")
-    parser.add_argument("--duration", type=number_in(0.1, MAX_DURATION), metavar="S", help="in place of duration_sec")
-    parser.add_argument("--dry-run", action="store_true", help="make everything, send nothing, take no time")
+    """Add the options of a run, which ``tools/run_scenario.py`` shares."""
+    parser.add_argument("--seed", type=int, metavar="N", help="generate the same events and timetable each time")
+    parser.add_argument("--duration", type=number_in(0.1, MAX_DURATION), metavar="S", help="overrides duration_sec")
+    parser.add_argument("--dry-run", action="store_true", help="generate everything, send nothing, do not wait")
     parser.add_argument(
-        "--start-at", type=number_in(0, 4e9), metavar="EPOCH", help="the start that a dry run assumes (default: now)"
+        "--start-at", type=number_in(0, 4e9), metavar="EPOCH", help="start time of a dry run (default: now)"
     )
-    parser.add_argument("--strict", action="store_true", help="exit 1 where any event was refused or lost")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 if any event was refused or lost")
     parser.add_argument("--log-file", metavar="FILE", help="telemetry as JSON lines (a dry run's: standard output)")
     parser.add_argument("--debug", action="store_true", help="log in detail on standard error")
     add_target(parser)
@@ -68,7 +68,7 @@ def add_run(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the actions."""
+    """Run one of the actions and return the exit code."""
     if args.action == "run":
         return run_one(args)
     if args.action == "list":
@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_one(args: argparse.Namespace) -> int:
-    """Run the scenario of ``args``; 1 where what it expects did not come true."""
+    """Run the scenario of ``args``; return 1 if its expectations were not met."""
     configure_logging("debug" if args.debug else "warning", "text")
     scenario = load(find(args.scenario))
     if args.duration:

@@ -78,11 +78,14 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
         wiring.encryptor(settings)
     workers = worker_count(settings)
     listeners, admin = _listen(loaded, role, workers)
+    directory = wiring.state_dir(settings, role)
+    if settings.state.backend in ("auto", "shared"):
+        logger.debug("state in %s", directory)
     try:
         state = open_state(
             settings.state.backend,
             workers=workers,
-            directory=wiring.state_dir(settings, role),
+            directory=directory,
             redis_url=settings.state.redis_url,
             tolerance=settings.auth.clock_tolerance,
             caps=wiring.state_caps(settings, role),

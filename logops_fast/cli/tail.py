@@ -1,4 +1,4 @@
-"""``logops tail``: the stored events as they come, with filters, in colour on a terminal."""
+"""``logops tail``: follow the stored events, with filters, in colour on a terminal."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 _COLOURS: Final = {"TRACE": DIM, "DEBUG": DIM, "INFO": GREEN, "WARN": YELLOW, "ERROR": RED, "FATAL": f"{BOLD};{RED}"}
 _POLL: Final = 0.2  # seconds
-# Fields that stand in front, and the values of others that say nothing.
+# Fields printed first, and values of other fields that carry no information.
 _FRONT: Final = frozenset({"ts", "level", "emitter", "msg"})
-_SILENT: Final = {"scenario_id": "na", "app": "logops", "source": "ingest"}
+_UNINFORMATIVE: Final = {"scenario_id": "na", "app": "logops", "source": "ingest"}
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
-    parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="stored events to begin with (10)")
-    parser.add_argument("--no-follow", action="store_true", help="end after them")
-    parser.add_argument("--level", type=str.upper, choices=LEVELS, metavar="LEVEL", help="this level or a graver one")
+    """Add the arguments."""
+    parser.add_argument("-n", "--lines", type=int, default=10, metavar="N", help="stored events to show first (10)")
+    parser.add_argument("--no-follow", action="store_true", help="stop after them")
+    parser.add_argument("--level", type=str.upper, choices=LEVELS, metavar="LEVEL", help="minimum level")
     parser.add_argument("--emitter", action="append", metavar="E", help="only this emitter; may be repeated")
     parser.add_argument("--grep", metavar="REGEX", help="only events whose text or any field matches")
-    parser.add_argument("--dir", metavar="DIR", help="in place of sink.dir")
+    parser.add_argument("--dir", metavar="DIR", help="directory, overriding sink.dir")
     parser.add_argument("--json", action="store_true", help="print the lines as they are stored")
     example(
         parser, "logops tail --level warn --emitter web\nlogops tail -n 100 --no-follow --grep 'timeout|refused' --json"
@@ -43,13 +43,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print, and follow until interrupted."""
+    """Print events, and follow the files until interrupted."""
     directory = Path(load_settings(args, {"sink.dir": args.dir}, quiet=True).settings.sink.dir)
     if args.lines < 0:
         raise ConfigError("--lines must be 0 or more")
     wanted = Filter(args.level, args.emitter, args.grep)
     show = print_raw if args.json else print_event
-    # the follower first: what is added while the end of the files is read must not fall between the two
+    # The follower is created first, so that lines added while the ends of the files are read are not missed.
     follower = None if args.no_follow else Follower(directory)
     show_all(latest(directory, args.lines, wanted), show)
     if follower is None:
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 class Filter:
-    """Whether a stored line is wanted."""
+    """Decides whether a stored line is shown."""
 
     __slots__ = ("_emitters", "_levels", "_pattern")
 
@@ -72,11 +72,11 @@ class Filter:
         self._emitters = None if emitters is None else frozenset(emitters)
         try:
             self._pattern = None if grep is None else re.compile(grep)
-        except re.error as exc:
-            raise ConfigError(f"--grep: not a regular expression: {exc}") from None
+        except re.error as error:
+            raise ConfigError(f"--grep: not a regular expression: {error}") from None
 
     def __call__(self, line: bytes) -> bool:
-        """Judge one line."""
+        """Return whether the line is shown."""
         if self._levels is None and self._emitters is None and self._pattern is None:
             return True
         event = _event(line)
@@ -86,37 +86,37 @@ class Filter:
             return False
         if self._pattern is None:
             return True
-        # the message as it reads, and the line, for fields
+        # the decoded message, and the raw line for the other fields
         return bool(
             self._pattern.search(str(event.get("msg", ""))) or self._pattern.search(line.decode("utf-8", "replace"))
         )
 
 
 def latest(directory: Path, count: int, wanted: Filter) -> list[bytes]:
-    """The last ``count`` wanted events of the newest day; the files of several workers merged by their time."""
+    """Return the last ``count`` matching lines of the newest day; files of several workers are merged by time."""
     files = day_files(directory)
     day = files[-1].name[:8] if files else ""
     ends = [last_lines(path, count, wanted) for path in files if path.name.startswith(day)]
     if len(ends) == 1:
         return ends[0]
-    # each file in its own order: a late event does not move before those it was stored behind
+    # Each file keeps its own order: a late event does not move before those stored ahead of it.
     return list(heapq.merge(*ends, key=lambda line: str(_event(line).get("ts", ""))))[-count:] if count else []
 
 
 def show_all(lines: Iterable[bytes], show: Any) -> None:
-    """Print lines, and let whoever reads the pipe have them."""
+    """Print lines and flush, so that the reader of a pipe gets them at once."""
     for line in lines:
         show(line)
     sys.stdout.flush()
 
 
 def print_raw(line: bytes) -> None:
-    """The line as it is stored."""
+    """Print the line as it is stored."""
     sys.stdout.write(line.decode("utf-8", "replace") + "\n")
 
 
 def print_event(line: bytes) -> None:
-    """Time, level, emitter, message, and the other fields."""
+    """Print the time, level, emitter, message and the other fields."""
     event = _event(line)
     if not event:
         print(escape(line.decode("utf-8", "replace")))
@@ -126,7 +126,7 @@ def print_event(line: bytes) -> None:
     rest = " ".join(
         f"{key}={value if isinstance(value, str) else orjson.dumps(value).decode()}"
         for key, value in event.items()
-        if key not in _FRONT and _SILENT.get(key) != value
+        if key not in _FRONT and _UNINFORMATIVE.get(key) != value
     )
     words = [
         paint(escape(str(event.get("ts", ""))), DIM, fancy),

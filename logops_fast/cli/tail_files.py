@@ -1,4 +1,4 @@
-"""The NDJSON files of a directory as one stream of lines: their end, and what is added, in files old and new."""
+"""The NDJSON files of a directory as one stream of lines: their ends, and the lines added to existing and new files."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _BLOCK: Final = 1 << 16
 
 
 def day_files(directory: Path) -> list[Path]:
-    """The files of all days, oldest first."""
+    """Return the files of all days, oldest first."""
     try:
         names = os.listdir(directory)
-    except FileNotFoundError:  # the gateway makes it with the first batch
+    except FileNotFoundError:  # the gateway creates it with the first batch
         return []
     found = {name: parse_name(name) for name in names}
     return sorted(directory / name for name, file in found.items() if file is not None and not file.torn)
 
 
 def last_lines(path: Path, count: int, keep: Callable[[bytes], bool]) -> list[bytes]:
-    """The last ``count`` whole lines that ``keep`` takes, read from the end of the file."""
+    """Return the last ``count`` complete lines for which ``keep`` is true, read from the end of the file."""
     found: list[bytes] = []
     for line in _lines_backwards(path):
         if len(found) >= count:
@@ -34,7 +34,7 @@ def last_lines(path: Path, count: int, keep: Callable[[bytes], bool]) -> list[by
 
 
 class Follower:
-    """What is added to the files of a directory from now on; ``poll`` never waits.
+    """Yields the lines added to the files of a directory from now on; ``poll`` never waits.
 
     A file that is there at the start is read from its end, one that comes later from its beginning. One that is
     renamed or removed is read to its end before its successor.
@@ -47,7 +47,7 @@ class Follower:
             self._add(path, at_end=True)
 
     def poll(self) -> list[bytes]:
-        """The whole lines added since the last time."""
+        """Return the complete lines added since the last call."""
         lines: list[bytes] = []
         present = set(day_files(self._directory))
         for path, followed in list(self._open.items()):
@@ -71,12 +71,12 @@ class Follower:
     def _add(self, path: Path, *, at_end: bool) -> None:
         try:
             self._open[path] = _Followed(path, at_end=at_end)
-        except FileNotFoundError:  # gone again since it was listed
+        except FileNotFoundError:  # removed since it was listed
             return
 
 
 class _Followed:
-    """One open file, and how far it was read."""
+    """One open file and the position reached in it."""
 
     __slots__ = ("_file", "_partial", "_position")
 
@@ -94,7 +94,7 @@ class _Followed:
     def read(self) -> list[bytes]:
         size = os.fstat(self._file.fileno()).st_size
         if size < self._position:
-            # Cut back: a failed write was undone, or somebody emptied the file. What is left was seen before.
+            # Truncated: a failed write was undone, or the file was emptied. The rest has been shown before.
             self._position, self._partial = size, b""
         if size == self._position:
             return []
@@ -110,7 +110,7 @@ class _Followed:
 def _lines_backwards(path: Path) -> Iterator[bytes]:
     with path.open("rb") as file:
         position = file.seek(0, os.SEEK_END)
-        start = b""  # of a line whose beginning stands further up
+        start = b""  # of a line that begins further up
         ended = False  # whether a line end was seen
         while position:
             step = min(_BLOCK, position)
@@ -118,7 +118,7 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
             file.seek(position)
             start, *lines = (file.read(step) + start).split(b"\n")
             if lines and not ended:
-                lines.pop()  # what stands behind the last line end is not a whole line yet
+                lines.pop()  # the text after the last line end is not a complete line yet
                 ended = True
             yield from (line for line in reversed(lines) if line)
         if ended and start:

@@ -1,4 +1,4 @@
-"""What the commands that send events share: whom they send as, the live line, Ctrl-C, the summary."""
+"""The common part of the commands that send events: the client, the live line, Ctrl-C and the summary."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ EXIT_LOST: Final = 1
 EXIT_INTERRUPTED: Final = 130
 
 _PLAIN_EVERY: Final = 5.0
-"""Seconds between two lines of progress where no terminal shows a live one."""
+"""Interval between lines of progress if there is no terminal for a live one, in seconds."""
 _HINTS: Final = {
     "403 emitter_not_allowed": "it may not send as this emitter: allow it in the keys file, or try --own-emitter",
     "401 unknown_client": "the gateway does not know this key: see --key, LOGOPS_API_KEY and its keys file",
@@ -37,7 +37,7 @@ _HINTS: Final = {
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """``--url``, ``--key``, ``--secret``, ``--own-emitter``."""
+    """Add ``--url``, ``--key``, ``--secret`` and ``--own-emitter``."""
     parser.add_argument("--url", metavar="URL", help="the gateway (ENTRYPOINT_URL, else http://127.0.0.1:8081/ingest)")
     parser.add_argument("--key", metavar="NAME", help="the client (LOGOPS_API_KEY, else the first of the keys file)")
     parser.add_argument("--secret", metavar="TEXT", help="its secret (LOGOPS_SECRET, else of the keys file)")
@@ -45,7 +45,7 @@ def add_target(parser: argparse.ArgumentParser) -> None:
 
 
 def target_of(args: argparse.Namespace) -> Target:
-    """The target of ``add_target``'s options. Raises ConfigError."""
+    """Return the target that the options of ``add_target`` name. Raises ConfigError."""
     keys_file = Path(load_settings(args, quiet=True).settings.auth.keys_file)
     return Target.resolve(url=args.url, key=args.key, secret=args.secret, env=os.environ, keys_file=keys_file)
 
@@ -58,7 +58,7 @@ def drive(
     own_emitter: bool = False,
     telemetry_path: Path | None = None,
 ) -> Totals:
-    """Run a scenario with a live line. The first Ctrl-C ends it with its tick, the second at once."""
+    """Run a scenario with a live line. The first Ctrl-C ends it after the current tick, the second at once."""
 
     async def main(live: Live) -> Totals:
         stop = asyncio.Event()
@@ -86,7 +86,7 @@ def _interruptible(stop: asyncio.Event, live: Live) -> Iterator[None]:
         if stop.is_set() and task is not None:
             task.cancel()
             return
-        live.note("ending with this tick; Ctrl-C again leaves at once")
+        live.note("stopping after this tick; Ctrl-C again stops at once")
         stop.set()
 
     loop.add_signal_handler(signal.SIGINT, interrupted)
@@ -130,14 +130,14 @@ class Live:
             self._rich.stop()
 
     def note(self, text: str) -> None:
-        """Say something beside the progress."""
+        """Print a message next to the progress."""
         if self._rich is None:
             print(text, file=sys.stderr)
         else:
             self._rich.console.print(text)
 
     def show(self, progress: Progress) -> None:
-        """Take the state at the end of a tick (an ``on_tick``)."""
+        """Show the state at the end of a tick (an ``on_tick`` callback)."""
         if self._rich is not None:
             self._rich.update(self._task, completed=progress.elapsed, total=progress.duration, state=line(progress))
         elif time.monotonic() - self._written >= _PLAIN_EVERY:
@@ -146,7 +146,7 @@ class Live:
 
 
 def line(progress: Progress) -> str:
-    """The state in one line: time left, target and achieved EPS, accepted, refused by reason, p95."""
+    """Return the state in one line: time left, target and achieved EPS, accepted, refused by reason, p95."""
     parts = [
         f"{progress.left:.0f} s left" if progress.duration < MAX_DURATION else f"{progress.elapsed:.0f} s",
         f"{progress.achieved_eps:,.0f}/{progress.target_eps:,.0f} EPS",
@@ -157,17 +157,17 @@ def line(progress: Progress) -> str:
     parts += [f"{reason} {count.events:,}" for reason, count in _by_size(progress.refused)[:4]]
     parts.append(f"p95 {milliseconds(progress.latency.p95)}")
     if progress.lateness > 1.0:
-        parts.append(f"the sender is {progress.lateness:.1f} s behind")
+        parts.append(f"the sender lags by {progress.lateness:.1f} s")
     return " | ".join(parts)
 
 
 def milliseconds(seconds: float | None) -> str:
-    """A latency for people."""
+    """Return a latency as text, in milliseconds."""
     return "-" if seconds is None else f"{seconds * 1e3:.1f} ms"
 
 
 def summarise(totals: Totals) -> None:
-    """The end of a run, for people."""
+    """Print the summary of a run as text."""
     fancy = is_fancy()
     rate = totals.accepted.events / totals.seconds if totals.seconds else 0.0
 
@@ -195,7 +195,7 @@ def summarise(totals: Totals) -> None:
 
 
 def print_totals(totals: Totals) -> None:
-    """The end of a run as JSON."""
+    """Print the summary of a run as JSON."""
     fields = totals.as_fields()
     fields["seconds"] = totals.seconds
     fields["interrupted"] = totals.interrupted
@@ -212,13 +212,13 @@ def _by_size(refused: dict[str, Count]) -> list[tuple[str, Count]]:
 
 
 def complain_of(problems: list[str]) -> None:
-    """A line on standard error for each thing that did not come true."""
+    """Print a line on standard error for each expectation that was not met."""
     for problem in problems:
         complain(problem)
 
 
 def number_in(least: float, most: float) -> Callable[[str], float]:
-    """An argparse type: a number within its bounds."""
+    """Return an argparse type: a number within bounds."""
 
     def number(text: str) -> float:
         try:
@@ -233,18 +233,18 @@ def number_in(least: float, most: float) -> Callable[[str], float]:
 
 
 def whole_in(least: int, most: int) -> Callable[[str], int]:
-    """An argparse type: a whole number within its bounds."""
+    """Return an argparse type: an integer within bounds."""
 
     def whole(text: str) -> int:
         if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, got {text!r}")
         return int(text)
 
     return whole
 
 
 def check_out_file(path: str | None) -> Path | None:
-    """A file that is to be written. Raises ConfigError where its folder is not there."""
+    """Return the path of an output file. Raises ConfigError if its directory does not exist."""
     if path is None:
         return None
     found = Path(path)

@@ -12,11 +12,11 @@ DOORS: Final = ("authgw", "ingest")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Add its arguments."""
+    """Add the arguments."""
     serve.configure(parser, DOORS)
     example(parser, "logops up --workers auto")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until told to stop; 0 after a clean drain."""
+    """Serve until a signal stops it; return 0 after a clean drain."""
     return serve.serve(args, "up")

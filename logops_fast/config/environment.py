@@ -1,6 +1,6 @@
 """Settings by environment variable: ``LOGOPS_`` + path with ``__``, and the names LogOps v0.4 used.
 
-A variable whose name holds ``__`` sets a value and must name one; other ``LOGOPS_`` names are left alone. A text field
+A variable whose name contains ``__`` sets a value and must name one; other ``LOGOPS_`` names are ignored. A text field
 takes the text as it is (``LOGOPS_AUTH__KEYS_FILE=123`` is the file ``123``); a list takes ``a,b`` or ``[a, b]``; a
 switch takes true/false, yes/no, on/off or 1/0.
 """
@@ -44,7 +44,7 @@ _SWITCH: Final = {
 
 
 class ClientEnvironment(NamedTuple):
-    """What the senders (emit, sign, the scripts) take from the environment; empty where it is not set."""
+    """The variables of the senders (emit, sign, the scripts); empty if not set."""
 
     url: str
     api_key: str
@@ -52,7 +52,7 @@ class ClientEnvironment(NamedTuple):
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> ClientEnvironment:
-        """ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET."""
+        """Read ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET."""
         return cls(env.get("ENTRYPOINT_URL", ""), env.get("LOGOPS_API_KEY", ""), env.get("LOGOPS_SECRET", ""))
 
     def __repr__(self) -> str:
@@ -60,13 +60,13 @@ class ClientEnvironment(NamedTuple):
 
 
 def from_environment(env: Mapping[str, str], open_names: Mapping[Path, set[str]]) -> Iterator[tuple[Path, Any, str]]:
-    """Each value the environment sets: path, value (not checked yet), variable.
+    """Yield each value the environment sets: path, value (not checked yet), variable.
 
-    The v0.4 names come first, so that the full name wins where both are set. ``open_names`` has, for each mapping with
-    free keys, the keys known so far: they are matched in any case, since the variables are upper-case.
+    The v0.4 names come first, so that the full name wins if both are set. ``open_names`` has the known keys of each
+    mapping with free keys: they match regardless of case, since the variables are upper-case.
     """
     for name, path in V04_NAMES.items():
-        # v0.4 took an empty variable for one that is not set
+        # v0.4 treated an empty variable as not set
         if env.get(name, "").strip():
             text = env[name].strip()
             yield path, _value(leaf_at(path), text.lower() if name == "LOGOPS_ARCHIVE_MODE" else text), name
@@ -77,7 +77,7 @@ def from_environment(env: Mapping[str, str], open_names: Mapping[Path, set[str]]
 
 
 def variable(path: Path) -> str:
-    """The variable that sets a path."""
+    """Return the variable that sets a path."""
     return PREFIX + "__".join(path).upper()
 
 
@@ -102,7 +102,7 @@ def _path(name: str, open_names: Mapping[Path, set[str]]) -> Path:
 
 
 def _unknown(name: str) -> ConfigError:
-    # without the prefix, which would make any two names alike
+    # without the prefix, which would make any two names similar
     known = {variable(path).removeprefix(PREFIX) for path, _ in leaves()}
     return ConfigError(f"{name}: unknown setting{did_you_mean(name.removeprefix(PREFIX), known, PREFIX)}")
 

@@ -1,4 +1,4 @@
-"""From defaults, file, environment and flags to one checked ``Settings``, each value with where it came from."""
+"""Load the settings from defaults, file, environment and flags, check them, and record the source of each value."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LOOPBACK: Final = re.compile(r"127\.\d+\.\d+\.\d+|::1|localhost")
 
 
 class Loaded(NamedTuple):
-    """The settled configuration.
+    """The effective configuration.
 
     ``provenance`` has, for each dotted path, ``default``, ``file logops.yaml:7``, ``env NAME`` or ``flag``.
-    ``warnings`` are sentences for the log: allowed, but worth a thought.
+    ``warnings`` are sentences for the log about settings that are allowed but risky.
     """
 
     settings: Settings
@@ -46,16 +46,16 @@ class _Value(NamedTuple):
 
 
 def config_path(given: str | None, directory: Path | None = None) -> Path | None:
-    """The file to read: the one given, else ``logops.yaml`` in the working directory where there is one, else none."""
+    """Return the file to read: the given one, else ``logops.yaml`` in the working directory if it exists, else None."""
     if given:
         return Path(given)
-    # without a directory the path stays relative, and messages short
+    # without a directory the path stays relative, which keeps messages short
     found = (directory or Path()) / DEFAULT_FILE
     return found if found.exists() else None
 
 
 def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any] | None = None) -> Loaded:
-    """Settle the configuration: defaults, then the file, then the environment, then flags.
+    """Load the configuration: defaults, then the file, then the environment, then flags.
 
     ``overrides`` are values of command-line flags by dotted path (``{"server.workers": 4}``); None means not given.
     Raises ConfigError: one line with the path and what was expected.
@@ -78,20 +78,20 @@ def load(path: Path | None, env: Mapping[str, str], overrides: Mapping[str, Any]
 
 
 def flat(settings: Settings) -> dict[str, Any]:
-    """Every value by its dotted path, in the order of the types."""
+    """Return every value by its dotted path, in the order of the types."""
     return {".".join(path): value for path, value in _flatten(msgspec.to_builtins(settings), ())}
 
 
 def shown_value(path: str, value: Any) -> Any:
-    """A value as it may be shown: secrets never, of a URL everything but its password."""
+    """Return a value as it may be shown: never a secret, and of a URL everything but its password."""
     if not schema.leaf_at(tuple(path.split("."))).secret or value == "":
         return value
     return mask_url(value) if "://" in value else "***"
 
 
 def mask_url(url: str) -> str:
-    """The URL with ``***`` for its password, wherever one may stand: before the host or in the query."""
-    # by text and not by urlsplit: a password may hold / ? # that were not escaped
+    """Return the URL with ``***`` for its password, before the host or in the query."""
+    # by text and not by urlsplit: a password may contain / ? # unescaped
     url = re.sub(r"(?<=://)([^/@:]*):.*@", r"\1:***@", url)
     return re.sub(r"([?&]password=)[^&]*", r"\1***", url, flags=re.IGNORECASE)
 
@@ -112,7 +112,7 @@ def _apply_file(values: dict[schema.Path, _Value], tree: Tree) -> None:
     root = as_mapping(tree.value, tree.name, tree.name)
     ratelimit = root.get(_OVERRIDES[0])
     if isinstance(ratelimit, dict) and _OVERRIDES[1] in ratelimit:
-        # A list of exceptions in the file is the whole list: the default one is no longer meant.
+        # A list of overrides in the file replaces the default one.
         for key in [key for key in values if key[:2] == _OVERRIDES]:
             del values[key]
 
@@ -129,7 +129,7 @@ def _apply_file(values: dict[schema.Path, _Value], tree: Tree) -> None:
 
 
 def _complete_overrides(values: dict[schema.Path, _Value]) -> None:
-    """An override says what is different; what it leaves out is that of ``per_emitter``, or of ``parse``."""
+    """Fill in what an override leaves out from ``per_emitter``, or from ``parse``."""
     for emitter, where in {key[2]: item.where for key, item in values.items() if key[:2] == _OVERRIDES}.items():
         if not is_name(emitter):
             raise ConfigError(f"ratelimit.overrides: expected the name of an emitter ({NAME_RULE})", where)
@@ -142,7 +142,7 @@ def _complete_overrides(values: dict[schema.Path, _Value]) -> None:
 
 
 def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) -> None:
-    """Values that are each possible, but not together. Raises ConfigError at the one more likely meant to change."""
+    """Check values that are valid on their own but not together. Raises ConfigError at the one more likely wrong."""
 
     def refuse(path: str, message: str) -> None:
         raise ConfigError(f"{path}: {message}", values[tuple(path.split("."))].where)
@@ -166,7 +166,7 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
     if s.tls.key_file and not s.tls.cert_file:
         refuse("tls.cert_file", "is needed with tls.key_file")
     if s.tls.client_ca_file and not s.tls.cert_file:
-        refuse("tls.client_ca_file", "needs tls.cert_file and tls.key_file: clients are asked over TLS only")
+        refuse("tls.client_ca_file", "needs tls.cert_file and tls.key_file: client certificates need TLS")
     if s.forward.base_delay > s.forward.max_delay:
         refuse(
             "forward.base_delay", f"{s.forward.base_delay:g} is more than forward.max_delay, {s.forward.max_delay:g}"
@@ -228,8 +228,8 @@ def _is_http_url(url: str) -> bool:
 
 def _warnings(settings: Settings) -> Iterator[str]:
     if settings.auth.mode == "none" and not _LOOPBACK.fullmatch(settings.authgw.host):
-        yield f"auth.mode is none and the gateway listens on {settings.authgw.host}: anybody who reaches it may send"
+        yield f"auth.mode is none and the gateway listens on {settings.authgw.host}: anyone who can reach it may send"
     if not settings.auth.require_nonce and settings.auth.mode in ("hmac", "any"):
         yield "auth.require_nonce is false: a request without a nonce can be replayed"
     if not settings.pii.mask:
-        yield "pii.mask is false: personal data is stored as it comes"
+        yield "pii.mask is false: personal data is stored unmasked"

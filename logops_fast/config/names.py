@@ -10,5 +10,5 @@ NAME_RULE: Final = "1 to 64 characters of A-Z a-z 0-9 . _ -"
 
 
 def is_name(text: object) -> bool:
-    """Whether ``text`` may name a client or an emitter: safe in headers, labels, file names and log lines."""
+    """Return whether ``text`` may name a client or an emitter: safe in headers, labels, file names and log lines."""
     return isinstance(text, str) and NAME.fullmatch(text) is not None

@@ -1,8 +1,8 @@
 """The settings: one frozen, typed struct for each section of ``logops.yaml``, with defaults, bounds and units.
 
 The types are the single description of the configuration. The loader checks against them, ``logops config`` prints
-them and the reference page is generated from them: every field says in its ``Meta`` what it is and in which unit.
-Paths are text and relative to the working directory. ``Meta(extra={"secret": True})`` marks what is never shown.
+them and the reference page is generated from them: the ``Meta`` of each field has its description and unit.
+Paths are text and relative to the working directory. ``Meta(extra={"secret": True})`` marks values never shown.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Archive = Literal["delete", "gzip", "zip"]
 
 
 class Section(Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of all sections: immutable, and a key it does not know is refused."""
+    """Base of all sections: immutable, and unknown keys are refused."""
 
 
 class ServerSettings(Section, frozen=True):
@@ -84,7 +84,7 @@ class ServerSettings(Section, frozen=True):
     body_min_rate: Annotated[
         int, Meta(ge=1, description="Slowest rate at which a body may arrive after `body_grace`, bytes a second.")
     ] = 1024
-    body_grace: Annotated[float, Meta(ge=0, description="Seconds before `body_min_rate` is asked of a body.")] = 10.0
+    body_grace: Annotated[float, Meta(ge=0, description="Seconds before `body_min_rate` applies to a body.")] = 10.0
     first_byte_timeout: Annotated[
         float, Meta(gt=0, description="Seconds a new connection may wait before its first byte.")
     ] = 10.0
@@ -138,7 +138,7 @@ class AuthSettings(Section, frozen=True):
         Mode,
         Meta(
             description="`hmac`: signed requests; `api_key`: the secret itself in X-Api-Key; `any`: either; "
-            "`none`: everybody."
+            "`none`: no authentication."
         ),
     ] = "hmac"
     clock_tolerance: Annotated[
@@ -220,10 +220,10 @@ class BreakerSettings(Section, frozen=True):
     """The circuit breaker in front of the Ingest Gateway."""
 
     failure_threshold: Annotated[float, Meta(gt=0, le=1, description="Share of failed calls that opens it.")] = 0.2
-    window: Annotated[float, Meta(ge=1, description="Seconds that are looked back on.")] = 30.0
+    window: Annotated[float, Meta(ge=1, description="Length of the sliding window, in seconds.")] = 30.0
     min_calls: Annotated[int, Meta(ge=1, description="Calls in the window before it may open.")] = 20
     open_for: Annotated[float, Meta(gt=0, description="Seconds it stays open.")] = 20.0
-    half_open_probes: Annotated[int, Meta(ge=1, description="Calls let through to try whether it may close.")] = 3
+    half_open_probes: Annotated[int, Meta(ge=1, description="Calls let through to test whether it may close.")] = 3
 
 
 class StateSettings(Section, frozen=True):
@@ -239,7 +239,14 @@ class StateSettings(Section, frozen=True):
     redis_url: Annotated[
         str, Meta(description="The Redis or Valkey server, for `redis`; a password in it is never shown.", extra=SECRET)
     ] = "redis://127.0.0.1:6379/0"
-    dir: Annotated[str, Meta(min_length=1, description="Directory of the `shared` state.")] = "data/state"
+    dir: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Directory of the `shared` state. `auto`: on tmpfs (`/dev/shm`) if it has room, so that no "
+            "worker waits for a disk, else `data/state`.",
+        ),
+    ] = "auto"
     max_request_rate: Annotated[
         int, Meta(ge=1, description="Signed requests a second of all clients that the sizes below are derived from.")
     ] = 20_000
@@ -340,12 +347,12 @@ class SinkSettings(Section, frozen=True):
 
 
 class HousekeepingSettings(Section, frozen=True):
-    """What becomes of old files."""
+    """Retention and archiving of old files."""
 
-    autorun: Annotated[bool, Meta(description="Whether the gateway does it at its start and every `interval`.")] = True
+    autorun: Annotated[bool, Meta(description="Whether the gateway runs it at start-up and every `interval`.")] = True
     interval: Annotated[float, Meta(ge=0, description="Seconds between runs; 0: at the start only.")] = 3600.0
-    retention_days: Annotated[int, Meta(ge=0, description="Days that files are kept beside today's.")] = 7
-    archive: Annotated[Archive, Meta(description="What is done with older files.")] = "delete"
+    retention_days: Annotated[int, Meta(ge=0, description="Days that files are kept, not counting today.")] = 7
+    archive: Annotated[Archive, Meta(description="What to do with older files.")] = "delete"
     archive_dir: Annotated[str, Meta(description="Directory of the archives, for `gzip` and `zip`.")] = "data/archive"
     max_total_bytes: Annotated[
         int, Meta(ge=0, description="Bytes that all files may have; past it the oldest days go first. 0: no limit.")
@@ -394,7 +401,7 @@ class Settings(Section, frozen=True):
 
 
 def worker_count(settings: Settings) -> int:
-    """The number of worker processes: `server.workers`, with `auto` as the cores this process may use."""
+    """Return the number of worker processes: `server.workers`, with `auto` as the cores this process may use."""
     workers = settings.server.workers
     if workers != "auto":
         return workers

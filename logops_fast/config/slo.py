@@ -1,7 +1,7 @@
-"""The service level objective, read from where it stands: the Prometheus alert rules.
+"""The service level objective, read from the Prometheus alert rules.
 
-The numbers are taken from the expressions themselves, so that what alerts and what the benchmarks and ``logops demo``
-judge by cannot differ.
+The numbers are taken from the expressions themselves, so that the alerts, the benchmarks and ``logops demo`` cannot
+disagree.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Slo(NamedTuple):
 
 
 def load_slo(text: str | None = None) -> Slo:
-    """The SLO of the alert rules (``text``: of these rules). Raises ConfigError where they do not say it."""
+    """Return the SLO of the alert rules, or of the rules in ``text``. Raises ConfigError if it cannot be read."""
     tree = parse_tree(_rules() if text is None else text, "slo.yml")
     found: dict[str, str] = {}
     try:

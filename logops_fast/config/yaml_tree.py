@@ -1,4 +1,4 @@
-"""YAML read strictly: no duplicate keys, text keys only, and each value with the line it stands on."""
+"""YAML read strictly: no duplicate keys, text keys only, and the line of each value."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import yaml
 from logops_fast.config.errors import ConfigError, shown
 
 _Loader: Final[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_MAX_DEPTH: Final = 32  # also ends an alias that holds itself
+_MAX_DEPTH: Final = 32  # also ends an alias that contains itself
 
 
 class Tree(NamedTuple):
@@ -28,11 +28,11 @@ class Tree(NamedTuple):
 
 
 def read_tree(path: Path) -> Tree:
-    """Read a YAML file. Raises ConfigError where it cannot be read or is not strict YAML."""
+    """Read a YAML file. Raises ConfigError if it cannot be read or is not strict YAML."""
     try:
         raw = path.read_bytes()
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror or exc}") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError:
@@ -47,19 +47,19 @@ def parse_tree(text: str, name: str) -> Tree:
     try:
         node = loader.get_single_node()
         value = None if node is None else _build(loader, node, (), lines, name)
-    except yaml.MarkedYAMLError as exc:
+    except yaml.MarkedYAMLError as error:
         # The problem only, never the context: a snippet of a keys file would be a secret.
-        where = f"{name}:{exc.problem_mark.line + 1}" if exc.problem_mark else name
-        raise ConfigError(f"{where}: is not valid YAML: {exc.problem}") from None
-    except (yaml.YAMLError, ValueError) as exc:  # ValueError: a date such as 2024-99-99
-        raise ConfigError(f"{name}: is not valid YAML: {type(exc).__name__}") from None
+        where = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
+        raise ConfigError(f"{where}: is not valid YAML: {error.problem}") from None
+    except (yaml.YAMLError, ValueError) as error:  # ValueError: a date such as 2024-99-99
+        raise ConfigError(f"{name}: is not valid YAML: {type(error).__name__}") from None
     finally:
         loader.dispose()
     return Tree(value, lines, name)
 
 
 def parse_scalar(text: str) -> Any:
-    """The YAML value of an environment variable's text; text that is no YAML stays as it is."""
+    """Return the YAML value of an environment variable's text, or the text itself if it is not YAML."""
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError):
@@ -92,7 +92,7 @@ def _build(loader: Any, node: Any, path: tuple[str, ...], lines: dict[tuple[str,
 
 
 def as_mapping(value: Any, path: str, where: str) -> dict[str, Any]:
-    """``value`` as a mapping; nothing at all is an empty one (a section whose keys are all commented out)."""
+    """Return ``value`` as a mapping; None is an empty one (a section whose keys are all commented out)."""
     if value is None:
         return {}
     if not isinstance(value, dict):

@@ -6,20 +6,20 @@ import ssl
 
 
 def server_context(cert_file: str, key_file: str, client_ca_file: str = "") -> ssl.SSLContext:
-    """A server's context: TLS 1.2 or newer, HTTP/1.1 alone by ALPN.
+    """Return a server's context: TLS 1.2 or newer, with HTTP/1.1 as the only protocol in ALPN.
 
-    With ``client_ca_file`` every client must show a certificate which that CA signed (mTLS).
+    With ``client_ca_file`` every client must present a certificate that this CA signed (mTLS).
 
     Raises:
-        ValueError: a file is missing, unreadable or not what it should be; the sentence names it.
+        ValueError: a file is missing, unreadable or invalid; the sentence names it.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     # Renegotiation lets a client make the server do key exchanges at will; compression leaks secrets (CRIME).
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     context.set_alpn_protocols(["http/1.1"])
-    # OpenSSL's own error for a missing file names neither of the two, and a key with a pass phrase would ask on the
-    # terminal: both are settled before it is asked.
+    # OpenSSL's own error for a missing file does not name it, and a key with a pass phrase would prompt on the
+    # terminal: both cases are handled before OpenSSL sees the files.
     for name, path in (("certificate", cert_file), ("private key", key_file), ("client CA", client_ca_file)):
         if path or name != "client CA":
             _readable(name, path)

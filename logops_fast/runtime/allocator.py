@@ -1,4 +1,4 @@
-"""The C library's allocator, told what a worker's life is like: the same sizes, batch after batch."""
+"""Tuning of the C library's allocator for a worker, which needs memory of the same sizes for batch after batch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import ctypes
 from typing import Final
 
 KEPT_BYTES: Final = 64 << 20
-"""Free bytes at the top of the heap above which they go back to the kernel."""
+"""Free bytes at the top of the heap above which they are returned to the kernel."""
 MAPPED_BYTES: Final = 8 << 20
-"""Blocks from this size on are mapped on their own, and unmapped when they are freed."""
+"""Blocks of at least this size are mapped on their own, and unmapped when they are freed."""
 
 _M_TRIM_THRESHOLD: Final = -1  # malloc.h
 _M_MMAP_THRESHOLD: Final = -3
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc to keep what a batch gave back, for the next one; whether there is such a malloc.
+    """Have glibc's malloc keep freed memory for the next batch; return whether the C library is glibc.
 
-    By default the top of the heap is returned to the kernel, and larger blocks always are, batch for batch: the
-    page faults of getting them again were a third of normalising a batch of 100 where the heap's top lay badly.
+    By default the top of the heap is returned to the kernel after each batch, and larger blocks always are: the page
+    faults of getting them again were up to a third of the time of normalising a batch of 100.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -11,9 +11,9 @@ INTERPRETED: Final = "interpreted"
 
 
 def build() -> str:
-    """``compiled`` where the packages on a batch's way are native code (LOGOPS_COMPILE=1), else ``interpreted``.
+    """Return ``compiled`` if the hot packages are native code (LOGOPS_COMPILE=1), else ``interpreted``.
 
-    Told by the files, which Python prefers to the sources beside them: nothing is imported for it.
+    It looks at the files, which Python prefers to the sources next to them, and imports nothing.
     """
     module = Path(__file__).parent.parent / "ingest" / "normaliser"
     return COMPILED if any(module.with_suffix(suffix).exists() for suffix in EXTENSION_SUFFIXES) else INTERPRETED

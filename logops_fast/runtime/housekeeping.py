@@ -1,4 +1,4 @@
-"""Housekeeping by the settings: the one door for the command, the gateway and the tool."""
+"""Housekeeping by the settings, for the command, the gateway and the tool alike."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from logops_fast.ingest.housekeeping.retention import Report, run_once
 
 
 def run(settings: Settings, *, dry_run: bool = False, stop: Callable[[], bool] = lambda: False) -> Report:
-    """One run over ``sink.dir``; ``stop`` is asked between files and pieces. Errors are in the report."""
+    """Run once over ``sink.dir`` and return the report, errors included.
+
+    ``stop`` is called between files and pieces of files; the run ends once it returns true.
+    """
     rules = settings.housekeeping
     return run_once(
         Path(settings.sink.dir),

@@ -1,4 +1,4 @@
-"""The event loop: uvloop where it is installed, else the standard library's."""
+"""The event loop: uvloop if it is installed, else the standard library's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ASYNCIO: Final = "asyncio"
 
 
 def accelerator() -> str:
-    """``uvloop`` or ``asyncio``: what :func:`new_event_loop` makes here."""
+    """Return ``uvloop`` or ``asyncio``, whichever :func:`new_event_loop` creates."""
     try:
         import uvloop  # noqa: F401
     except ImportError:
@@ -19,7 +19,7 @@ def accelerator() -> str:
 
 
 def new_event_loop() -> asyncio.AbstractEventLoop:
-    """A new loop, not yet the current one: a ``loop_factory`` for :class:`asyncio.Runner`."""
+    """Return a new loop: a ``loop_factory`` for :class:`asyncio.Runner`."""
     try:
         import uvloop
     except ImportError:

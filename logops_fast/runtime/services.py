@@ -107,6 +107,9 @@ class GatewayService:
         """Open the sink and replay its journal, then accept connections. Raises OperatorError."""
         for part in reversed(self._parts):  # the Ingest Gateway before the Auth Gateway that sends to it
             await part.start()
+        if self._context.successor:
+            # The plan is from the start of the gateway: a client revoked by a reload since must not come back.
+            await self._reload()
         for door in self._doors:
             try:
                 await door.open(self._context.place)

@@ -1,4 +1,4 @@
-"""Signals without races: blocked over a fork, read from a pipe by the supervisor, given to the loop in a worker."""
+"""Signals without races: blocked during a fork, read from a pipe by the supervisor, handled by the loop in a worker."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READ_BYTES: Final = 512
 class SignalPipe:
     """Turns signals of the main thread into bytes that a selector waits for; nothing runs inside a handler.
 
-    Use as a context manager: the handlers that were there before come back at its end.
+    Use it as a context manager: at its end the previous handlers are restored.
     """
 
     def __init__(self, watched: frozenset[signal.Signals]) -> None:
@@ -34,7 +34,7 @@ class SignalPipe:
         self._wakeup_before = signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         for number in self._watched:
             # A Python handler, or the interpreter would not write to the pipe; not SIG_IGN, which a child inherits.
-            self._before[number] = signal.signal(number, _noted)
+            self._before[number] = signal.signal(number, _ignore)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -45,7 +45,7 @@ class SignalPipe:
         os.close(self._write_end)
 
     def read(self) -> list[signal.Signals]:
-        """The signals since the last call, in order; none is not an error."""
+        """Return the signals since the last call, in order; there may be none."""
         try:
             numbers = os.read(self.read_end, _READ_BYTES)
         except BlockingIOError:
@@ -53,7 +53,7 @@ class SignalPipe:
         return [signal.Signals(number) for number in numbers]
 
     def forget_in_child(self) -> None:
-        """After a fork: default handlers, and the pipe, which is the parent's, closed."""
+        """Restore the default handlers after a fork, and close the pipe, which belongs to the parent."""
         signal.set_wakeup_fd(-1)
         for number in self._watched:
             signal.signal(number, signal.SIG_DFL)
@@ -61,13 +61,13 @@ class SignalPipe:
         os.close(self._write_end)
 
 
-def _noted(_number: int, _frame: FrameType | None) -> None:
+def _ignore(_number: int, _frame: FrameType | None) -> None:
     pass
 
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Hold stop and reload signals back; a child forked meanwhile has them held back until :func:`let_through`.
+    """Block stop and reload signals; a child forked meanwhile keeps them blocked until :func:`let_through`.
 
     So a signal that reaches a new worker before it has handlers waits for them instead of killing it or being lost.
     """
@@ -79,14 +79,14 @@ def held_back() -> Iterator[None]:
 
 
 def let_through() -> None:
-    """Deliver the signals held back since the fork, and all later ones."""
+    """Deliver the signals blocked since the fork, and all later ones."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
 
 def install(
     loop: asyncio.AbstractEventLoop, stop: Callable[[signal.Signals], None], reload: Callable[[], None]
 ) -> None:
-    """Have ``loop`` call ``stop`` on SIGTERM and SIGINT, ``reload`` on SIGHUP; then let held-back signals through."""
+    """Have ``loop`` call ``stop`` on SIGTERM and SIGINT, ``reload`` on SIGHUP; then unblock the signals."""
     for number in STOP_SIGNALS:
         loop.add_signal_handler(number, stop, number)
     loop.add_signal_handler(RELOAD_SIGNAL, reload)

@@ -243,6 +243,7 @@ class _Supervisor:
                 place.number,
                 self._board,
                 self._plan.listeners,
+                place.ever_ready,
             )
             try:
                 code = self._main(context)

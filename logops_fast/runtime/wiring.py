@@ -37,6 +37,7 @@ from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.sink.interface import Sink
 from logops_fast.ingest.zones import zone_of
+from logops_fast.runtime.state_place import state_place
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 
@@ -279,7 +280,7 @@ def text_options(settings: Settings) -> tuple[TextOptions, dict[str, TextOptions
 
 def state_dir(settings: Settings, role: str) -> Path:
     """Return the directory of the shared state. A lone Ingest Gateway needs batch ids only, and shares none."""
-    folder = Path(settings.state.dir)
+    folder = state_place(settings.state.dir, state_caps(settings, role).geometries())
     return folder / "ingest" if role == "ingest" else folder
 
 

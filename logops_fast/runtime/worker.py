@@ -77,6 +77,8 @@ class WorkerContext:
     place: int = 0
     board: Board = field(default_factory=lambda: Board(1))
     listeners: Listeners = field(default_factory=dict, repr=False)
+    successor: bool = False
+    """Whether another process served in this place before: what it has reloaded must be reloaded."""
     _registry: Registry | None = field(default=None, repr=False)
 
     @property

@@ -43,4 +43,4 @@ def test_no_secret_is_shown(logops: Logops, monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_warnings_are_shown(logops: Logops) -> None:
     (logops.folder / "logops.yaml").write_text("pii: {mask: false}\n")
-    assert logops("config").err == "warning: pii.mask is false: personal data is stored as it comes\n"
+    assert logops("config").err == "warning: pii.mask is false: personal data is stored unmasked\n"

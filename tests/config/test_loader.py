@@ -185,7 +185,7 @@ def test_a_wrong_value_is_refused_with_its_path_and_what_was_expected(tmp_path: 
         ("tls: {key_file: k.pem}", "tls.cert_file: is needed with tls.key_file"),
         (
             "tls: {client_ca_file: ca.pem}",
-            "tls.client_ca_file: needs tls.cert_file and tls.key_file: clients are asked over TLS only",
+            "tls.client_ca_file: needs tls.cert_file and tls.key_file: client certificates need TLS",
         ),
         (
             "server: {trusted_proxies: [10.0.0.0/8, 10.0.0.1/8]}",

@@ -132,8 +132,12 @@ def test_a_gateway_listens_where_the_others_look_for_it(name: str) -> None:
     settings = load(None, environment(name)).settings
     listen = getattr(settings, name)
     assert listen.host == "0.0.0.0"
-    assert inside(name) == {listen.port}
-    assert f":{listen.port}/" in SERVICES[name]["healthcheck"]["test"][-1]
+    assert inside(name) == {listen.port, settings.admin.port}
+    assert settings.admin.host == "0.0.0.0"
+    assert settings.admin.only, "what is published serves no metrics"
+    published = {filled(port).rpartition(":")[2] for port in SERVICES[name].get("ports", ())}
+    assert str(settings.admin.port) not in published
+    assert SERVICES[name]["healthcheck"]["test"][-1] == f"http://127.0.0.1:{settings.admin.port}/readyz"
 
 
 def test_files_that_a_gateway_names_lie_on_volumes() -> None:
@@ -181,6 +185,8 @@ def test_prometheus_looks_for_every_service_that_has_metrics() -> None:
         for discovery in job.get("dns_sd_configs", ()):
             (name,) = discovery["names"]
             assert discovery["port"] in inside(name), job
+            if name in ("authgw", "ingest"):
+                assert discovery["port"] == load(None, environment(name)).settings.admin.port
             # On two common networks DNS would answer twice for each instance.
             common = set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"])
             assert common == {"core"}, name

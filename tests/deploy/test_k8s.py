@@ -5,11 +5,14 @@ from typing import Any
 import pytest
 import yaml
 
+from logops_fast.cli.serve import INGEST_ADMIN_PORT
 from logops_fast.config.loader import load
+from logops_fast.config.settings import AdminListen
 from tests.deploy.support import DEPLOY, program, read_yaml, run
 
 BASE = DEPLOY / "k8s" / "base"
 KUBERNETES = "1.32"
+ADMIN_PORTS = {"authgw": AdminListen().port, "ingest": INGEST_ADMIN_PORT}
 
 
 def documents() -> list[dict[str, Any]]:
@@ -96,11 +99,22 @@ def test_probes_and_ports_agree() -> None:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if "httpGet" in container.get(probe, {}):
                 assert port_of(name, container[probe]["httpGet"]["port"])
+                if name in ADMIN_PORTS:
+                    assert container[probe]["httpGet"]["port"] == "admin", "answered while every worker is busy"
+    for name, port in ADMIN_PORTS.items():
+        assert port_of(name, "admin") == port
+        annotations = of("Deployment")[name]["spec"]["template"]["metadata"]["annotations"]
+        assert annotations["prometheus.io/port"] == str(port)
+        for rule in of("NetworkPolicy")[name]["spec"]["ingress"]:
+            if {"port": "admin"} in rule["ports"]:
+                (peer,) = rule["from"]
+                assert peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] == "monitoring"
     for name, service in of("Service").items():
         if service["spec"].get("type") == "ExternalName":
             continue
         assert service["spec"]["selector"] == of("Deployment")[name]["spec"]["template"]["metadata"]["labels"]
         for port in service["spec"]["ports"]:
+            assert port["name"] != "admin", "for the kubelet and Prometheus, which go to the pods"
             assert port_of(name, port["targetPort"]) == port["port"]
 
 
@@ -110,9 +124,14 @@ def test_the_settings_are_settings_and_agree_with_the_services() -> None:
     assert settings.authgw.port == port_of("authgw", "http")
     assert settings.ingest.port == port_of("ingest", "http")
     assert settings.forward.url == f"http://ingest:{settings.ingest.port}/v1/logs"
-    assert settings.state.redis_url == f"redis://redis:{port_of('redis', 'redis')}/0"
+    assert settings.admin.only
+    assert settings.admin.host == "0.0.0.0"
     for name in ("authgw", "ingest"):
         (container,) = pods()[name]["containers"]
+        environment = {one["name"]: one for one in container["env"]}
+        url = f"redis://:$(REDIS_PASSWORD)@redis:{port_of('redis', 'redis')}/0"
+        assert environment["LOGOPS_STATE__REDIS_URL"]["value"] == url
+        assert environment["REDIS_PASSWORD"]["valueFrom"]["secretKeyRef"]["name"] == "redis-password"
         mounts = {mount["mountPath"]: mount for mount in container["volumeMounts"]}
         for file in (settings.auth.keys_file, settings.sink.dir, settings.state.dir):
             assert any(file.startswith(f"{mount}/") for mount in mounts), file
@@ -135,3 +154,11 @@ def test_network_policies_let_through_what_talks_and_name_ports_that_are_there()
         for port in rule["ports"]
     }
     assert allowed == {("ingest", port_of("ingest", "http")), ("redis", port_of("redis", "redis"))}
+
+
+def test_valkey_asks_for_the_password_of_the_secret() -> None:
+    (container,) = pods()["redis"]["containers"]
+    (variable,) = container["env"]
+    assert variable["valueFrom"]["secretKeyRef"] == {"name": "redis-password", "key": "password"}
+    args = container["args"]
+    assert args[args.index("--requirepass") + 1] == f"$({variable['name']})"

@@ -120,6 +120,21 @@ def test_a_new_fernet_key_encrypts_and_a_broken_file_changes_nothing(tmp_path: P
         assert key_of("with the second key") == second
 
 
+@pytest.mark.parametrize("watch", [False, True])
+def test_a_worker_that_is_replaced_has_the_keys_of_the_last_reload(tmp_path: Path, watch: bool) -> None:
+    """Not those from the gateway's start: a revoked client must not come back with a crash."""
+    with running(tmp_path, settings={"auth": {"watch_keys": watch}}) as gateway:
+        write_keys(tmp_path / "data" / "keys.yaml", {"late": {"secrets": ["a-late-secret"], "emitter": "late"}})
+        if not watch:
+            reload(gateway)
+        eventually(lambda: gateway.send([{"msg": "x"}]).status == 401, "the client is revoked", gateway)
+        (pid,) = gateway.workers()
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: gateway.workers() not in ([], [pid]), "it is replaced", gateway)
+        assert gateway.send([{"msg": "x"}], timeout=DEADLINE).reason == "unknown_client"
+        assert gateway.send([{"msg": "x"}], key="late", secret="a-late-secret").status == 200
+
+
 def test_a_file_whose_mode_became_too_wide_is_warned_of_once(tmp_path: Path) -> None:
     with running(tmp_path) as gateway:
         keys = tmp_path / "data" / "keys.yaml"

@@ -104,6 +104,7 @@ def test_with_no_configuration_up_makes_its_keys_and_says_so(tmp_path: Path) -> 
     import sys
 
     ports = {f"LOGOPS_{name}__PORT": str(free_port()) for name in ("AUTHGW", "INGEST", "ADMIN")}
+    ports["LOGOPS_STATE__DIR"] = "data/state"  # on tmpfs it would outlive the test
     log = tmp_path / "up.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

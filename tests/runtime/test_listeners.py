@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from logops_fast.errors import StartupError
-from logops_fast.runtime.listeners import bind_listeners
+from logops_fast.runtime.listeners import bind_listener, bind_listeners, listen
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
@@ -66,3 +66,35 @@ def test_hosts_that_are_not_ours_are_readable_start_up_errors() -> None:
         reserve_port("192.0.2.1", 0)
     with pytest.raises(StartupError, match="cannot be resolved"):
         reserve_port("no such host", 0)
+
+
+def test_a_port_below_1024_is_not_permitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("logops_fast.runtime.listeners.socket.socket.bind", _denied, raising=False)
+    with pytest.raises(StartupError, match=r"port 80 on 127\.0\.0\.1 is not permitted"):
+        bind_listeners("127.0.0.1", 80, 1)
+
+
+def _denied(_self: socket.socket, _address: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+def test_the_sockets_of_all_places_share_a_port_on_ipv6_too() -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 on this machine")
+    found = bind_listeners("::1", 0, 3)
+    try:
+        assert len({sock.getsockname()[1] for sock in found}) == 1
+        for sock in found:
+            listen(sock)
+        for _ in range(20):
+            socket.create_connection(found[0].getsockname()[:2], timeout=5).close()
+    finally:
+        for sock in found:
+            sock.close()
+
+
+def test_a_single_listener_listens_at_once() -> None:
+    with bind_listener("127.0.0.1", 0) as sock:
+        socket.create_connection(sock.getsockname(), timeout=5).close()
+        with pytest.raises(StartupError, match="in use"):
+            bind_listener("127.0.0.1", sock.getsockname()[1])

@@ -202,7 +202,8 @@ def start(
     tree: dict[str, Any] = {name: {"port": free_port()} for name in ("authgw", "ingest")}
     tree.update(settings or {})
     tree["admin"] = {"port": free_port()} | tree.get("admin", {})
-    tree["state"] = {"max_request_rate": 500, **tree.get("state", {})}  # small files: there are many gateways in a run
+    # Not on tmpfs, which would keep the state of every test; small, as there are many gateways in a run.
+    tree["state"] = {"dir": "data/state", "max_request_rate": 500} | tree.get("state", {})
     tree["server"] = {"workers": workers, **tree.get("server", {})}
     config = folder / "logops.yaml"
     config.write_text(yaml.safe_dump(tree))

@@ -83,6 +83,30 @@ def test_the_descriptor_of_others_stays_blocking(pipe: tuple[int, int]) -> None:
         assert os.get_blocking(pipe[1])
 
 
+def test_a_pipe_that_cannot_be_reopened_is_made_non_blocking_itself(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container the pipe behind standard error may belong to root, and there is no /proc on macOS."""
+
+    def denied(path: str, flags: int) -> int:
+        raise PermissionError(path)
+
+    monkeypatch.setattr(os, "open", denied)
+    handler = handler_of(pipe[1])
+    monkeypatch.undo()
+    emit(handler, LINE, 1000)
+    assert handler.dropped > 0
+    assert drained(pipe[0]).startswith(LINE.encode())
+
+
+def test_a_line_that_cannot_be_formatted_is_no_error(pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    handler = handler_of(pipe[1])
+    handler.emit(logging.makeLogRecord({"msg": "%d", "args": ("x",)}))
+    assert drained(pipe[0]) == b""
+    assert "buffered=0 dropped=0" in repr(handler)
+
+
 def test_a_line_longer_than_the_buffer_is_written_where_nothing_waits(pipe: tuple[int, int]) -> None:
     read_end, write_end = pipe
     handler = handler_of(write_end)

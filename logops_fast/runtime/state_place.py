@@ -1,0 +1,59 @@
+"""Where the shared tables of state are: on tmpfs if there is one with room for them.
+
+The tables are mapped files that workers write from their event loops. On a disk such a write can wait for the disk, as
+the kernel stops whoever dirties a page while it is being written back. Nothing is lost by tmpfs: the tables are only
+valid within one boot of the machine anyway (see ``state.boot``), and both places survive a restart of the gateway.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from hashlib import blake2b
+from pathlib import Path
+from typing import Final
+
+from logops_fast.state.table import Geometry
+
+AUTO: Final = "auto"
+"""The value of ``state.dir`` that leaves the choice to this module."""
+ON_DISK: Final = Path("data/state")
+TMPFS: Final = Path("/dev/shm")  # noqa: S108 - the directory below it is checked
+
+
+def state_place(configured: str, tables: Iterable[Geometry], tmpfs: Path = TMPFS) -> Path:
+    """Return the directory of the state: the configured one, else one on tmpfs, else ``data/state``.
+
+    The one on tmpfs is named after the absolute path of ``data/state``, so that gateways in different working
+    directories do not share it. It is used only if ``tmpfs`` has room for full tables: a page that is missing when it
+    is written would end the process (SIGBUS).
+    """
+    if configured != AUTO:
+        return Path(configured)
+    base = tmpfs / f"logops-{os.geteuid()}"
+    size = sum(table.sections()[-1] for table in tables)
+    place = base / blake2b(os.fsencode(ON_DISK.absolute()), digest_size=8).hexdigest()
+    if _is_ours(base) and _used(place) + _free(tmpfs) >= size:
+        return place
+    return ON_DISK
+
+
+def _is_ours(base: Path) -> bool:
+    """Return whether the directory is, or can be created as, this user's own: anyone can create names in /dev/shm."""
+    try:
+        base.mkdir(mode=0o700, exist_ok=True)
+        status = base.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.geteuid() and not status.st_mode & 0o077
+
+
+def _free(tmpfs: Path) -> int:
+    status = os.statvfs(tmpfs)
+    return status.f_bavail * status.f_frsize
+
+
+def _used(place: Path) -> int:
+    """Return what the tables of an earlier run already take, in bytes."""
+    return sum(path.stat().st_blocks * 512 for path in place.rglob("*") if path.is_file())
