@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 COMPUTED = {
     "logops_fast/ingest/pipeline.py": frozenset(MALFORMED_STATUS),
     # Told by another worker, which has it from a literal of its own.
-    "logops_fast/runtime/readiness.py": frozenset({"sink_failed", "state_unavailable", "circuit_open", "draining"}),
+    "logops_fast/runtime/readiness.py": frozenset(
+        {"sink_failed", "sink_stalled", "state_unavailable", "circuit_open", "draining"}
+    ),
+    "logops_fast/runtime/services.py": frozenset({"sink_failed", "sink_stalled"}),
 }
 
 
