@@ -60,7 +60,7 @@ def test_a_group_goes_to_both_streams_and_the_journal_says_where(tmp_path: Path)
 
 @pytest.mark.parametrize("only", [f"ingest/{DAY}", f"rejected/{DAY}", ".log"])
 @pytest.mark.parametrize("short", [0, 1, 3])
-def test_whichever_part_fails_nothing_of_the_group_is_left(tmp_path: Path, only: str, short: int) -> None:
+def test_nothing_of_a_group_is_left_if_any_part_of_it_fails(tmp_path: Path, only: str, short: int) -> None:
     world = World(tmp_path / "ingest")
     world.put(b"good\n", b"good\n", number=1)
     before = (data(world.dir), (world.dir / "rejected" / f"{DAY}.ndjson").read_bytes(), world.journal())
@@ -122,7 +122,7 @@ def test_a_new_day_gets_a_new_file_and_the_old_one_is_closed(tmp_path: Path) -> 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_file_removed_by_hand_is_noticed_within_a_second(tmp_path: Path) -> None:
+def test_a_removed_file_is_noticed_within_a_second(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.put(b"old\n")
     (tmp_path / f"{DAY}.ndjson").unlink()
