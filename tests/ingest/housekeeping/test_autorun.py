@@ -25,7 +25,8 @@ class Job:
 
 def test_it_runs_at_the_start_and_every_interval_off_the_loop(tmp_path: Path) -> None:
     async def main() -> None:
-        job, reports = Job(), []
+        job = Job()
+        reports: list[Report] = []
         autorun = Autorun(tmp_path, 0.01, job, reports.append)
         autorun.start()
         await until(lambda: job.runs >= 3)
@@ -38,7 +39,8 @@ def test_it_runs_at_the_start_and_every_interval_off_the_loop(tmp_path: Path) ->
 
 def test_an_interval_of_zero_means_once(tmp_path: Path) -> None:
     async def main() -> None:
-        job, reports = Job(), []
+        job = Job()
+        reports: list[Report] = []
         autorun = Autorun(tmp_path, 0, job, reports.append)
         autorun.start()
         await until(lambda: reports)

@@ -101,7 +101,7 @@ def test_the_file_changes_at_midnight_by_the_time_of_receipt(tmp_path: Path) -> 
         await asyncio.sleep(0)
         clock[0] += 2
         after = asyncio.ensure_future(stored(sink, b"after\n", rejected=b"bad\n", entry=entry(2)))
-        assert await asyncio.gather(before, after) == [True, True]
+        assert list(await asyncio.gather(before, after)) == [True, True]
         clock[0] -= 2  # stepped back
         assert await stored(sink, b"again\n")
 

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -348,17 +349,15 @@ def test_a_link_to_a_file_that_was_replaced_at_once_is_not_kept(
 
 
 def test_a_defect_while_a_group_is_cut_away_does_not_hide_the_first(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.put(b"1\n")
-
     class DefectError(Exception):
         pass
 
-    def broken(_fd: int, _parts: object) -> int:
-        world.ops.fail = {"truncate": errno.EIO}
-        os.write(_fd, b"half")
-        raise DefectError
+    class Broken(FaultyOps):
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            self.fail = {"truncate": errno.EIO}
+            os.write(fd, b"half")
+            raise DefectError
 
-    world.ops.writev = broken  # type: ignore[method-assign]
+    world = World(tmp_path, Broken())
     with pytest.raises(DefectError):
         world.put(b"2\n")
