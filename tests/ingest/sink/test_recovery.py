@@ -371,3 +371,10 @@ def test_a_system_that_does_not_say_when_it_was_started(monkeypatch: pytest.Monk
     monkeypatch.delattr(time, "CLOCK_BOOTTIME", raising=False)
     before = time.time()
     assert before <= boot_time() <= time.time()
+
+
+def test_every_file_of_a_group_is_looked_at_even_if_one_is_gone(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"1\n", b"r\n", 1)], [(b"2\n", b"", 2)]])
+    (tmp_path / "rejected" / f"{DAY}.ndjson").unlink()
+    os.truncate(tmp_path / f"{DAY}.ndjson", 1)
+    assert ids(recovered(tmp_path, booted=AFTER_POWER_LOSS)) == []
