@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class Storage:
-    """Opens and closes what stores batches, and reports what becomes of it."""
+    """Opens and closes the sink and the housekeeping of one worker, and reports their outcomes."""
 
     def __init__(
         self,

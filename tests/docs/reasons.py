@@ -17,6 +17,7 @@ COMPUTED = {
         {"sink_failed", "sink_stalled", "state_unavailable", "circuit_open", "draining"}
         | {"starting", "restarting", "loop_stalled"}
     ),
+    "logops_fast/runtime/parts.py": frozenset({"sink_failed", "sink_stalled"}),
 }
 
 

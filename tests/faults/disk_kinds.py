@@ -183,7 +183,7 @@ def stopped(site: Site) -> Iterator[None]:
 
 
 def copied_and_cut(*, then: str = "") -> Inject:
-    """Log rotation by copy and truncate; the lines that were written halfway are whoever cuts them's business."""
+    """Log rotation by copy and truncate."""
 
     def inject(site: Site, number: int) -> float:
         with stopped(site):
@@ -217,7 +217,7 @@ def foreign_lines(site: Site, number: int) -> float:
 
 
 def folder_moved(name: str = "", *, then: str = "") -> Inject:
-    """A directory is renamed, after which it must come back by itself; ``then`` the workers are killed."""
+    """A directory is renamed, after which the gateway must create it again; ``then`` the workers are killed."""
 
     def inject(site: Site, number: int) -> float:
         path = site.sink / name if name else site.sink

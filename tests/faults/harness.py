@@ -227,8 +227,7 @@ class Fault:
     may_be_unready: frozenset[str] = frozenset()
     """Further reasons that it may give, depending on the timing."""
     steady: bool = False
-    """Nothing can be stored while it lasts, so that after its first 503 /readyz must not say 200 before the end,
-    whichever worker is asked."""
+    """Nothing can be stored while it lasts: after its first 503 /readyz must not say 200 before the end."""
     harmless: bool = False
     """No client may notice it at all."""
     most: int = 1000
@@ -249,8 +248,8 @@ class Row:
     lost: int = 0
     duplicated: int = 0
     seconds: list[float] = field(default_factory=list)
-    lies: list[str] = field(default_factory=list)
-    felt: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    refused: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: Row) -> None:
         """Add the runs of another row."""
@@ -259,8 +258,8 @@ class Row:
         self.lost += other.lost
         self.duplicated += other.duplicated
         self.seconds += other.seconds
-        self.lies += other.lies
-        self.felt += other.felt
+        self.wrong += other.wrong
+        self.refused += other.refused
 
     def cells(self) -> tuple[str, ...]:
         mean = sum(self.seconds) / len(self.seconds) if self.seconds else 0.0
@@ -270,10 +269,10 @@ class Row:
             f"{self.acknowledged:,}",
             str(self.lost),
             str(self.duplicated),
-            f"{self.felt.total():,}",
+            f"{self.refused.total():,}",
             f"{mean:.2f}",
             f"{max(self.seconds, default=0.0):.2f}",
-            "lied" if self.lies else "true",
+            "wrong" if self.wrong else "right",
         )
 
 
@@ -295,8 +294,8 @@ def table(rows: list[Row]) -> str:
     total = Row("all", sum(r.runs for r in rows), sum(r.acknowledged for r in rows))
     total.lost, total.duplicated = sum(r.lost for r in rows), sum(r.duplicated for r in rows)
     total.seconds = [second for row in rows for second in row.seconds]
-    total.felt = sum((row.felt for row in rows), Counter())
-    total.lies = [lie for row in rows for lie in row.lies]
+    total.refused = sum((row.refused for row in rows), Counter())
+    total.wrong = [one for row in rows for one in row.wrong]
     cells = [HEADER, *(row.cells() for row in (*rows, total))]
     widths = [max(len(line[i]) for line in cells) for i in range(len(HEADER))]
 
@@ -332,8 +331,8 @@ def run(fault: Fault, folder: Path, runs: int, first: int = 0) -> Row:
                 healed = fault.inject(target, number)
                 row.seconds.append(load.recovered(healed, fault.recovery))
                 load.ready(RECOVERY_TIMEOUT)
-                row.felt += load.failures() - before
-                row.lies += lies(fault, load, began, healed)
+                row.refused += load.failures() - before
+                row.wrong += untruths(fault, load, began, healed)
                 row.runs += 1
                 counted = count([target.sink, *target.rotated], load.acknowledged())
                 row.lost, row.duplicated = len(counted.lost), len(counted.duplicated)
@@ -341,7 +340,7 @@ def run(fault: Fault, folder: Path, runs: int, first: int = 0) -> Row:
                 assert not counted.lost, (fault.name, number, counted.lost[:5])
                 assert not counted.duplicated, (fault.name, number, counted.duplicated[:5])
                 assert not load.unexpected(), (fault.name, number, load.unexpected()[:5])
-                assert not row.lies, (fault.name, number, row.lies)
+                assert not row.wrong, (fault.name, number, row.wrong)
         finally:
             load.stop()
         # Once more with everything stopped: what was acknowledged last, and what an unanswered try left.
@@ -352,11 +351,11 @@ def run(fault: Fault, folder: Path, runs: int, first: int = 0) -> Row:
         assert not counted.lost, (fault.name, counted.lost[:5])
         assert not counted.duplicated, (fault.name, counted.duplicated[:5])
     if fault.harmless:
-        assert not row.felt, (fault.name, row.felt)
+        assert not row.refused, (fault.name, row.refused)
     return row
 
 
-def lies(fault: Fault, load: Load, began: float, healed: float) -> list[str]:
+def untruths(fault: Fault, load: Load, began: float, healed: float) -> list[str]:
     """Return what /readyz said that was not true."""
     during = [s for s in load.watcher.between(began, healed) if s.status]
     after = [s for s in load.watcher.between(healed, time.monotonic()) if s.status]

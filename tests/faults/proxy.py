@@ -20,7 +20,7 @@ RESET_REQUEST: Final = "reset request"  # half of the request arrives, then a re
 CUT_AFTER_BODY: Final = "cut after body"  # the request arrives and is answered, the answer never does
 TRUNCATE_ANSWER: Final = "truncate answer"  # half of the answer
 ANSWER_500: Final = "answer 500"  # nothing arrives
-ANSWER_500_AFTER: Final = "answer 500 after"  # the request arrives and is answered, and a 500 is told
+ANSWER_500_AFTER: Final = "answer 500 after"  # the request arrives and is answered, but the client gets a 500
 ANSWER_503: Final = "answer 503"
 CHAOS: Final = "chaos"  # any of these, for one request in three
 
@@ -34,7 +34,7 @@ class Cut(Exception):  # noqa: N818
 
 
 class Proxy:
-    """Listens on ``port`` and forwards to ``upstream``, in the way of ``mode``. Counts the requests it forwarded."""
+    """Listens on ``port`` and forwards to ``upstream``, as ``mode`` says. Counts the requests it forwarded."""
 
     def __init__(self, upstream: int, *, seed: int = 0) -> None:
         self.upstream = upstream

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.files import locks
-from logops_fast.ingest.housekeeping import archive, retention
+from logops_fast.files.locks import locked
+from logops_fast.ingest.housekeeping import retention
+from logops_fast.ingest.housekeeping.archive import archive_file
 from logops_fast.ingest.housekeeping.retention import RUN_LOCK, Mode, OldFile, Report, find_files, plan, run_once
 from tests.ingest.sink.support import NOON
 
@@ -183,8 +184,7 @@ def test_a_run_that_is_told_to_stop_stops_between_files(sink: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_archived_is_kept(sink: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-
-    real = archive.archive_file
+    real = archive_file
 
     def growing(source: Path, *rest: Any) -> Path:
         archived = real(source, *rest)
@@ -237,7 +237,7 @@ def test_the_report_says_what_became_of_each_file(sink: Path, tmp_path: Path, mo
 
 
 def test_a_file_that_is_removed_meanwhile_is_no_error(sink: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = locks.locked
+    real = locked
 
     def removed(path: Path, *, create: bool = True) -> Any:
         if not create:

@@ -1,4 +1,4 @@
-"""Run as a process, to be killed: appends batches to a real sink and tells on stdout which were acknowledged.
+"""Run as a process, to be killed: appends batches to a real sink and prints which were acknowledged.
 
 Arguments: directory, first batch number, comma-separated numbers to send again. A batch of number n has its own
 number of lines, each ``{"b": n, "i": i}`` and padding.
@@ -40,12 +40,12 @@ async def main(directory: Path, first: int, again: list[int]) -> None:
         os.write(1, b"ack %d\n" % n)
 
     def done(n: int) -> Callable[[bool], None]:
-        def told(ok: bool) -> None:
+        def on_stored(ok: bool) -> None:
             assert ok
             acknowledge(n)
             send_next()
 
-        return told
+        return on_stored
 
     def send(n: int) -> None:
         os.write(1, b"try %d\n" % n)

@@ -88,7 +88,7 @@ def test_what_could_not_be_cut_is_cut_before_anything_else_is_written(tmp_path: 
     assert (tmp_path / "f").read_bytes() == b"good\nnext\n"
 
 
-def test_a_file_cut_by_hand_is_never_filled_up_with_nuls(tmp_path: Path) -> None:
+def test_a_file_that_another_program_cut_is_never_filled_up_with_nuls(tmp_path: Path) -> None:
     ops = FaultyOps()
     file = opened(tmp_path / "f", ops)
     put(file, b"a long line that goes\n")
@@ -128,7 +128,7 @@ def test_a_name_that_cannot_be_looked_up_is_a_failure(tmp_path: Path) -> None:
     file.close(sync=False)
 
 
-def test_a_foreign_torn_line_is_moved_away_before_ours_is_glued_to_it(tmp_path: Path) -> None:
+def test_a_foreign_torn_line_is_moved_away_before_ours_is_appended(tmp_path: Path) -> None:
     path = tmp_path / "f"
     file = opened(path)
     put(file, b"ours\n")

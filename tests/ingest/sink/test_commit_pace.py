@@ -8,14 +8,14 @@ from logops_fast.ingest.sink.commit_pace import LONGEST, WINDOW, CommitPace
 
 
 def after(busy: float, pace: CommitPace | None = None, at: float = 100.0) -> float:
-    """Seconds that a commit waits behind one that began after a window of so much work."""
+    """Return the seconds that a commit waits after one that began after a window of so much work."""
     pace = pace or CommitPace()
     pace.begin(at, 10.0)
     pace.begin(at + WINDOW, 10.0 + busy * WINDOW)
     return pace.wait(at + WINDOW)
 
 
-def test_the_first_commit_and_one_after_a_pause_wait_for_nobody() -> None:
+def test_the_first_commit_and_one_after_a_pause_do_not_wait() -> None:
     pace = CommitPace()
     assert pace.wait(0.0) <= 0.0
     pace.begin(50.0, 5.0)

@@ -14,7 +14,7 @@ def test_the_day_is_that_of_utc() -> None:
     assert day_of(NOON + 12 * 3600) == "20241127"
 
 
-def test_a_worker_is_named_only_where_there_are_several() -> None:
+def test_a_worker_is_named_only_if_there_are_several() -> None:
     assert file_name(DAY, 0, 1) == "20241126.ndjson"
     assert file_name(DAY, 0, 2) == "20241126.w0.ndjson"
 
@@ -38,5 +38,5 @@ def test_only_names_of_ours_are_read(name: str, parsed: DayFile | None) -> None:
     assert parse_name(name) == parsed
 
 
-def test_worker_0_inherits_the_files_of_workers_that_are_no_more() -> None:
+def test_worker_0_inherits_the_files_of_workers_that_do_not_exist_any_more() -> None:
     assert [owner(worker, 2) for worker in (None, 0, 1, 2, 7)] == [0, 0, 1, 0, 0]

@@ -5,6 +5,7 @@ import fcntl
 import os
 import shutil
 import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -60,7 +61,7 @@ def test_a_group_goes_to_both_streams_and_the_journal_says_where(tmp_path: Path)
 
 @pytest.mark.parametrize("only", [f"ingest/{DAY}", f"rejected/{DAY}", ".log"])
 @pytest.mark.parametrize("short", [0, 1, 3])
-def test_whichever_part_fails_nothing_of_the_group_is_left(tmp_path: Path, only: str, short: int) -> None:
+def test_nothing_of_a_group_is_left_if_any_part_of_it_fails(tmp_path: Path, only: str, short: int) -> None:
     world = World(tmp_path / "ingest")
     world.put(b"good\n", b"good\n", number=1)
     before = (data(world.dir), (world.dir / "rejected" / f"{DAY}.ndjson").read_bytes(), world.journal())
@@ -122,7 +123,7 @@ def test_a_new_day_gets_a_new_file_and_the_old_one_is_closed(tmp_path: Path) -> 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-def test_a_file_removed_by_hand_is_noticed_within_a_second(tmp_path: Path) -> None:
+def test_a_removed_file_is_noticed_within_a_second(tmp_path: Path) -> None:
     world = World(tmp_path)
     world.put(b"old\n")
     (tmp_path / f"{DAY}.ndjson").unlink()
@@ -348,17 +349,15 @@ def test_a_link_to_a_file_that_was_replaced_at_once_is_not_kept(
 
 
 def test_a_defect_while_a_group_is_cut_away_does_not_hide_the_first(tmp_path: Path) -> None:
-    world = World(tmp_path)
-    world.put(b"1\n")
-
     class DefectError(Exception):
         pass
 
-    def broken(_fd: int, _parts: object) -> int:
-        world.ops.fail = {"truncate": errno.EIO}
-        os.write(_fd, b"half")
-        raise DefectError
+    class Broken(FaultyOps):
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            self.fail = {"truncate": errno.EIO}
+            os.write(fd, b"half")
+            raise DefectError
 
-    world.ops.writev = broken  # type: ignore[method-assign, assignment]
+    world = World(tmp_path, Broken())
     with pytest.raises(DefectError):
         world.put(b"2\n")

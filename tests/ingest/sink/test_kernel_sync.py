@@ -1,4 +1,4 @@
-"""The kernel's own syncs, on real files."""
+"""Syncs by the kernel, on real files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import uvloop
 
 from logops_fast.ingest.sink.kernel_sync import KernelSync
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux syncs by itself")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has such a queue")
 
 
 async def synced(queue: KernelSync, fds: Sequence[int]) -> list[int]:
