@@ -162,9 +162,10 @@ def test_no_step_makes_much_more_than_a_megabyte(pack: Callable[[bytes], bytes])
 def test_a_bomb_is_refused_at_the_cap() -> None:
     bomb = gzip.compress(bytes(200 << 20))
     steps = decoding(bomb, b"gzip", 4 << 20)
+    for _ in range(3):
+        next(steps)
     with pytest.raises(EncodingError):
-        for number, _ in enumerate(steps):
-            assert number < 5
+        next(steps)
 
 
 def test_a_raw_deflate_stream_is_not_gzip() -> None:

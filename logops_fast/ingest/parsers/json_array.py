@@ -56,14 +56,15 @@ def _malformed(broken: json_text.BrokenJsonError) -> base.MalformedBody:
     return base.MalformedBody(base.MALFORMED, f"The body is not valid JSON: {broken}.")
 
 
-def read_pieces(body: bytes, limit: int) -> Iterator[base.Parsed]:
-    """Read a large body in steps, items over ``limit`` bytes set aside; indexes of faults restart in each step.
+def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
+    """Read a large body in steps, events over the limit set aside; indexes of faults restart in each step.
 
     Raises base.MalformedBody, by a step, as ``parse`` does.
     """
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
+    limit = limits.max_event_bytes
     opened = _wrapper(text)
     try:
         if opened is not None:
@@ -71,7 +72,11 @@ def read_pieces(body: bytes, limit: int) -> Iterator[base.Parsed]:
             # What follows the list is known only once its end is found; until then nothing is read.
             whole = False
             try:
-                for _ in json_pieces(text, limit, start=start, stop=stop):
+                count = 0
+                for piece in json_pieces(text, limit, start=start, stop=stop):
+                    count += piece.count
+                    if count > limits.max_items:
+                        raise base.too_many_items(limits.max_items)
                     yield base.Parsed([], [])
                 whole = True
             except json_text.BrokenJsonError:

@@ -66,7 +66,7 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits) -> Iterator
         raise base.empty_body()
     match format:
         case Format.JSON:
-            return json_array.read_pieces(body, limits.max_event_bytes)
+            return json_array.read_pieces(body, limits)
         case Format.NDJSON:
             return _ndjson(without_bom(body), limits.max_event_bytes)
         case Format.CSV:
