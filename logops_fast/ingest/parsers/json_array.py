@@ -93,25 +93,27 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
 def _read(pieces: Iterator[Piece]) -> Iterator[base.Parsed]:
     reader = JsonReader()
     for piece in pieces:
-        yield _read_piece(reader, piece)
+        yield from _read_piece(reader, piece)
     yield reader.finish()
 
 
-def _read_piece(reader: JsonReader, piece: Piece) -> base.Parsed:
+def _read_piece(reader: JsonReader, piece: Piece) -> Iterator[base.Parsed]:
     if piece.kind is PieceKind.ITEMS:
         try:
             events = decode(piece.text)
             if set(map(type, events)) <= {dict}:
                 check_writable(events)
-                return reader.events(events)
+                yield reader.events(events)
+                return
         except UNREADABLE:
             pass
-        return reader.items(json_text.items(piece.text))
-    if piece.kind is PieceKind.TOO_LARGE:
-        return base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
-    if piece.kind is PieceKind.BROKEN:
-        return reader.items([piece.text])
-    return base.Parsed([], [])
+        yield from reader.in_steps(json_text.items(piece.text))
+    elif piece.kind is PieceKind.TOO_LARGE:
+        yield base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
+    elif piece.kind is PieceKind.BROKEN:
+        yield reader.items([piece.text])
+    else:
+        yield base.Parsed([], [])
 
 
 def _wrapper(text: bytes) -> tuple[dict[str, Any], int, int] | None:
@@ -133,7 +135,7 @@ def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[bas
     key = envelopes.wrapper_key(head)
     for piece in pieces:
         if piece.kind is not PieceKind.ITEMS:
-            yield _read_piece(JsonReader(), piece)
+            yield from _read_piece(JsonReader(), piece)
             continue
         parts: list[envelopes.Unwrapped] = []
         for item in json_text.items(piece.text):

@@ -80,7 +80,10 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits) -> Iterator
 def _ndjson(body: bytes, limit: int) -> Iterator[Parsed]:
     reader = JsonReader()
     for piece in line_pieces(body, limit):
-        yield ndjson.read(reader, piece.text) if _filled(piece) else _set_aside(piece)
+        if _filled(piece):
+            yield from ndjson.read_steps(reader, piece.text)
+        else:
+            yield _set_aside(piece)
     yield reader.finish()
 
 
