@@ -29,7 +29,7 @@ from logops_fast.formats.json_text import (
 from logops_fast.formats.pieces import NOTHING, PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind, too_large
 
 _SKIP_BYTES: Final = 65_536  # looked at in one step inside an item that is too large
-_SKIPS_A_STEP: Final = 8
+_SKIPS_A_STEP: Final = 4
 _LONGEST_GAP: Final = 256  # bytes of white space between two elements that are looked for as a whole
 _QUOTE: Final = 0x22
 _COMMA: Final = 0x2C
@@ -37,9 +37,6 @@ _CLOSE: Final = 0x5D
 _OBJECT: Final = 0x7B
 _OPENING: Final = b"[{"
 
-# Replaced by its closing quote, so that a string without an end leaves nothing and can be told by counting. No attempt
-# fails, so none is repeated from a later quote.
-_STRING: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*("?)', re.DOTALL)
 _STRING_REST: Final = re.compile(rb'[^"\\]*(?:\\.[^"\\]*)*', re.DOTALL)
 _TOKEN: Final = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?|[][{}]', re.DOTALL)
 _SCALAR: Final = re.compile(rb"[^][{}\", \t\r\n]*")
@@ -105,30 +102,29 @@ class _Cutter:
                         pos = text.index(b",", cut) + 1
                         continue
             # No guess, a wrong one, or something broken: one element at a time.
-            begun = done = pos
-            count = 0
+            begun = pos
+            found: list[bytes] = []
             ended = False
-            while count < PIECE_ITEMS and pos - begun < span and not ended:
+            while len(found) < PIECE_ITEMS and pos - begun < span and not ended:
                 pos = skip_blanks(text, pos)
                 end = self._value_end(pos)
                 if end == UNENDED:  # over the limit
-                    if count:
-                        yield self._elements(begun, done, count)
+                    if found:
+                        yield _joined(found)
+                        found = []
                     for end in self._skip(pos):
                         if end < 0:
                             yield NOTHING
                     if end - pos <= self._limit:
                         raise BrokenJsonError("it nests too deeply")
                     yield too_large(text, pos, end)
-                    count = 0
                     pos, ended = self._after(end)
                     begun = pos
                 else:
-                    done = end
-                    count += 1
+                    found.append(self._value(pos, end))
                     pos, ended = self._after(end)
-            if count:
-                yield self._elements(begun, done, count)
+            if found:
+                yield _joined(found)
             if ended:
                 return
 
@@ -162,7 +158,7 @@ class _Cutter:
                 found, held = [], 0
             if kind is PieceKind.ITEMS:
                 whole = True
-                found.append(text[pos:end])
+                found.append(self._value(pos, end))
                 held += end - pos
             else:
                 whole = whole or kind is PieceKind.TOO_LARGE
@@ -182,7 +178,7 @@ class _Cutter:
                     yield NOTHING
             piece = too_large(self._text, pos, end)
         else:
-            piece = _joined([self._text[pos:end]])
+            piece = _joined([self._value(pos, end)])
         self._check_nothing_follows(end)
         yield piece
 
@@ -242,8 +238,10 @@ class _Cutter:
         self._view = memoryview(self._window)
         self._mended = False
 
-    def _elements(self, begun: int, done: int, count: int) -> Piece:
-        return Piece(PieceKind.ITEMS, b"[" + self._text[begun:done] + b"]", count)
+    def _value(self, pos: int, end: int) -> bytes:
+        """Return the text of a value that was found in the window, with its surrogates mended."""
+        base = self._base
+        return self._window[pos - base : end - base] if self._mended else self._text[pos:end]
 
     def _after(self, end: int) -> tuple[int, bool]:
         """Return where the next element begins, and whether there is none. Raises BrokenJsonError."""
@@ -287,15 +285,17 @@ class _Cutter:
                         yield at
                         return
             else:
-                chunk = text[at:stop]
-                bare, strings = _STRING.subn(rb"\1", chunk)
-                brackets = bare.translate(_BRACKETS, _NO_BRACKETS).replace(b"()", b"").replace(b"()", b"")
-                lowest = min(accumulate(map(_DELTA.__getitem__, brackets)), default=0)
-                if depth + lowest <= 0:
+                # Without escapes, quotes are what divides strings from the rest.
+                parts = text[at:stop].replace(rb"\\", b"").replace(rb"\"", b"").split(b'"')
+                brackets = (
+                    b"".join(parts[::2]).translate(_BRACKETS, _NO_BRACKETS).replace(b"()", b"").replace(b"()", b"")
+                )
+                closes = brackets.count(b")")
+                if closes >= depth and depth + min(accumulate(map(_DELTA.__getitem__, brackets))) <= 0:
                     yield self._close_of(at, stop, depth)
                     return
-                depth += 2 * brackets.count(b"(") - len(brackets)
-                in_string = bare.count(b'"') < strings
+                depth += len(brackets) - 2 * closes
+                in_string = len(parts) % 2 == 0
                 at = stop
             steps += 1
             if steps % _SKIPS_A_STEP == 0:

@@ -21,6 +21,11 @@ _ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 _SURROGATE: Final = re.compile(
     rb"(?<!\\)(?:\\\\)*\\u[dD](?:[89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|([89a-fA-F][0-9a-fA-F]{2}))"
 )
+# Where no backslash is escaped, lone ones can be replaced without looking at each.
+_LONE: Final = re.compile(
+    rb"\\u[dD](?:[89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F][0-9a-fA-F]{2})"
+    rb"|[c-fC-F][0-9a-fA-F]{2}(?<!\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))"
+)
 _BLANKS: Final = re.compile(rb"[ \t\r\n]*")
 _TRAILING: Final = "JSON is malformed: trailing characters (byte "
 _OBJECT: Final = 0x7B
@@ -46,6 +51,9 @@ def mend_surrogates(text: bytes) -> bytes:
     """
     if b"\\" not in text:
         return text
+    if rb"\\" not in text:
+        mended = _LONE.sub(rb"\\ufffd", text)
+        return text if mended == text else mended
     mended = _SURROGATE.sub(lambda found: found[0][:-6] + b"\\ufffd" if found[1] else found[0], text)
     return text if mended == text else mended
 

@@ -10,7 +10,9 @@ from logops_fast.formats.pieces import NOTHING, PIECE_BYTES, PIECE_ITEMS, Piece,
 
 _LEAST_BYTES: Final = 4096  # a piece is not made smaller than this however short its lines are
 _RUNS_A_STEP: Final = 20_000
-_QUOTES: Final = re.compile(rb'"+')
+_BLANKS_BEFORE: Final = 64  # looked at before a quote
+_BYTES_A_RUN: Final = 64
+_QUOTES: Final = re.compile(rb'"{1,65536}')  # an even number at most, so that the parity of a longer run is right
 _ROW: Final = (
     # Cells that begin with a quote end at the quote that is not doubled; the lookahead is for CPython before 3.11.5,
     # where a possessive group that fails half-way keeps what it took.
@@ -49,7 +51,7 @@ def csv_pieces(body: bytes, limit: int, header: bytes) -> Iterator[Piece]:
     A newline within quotes is no end of a row. What an unclosed quote swallows is one row.
     """
     size = len(body)
-    span = min(PIECE_BYTES, limit)
+    span = min(PIECE_BYTES // 2, limit)  # a row of nothing but commas is four times as long as JSON
     delimiter = max(_DELIMITERS, key=header.count)
     pattern = _ROW % {b"d": re.escape(delimiter)}
     row = re.compile(pattern + rb"\n")
@@ -90,34 +92,38 @@ def _row_end(body: bytes, pos: int, delimiter: bytes) -> Iterator[int]:
     185 bytes of memory for each.
     """
     size = len(body)
-    cell_end = re.compile(rb"[%b\n]" % re.escape(delimiter))
     looked = 0
+    is_quoted = body[pos : pos + _BLANKS_BEFORE].lstrip(b" ").startswith(b'"')
     while pos < size:
-        while body[pos : pos + 1] == b" ":
-            pos += 1
-        if body[pos : pos + 1] == b'"':
+        if is_quoted:
             is_open = False
             for run in _QUOTES.finditer(body, pos):
-                looked += 1
-                if looked % _RUNS_A_STEP == 0:
+                looked += 1 + (run.end() - run.start()) // _BYTES_A_RUN
+                if looked >= _RUNS_A_STEP:
+                    looked = 0
                     yield -1
                 if (run.end() - run.start()) % 2:
                     is_open = not is_open
                 pos = run.end()
-                if not is_open:
+                if not is_open and body[pos : pos + 1] != b'"':
                     break
             if is_open:
                 break
-        found = cell_end.search(body, pos)
-        if found is None:
-            break
-        pos = found.end()
-        if found[0] == b"\n":
-            yield pos
+        end = body.find(b"\n", pos)
+        end = size if end < 0 else end
+        quote = body.find(b'"', pos, end)
+        while quote >= 0 and not body[max(pos, quote - _BLANKS_BEFORE) : quote].rstrip(b" ").endswith(delimiter):
+            looked += 1  # a quote that does not open a cell stands for itself
+            if looked >= _RUNS_A_STEP:
+                looked = 0
+                yield -1
+            quote = body.find(b'"', quote + 1, end)
+        if quote < 0:
+            yield min(end + 1, size)
             return
+        is_quoted = True
+        pos = quote
         looked += 1
-        if looked % _RUNS_A_STEP == 0:
-            yield -1
     yield size
 
 

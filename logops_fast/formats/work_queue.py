@@ -1,6 +1,7 @@
-"""Large bodies are worked on in steps on the event loop, one step of one job in each of the loop's turns.
+"""Large bodies are worked on in steps on the event loop, a slice of one job in each of the loop's turns.
 
-Between two steps every connection is served, so that what others wait for is one step, whatever a body holds. An
+A slice ends with the first step that ends after SLICE_SECONDS. Between two slices every connection is served, so that
+what others wait for is SLICE_SECONDS and one step, whatever a body holds. An
 emitter has a few large jobs in work; its others wait, the oldest first, and are refused when that takes too long or
 when what waits takes too much memory.
 """
@@ -11,6 +12,7 @@ import asyncio
 import heapq
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, Protocol
 
 from logops_fast.http.refusal import Refusal
@@ -23,6 +25,8 @@ MAX_WAITING_BYTES: Final = 48 << 20
 
 PATIENCE: Final = 5.0
 """Seconds a large body may wait."""
+
+SLICE_SECONDS: Final = 0.004
 
 OVERLOADED: Final = Refusal(
     503, "overloaded", "Too many large batches of this emitter are being worked on: send it again, or smaller ones.", 1
@@ -89,10 +93,12 @@ class WorkQueue:
         max_large_per_emitter: int = 2,
         call_soon: Callable[[Callable[[], None]], object] | None = None,
         call_later: Callable[[float, Callable[[], None]], _Cancellable] | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self._max_large = max_large_per_emitter
         self._call_soon = _loop_call_soon if call_soon is None else call_soon
         self._call_later = _loop_call_later if call_later is None else call_later
+        self._clock = clock
         self._active: deque[Ticket] = deque()
         self._large: dict[str, int] = {}
         self._waiting: dict[str, list[Ticket]] = {}
@@ -154,14 +160,23 @@ class WorkQueue:
     def _turn(self) -> None:
         self._scheduled = False
         ticket = self._active.popleft()
-        job = ticket.job
-        if job is not None and job.step():
+        if self._slice(ticket):
             self._active.append(ticket)
         elif ticket.large:
             self._finished(ticket.emitter)
         if self._active and not self._scheduled:
             self._scheduled = True
             self._call_soon(self._turn)
+
+    def _slice(self, ticket: Ticket) -> bool:
+        """Work on a job for a while; returns whether there is more to do."""
+        end = self._clock() + SLICE_SECONDS
+        while True:
+            job = ticket.job  # a step may cancel it
+            if job is None or not job.step():
+                return False
+            if self._clock() >= end:
+                return True
 
     def _finished(self, emitter: str) -> None:
         waiting = self._waiting.get(emitter)

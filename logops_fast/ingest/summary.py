@@ -7,13 +7,15 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.formats.batch import Batch
-from logops_fast.formats.pieces import PIECE_ITEMS
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers.base import EVENT_TOO_LARGE, Fault, Parsed, fault
 from logops_fast.ingest.rejected import rejected_lines
 
 MAX_ERRORS: Final = 50
 """Errors listed in an answer; all are counted."""
+
+STEP_ITEMS: Final = 128
+"""Events of a large batch that are normalised in one step: as many as the normaliser takes together."""
 
 
 class Reading:
@@ -25,11 +27,12 @@ class Reading:
 
     __slots__ = (
         "_items",
+        "_left",
+        "_left_at",
         "_lines",
         "_max_event_bytes",
         "_normaliser",
         "_rejected",
-        "_waiting",
         "batch",
         "count",
         "errors",
@@ -58,7 +61,8 @@ class Reading:
         self._items = 0
         self._lines: list[bytes] = []
         self._rejected: list[bytes] = []
-        self._waiting: Parsed | None = None
+        self._left: Parsed | None = None
+        self._left_at = 0
 
     def take(self, parsed: Parsed) -> None:
         """Normalise the events and render the faults of a piece whose faults count from its own beginning."""
@@ -66,8 +70,11 @@ class Reading:
         first, self._items = self._items, self._items + len(events) + len(faults)
         if faults:
             self._reject([one._replace(index=one.index + first) for one in faults] if first else faults)
-        if not events:
-            return
+        if events:
+            self._normalise(events, first, faults)
+
+    def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault]) -> None:
+        """Normalise events whose first item has the index ``first``; ``faults`` are among them."""
         # Each event without a time of its own gets a microsecond of its own, in all pieces together.
         normalised = self._normaliser.run(
             events,
@@ -95,25 +102,26 @@ class Reading:
 
     def take_some(self, parsed: Parsed) -> None:
         """Take the first events and faults of a piece; ``take_more`` takes the rest."""
-        if len(parsed.events) + len(parsed.faults) <= PIECE_ITEMS:
-            self.take(parsed)
-        else:
-            self._waiting = parsed
-            self.take_more()
+        self._left = parsed
+        self._left_at = 0
+        self.take_more()
 
     def take_more(self) -> bool:
-        """Take what ``take_some`` left, a bounded part of it; return whether anything was left."""
-        left = self._waiting
+        """Take STEP_ITEMS events and faults of what ``take_some`` left; return whether there were any."""
+        left = self._left
         if left is None:
             return False
-        events, faults = left.events[:PIECE_ITEMS], left.faults[:PIECE_ITEMS]
+        at = self._left_at
+        self._left_at = at + STEP_ITEMS
+        events, faults = left.events[at : at + STEP_ITEMS], left.faults[at : at + STEP_ITEMS]
         first = self._items
-        self._reject([one._replace(index=one.index + first) for one in faults])
-        self._waiting = None
-        if len(events) < len(left.events) or len(faults) < len(left.faults):
-            self._waiting = Parsed(left.events[len(events) :], left.faults[len(faults) :])
-        self.take(Parsed(events, []))
-        self._items = first if self._waiting is not None else first + len(events) + len(faults)
+        if faults:
+            self._reject([one._replace(index=one.index + first) for one in faults])
+        if events:
+            self._normalise(events, first + at, [])
+        if self._left_at >= len(left.events) and self._left_at >= len(left.faults):
+            self._items = first + len(left.events) + len(left.faults)
+            self._left = None
         return True
 
     def lines(self) -> bytes:
@@ -181,7 +189,7 @@ def summarise(reading: Reading, *, stored: bool) -> bytes:
         "emitter": batch.emitter,
         "scenario_id": batch.scenario_id,
         "batch_id": batch.batch_id,
-        "errors": [{"index": error.index, "reason": error.reason} for error in reading.errors],
+        "errors": [{"index": error.index, "reason": error.reason} for error in sorted(reading.errors)],
     }
     if not stored:
         summary["stored"] = False

@@ -56,14 +56,15 @@ def _malformed(broken: json_text.BrokenJsonError) -> base.MalformedBody:
     return base.MalformedBody(base.MALFORMED, f"The body is not valid JSON: {broken}.")
 
 
-def read_pieces(body: bytes, limit: int) -> Iterator[base.Parsed]:
-    """Read a large body in steps, items over ``limit`` bytes set aside; indexes of faults restart in each step.
+def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
+    """Read a large body in steps, events over the limit set aside; indexes of faults restart in each step.
 
     Raises base.MalformedBody, by a step, as ``parse`` does.
     """
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
+    limit = limits.max_event_bytes
     opened = _wrapper(text)
     try:
         if opened is not None:
@@ -71,7 +72,11 @@ def read_pieces(body: bytes, limit: int) -> Iterator[base.Parsed]:
             # What follows the list is known only once its end is found; until then nothing is read.
             whole = False
             try:
-                for _ in json_pieces(text, limit, start=start, stop=stop):
+                count = 0
+                for piece in json_pieces(text, limit, start=start, stop=stop):
+                    count += piece.count
+                    if count > limits.max_items:
+                        raise base.too_many_items(limits.max_items)
                     yield base.Parsed([], [])
                 whole = True
             except json_text.BrokenJsonError:
@@ -88,25 +93,27 @@ def read_pieces(body: bytes, limit: int) -> Iterator[base.Parsed]:
 def _read(pieces: Iterator[Piece]) -> Iterator[base.Parsed]:
     reader = JsonReader()
     for piece in pieces:
-        yield _read_piece(reader, piece)
+        yield from _read_piece(reader, piece)
     yield reader.finish()
 
 
-def _read_piece(reader: JsonReader, piece: Piece) -> base.Parsed:
+def _read_piece(reader: JsonReader, piece: Piece) -> Iterator[base.Parsed]:
     if piece.kind is PieceKind.ITEMS:
         try:
             events = decode(piece.text)
             if set(map(type, events)) <= {dict}:
                 check_writable(events)
-                return reader.events(events)
+                yield reader.events(events)
+                return
         except UNREADABLE:
             pass
-        return reader.items(json_text.items(piece.text))
-    if piece.kind is PieceKind.TOO_LARGE:
-        return base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
-    if piece.kind is PieceKind.BROKEN:
-        return reader.items([piece.text])
-    return base.Parsed([], [])
+        yield from reader.in_steps(json_text.items(piece.text))
+    elif piece.kind is PieceKind.TOO_LARGE:
+        yield base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
+    elif piece.kind is PieceKind.BROKEN:
+        yield reader.items([piece.text])
+    else:
+        yield base.Parsed([], [])
 
 
 def _wrapper(text: bytes) -> tuple[dict[str, Any], int, int] | None:
@@ -128,7 +135,7 @@ def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[bas
     key = envelopes.wrapper_key(head)
     for piece in pieces:
         if piece.kind is not PieceKind.ITEMS:
-            yield _read_piece(JsonReader(), piece)
+            yield from _read_piece(JsonReader(), piece)
             continue
         parts: list[envelopes.Unwrapped] = []
         for item in json_text.items(piece.text):

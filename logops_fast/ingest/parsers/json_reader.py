@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Final
 
 from logops_fast.ingest.parsers import base, envelopes
 from logops_fast.ingest.parsers.json_values import read_event
+
+STEP_ITEMS: Final = 64
 
 
 class JsonReader:
@@ -50,6 +53,11 @@ class JsonReader:
                 for verdict, item in zip(verdicts, items, strict=True)
             ]
         )
+
+    def in_steps(self, items: list[bytes]) -> Iterator[base.Parsed]:
+        """Read items as ``items`` does, a part in each step: a spoilt one may cost thirty times what others do."""
+        for at in range(0, len(items), STEP_ITEMS):
+            yield self.items(items[at : at + STEP_ITEMS])
 
     def finish(self) -> base.Parsed:
         """Return what is left once all items have been read."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from logops_fast.formats.lines import is_blank, without_bom
 from logops_fast.ingest.parsers import base
 from logops_fast.ingest.parsers.json_reader import JsonReader
@@ -20,17 +23,37 @@ def parse(body: bytes) -> base.Parsed:
     if is_blank(text):
         raise base.empty_body()
     reader = JsonReader()
-    return base.joined(read(reader, text), reader.finish())
+    lines = _lines(text)
+    events = _objects(lines)
+    parsed = reader.items(_filled(lines)) if events is None else reader.events(events)
+    return base.joined(parsed, reader.finish())
 
 
-def read(reader: JsonReader, text: bytes) -> base.Parsed:
-    """Return the events and faults of some lines."""
-    lines = text.removesuffix(b"\n").split(b"\n")
+def read_steps(reader: JsonReader, text: bytes) -> Iterator[base.Parsed]:
+    """Read some lines of a large body; lines of which one is spoilt in several steps."""
+    lines = _lines(text)
+    events = _objects(lines)
+    if events is None:
+        yield from reader.in_steps(_filled(lines))
+    else:
+        yield reader.events(events)
+
+
+def _lines(text: bytes) -> list[bytes]:
+    return text.removesuffix(b"\n").split(b"\n")
+
+
+def _filled(lines: list[bytes]) -> list[bytes]:
+    return [line.removesuffix(b"\r") for line in lines if not is_blank(line)]
+
+
+def _objects(lines: list[bytes]) -> list[dict[str, Any]] | None:
+    """Return the events of lines that all are objects; None if one is blank or spoilt."""
     try:
         events = list(map(decode, lines))
         if set(map(type, events)) == {dict}:
             check_writable(events)
-            return reader.events(events)
+            return events
     except UNREADABLE:
-        pass  # a blank line, or a spoilt one: line by line
-    return reader.items([line.removesuffix(b"\r") for line in lines if not is_blank(line)])
+        pass
+    return None

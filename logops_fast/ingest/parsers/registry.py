@@ -71,7 +71,7 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
         raise base.empty_body()
     match format:
         case Format.JSON:
-            return json_array.read_pieces(body, limits.max_event_bytes)
+            return json_array.read_pieces(body, limits)
         case Format.NDJSON:
             return _ndjson(without_bom(body), limits.max_event_bytes)
         case Format.CSV:
@@ -85,7 +85,10 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
 def _ndjson(body: bytes, limit: int) -> Iterator[Parsed]:
     reader = JsonReader()
     for piece in line_pieces(body, limit):
-        yield ndjson.read(reader, piece.text) if _filled(piece) else _set_aside(piece)
+        if _filled(piece):
+            yield from ndjson.read_steps(reader, piece.text)
+        else:
+            yield _set_aside(piece)
     yield reader.finish()
 
 
