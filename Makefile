@@ -66,7 +66,7 @@ bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 
 COMPILED := $(CURDIR)/build/compiled
 
 docs: $(VENV)/.dev ## The generated reference pages (configuration, metrics)
-	@$(BIN)/python tools/make_docs.py
+	@$(BIN)/python -m tools.make_docs
 
 diagrams: ## The architecture's pictures from its model (needs Java 17, Maven, Graphviz)
 	@mvn -q -f architecture/tools compile exec:java \

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # the tests are not installed
 
-from logops_fast.formats.media_type import Format  # noqa: E402
-from logops_fast.ingest.normaliser import Normaliser  # noqa: E402
-from logops_fast.ingest.parsers.registry import parse  # noqa: E402
-from tests.data.field.loghub import SYSTEMS, lines  # noqa: E402
+from logops_fast.formats.media_type import Format
+from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.parsers.registry import parse
+from tests.data.field.loghub import SYSTEMS, lines
 
 CASES: Final = ROOT / "tests" / "data" / "field" / "text.jsonl"
 NOW: Final = 1795600800.0  # 2026-11-25T10:00:00Z

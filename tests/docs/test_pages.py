@@ -30,7 +30,7 @@ def explained() -> dict[str, set[int]]:
 @pytest.mark.process
 def test_generated_pages_are_current() -> None:
     done = subprocess.run(
-        [sys.executable, str(ROOT / "tools" / "make_docs.py"), "--check"], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "tools.make_docs", "--check"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
 
