@@ -1,4 +1,4 @@
-"""Batch ids in a table: who is storing which batch, which were stored, and with what answer."""
+"""Batch ids in a table: which batches are being stored and by which worker, which were stored, with what answer."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def geometry(max_batch_ids: int) -> Geometry:
 
 
 class TableBatchIds:
-    """The batch ids of one table (a BatchIds). ``mono`` is the monotonic clock; ``ttl`` is in seconds.
+    """The batch ids of one table (a BatchIds). ``clock`` is the monotonic clock; ``ttl`` is in seconds.
 
     A slot holds until when it counts (milliseconds), its state, where the answer is, and the digest of the body. The
     state of a batch in progress names its worker and that worker's generation: when a worker starts, the claims of its
@@ -45,11 +45,11 @@ class TableBatchIds:
     claim until the answer is in its place.
     """
 
-    __slots__ = ("_arena", "_mine", "_mono", "_table", "_ttl_ms")
+    __slots__ = ("_arena", "_clock", "_mine", "_table", "_ttl_ms")
 
-    def __init__(self, table: Table, mono: Callable[[], float], ttl: float = 600.0) -> None:
+    def __init__(self, table: Table, clock: Callable[[], float], ttl: float = 600.0) -> None:
         self._table = table
-        self._mono = mono
+        self._clock = clock
         self._ttl_ms = int(ttl * 1000)
         self._arena = Arena(table, _HEAD_WORD)
         self._mine = _pending(0, table.words[_GENERATION_WORD])
@@ -119,7 +119,7 @@ class TableBatchIds:
     def _begin(self, key: bytes, bucket: int, digest: int) -> tuple[ClaimKind, int]:
         table = self._table
         values = table.values
-        now = int(self._mono() * 1000)
+        now = int(self._clock() * 1000)
         slot = table.find(key, bucket)
         if slot >= 0 and values[4 * slot] > now:
             state = values[4 * slot + 1]
@@ -138,7 +138,7 @@ class TableBatchIds:
     def _finish(self, key: bytes, bucket: int, position: int) -> None:
         table = self._table
         values = table.values
-        now = int(self._mono() * 1000)
+        now = int(self._clock() * 1000)
         slot = table.find(key, bucket)
         if slot >= 0 and values[4 * slot] > now:
             values[4 * slot + 2] = position

@@ -72,8 +72,8 @@ class TableNonces:
     Order of the writes, for a process killed in between: horizon, key, expiry. A new key with an old expiry is
     a free slot.
 
-    Once the table is nearly full, whoever holds at least as much as the largest holder did at the last look is refused
-    as ``CROWDED``: one client, at any rate, never takes the room of another.
+    Once the table is nearly full, a client that holds at least as much as the largest holder did at the last check is
+    refused as ``CROWDED``: one client, at any rate, never takes the room of another.
     """
 
     __slots__ = ("_inserts", "_levels", "_looked_at", "_nearly_full", "_recheck", "_table", "_tallies", "_top", "_wall")
@@ -212,6 +212,6 @@ def _levels(buckets: int) -> tuple[tuple[int, int], ...]:
 
 
 def _whole(moment: float) -> int:
-    # Rounded down, so that with a second of slack a stamp of the second before the start stays behind the
-    # horizon and one of the same second does not.
+    # Rounded down, so that with a second of slack a timestamp of the second before the start is within the
+    # horizon and one of the same second is not.
     return min(max(floor(moment), 1), _LAST_SECOND)

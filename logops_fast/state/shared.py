@@ -1,8 +1,8 @@
 """The `shared` store: tables in files that all workers of a machine map.
 
-The files outlive the gateway, so nonces and batch ids survive its restart; they do not outlive the machine's (the last
-writes may not have reached the disk), nor a change of size or version: then they are made anew, and nonces of
-requests signed before that are refused.
+The files outlive the gateway, so nonces and batch ids survive its restart. They are created again after a boot of the
+machine (the last writes may not have reached the disk) and after a change of size or version; requests signed before
+that are then refused.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _CHUNK: Final = 1 << 20
 
 
 class StateError(Exception):
-    """The state directory cannot be used; the message is one sentence for the operator."""
+    """Raised if the state directory cannot be used; the message is one sentence for the operator."""
 
 
 def open_shared(
@@ -40,29 +40,30 @@ def open_shared(
     tolerance: float,
     caps: Caps = DEFAULT_CAPS,
     wall: Callable[[], float] = time.time,
-    mono: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
     boot: str | None = None,
     *,
     exclusive: bool = False,
 ) -> LocalStore:
-    """Map the tables in ``directory``, making those that are missing or unusable; ``log`` is told why.
+    """Map the tables in ``directory``, creating those that are missing or unusable; ``log`` gets the reasons.
 
-    Open it once, before workers are forked: then a worker that is started again is sure to get the tables its
-    siblings have, even if somebody has removed the files. Opening it in each worker works too. The directory stays
-    locked (shared) while anybody has it open, and nothing is made anew under a gateway that runs.
+    Open it once, before workers are forked: then a worker that is restarted is sure to get the tables its
+    siblings have, even if the files were removed. Opening it in each worker works too. The directory stays
+    locked (shared) while any process has it open, and no file is replaced under a running gateway.
 
-    ``exclusive`` is for a gateway of one worker: it keeps the directory to itself, and its table operations need no
-    locks, which are two thirds of what they cost.
+    ``exclusive`` is for a gateway with one worker: it keeps the directory to itself, and its table operations need no
+    locks, which are two thirds of their cost.
 
-    Raises StateError.
+    Raises:
+        StateError: if the directory cannot be used.
     """
     boot = boot_id() if boot is None else boot
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as failure:
-        raise StateError(f"The state directory {directory} cannot be used: {failure.strerror}.") from failure
+    except OSError as error:
+        raise StateError(f"The state directory {directory} cannot be used: {error.strerror}.") from error
     tables: list[Table] = []
     try:
         alone = _lock(lock, directory, exclusive)
@@ -73,21 +74,21 @@ def open_shared(
             tables.append(_open(directory / name, geometry, boot, alone, exclusive, fresh, log))
         if not exclusive:
             fcntl.flock(lock, fcntl.LOCK_SH)
-    except BaseException as failure:
+    except BaseException as error:
         for table in tables:
             table.close()
         os.close(lock)
-        if isinstance(failure, OSError):
-            raise StateError(_sentence(directory, caps, failure)) from failure
+        if isinstance(error, OSError):
+            raise StateError(_sentence(directory, caps, error)) from error
         raise
     nonce_table, bucket_table, batch_table = tables
     return LocalStore(
-        (nonce_table, bucket_table, batch_table), caps, wall, mono, partial(os.close, lock), tolerance=tolerance
+        (nonce_table, bucket_table, batch_table), caps, wall, clock, partial(os.close, lock), tolerance=tolerance
     )
 
 
 def _lock(fd: int, directory: Path, exclusive: bool) -> bool:
-    """Lock the directory; True where nobody else has it, so that files may be made anew.
+    """Lock the directory; return True if no other process has it, so that files may be replaced.
 
     The lock has a file of its own, because on macOS ``flock`` and the record locks of a table are one mechanism.
     """
@@ -104,7 +105,7 @@ def _lock(fd: int, directory: Path, exclusive: bool) -> bool:
 
 
 def _joined(fd: int) -> bool:
-    """Share the lock, waiting a little for one who is making the files."""
+    """Share the lock, waiting a little for a process that is creating the files."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
         try:
@@ -142,16 +143,16 @@ def _open(
             "settings, or give this one another state.dir."
         )
     if found and log is not None:
-        log(f"{path} is made anew: {fault}. Requests signed before now are refused.")
+        log(f"{path} is created again: {fault}. Requests signed before now are refused.")
     _create(path, geometry, boot, fresh)
     table, fault = _map(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), geometry, boot, exclusive)
     if table is None:
-        raise StateError(f"{path} was just made and cannot be used: {fault}.")
+        raise StateError(f"{path} was just created and cannot be used: {fault}.")
     return table
 
 
 def _map(fd: int, geometry: Geometry, boot: str, exclusive: bool) -> tuple[Table | None, str]:
-    """The table in a file; else None and why not, and the file is closed."""
+    """Return the table in a file; or None and the reason, with the file closed."""
     try:
         os.fchmod(fd, 0o600)
         fault = header_fault(os.pread(fd, 4096, 0), geometry, boot)
@@ -168,7 +169,7 @@ def _map(fd: int, geometry: Geometry, boot: str, exclusive: bool) -> tuple[Table
 
 
 def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], None] | None) -> None:
-    """Make a table under another name and move it into place whole."""
+    """Create a table under another name and move it into place as a whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
@@ -189,7 +190,7 @@ def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], 
 
 
 def _reserve(fd: int, size: int) -> None:
-    """Give the file its room on disk now: a write into a hole of a full disk would kill the process (SIGBUS)."""
+    """Reserve the file's space on disk now: a write into a hole of a full disk would kill the process (SIGBUS)."""
     if sys.platform != "darwin":
         os.posix_fallocate(fd, 0, size)
         return
@@ -197,8 +198,9 @@ def _reserve(fd: int, size: int) -> None:
         os.pwrite(fd, bytes(min(_CHUNK, size - at)), at)
 
 
-def _sentence(directory: Path, caps: Caps, failure: OSError) -> str:
-    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+def _sentence(directory: Path, caps: Caps, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         need = sum(geometry.size for geometry in caps.geometries()) >> 20
-        return f"The state directory {directory} has no room for its {need} MiB: free some, or lower state.max_nonces."
-    return f"The state directory {directory} cannot be used: {failure.strerror}."
+        remedy = "free some, or lower state.max_request_rate"
+        return f"The state directory {directory} has no room for its {need} MiB: {remedy}."
+    return f"The state directory {directory} cannot be used: {error.strerror}."

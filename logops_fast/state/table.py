@@ -1,6 +1,6 @@
 """A fixed-size hash table in mapped memory, for one process or for all workers of a machine.
 
-Shape. A key is the XXH3 digest of the caller's bytes under a seed of the table's own, so that nobody outside can aim at
+Shape. A key is the XXH3 digest of the caller's bytes under a seed of the table's own, so that no one outside can aim at
 one bucket: 16 bytes of it, or 8 where memory matters more (within one bucket, two keys then collide once in 10^17
 inserts). It selects a bucket, whose keys lie side by side in 2 KiB, and one ``mmap.find`` searches them at C speed:
 0.45 us for a miss, where 4 KiB take 0.8 and 1 KiB overflow too early. Values lie in a section of their own, reached
