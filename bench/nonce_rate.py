@@ -69,7 +69,7 @@ def work(directory: Path, args: argparse.Namespace, index: int) -> dict[str, Any
     while (now := wall()) < begun + args.seconds:
         flood = now >= begun + flood_from
         per_second = rate * FLOOD if flood else rate
-        budget += 1.0 if args.fast else (now - last) * per_second
+        budget += 1.0 if args.fast else min(now - last, 1.0) * per_second  # a worker that falls behind sends less
         last = now
         while budget >= 1.0:
             budget -= 1.0

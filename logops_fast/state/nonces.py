@@ -117,7 +117,7 @@ class TableNonces:
             row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
             table.lock(home)
             try:
-                slot = self._find(digest[8:], hashed)
+                slot = self._find(digest[8:], hashed, home)
                 if slot >= 0 and table.values[slot] == expiry:
                     table.values[slot] = 0
                     table.undo_turn(slot // SLOTS, slot)
@@ -133,12 +133,16 @@ class TableNonces:
         if self._tallies is not None:
             self._tallies.close()
 
-    def _find(self, fingerprint: bytes, hashed: int) -> int:
+    def _find(self, fingerprint: bytes, hashed: int, home: int) -> int:
         """Return the slot of a key, or -1, looking only in levels that were ever used."""
         table = self._table
-        for level, (first, buckets) in enumerate(self._levels):
-            if level and not table.words[level]:
+        slot = table.find(fingerprint, home)
+        if slot >= 0 or not table.words[1]:
+            return slot
+        for level in range(1, len(self._levels)):
+            if not table.words[level]:
                 break
+            first, buckets = self._levels[level]
             slot = table.find(fingerprint, first + hashed % buckets)
             if slot >= 0:
                 return slot
@@ -148,7 +152,7 @@ class TableNonces:
         table = self._table
         expiries, metas = table.values, table.metas
         now = self._wall()
-        slot = self._find(fingerprint, hashed)
+        slot = self._find(fingerprint, hashed, home)
         if slot >= 0:
             held = expiries[slot]
             if held > now or expiry <= held:
@@ -157,8 +161,12 @@ class TableNonces:
         if expiry <= horizon:
             return NonceVerdict.FORGOTTEN
         tallies = self._tallies
-        if tallies is not None and self._crowded(tallies, row, now):
-            return NonceVerdict.CROWDED
+        if tallies is not None:
+            self._inserts += 1
+            if self._inserts > self._recheck or int(now) != self._looked_at:
+                self._look(tallies, now)
+            if self._top > 0 and tallies.held(row, now) >= self._top:
+                return NonceVerdict.CROWDED
         if slot < 0:
             slot = self._room(hashed, now)
             if slot < 0:
@@ -192,15 +200,11 @@ class TableNonces:
                 return slot
         return -1
 
-    def _crowded(self, tallies: Tallies, row: int, now: float) -> bool:
-        """Whether the table is nearly full and this client holds as much as the largest holder."""
-        second = int(now)
-        self._inserts += 1
-        if second != self._looked_at or self._inserts > self._recheck:
-            self._looked_at = second
-            self._inserts = 0
-            self._top = tallies.most(now) if tallies.total(now) >= self._nearly_full else 0
-        return self._top > 0 and tallies.held(row, now) >= self._top
+    def _look(self, tallies: Tallies, now: float) -> None:
+        """Note how much the largest holder has if the table is nearly full, and 0 otherwise."""
+        self._looked_at = int(now)
+        self._inserts = 0
+        self._top = tallies.most(now) if tallies.total(now) >= self._nearly_full else 0
 
 
 def _levels(buckets: int) -> tuple[tuple[int, int], ...]:

@@ -55,8 +55,14 @@ class Tallies:
 
     def add(self, row: int, expiry: int) -> None:
         """Count an entry that lives until ``expiry`` (whole seconds)."""
-        self._add(row, expiry)
-        self._add(_TOTAL, expiry)
+        cells = self._cells
+        number = expiry // self._width
+        total = number % SLICES  # the first row is the sum
+        own = row * SLICES + total
+        cell = cells[own]
+        cells[own] = cell + 1 if cell >> 32 == number else number << 32 | 1
+        cell = cells[total]
+        cells[total] = cell + 1 if cell >> 32 == number else number << 32 | 1
 
     def take_back(self, row: int, expiry: int) -> None:
         """Count an entry no longer, before its time."""
@@ -90,12 +96,6 @@ class Tallies:
         """Release the views of the table's memory."""
         self._owners.release()
         self._cells.release()
-
-    def _add(self, row: int, expiry: int) -> None:
-        number = expiry // self._width
-        at = row * SLICES + number % SLICES
-        cell = self._cells[at]
-        self._cells[at] = cell + 1 if cell >> 32 == number else number << 32 | 1
 
     def _assign(self, identity: int) -> int:
         """Return the row of a hash: its own, or the next free one from where it belongs, or the shared row."""
