@@ -20,7 +20,7 @@ again from its body."""
 
 
 _HEAD_WORD: Final = 0
-_GENERATION_WORD: Final = 1
+GENERATION_WORD: Final = 1
 
 _PENDING: Final = 1
 _DONE: Final = 2
@@ -52,14 +52,14 @@ class TableBatchIds:
         self._clock = clock
         self._ttl_ms = int(ttl * 1000)
         self._arena = Arena(table, _HEAD_WORD)
-        self._mine = _pending(0, table.words[_GENERATION_WORD])
+        self._mine = _pending(0, table.words[GENERATION_WORD])
 
     def worker_started(self, index: int) -> None:
         """Become worker ``index``; what its predecessor left in progress is free."""
         if not 0 <= index < MAX_WORKERS:
             raise ValueError(f"worker {index}: at most {MAX_WORKERS} workers can share batch ids")
         table = self._table
-        word = _GENERATION_WORD + index
+        word = GENERATION_WORD + index
         table.lock(table.words_lock)
         try:
             generation = (table.words[word] + 1) & 0xFFFF_FFFF
@@ -175,7 +175,7 @@ class TableBatchIds:
         return (
             state & 0xFF == _PENDING
             and worker < MAX_WORKERS
-            and self._table.words[_GENERATION_WORD + worker] == state >> 32
+            and self._table.words[GENERATION_WORD + worker] == state >> 32
         )
 
 

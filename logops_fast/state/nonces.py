@@ -14,7 +14,7 @@ from typing import Final
 
 from logops_fast.state.interface import NonceVerdict
 from logops_fast.state.table import BUCKET_BYTES, Geometry, Table
-from logops_fast.state.tallies import TALLY_BYTES, Tallies
+from logops_fast.state.tallies import SHARED, TALLY_BYTES, Tallies
 
 KIND: Final = b"nonces"
 
@@ -127,6 +127,18 @@ class TableNonces:
                 table.unlock(home)
         except OSError:
             return  # it stays used, and the sender signs again
+
+    def restore(self, digest: bytes, expiry: int) -> bool:
+        """Insert a nonce by its digest, when a table is taken over; return False if there is no room for it."""
+        hashed: int = _HASH_OF(digest)[0]
+        slot = self._room(hashed, self._wall())
+        if slot < 0:
+            return False
+        self._table.put(slot, digest[8:])
+        self._table.values[slot] = expiry
+        if self._tallies is not None:
+            self._tallies.add(SHARED, expiry)  # whose it was is not known any more
+        return True
 
     def close(self) -> None:
         """Release the views of the table's memory."""

@@ -1,8 +1,8 @@
 """The `shared` store: tables in files that all workers of a machine map.
 
-The files outlive the gateway, so nonces and batch ids survive its restart. They are created again after a boot of the
-machine (the last writes may not have reached the disk) and after a change of size or version; requests signed before
-that are then refused.
+The files outlive the gateway, so nonces and batch ids survive its restart, and an upgrade from version 0.4. They are
+created again after a boot of the machine (the last writes may not have reached the disk) and after a change of size;
+requests signed before that are then refused.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from logops_fast.state import nonces
 from logops_fast.state.boot import boot_id
 from logops_fast.state.local_store import DEFAULT_CAPS, Caps, LocalStore
 from logops_fast.state.table import Geometry, Table, header, header_fault
+from logops_fast.state.upgrade import carry_over, old_geometry
 
 FILES: Final = ("nonces.table", "buckets.table", "batch_ids.table")
 LOCK_FILE: Final = "lock"
@@ -71,7 +72,8 @@ def open_shared(
             fresh = None
             if name == FILES[0]:
                 fresh = partial(nonces.set_horizon, horizon=nonces.fresh_horizon(wall(), tolerance))
-            tables.append(_open(directory / name, geometry, boot, alone, exclusive, fresh, log))
+            times = (wall(), clock())
+            tables.append(_open(directory / name, geometry, boot, alone, exclusive, fresh, log, times))
         if not exclusive:
             fcntl.flock(lock, fcntl.LOCK_SH)
     except BaseException as error:
@@ -126,6 +128,7 @@ def _open(
     exclusive: bool,
     fresh: Callable[[Table], None] | None,
     log: Callable[[str], None] | None,
+    times: tuple[float, float],
 ) -> Table:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -142,9 +145,10 @@ def _open(
             f"{path} belongs to a gateway that is running, and {fault}: stop that one, give both the same state "
             "settings, or give this one another state.dir."
         )
-    if found and log is not None:
-        log(f"{path} is created again: {fault}. Requests signed before now are refused.")
-    _create(path, geometry, boot, fresh)
+    if not (found and _upgraded(path, geometry, boot, times, log)):
+        if found and log is not None:
+            log(f"{path} is created again: {fault}. Requests signed before now are refused.")
+        _create(path, geometry, boot, secrets.randbits(64), fresh)
     table, fault = _map(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), geometry, boot, exclusive)
     if table is None:
         raise StateError(f"{path} was just created and cannot be used: {fault}.")
@@ -168,7 +172,27 @@ def _map(fd: int, geometry: Geometry, boot: str, exclusive: bool) -> tuple[Table
     return table, fault or ""
 
 
-def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], None] | None) -> None:
+def _upgraded(
+    path: Path, geometry: Geometry, boot: str, times: tuple[float, float], log: Callable[[str], None] | None
+) -> bool:
+    """Replace a table of version 0.4 by one of today's that holds the same; return False if it is none."""
+    with path.open("r+b") as file:
+        found = old_geometry(file.read(4096), geometry.kind, boot)
+        if found is None or os.fstat(file.fileno()).st_size != found[0].size:
+            return False
+        old, seed = found
+        counts: list[int] = []
+
+        def fill(new: Table) -> None:
+            counts.append(carry_over(mmap(file.fileno(), old.size), old, new, *times))
+
+        _create(path, geometry, boot, seed, fill)
+    if log is not None:
+        log(f"{path} of an earlier version was taken over, with {counts[0]} entries")
+    return True
+
+
+def _create(path: Path, geometry: Geometry, boot: str, seed: int, fresh: Callable[[Table], None] | None) -> None:
     """Create a table under another name and move it into place as a whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
@@ -176,7 +200,7 @@ def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], 
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         _reserve(fd, geometry.size)
-        os.pwrite(fd, header(geometry, secrets.randbits(64), boot), 0)
+        os.pwrite(fd, header(geometry, seed, boot), 0)
         if fresh is not None:
             table = Table(mmap(fd, geometry.size), geometry)
             fresh(table)

@@ -125,6 +125,30 @@ def header(geometry: Geometry, seed: int, boot: str) -> bytes:
     return fields + _CRC.pack(zlib.crc32(fields))
 
 
+class Header(NamedTuple):
+    """The fields of a table's header."""
+
+    kind: bytes
+    buckets: int
+    slots_per_bucket: int
+    value_bytes: int
+    extra_bytes: int
+    seed: int
+    boot: bytes
+
+
+def read_header(data: bytes) -> Header | None:
+    """Return the header at the beginning of ``data``, or None if it is none of this version, or damaged."""
+    if len(data) < _HEADER.size + _CRC.size or data[: len(MAGIC)] != MAGIC:
+        return None
+    if _CRC.unpack_from(data, _HEADER.size)[0] != zlib.crc32(data[: _HEADER.size]):
+        return None
+    _, version, kind, buckets, slots, value_bytes, extra_bytes, seed, boot = _HEADER.unpack_from(data)
+    if version != VERSION:
+        return None
+    return Header(kind.rstrip(b"\0"), buckets, slots, value_bytes, extra_bytes, seed, boot.rstrip(b"\0"))
+
+
 def header_fault(data: bytes, geometry: Geometry, boot: str) -> str | None:
     """Return None if ``data`` begins a usable table, otherwise the reason why it does not."""
     if len(data) < _HEADER.size + _CRC.size:

@@ -21,7 +21,7 @@ SLICES: Final = 32
 TALLY_BYTES: Final = ROWS * 8 + ROWS * SLICES * 8
 
 _TOTAL: Final = 0
-_SHARED: Final = 1
+SHARED: Final = 1
 _COUNT: Final = 0xFFFF_FFFF
 _CELL: Final = struct.calcsize("Q")
 
@@ -49,7 +49,7 @@ class Tallies:
         if row is not None:
             return row
         row = self._assign(xxh3_64_intdigest(owner, self._table.seed) | 1)
-        if row != _SHARED:
+        if row != SHARED:
             self._known[owner] = row
         return row
 
@@ -89,7 +89,7 @@ class Tallies:
 
     def most(self, now: float) -> int:
         """Return how many entries the client with the most of them holds."""
-        used = [row for row in range(_SHARED, ROWS) if row == _SHARED or self._owners[row]]
+        used = [row for row in range(SHARED, ROWS) if row == SHARED or self._owners[row]]
         return max(self.held(row, now) for row in used)
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class Tallies:
             while owners[row] not in (0, identity):
                 row = row + 1 if row + 1 < ROWS else 2
                 if row == start:
-                    return _SHARED
+                    return SHARED
             owners[row] = identity
         finally:
             table.unlock(table.words_lock)
