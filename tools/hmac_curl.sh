@@ -17,7 +17,9 @@ usage: hmac_curl.sh [options] [URL] [BODY | @FILE | @-]
   -s, --secret TEXT      the client's secret  (default: $LOGOPS_SECRET)
   -X, --method METHOD    default POST
   -t, --type TYPE        Content-Type         (default: application/json)
-  -H, --header 'N: V'    a further header, not signed; may be given again
+  -H, --header 'N: V'    a further header; may be given again. Signed by version 2 if it is one of those that it covers
+      --v2               sign by version 2: also type, encoding, emitter, scenario, batch id, tenant and audience
+      --audience TEXT    the gateway's auth.audience, for version 2
       --ts TIMESTAMP     X-Timestamp          (default: now, epoch seconds)
       --nonce NONCE      X-Nonce              (default: random; '' leaves it out)
       --print            print the headers, send nothing
@@ -29,12 +31,13 @@ USAGE
 fail() { printf 'hmac_curl.sh: %s\n' "$1" >&2; exit 2; }
 
 key=${LOGOPS_API_KEY:-} secret=${LOGOPS_SECRET:-} method=POST type=application/json
-timestamp= nonce= nonce_given= print_only= extra=() words=()
+timestamp= nonce= nonce_given= print_only= v2= audience= extra=() words=()
 while [ $# -gt 0 ]; do
   case $1 in
     -h|--help) usage; exit 0 ;;
     --print) print_only=1; shift; continue ;;
-    -k|--key|-s|--secret|-X|--method|-t|--type|-H|--header|--ts|--nonce)
+    --v2) v2=1; shift; continue ;;
+    -k|--key|-s|--secret|-X|--method|-t|--type|-H|--header|--ts|--nonce|--audience)
       [ $# -ge 2 ] || fail "$1 needs a value" ;;
     --) shift; words+=("$@"); break ;;
     -?*) fail "unknown option $1; see --help" ;;
@@ -48,6 +51,7 @@ while [ $# -gt 0 ]; do
     -H|--header) extra+=(-H "$2") ;;
     --ts) timestamp=$2 ;;
     --nonce) nonce=$2; nonce_given=1 ;;
+    --audience) audience=$2 ;;
   esac
   shift 2
 done
@@ -69,7 +73,7 @@ case $body in
   *) printf '%s' "$body" >"$scratch" ;;
 esac
 
-# The request target: what stands behind the host, the fragment left out.
+# The request target: what follows the host, without the fragment.
 target=${url#*://}
 case $target in
   */*) target=/${target#*/} ;;
@@ -80,12 +84,30 @@ target=${target%%#*}
 [ -n "$timestamp" ] || timestamp=$(date +%s)
 [ -n "$nonce_given" ] || nonce=$(openssl rand -hex 16)
 digest=$(openssl dgst -sha256 -r <"$scratch"); digest=${digest%% *}
-signature=$(printf '%s\n%s\n%s\n%s\n%s' "$method" "$target" "$digest" "$timestamp" "$nonce" \
-  | openssl dgst -sha256 -hmac "$secret" -binary | openssl base64 -A)
+canonical=$(printf '%s\n%s\n%s\n%s\n%s.' "$method" "$target" "$digest" "$timestamp" "$nonce")
+if [ -n "$v2" ]; then
+  # The value of a further header, without the white space around it; empty if it is not sent.
+  value() {
+    local field name
+    for field in ${extra[@]+"${extra[@]}"}; do
+      name=${field%%:*}
+      if [ "$field" != -H ] && [ "$(printf %s "$name" | tr A-Z a-z)" = "$1" ]; then
+        printf %s "${field#*:}" | sed 's/^[[:blank:]]*//; s/[[:blank:]]*$//'
+        return
+      fi
+    done
+  }
+  canonical=$(printf 'logops-v2\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s.' "${canonical%.}" "$type" "$(value content-encoding)" \
+    "$(value x-emitter)" "$(value x-scenario-id)" "$(value x-batch-id)" "$(value x-scope-orgid)" "$audience")
+fi
+# The point at the end keeps empty last lines, which $(...) takes away.
+signature=$(printf '%s' "${canonical%.}" | openssl dgst -sha256 -hmac "$secret" -binary | openssl base64 -A)
 
 headers=("X-Api-Key: $key" "X-Timestamp: $timestamp")
 [ -z "$nonce" ] || headers+=("X-Nonce: $nonce")
-headers+=("X-Content-SHA256: $digest" "X-Signature: $signature")
+headers+=("X-Content-SHA256: $digest")
+[ -z "$v2" ] || headers+=("X-Signature-Version: 2")
+headers+=("X-Signature: $signature")
 if [ -n "$print_only" ]; then
   printf '%s\n' "${headers[@]}"
   exit 0

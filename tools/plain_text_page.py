@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-ROOT: Final = Path(__file__).resolve().parents[1]
-
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.registry import parse
 from tests.data.field.loghub import SYSTEMS, lines
 
+ROOT: Final = Path(__file__).resolve().parents[1]
 CASES: Final = ROOT / "tests" / "data" / "field" / "text.jsonl"
 NOW: Final = 1795600800.0  # 2026-11-25T10:00:00Z
 LONGEST: Final = 110  # characters of an example

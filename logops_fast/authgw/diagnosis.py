@@ -1,7 +1,7 @@
-"""What is wrong with a signed request: every check of ``HmacAuth`` on its own, and the likely cause of a bad signature.
+"""Finds what is wrong with a signed request: each check of ``HmacAuth`` by itself, and the cause of a bad signature.
 
 For ``logops verify``: a gateway says only which check failed first, and of a signature no more than that it is wrong.
-Here the usual mistakes are tried one at a time; the one that makes the signature right is the answer.
+Here the usual mistakes are tried one at a time; the one that makes the signature match is the answer.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from logops_fast.authgw.hmac_auth import (
     parse_timestamp,
 )
 from logops_fast.config.keys_file import Keyring
-from logops_fast.formats.signature import SigningKey, canonical
+from logops_fast.formats.signature import SIGNED_FIELDS, SigningKey, canonical, canonical_v2
 
 _METHODS: Final = (b"POST", b"GET", b"PUT", b"PATCH")
 _TARGETS: Final = (b"/ingest", b"/v1/logs", b"/", b"")
 
 
 class Finding(NamedTuple):
-    """One part of a request: right, wrong, or (None) not to be told from what was given."""
+    """One part of a request: right, wrong, or (None) not decidable from what was given."""
 
     part: str
     ok: bool | None
@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 
 class Signed(NamedTuple):
-    """A request as it was sent; ``headers`` with lower-case names, ``body`` None where it is not at hand."""
+    """A request as it was sent; ``headers`` with lower-case names, ``body`` None if it is not known."""
 
     method: bytes
     target: bytes
@@ -45,20 +45,29 @@ class Signed(NamedTuple):
     body: bytes | None
 
     def header(self, name: str) -> bytes:
-        """A header's value, empty where it was not sent."""
+        """Return a header's value, empty if it was not sent."""
         return self.headers.get(name.lower().encode(), b"")
 
+    @property
+    def version(self) -> int:
+        """The version of the signature."""
+        return 2 if self.header("X-Signature-Version") == b"2" else 1
 
-def diagnose(request: Signed, keyring: Keyring, *, tolerance: float, require_nonce: bool, now: float) -> list[Finding]:
-    """All findings, in the order in which the gateway checks."""
-    return [
+
+def diagnose(
+    request: Signed, keyring: Keyring, *, tolerance: float, require_nonce: bool, now: float, audience: str = ""
+) -> list[Finding]:
+    """Return all findings, in the order in which the gateway checks; ``audience`` is the gateway's."""
+    findings = [
         _timestamp(request),
         _nonce(request, require_nonce),
         _digest(request),
         _client(request, keyring),
         _clock(request, tolerance, now),
-        _signature(request, keyring),
+        _signature(request, keyring, audience.encode()),
     ]
+    version = _version(request, keyring)
+    return findings if version is None else [*findings, version]
 
 
 def _timestamp(request: Signed) -> Finding:
@@ -94,8 +103,8 @@ def _digest(request: Signed) -> Finding:
     if hashlib.sha256(body).hexdigest() == said:
         return Finding("digest", True, f"is that of the body's {len(body)} bytes")
     for cause, other in {
-        "the body with a line end behind it": body + b"\n",
-        "the body without the line end behind it": body.rstrip(b"\r\n"),
+        "the body followed by a line end": body + b"\n",
+        "the body without the line end at its end": body.rstrip(b"\r\n"),
         "the body with CR LF for its line ends": body.replace(b"\n", b"\r\n"),
         "an empty body": b"",
     }.items():
@@ -116,7 +125,7 @@ def _client(request: Signed, keyring: Keyring) -> Finding:
 def _clock(request: Signed, tolerance: float, now: float) -> Finding:
     timestamp = parse_timestamp(request.header("X-Timestamp"))
     if timestamp is None:
-        return Finding("clock", None, "not known without a timestamp")
+        return Finding("clock", None, "cannot be checked without a timestamp")
     off = now - timestamp
     side = "behind" if off > 0 else "ahead of"
     verdict = abs(off) <= tolerance
@@ -125,20 +134,53 @@ def _clock(request: Signed, tolerance: float, now: float) -> Finding:
     )
 
 
-def _signature(request: Signed, keyring: Keyring) -> Finding:
+def _version(request: Signed, keyring: Keyring) -> Finding | None:
+    """Return what is wrong with the version of the signature, or None."""
+    text = request.header("X-Signature-Version")
+    if text not in (b"", b"1", b"2"):
+        return Finding("version", False, "X-Signature-Version must be 1 or 2, or left out")
+    client = keyring.clients.get(request.header("X-Api-Key").decode("latin-1"))
+    if client is not None and client.signature_version > request.version:
+        return Finding("version", False, "the client is held to version 2 (signature_version in the keys file)")
+    if request.version == 2 and request.header("X-Scenario"):
+        return Finding("version", False, "version 2 does not cover X-Scenario: send X-Scenario-Id in its place")
+    return None
+
+
+class _Parts(NamedTuple):
+    """What a signature is made over."""
+
+    method: bytes
+    target: bytes
+    digest: bytes
+    stamp: bytes
+    nonce: bytes
+    headers: Mapping[bytes, bytes]
+    audience: bytes
+    version: int
+
+    def message(self) -> bytes:
+        first = self[:5]
+        return canonical(*first) if self.version == 1 else canonical_v2(*first, self.headers, self.audience)
+
+
+def _signature(request: Signed, keyring: Keyring, audience: bytes) -> Finding:
     text = request.header("X-Signature")
     if not text:
         return Finding("signature", False, "X-Signature is missing")
     client = keyring.clients.get(request.header("X-Api-Key").decode("latin-1"))
     secrets = client.secrets if client is not None else ()
-    parts = (
+    parts = _Parts(
         request.method,
         request.target,
         request.header("X-Content-SHA256").lower(),
         request.header("X-Timestamp"),
         request.header("X-Nonce"),
+        request.headers,
+        audience,
+        request.version,
     )
-    message = canonical(*parts)
+    message = parts.message()
     for number, secret in enumerate(secrets):
         if hmac.compare_digest(SigningKey(secret).signature(message), text):
             return Finding("signature", True, "matches" if number == 0 else "matches the client's second secret")
@@ -150,12 +192,12 @@ def _signature(request: Signed, keyring: Keyring) -> Finding:
     for other in keyring.clients.values():
         if any(_mac(secret, message) == sent for secret in other.secrets):
             return Finding("signature", False, f"was made with the secret of client {other.id}")
-    for cause, wrong in _mistakes(request, *parts):
+    for cause, wrong in _mistakes(request, parts):
         if any(_mac(secret, wrong) == sent for secret in secrets):
             return Finding("signature", False, f"was made over {cause}")
     for secret in secrets:
         if _mac(secret + b"\n", message) == sent:
-            return Finding("signature", False, "was made with a line end behind the secret")
+            return Finding("signature", False, "was made with a line end after the secret")
     if not secrets:
         return Finding("signature", False, "matches no client of the keys file")
     return Finding(
@@ -163,40 +205,44 @@ def _signature(request: Signed, keyring: Keyring) -> Finding:
     )
 
 
-def _mistakes(
-    request: Signed, method: bytes, target: bytes, digest: bytes, stamp: bytes, nonce: bytes
-) -> Iterator[tuple[str, bytes]]:
-    """What senders sign by mistake: a cause for people, and the string they then sign."""
-    for other in (*_METHODS, method.lower()):
-        yield f"another method, {other.decode('latin-1')}", canonical(other, target, digest, stamp, nonce)
-    path, _, query = target.partition(b"?")
+def _mistakes(request: Signed, right: _Parts) -> Iterator[tuple[str, bytes]]:
+    """Yield what senders sign by mistake: a cause for people, and the string they then sign."""
+    for method in (*_METHODS, right.method.lower()):
+        yield f"another method, {method.decode('latin-1')}", right._replace(method=method).message()
+    path, _, query = right.target.partition(b"?")
     if query:
-        yield "the target without its query", canonical(method, path, digest, stamp, nonce)
+        yield "the target without its query", right._replace(target=path).message()
     host = request.header("Host")
-    yield "the target in another spelling", canonical(method, unquote_to_bytes(target), digest, stamp, nonce)
-    for candidate in (
+    yield "the target in another spelling", right._replace(target=unquote_to_bytes(right.target)).message()
+    for target in (
         *_TARGETS,
         path + b"/",
         path.rstrip(b"/"),
-        b"http://" + host + target,
-        b"https://" + host + target,
+        b"http://" + host + right.target,
+        b"https://" + host + right.target,
     ):
-        yield f"another target, {candidate.decode('latin-1')!a}", canonical(method, candidate, digest, stamp, nonce)
+        yield f"another target, {target.decode('latin-1')!a}", right._replace(target=target).message()
     sent = request.header("X-Content-SHA256")
-    yield "the digest in upper case", canonical(method, target, digest.upper(), stamp, nonce)
-    yield "the digest as it was sent", canonical(method, target, sent, stamp, nonce)
+    yield "the digest in upper case", right._replace(digest=right.digest.upper()).message()
+    yield "the digest as it was sent", right._replace(digest=sent).message()
     if request.body is not None:
         actual = hashlib.sha256(request.body).hexdigest().encode()
-        yield "the body's true digest, not the one sent", canonical(method, target, actual, stamp, nonce)
-        yield "the body in place of its digest", canonical(method, target, request.body, stamp, nonce)
-    yield "no nonce", canonical(method, target, digest, stamp, b"")
-    right = canonical(method, target, digest, stamp, nonce)
-    yield "a line end too many at the end", right + b"\n"
-    yield "parts joined by CR LF", right.replace(b"\n", b"\r\n")
-    yield "parts joined without line ends", right.replace(b"\n", b"")
-    timestamp = parse_timestamp(stamp)
+        yield "the body's true digest, not the one sent", right._replace(digest=actual).message()
+        yield "the body in place of its digest", right._replace(digest=request.body).message()
+    yield "no nonce", right._replace(nonce=b"").message()
+    message = right.message()
+    yield "a line end too many at the end", message + b"\n"
+    yield "parts joined by CR LF", message.replace(b"\n", b"\r\n")
+    yield "parts joined without line ends", message.replace(b"\n", b"")
+    timestamp = parse_timestamp(right.stamp)
     if timestamp is not None:
-        yield "the timestamp as epoch seconds", canonical(method, target, digest, b"%d" % timestamp, nonce)
+        yield "the timestamp as epoch seconds", right._replace(stamp=b"%d" % timestamp).message()
+    yield f"the string of version {3 - right.version}", right._replace(version=3 - right.version).message()
+    if right.version == 2:
+        yield "no audience", right._replace(audience=b"").message()
+        for field in SIGNED_FIELDS:
+            others = {name: value for name, value in right.headers.items() if name != field}
+            yield f"an empty {field.decode().title()}", right._replace(headers=others).message()
 
 
 def _mac(secret: bytes, message: bytes) -> bytes:
@@ -204,7 +250,7 @@ def _mac(secret: bytes, message: bytes) -> bytes:
 
 
 def _decoded(text: bytes) -> bytes | None:
-    """The 32 bytes of a signature in any of the spellings seen: base64, URL-safe, unpadded, hexadecimal."""
+    """Return the 32 bytes of a signature in any spelling seen so far: base64, URL-safe, unpadded, hexadecimal."""
     if is_digest(text):
         return binascii.unhexlify(text)
     stripped = text.strip().rstrip(b"=").replace(b"-", b"+").replace(b"_", b"/")

@@ -122,22 +122,22 @@ class _Exchange:
         self._verified = verified
         self._emitter = verified.client.emitter
         if verified.nonce is None or verified.timestamp is None:
-            self._check_claims(None)
+            self._check_claims()
         else:
             gateway.nonces.insert(verified.client.id, verified.nonce, verified.timestamp, self._nonce_checked)
 
     def _nonce_checked(self, refusal: Refusal | None) -> None:
         """Check 6: the store's verdict on the nonce."""
-        self._nonce_used = refusal is None
-        if self._request.closed:
-            self._give_nonce_back()
-        self._check_claims(refusal)
-
-    def _check_claims(self, refusal: Refusal | None) -> None:
-        """Check 7, and the form of the other headers."""
         if refusal is not None:
             self._refuse(refusal)
             return
+        self._nonce_used = True
+        if self._request.closed:
+            self._give_nonce_back()
+        self._check_claims()
+
+    def _check_claims(self) -> None:
+        """Check 7, and the form of the other headers."""
         headers = self._request.headers
         emitter = self._gateway.auth.choose_emitter(self._verified.client, headers.get(b"x-emitter"))
         if isinstance(emitter, Refusal):

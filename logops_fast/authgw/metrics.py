@@ -9,7 +9,7 @@ from logops_fast.telemetry.families import GatewayMetrics
 from logops_fast.telemetry.registry import Counter, Histogram, Registry
 
 GATEWAY: Final = "auth"
-# Refusals take well under a millisecond, a forwarded batch as long as the deadline lets it.
+# Refusals take well under a millisecond, a forwarded batch up to its deadline.
 LATENCY_EDGES: Final = (
     0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.05,
     0.075, 0.1, 0.15, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
@@ -17,7 +17,7 @@ LATENCY_EDGES: Final = (
 
 
 class AuthMetrics(GatewayMetrics):
-    """What the Auth Gateway counts. ``emitters`` are those the configuration knows; others count as ``other``."""
+    """The counters of the Auth Gateway. ``emitters`` are those that the configuration knows; others are ``other``."""
 
     def __init__(self, registry: Registry, emitters: Iterable[str]) -> None:
         super().__init__(registry, GATEWAY, emitters)
@@ -37,7 +37,7 @@ class AuthMetrics(GatewayMetrics):
             "logops_ratelimit_denied_events_total", "Events refused by the rate limit.", ("emitter",)
         )
         self._state_errors_total = registry.counter(
-            "logops_state_errors_total", "Failures of the state store, by what was asked of it.", ("store",)
+            "logops_state_errors_total", "Failures of the state store, by part.", ("store",)
         )
         self._done: dict[tuple[int, str], tuple[Counter, Histogram]] = {}
         self.breaker_state: Final = registry.gauge(
@@ -58,12 +58,12 @@ class AuthMetrics(GatewayMetrics):
         known = self.emitter(emitter)
         code = str(status) if 100 <= status <= 599 else "other"
         series = (self._requests_total.labels(code, known), self._latency_seconds.labels(known))
-        if known == emitter and code != "other":  # else a stranger's words would fill the dict
+        if known == emitter and code != "other":  # otherwise names chosen by strangers would fill the dict
             self._done[status, emitter] = series
         return series
 
     def forward_attempt(self, outcome: str) -> None:
-        """Count one try; ``outcome`` is a word of the forwarder's own, never a downstream's text."""
+        """Count one try; ``outcome`` is one of the forwarder's own words, never text of a downstream."""
         self._attempts_total.labels(outcome).inc()
 
     def denied(self, emitter: str, events: int) -> None:
@@ -71,5 +71,5 @@ class AuthMetrics(GatewayMetrics):
         self._denied_total.labels(self.emitter(emitter)).inc(events)
 
     def state_error(self, store: str) -> None:
-        """Count a failure of the store of ``nonces`` (closed: refused), ``buckets`` (open: local) or ``batch_ids``."""
+        """Count a failure of ``nonces`` (fails closed), ``buckets`` (fail open, to local ones) or ``batch_ids``."""
         self._state_errors_total.labels(store).inc()

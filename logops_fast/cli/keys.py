@@ -1,4 +1,4 @@
-"""``logops keys``: the clients of the keys file. A new secret is printed once, and nowhere else."""
+"""``logops keys``: edits the clients of the keys file. A new secret is printed once, and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from logops_fast.config.settings import Settings
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the command's arguments."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     add_json(actions.add_parser("list", help="the clients, without their secrets"))
     add = actions.add_parser("add", help="a new client with a new secret")
@@ -21,29 +21,29 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add.add_argument("--emitter", metavar="E", help="what it sends as (default: its name)")
     add.add_argument("--emitters", metavar="A,B", default="", help="emitters X-Emitter may name besides")
     add_json(add)
-    rotate = actions.add_parser("rotate", help="a new secret; the present one stays good until revoked")
+    rotate = actions.add_parser("rotate", help="a new secret; the current one stays valid until revoked")
     rotate.add_argument("name", metavar="NAME")
     add_json(rotate)
-    revoke = actions.add_parser("revoke", help="take a client out, or with --old its older secret")
+    revoke = actions.add_parser("revoke", help="remove a client, or with --old its older secret")
     revoke.add_argument("name", metavar="NAME")
     revoke.add_argument("--old", action="store_true", help="only the older of two secrets")
-    actions.add_parser("check", help="check the file and warn of what is weak")
-    actions.add_parser("fernet", help="a new key for pii.encrypt; those there are still decrypt")
+    actions.add_parser("check", help="check the file and warn of weak secrets")
+    actions.add_parser("fernet", help="a new key for pii.encrypt; the existing ones still decrypt")
     example(
         parser,
         """
 logops keys add web-1 --emitter web --emitters batch
 logops keys rotate web-1         # senders change over, then:
 logops keys revoke web-1 --old
-kill -HUP $(pgrep -o -f 'logops up')   # a running gateway takes the file on
+kill -HUP $(pgrep -o -f 'logops up')   # a running gateway reads the file again
 
-The file is written anew: comments in it are not kept.
+The file is rewritten: comments in it are not kept.
 """,
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Do one of the actions."""
+    """Run one of the actions."""
     settings = load_settings(args, quiet=True).settings
     path = Path(settings.auth.keys_file)
     action = args.action
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     elif action == "rotate":
         _tell_secret(args.name, rotate_client(path, args.name), as_json=args.json)
         if not args.json:
-            print(f"The one before it stays good until: logops keys revoke {args.name} --old")
+            print(f"The one before it stays valid until: logops keys revoke {args.name} --old")
     elif action == "revoke":
         _revoke(path, args.name, old=args.old)
     elif action == "check":
@@ -92,9 +92,9 @@ def _tell_secret(name: str, secret: str, *, as_json: bool) -> None:
 def _revoke(path: Path, name: str, *, old: bool) -> None:
     if not old:
         revoke_client(path, name)
-        print(f"{name} is no client any more.")
+        print(f"{name} is no longer a client.")
     elif revoke_old_secret(path, name):
-        print(f"Only the newest secret of {name} is good now.")
+        print(f"Only the newest secret of {name} is valid now.")
     else:
         print(f"{name} has one secret; nothing was changed.")
 
@@ -102,4 +102,4 @@ def _revoke(path: Path, name: str, *, old: bool) -> None:
 def _fernet(settings: Settings) -> None:
     path = Path(settings.pii.fernet_keys_file)
     add_fernet_key(path)
-    print(f"{path} has a new key, which encrypts from now on; keep those behind it for what they encrypted.")
+    print(f"{path} has a new key, which encrypts from now on; keep the others, to decrypt what they encrypted.")

@@ -1,4 +1,4 @@
-"""``logops sign``: the headers of a signed request, right ones or, to try the refusals, wrong ones."""
+"""``logops sign``: prints the headers of a signed request; wrong ones on purpose, to try the refusals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import secrets
 import shlex
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body
@@ -18,7 +19,7 @@ from logops_fast.formats.signature import SigningKey, signed_headers, target_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the command's arguments."""
     parser.add_argument("method", metavar="METHOD", help="POST")
     parser.add_argument("url", metavar="URL", help="the whole URL, or the target alone")
     add_body(parser)
@@ -26,6 +27,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--secret", metavar="TEXT", help="its secret (default: LOGOPS_SECRET, else of the keys file)")
     parser.add_argument("--secret-file", metavar="FILE", help="read the secret from a file")
     add_stamps(parser)
+    parser.add_argument(
+        "--signature-version", type=int, choices=(1, 2), help="default: what the client is held to, else 1"
+    )
+    parser.add_argument(
+        "-H", "--header", action="append", default=[], metavar="'N: V'",
+        help="a further header, which version 2 signs if it is one of those it covers; may be repeated",
+    )  # fmt: skip
+    parser.add_argument("--audience", metavar="A", help="for version 2 (default: auth.audience)")
     add_json(parser)
     parser.add_argument("--curl", action="store_true", help="print a curl command that sends the request")
     example(
@@ -33,6 +42,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
         """
 logops sign POST http://127.0.0.1:8081/ingest '[{"msg":"hello"}]'
 logops sign POST http://127.0.0.1:8081/ingest '[{"msg":"hello"}]' --curl | sh
+logops sign POST http://127.0.0.1:8081/ingest '[{}]' --signature-version 2 -H 'X-Batch-Id: b-1' --curl | sh
 logops sign POST /ingest '{}' --ts-offset -3600       # refused: clock_skew
 logops sign POST /ingest '{}' --secret wrong-secret   # refused: bad_signature
 """,
@@ -40,7 +50,7 @@ logops sign POST /ingest '{}' --secret wrong-secret   # refused: bad_signature
 
 
 def add_stamps(parser: argparse.ArgumentParser) -> None:
-    """The options of time and nonce, which can misuse on purpose."""
+    """Add the options of time and nonce, which may also be wrong on purpose."""
     parser.add_argument("--ts", metavar="T", help="X-Timestamp as it is to be sent (default: now, epoch seconds)")
     parser.add_argument("--ts-offset", metavar="S", type=int, default=0, help="seconds added to now")
     parser.add_argument("--nonce", metavar="N", nargs="?", const=None, help="X-Nonce (default: random; '' sends none)")
@@ -50,7 +60,11 @@ def run(args: argparse.Namespace) -> int:
     """Print the headers."""
     key, secret = credentials(args)
     body = read_body(args)
-    headers = headers_of(args, key, secret, body or b"")
+    fields = _fields(args)
+    version = args.signature_version or _version_of(args, key)
+    if version == 2 and "content-type" not in map(str.lower, fields):
+        fields["Content-Type"] = "application/json"
+    headers = [*fields.items(), *headers_of(args, key, secret, body or b"", fields if version == 2 else None)]
     if args.curl:
         print(_curl(args, headers))
     elif args.json:
@@ -60,8 +74,16 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def headers_of(args: argparse.Namespace, key: str, secret: bytes, body: bytes) -> list[tuple[str, str]]:
-    """The signed headers of the options METHOD, URL, --ts, --ts-offset and --nonce."""
+def headers_of(
+    args: argparse.Namespace, key: str, secret: bytes, body: bytes, fields: Mapping[str, str] | None = None
+) -> list[tuple[str, str]]:
+    """Return the signed headers for the options METHOD, URL, --ts, --ts-offset and --nonce.
+
+    With ``fields``, the request's other headers, by version 2.
+    """
+    audience = ""
+    if fields is not None:
+        audience = load_settings(args, quiet=True).settings.auth.audience if args.audience is None else args.audience
     timestamp = args.ts if args.ts is not None else str(int(time.time()) + args.ts_offset)
     nonce = args.nonce if args.nonce is not None else secrets.token_hex(16)
     signed = signed_headers(
@@ -72,12 +94,14 @@ def headers_of(args: argparse.Namespace, key: str, secret: bytes, body: bytes) -
         body,
         timestamp=os.fsencode(timestamp),
         nonce=os.fsencode(nonce),
+        fields=None if fields is None else {name.lower().encode(): os.fsencode(v) for name, v in fields.items()},
+        audience=os.fsencode(audience),
     )
     return [(os.fsdecode(name), os.fsdecode(value)) for name, value in signed]
 
 
 def credentials(args: argparse.Namespace) -> tuple[str, bytes]:
-    """Client and secret: of the options, else of the environment, else of the keys file. Raises ConfigError."""
+    """Return client and secret: from the options, else the environment, else the keys file. Raises ConfigError."""
     given = ClientEnvironment.of(os.environ)
     key = args.key or given.api_key
     secret = os.fsencode(args.secret or "")
@@ -101,14 +125,35 @@ def credentials(args: argparse.Namespace) -> tuple[str, bytes]:
     return key, clients[key].secrets[0]
 
 
+def _fields(args: argparse.Namespace) -> dict[str, str]:
+    fields = {}
+    for line in args.header:
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            raise ConfigError("a header must be written as Name: value")
+        fields[name.strip()] = value.strip()
+    return fields
+
+
+def _version_of(args: argparse.Namespace, key: str) -> int:
+    """Return the version that the client is held to, if this machine has the keys file."""
+    path = Path(load_settings(args, quiet=True).settings.auth.keys_file)
+    if not path.exists() or not os.access(path, os.R_OK):
+        return 1
+    client = Keyring.load(path).clients.get(key)
+    return 1 if client is None else client.signature_version
+
+
 def _curl(args: argparse.Namespace, headers: list[tuple[str, str]]) -> str:
     # --path-as-is and --globoff: the target goes out exactly as it was signed
     words = ["curl", "-sS", "--path-as-is", "--globoff", "-X", args.method]
     for name, value in headers:
         words += ["-H", f"{name}: {value}"]
+    if (args.body_file is not None or args.body is not None) and "content-type" not in (n.lower() for n, _ in headers):
+        words += ["-H", "Content-Type: application/json"]
     if args.body_file is not None:
-        words += ["-H", "Content-Type: application/json", "--data-binary", f"@{args.body_file}"]
+        words += ["--data-binary", f"@{args.body_file}"]
     elif args.body is not None:
         # --data-raw: a body that starts with @ is no file
-        words += ["-H", "Content-Type: application/json", "--data-raw", args.body]
+        words += ["--data-raw", args.body]
     return shlex.join([*words, "--", args.url])

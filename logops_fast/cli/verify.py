@@ -1,4 +1,4 @@
-"""``logops verify``: checks a set of headers the way the gateway does, and says which part is wrong and why."""
+"""``logops verify``: checks a set of headers as the gateway does, and says which part is wrong and why."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _REQUEST_LINE: Final = re.compile(r"[A-Z]+ \S+ HTTP/\d\.\d")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Its arguments."""
+    """Add the command's arguments."""
     parser.add_argument("method", metavar="METHOD", help="POST")
     parser.add_argument("url", metavar="URL", help="the whole URL, or the target alone")
     add_body(parser)
@@ -45,28 +45,38 @@ WRONG clock      X-Timestamp is 900 s behind this clock; 300 s are allowed
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print a finding for each part; 0 where the gateway would accept, else 1."""
+    """Print a finding for each part; return 0 if the gateway would accept the request, else 1."""
     auth = load_settings(args, quiet=True).settings.auth
     keyring = Keyring.load(Path(auth.keys_file))
     request = Signed(os.fsencode(args.method), target_of(args.url), _headers(args), read_body(args))
     now = time.time() if args.now is None else args.now
-    findings = diagnose(request, keyring, tolerance=auth.clock_tolerance, require_nonce=auth.require_nonce, now=now)
+    findings = diagnose(
+        request,
+        keyring,
+        tolerance=auth.clock_tolerance,
+        require_nonce=auth.require_nonce,
+        now=now,
+        audience=auth.audience,
+    )
     gateway = HmacAuth(
         keyring,
         mode="hmac",
         tolerance=auth.clock_tolerance,
         require_nonce=auth.require_nonce,
         wall=lambda: now,
+        audience=auth.audience,
     )
     verdict = gateway.verify(args.method, request.target, request.headers)
     wrong_body = any(finding.part == "digest" and finding.ok is False for finding in findings)
-    answer = verdict.reason if isinstance(verdict, Refusal) else "bad_content_sha256" if wrong_body else "accepted"
+    status, answer = 401, "bad_content_sha256" if wrong_body else "accepted"
+    if isinstance(verdict, Refusal):
+        status, answer = verdict.status, verdict.reason
     if args.json:
         print_json({"answer": answer, "findings": [finding._asdict() for finding in findings]})
     else:
         for finding in findings:
             print_verdict(finding.ok, finding.part, finding.detail)
-        print("the gateway would accept it" if answer == "accepted" else f"the gateway would answer 401 {answer}")
+        print("the gateway would accept it" if answer == "accepted" else f"the gateway would answer {status} {answer}")
     return 0 if answer == "accepted" else 1
 
 

@@ -1,4 +1,4 @@
-"""``AsyncLogOpsClient``: events from an asyncio application to a LogOps gateway.
+"""``AsyncLogOpsClient``: sends events from an asyncio application to a LogOps gateway.
 
 async with AsyncLogOpsClient("http://127.0.0.1:8081/ingest", "web-1", "s3cr3t") as client:
     client.log({"level": "info", "msg": "queued, sent with others"})
@@ -25,14 +25,14 @@ from logops_fast.http.pool import HttpPool
 
 
 class Stored(NamedTuple):
-    """Events that were stored, and those that could not be read and were kept apart."""
+    """Counts of events: stored, and unreadable ones that were kept apart."""
 
     accepted: int
     rejected: int
 
 
 class DeliveryError(LogOpsError):
-    """Events that the gateway refused, or that it could not be brought to store in time; ``reason`` says why."""
+    """Raised for events that the gateway refused or did not confirm in time; ``reason`` says why."""
 
     def __init__(self, reason: str, lost: int) -> None:
         super().__init__(f"{lost} events were not stored: {reason}")
@@ -41,10 +41,12 @@ class DeliveryError(LogOpsError):
 
 
 class AsyncLogOpsClient:
-    """Sends events in signed batches, each again under its own batch id until it is stored. Belongs to one loop.
+    """Sends events in signed batches and retries each under its own batch id until it is stored. For one event loop.
 
-    Arguments as of ``LogOpsHandler``; ``connections`` is how many batches may be under way at once. Raises ValueError
-    for what cannot be used.
+    Arguments as for ``LogOpsHandler``; ``connections`` is how many batches may be in flight at once.
+
+    Raises:
+        ValueError: for an argument that cannot be used.
     """
 
     def __init__(
@@ -64,9 +66,11 @@ class AsyncLogOpsClient:
         retry_for: float = RETRY_FOR,
         connections: int = 8,
         ssl: ssl_module.SSLContext | None = None,
+        audience: str = "",
+        signature_version: int = 2,
     ) -> None:
         credentials = Credentials.of(url, key, secret)
-        self._signer = Signer(credentials, emitter, scenario_id)
+        self._signer = Signer(credentials, emitter, scenario_id, audience=audience, signature_version=signature_version)
         self._pool = HttpPool(credentials.url, read_timeout=timeout, max_connections=connections, ssl=ssl)
         self._batch_size = batch_size
         self._flush_interval = flush_interval
@@ -83,11 +87,11 @@ class AsyncLogOpsClient:
 
     @property
     def dropped(self) -> Counter[str]:
-        """Queued events dropped so far, by reason."""
+        """The queued events dropped so far, by reason."""
         return Counter(self._outbox.dropped)
 
     def log(self, event: Mapping[str, Any]) -> bool:
-        """Queue an event, with the time of now where it has no ``ts``; False where the queue is full, or closed."""
+        """Queue an event, with the current time if it has no ``ts``; return False if the queue is full, or closed."""
         if self._closed:
             return False
         if "ts" not in event:
@@ -102,7 +106,7 @@ class AsyncLogOpsClient:
         return True
 
     async def send(self, events: Iterable[Mapping[str, Any]]) -> Stored:
-        """Send events now and return once they are stored. Raises DeliveryError where not all were."""
+        """Send events now and return once they are stored. Raises DeliveryError if some were not."""
         lines = [dumps(event) for event in events]
         accepted = rejected = lost = 0
         reason = ""
@@ -119,9 +123,9 @@ class AsyncLogOpsClient:
         return Stored(accepted, rejected)
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a bound, not an error
-        """Wait until all that was queued is delivered or dropped, at most ``timeout`` (``close_timeout``) seconds.
+        """Wait until everything queued is delivered or dropped; return False if that takes over ``timeout`` seconds.
 
-        False where it was not in time.
+        ``timeout`` defaults to ``close_timeout``.
         """
         self._flushing += 1
         self._wake.set()
@@ -136,7 +140,7 @@ class AsyncLogOpsClient:
         return True
 
     async def aclose(self) -> None:
-        """Deliver what can be within ``close_timeout``, and end; the rest counts as dropped."""
+        """Deliver what can be delivered within ``close_timeout``, and end; the rest counts as dropped."""
         self._closed = True
         await self.flush()
         if self._task is not None:
@@ -154,7 +158,7 @@ class AsyncLogOpsClient:
         await self.aclose()
 
     async def _run(self) -> None:
-        """Deliver batch after batch from the queue."""
+        """Deliver the queue, batch by batch."""
         while True:
             if len(self._outbox) < self._batch_size and not (self._flushing and len(self._outbox)):
                 try:
@@ -175,7 +179,7 @@ class AsyncLogOpsClient:
                 self._idle.set()
 
     async def _deliver(self, batch: list[bytes]) -> list[tuple[list[bytes], Verdict]]:
-        """Send a batch until it is settled; one that is too large goes in halves, each with what became of it."""
+        """Send a batch until it is settled, in halves if it is too large; return each part with its verdict."""
         todo, settled = [batch], []
         while todo:
             part = todo.pop()

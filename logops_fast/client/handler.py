@@ -1,13 +1,13 @@
-"""``LogOpsHandler``: the standard library's logging, delivered to a LogOps gateway by a thread of its own.
+"""``LogOpsHandler``: delivers the standard library's logging to a LogOps gateway, from a thread of its own.
 
     import logging
     from logops_fast.client.handler import LogOpsHandler
 
     logging.getLogger().addHandler(LogOpsHandler("http://127.0.0.1:8081/ingest", "web-1", "s3cr3t", app="shop"))
 
-The application never waits for the network: a record is written as JSON and put into a bounded queue. The thread sends
-batches, signed, and each again under its own batch id until the gateway has said that it is stored. What does not fit
-into the queue, or is refused for good, is dropped and counted, and standard error is told once a minute.
+The application never waits for the network: a record is encoded as JSON and put into a bounded queue. The thread sends
+signed batches, and retries each under its own batch id until the gateway has confirmed that it is stored. What does not
+fit into the queue, or is refused for good, is dropped and counted, and reported on standard error once a minute.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from logops_fast.client.records import encode
 from logops_fast.client.request import RETRY_FOR, Credentials, Signer, Verdict, judge, unanswered
 
 SAY_EVERY: Final = 60.0
-"""Seconds between two lines on standard error."""
+"""Minimum interval between two lines on standard error, in seconds."""
 MAX_ANSWER: Final = 1_048_576
 
 _CLOSING: Final = "closed_before_delivery"
@@ -43,10 +43,14 @@ _NEVER: Final = float("inf")
 class LogOpsHandler(logging.Handler):
     """Delivers records to a gateway; times are in seconds.
 
-    Without ``url``, ``key``, ``secret`` those of the environment hold (ENTRYPOINT_URL, LOGOPS_API_KEY, LOGOPS_SECRET).
-    A batch goes out with ``batch_size`` records, or ``flush_interval`` after its first. ``max_queue`` and
-    ``max_queue_bytes`` bound what waits; ``close_timeout`` what ``flush()`` and the end of the process wait for;
-    ``retry_for`` how long one batch is tried. Raises ValueError for what cannot be used.
+    ``url``, ``key`` and ``secret`` default to the environment's (ENTRYPOINT_URL, LOGOPS_API_KEY, LOGOPS_SECRET).
+    A batch is sent with ``batch_size`` records, or ``flush_interval`` after its first. ``max_queue`` and
+    ``max_queue_bytes`` bound what is queued; ``close_timeout`` bounds ``flush()`` and the wait at the end of the
+    process; ``retry_for`` bounds the retries of one batch. ``audience`` is the gateway's ``auth.audience``;
+    ``signature_version=1`` is for gateways before 0.5.
+
+    Raises:
+        ValueError: for an argument that cannot be used.
     """
 
     def __init__(
@@ -67,9 +71,17 @@ class LogOpsHandler(logging.Handler):
         close_timeout: float = 5.0,
         retry_for: float = RETRY_FOR,
         ssl: ssl_module.SSLContext | None = None,
+        audience: str = "",
+        signature_version: int = 2,
     ) -> None:
         super().__init__(level)
-        self._signer = Signer(Credentials.of(url, key, secret), emitter, scenario_id)
+        self._signer = Signer(
+            Credentials.of(url, key, secret),
+            emitter,
+            scenario_id,
+            audience=audience,
+            signature_version=signature_version,
+        )
         self._app = app
         self._batch_size = batch_size
         self._flush_interval = flush_interval
@@ -97,13 +109,13 @@ class LogOpsHandler(logging.Handler):
 
     @property
     def dropped(self) -> Counter[str]:
-        """Records dropped so far, by reason."""
+        """The records dropped so far, by reason."""
         return Counter(self._outbox.dropped)
 
     # ------------------------------------------------------------------------------------------ the application's side
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Queue a record; never waits and never raises."""
+        """Queue a record; never blocks and never raises."""
         try:
             if threading.current_thread() is self._thread or self._closing.is_set():
                 return
@@ -117,7 +129,7 @@ class LogOpsHandler(logging.Handler):
             self.handleError(record)
 
     def flush(self, timeout: float | None = None) -> None:
-        """Wait until all that was logged is delivered or dropped, at most ``timeout`` (``close_timeout``) seconds."""
+        """Wait until everything logged so far is delivered or dropped, for ``timeout`` (``close_timeout``) at most."""
         deadline = time.monotonic() + (self._close_timeout if timeout is None else timeout)
         self._flushing = True
         try:
@@ -133,8 +145,8 @@ class LogOpsHandler(logging.Handler):
             self._flushing = False
 
     def close(self) -> None:
-        """Deliver what can be within ``close_timeout``, say what could not, and end the thread."""
-        # logging.shutdown() calls flush() just before: what that has waited for is not waited for again
+        """Deliver what can be delivered within ``close_timeout``, report the rest, and end the thread."""
+        # logging.shutdown() calls flush() just before: if that has timed out, do not wait a second time.
         spent = time.monotonic() - self._flush_failed_at < _JUST_NOW
         if not self._closing.is_set():
             self._close_by = time.monotonic() + (0.0 if spent else self._close_timeout)
@@ -158,12 +170,12 @@ class LogOpsHandler(logging.Handler):
         self._flushing = False
 
     def _start(self) -> None:
-        # a daemon: an application that never closes its logging must be able to end
+        # A daemon thread: an application that never closes its logging must be able to exit.
         self._thread = threading.Thread(target=self._run, name="logops", daemon=True)
         self._thread.start()
 
     def _forked(self) -> None:
-        """In a child: no thread, the parent's records are the parent's, and its connection must not be shared."""
+        """Start over in a forked child: the thread, the queued records and the connection are the parent's."""
         self._outbox.renew()
         self._signer.renew()
         self._connection = None
@@ -183,7 +195,7 @@ class LogOpsHandler(logging.Handler):
         self._disconnect()
 
     def _wait_for_batch(self) -> None:
-        """Until a batch is full, or old enough, or somebody waits for it; now and then without one."""
+        """Wait until a batch is full or old enough, or ``flush`` waits for it; return now and then without one."""
         due = 0.0
         while not self._closing.is_set() and (waiting := len(self._outbox)) < self._batch_size:
             if waiting and self._flushing:
@@ -200,7 +212,7 @@ class LogOpsHandler(logging.Handler):
     # -------------------------------------------------------------------------------------------------------- delivery
 
     def _deliver(self, batch: list[bytes]) -> None:
-        """Send a batch until it is settled; one that is too large goes in halves."""
+        """Send a batch until it is settled; one that is too large is split in halves."""
         todo = [batch]
         while todo:
             part = todo.pop()
@@ -215,7 +227,7 @@ class LogOpsHandler(logging.Handler):
             self._outbox.settle(part, "" if verdict.outcome == "stored" else verdict.reason)
 
     def _send(self, batch: list[bytes]) -> Verdict:
-        """One batch under one id, again and again until it is stored, refused, or time is up."""
+        """Send one batch under one id, repeatedly, until it is stored, refused, or out of time."""
         body = b"\n".join(batch)
         batch_id = self._signer.batch_id()
         give_up = time.monotonic() + self._retry_for
@@ -233,7 +245,7 @@ class LogOpsHandler(logging.Handler):
                 return Verdict("refused", _CLOSING)
 
     def _pause(self, seconds: float) -> None:
-        """Wait before the next try; closing cuts it short, so that each batch gets one more."""
+        """Wait before the next try; closing cuts the wait short, so that each batch gets one more try."""
         if seconds > 0 and self._closing.wait(seconds):
             time.sleep(max(0.0, min(seconds, _CLOSING_PAUSE, self._close_by - time.monotonic())))
 
@@ -245,9 +257,9 @@ class LogOpsHandler(logging.Handler):
             connection.request("POST", self._signer.endpoint.target.decode(), body, fields)
             response = connection.getresponse()
             answer = response.read(MAX_ANSWER)
-        except (OSError, http.client.HTTPException) as exc:
+        except (OSError, http.client.HTTPException) as error:
             self._disconnect()
-            return unanswered(type(exc).__name__, attempts)
+            return unanswered(type(error).__name__, attempts)
         if response.will_close or not response.isclosed():
             self._disconnect()
         headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in response.getheaders()}
@@ -274,7 +286,7 @@ class LogOpsHandler(logging.Handler):
                 connection.close()
 
     def _say(self, *, at_once: bool = False) -> None:
-        """Tell standard error what was dropped since the last time, once a minute."""
+        """Report on standard error what was dropped since the last report, once a minute."""
         dropped = self._outbox.dropped
         if dropped == self._said:
             return

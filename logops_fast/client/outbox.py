@@ -1,4 +1,4 @@
-"""A bounded queue of events that are written already, and the count of those that did not fit or came to nothing."""
+"""A bounded queue of encoded events, and the counts of those that were dropped."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ QUEUE_FULL: Final = "queue_full"
 
 
 class Outbox:
-    """Events wait here, at most ``max_events`` and ``max_bytes`` of them; one more is dropped and counted.
+    """Queues at most ``max_events`` and ``max_bytes``; an event over that is dropped and counted.
 
-    Safe to use from several threads. ``taken`` events are out for delivery until ``settle`` is called.
+    Thread-safe. Events that were taken are out for delivery until ``settle`` is called.
     """
 
     __slots__ = ("_bytes", "_events", "_lock", "_max_bytes", "_max_events", "_taken", "dropped")
@@ -26,7 +26,7 @@ class Outbox:
         self.renew()
 
     def renew(self) -> None:
-        """Empty, with a lock of its own: after a fork the old one may be held by a thread that is not there."""
+        """Start empty with a new lock: after a fork the old one may be held by a thread that no longer exists."""
         self._lock = threading.Lock()
         self._events: deque[bytes] = deque()
         self._bytes = 0
@@ -38,18 +38,18 @@ class Outbox:
 
     @property
     def empty(self) -> bool:
-        """Nothing waits and nothing is out."""
+        """Whether nothing is queued and nothing is out for delivery."""
         with self._lock:
             return not self._events and not self._taken
 
     @property
     def unsettled(self) -> int:
-        """Events that wait or are out."""
+        """Events queued or out for delivery."""
         with self._lock:
             return len(self._events) + self._taken
 
     def put(self, event: bytes) -> bool:
-        """Keep an event; False where it was dropped."""
+        """Queue an event; return False if it was dropped."""
         with self._lock:
             if len(self._events) + self._taken >= self._max_events or self._bytes + len(event) > self._max_bytes:
                 self.dropped[QUEUE_FULL] += 1
@@ -59,7 +59,7 @@ class Outbox:
             return True
 
     def take(self, count: int) -> list[bytes]:
-        """The oldest events, at most ``count`` and MAX_BATCH_BYTES of them (but one at least)."""
+        """Take out the oldest events: at most ``count`` and MAX_BATCH_BYTES, but at least one."""
         batch: list[bytes] = []
         size = 0
         with self._lock:
@@ -72,17 +72,17 @@ class Outbox:
         return batch
 
     def settle(self, batch: list[bytes], dropped_for: str = "") -> None:
-        """These events were delivered, or dropped for a reason."""
+        """Count these events as delivered, or as dropped for a reason."""
         with self._lock:
             if self._taken < len(batch):
-                return  # abandoned meanwhile, and counted
+                return  # abandoned in the meantime, and counted then
             self._taken -= len(batch)
             self._bytes -= sum(map(len, batch))
             if dropped_for:
                 self.dropped[dropped_for] += len(batch)
 
     def abandon(self, reason: str) -> None:
-        """Count all that is left as dropped."""
+        """Count everything that is left as dropped."""
         with self._lock:
             left = len(self._events) + self._taken
             if left:

@@ -1,4 +1,4 @@
-"""A ``logging.LogRecord`` as an event of LogOps, written as JSON."""
+"""Encodes a ``logging.LogRecord`` as a LogOps event in JSON."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 import orjson
 
 _STANDARD: Final = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
-# What the gateway gives a meaning of its own; an ``extra`` of that name goes beside it.
+# Names that the gateway gives a meaning of its own; an ``extra`` of that name is renamed.
 _SETTLED: Final = frozenset({"ts", "level", "msg", "logger", "pid", "exc", "stack"})
 _LEVELS: Final = ((50, "FATAL"), (40, "ERROR"), (30, "WARN"), (20, "INFO"), (10, "DEBUG"))
 _EXC: Final = logging.Formatter()
@@ -17,7 +17,7 @@ _OPTIONS: Final = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
 
 
 def level_of(number: int) -> str:
-    """The level of a record, also of a level that an application has made up."""
+    """Return the level name for a record's number, including numbers of an application's own levels."""
     for least, name in _LEVELS:
         if number >= least:
             return name
@@ -25,7 +25,7 @@ def level_of(number: int) -> str:
 
 
 def encode(record: logging.LogRecord, app: str | None) -> bytes:
-    """One line of NDJSON without its end. Never raises for what an application logs, but for its ``%`` mistakes."""
+    """Return one line of NDJSON without its line end. Raises only if the ``%`` arguments do not fit the message."""
     event: dict[str, Any] = {
         "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "level": level_of(record.levelno),
@@ -46,11 +46,11 @@ def encode(record: logging.LogRecord, app: str | None) -> bytes:
 
 
 def dumps(event: Any) -> bytes:
-    """JSON of anything: what JSON has no form for becomes its ``repr``."""
+    """Return the JSON of anything: values without a JSON form become their ``repr``."""
     try:
         return orjson.dumps(event, repr, _OPTIONS)
     except (TypeError, ValueError):
-        # lone surrogates, integers over 64 bits, things nested too deeply: text, field by field
+        # Lone surrogates, integers over 64 bits, values nested too deeply: convert to text, field by field.
         return orjson.dumps({_clean(str(key)): _plain(value) for key, value in dict(event).items()})
 
 

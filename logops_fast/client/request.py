@@ -1,4 +1,8 @@
-"""Signed requests, and what their answers mean: shared by the blocking and the asyncio client. No I/O."""
+"""Signed requests, and what their answers mean: shared by the blocking and the asyncio client. No I/O.
+
+Requests are signed by version 2, which covers the batch id and everything else that decides where a batch goes. A
+gateway before 0.5 knows only version 1.
+"""
 
 from __future__ import annotations
 
@@ -15,13 +19,13 @@ from logops_fast.formats.signature import SigningKey, signed_headers
 from logops_fast.http.pool import Endpoint
 
 RETRY_FOR: Final = 540.0
-"""Seconds a batch is tried for: less than the ten minutes for which a gateway remembers the batches it has stored, so
-that a batch whose answer was lost is never stored twice."""
+"""Seconds for which a batch is retried: less than the ten minutes for which a gateway remembers the batches it has
+stored, so that a batch whose answer was lost is never stored twice."""
 BACKOFF: Final = Backoff(0.2, 5.0, jitter=0.5)
 MAX_WAIT: Final = 60.0
-"""Seconds of Retry-After that are obeyed, at the most."""
+"""The longest Retry-After that is obeyed, in seconds."""
 
-# 401 replay: what is between the client and the gateway sent the request twice; the next try has a nonce of its own.
+# 401 replay: something between the client and the gateway sent the request twice; the next try has a nonce of its own.
 _AGAIN: Final = frozenset({408, 425, 429})
 _REPLAY: Final = "replay"
 
@@ -29,7 +33,7 @@ Outcome = Literal["stored", "again", "split", "refused"]
 
 
 class Verdict(NamedTuple):
-    """What an answer means for its batch; ``wait`` in seconds before it is sent again."""
+    """What an answer means for its batch; ``wait`` is the seconds before it is sent again."""
 
     outcome: Outcome
     reason: str = ""
@@ -39,7 +43,7 @@ class Verdict(NamedTuple):
 
 
 class Credentials(NamedTuple):
-    """Where to send, and as whom. Raises ValueError for what cannot be used."""
+    """Where to send, and as which client."""
 
     url: str
     key: str
@@ -47,7 +51,11 @@ class Credentials(NamedTuple):
 
     @classmethod
     def of(cls, url: str | None, key: str | None, secret: str | None) -> Credentials:
-        """What is given, else ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET."""
+        """Return the arguments, or ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET for those not given.
+
+        Raises:
+            ValueError: if one of them is missing.
+        """
         found = cls(
             url or os.environ.get("ENTRYPOINT_URL", ""),
             key or os.environ.get("LOGOPS_API_KEY", ""),
@@ -65,11 +73,29 @@ class Credentials(NamedTuple):
 
 
 class Signer:
-    """Makes the headers of requests. Batch ids are unique to this object, whatever process it is in."""
+    """Makes the headers of requests. Batch ids are unique to this object and its process.
 
-    __slots__ = ("_fields", "_key", "_key_id", "_number", "_run", "endpoint")
+    ``audience`` is the gateway's ``auth.audience``; ``signature_version`` is 2, or 1 for an older gateway.
 
-    def __init__(self, credentials: Credentials, emitter: str | None, scenario_id: str | None) -> None:
+    Raises:
+        ValueError: for a URL, a name or a version that cannot be used.
+    """
+
+    __slots__ = ("_audience", "_fields", "_key", "_key_id", "_number", "_run", "_version", "endpoint")
+
+    def __init__(
+        self,
+        credentials: Credentials,
+        emitter: str | None,
+        scenario_id: str | None,
+        *,
+        audience: str = "",
+        signature_version: int = 2,
+    ) -> None:
+        if signature_version not in (1, 2):
+            raise ValueError(f"signature_version: expected 1 or 2, got {signature_version!r}")
+        self._version = signature_version
+        self._audience = audience.encode()
         self.endpoint: Final = Endpoint.parse(credentials.url)
         self._key_id = credentials.key
         self._key = SigningKey(os.fsencode(credentials.secret))
@@ -83,17 +109,18 @@ class Signer:
         self.renew()
 
     def renew(self) -> None:
-        """Begin with other batch ids (a forked child must not use its parent's)."""
+        """Start another series of batch ids (a forked child must not use its parent's)."""
         self._run = secrets.token_hex(12)
         self._number = 0
 
     def batch_id(self) -> bytes:
-        """A batch id not used before."""
+        """Return a batch id not used before."""
         self._number += 1
         return f"{self._run}-{self._number:x}".encode()
 
     def headers(self, body: bytes, batch_id: bytes) -> list[tuple[bytes, bytes]]:
-        """The headers of one try: its own nonce and time, the batch's id."""
+        """Return the headers of one try: its own nonce and time, the batch's id."""
+        fields = [*self._fields, (b"X-Batch-Id", batch_id)]
         signed = signed_headers(
             self._key_id,
             self._key,
@@ -102,12 +129,14 @@ class Signer:
             body,
             timestamp=b"%d" % time.time(),
             nonce=secrets.token_hex(16).encode(),
+            fields={name.lower(): value for name, value in fields} if self._version == 2 else None,
+            audience=self._audience,
         )
-        return [*self._fields, (b"X-Batch-Id", batch_id), *signed]
+        return [*fields, *signed]
 
 
 def judge(status: int, headers: Mapping[bytes, bytes], body: bytes, attempts: int) -> Verdict:
-    """What an answer means; ``headers`` with lower-case names, ``attempts`` made so far."""
+    """Return what an answer means; ``headers`` with lower-case names, ``attempts`` made so far."""
     if 200 <= status < 300:
         accepted, rejected = counts_of(body) or (0, 0)
         return Verdict("stored", "", 0.0, accepted, rejected)
@@ -122,5 +151,5 @@ def judge(status: int, headers: Mapping[bytes, bytes], body: bytes, attempts: in
 
 
 def unanswered(reason: str, attempts: int) -> Verdict:
-    """What it means that no answer came: the batch may be stored or not, its id will tell."""
+    """Return what a missing answer means: the batch may be stored or not, and a retry under its id finds out."""
     return Verdict("again", reason, BACKOFF.delay(attempts))

@@ -1,6 +1,6 @@
-"""Changes to a keys file: each is checked as a whole before it takes the old one's place.
+"""Edits a keys file: each new version is checked as a whole before it replaces the old one.
 
-The file is written anew, so comments in it are lost. What a change did is told by its answer; a secret is in it once.
+The file is rewritten, so comments in it are lost. A new secret is returned once and stored nowhere else.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from logops_fast.config.yaml_tree import read_tree
 
 
 def add_client(path: Path, name: str, emitter: str | None, emitters: Iterable[str]) -> str:
-    """Add a client with a new secret, which is returned; the file is made where there is none. Raises ConfigError."""
+    """Add a client with a new secret, which is returned; creating the file if there is none. Raises ConfigError."""
     path.parent.mkdir(parents=True, exist_ok=True)
     secret = new_secret()
     with _edited(path) as clients:
@@ -33,26 +33,26 @@ def add_client(path: Path, name: str, emitter: str | None, emitters: Iterable[st
 
 
 def rotate_client(path: Path, name: str) -> str:
-    """Give a client a new secret, which is returned; the one it had stays good. Raises ConfigError."""
+    """Give a client a new secret, which is returned; its current one stays valid. Raises ConfigError."""
     secret = new_secret()
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
         newest = entry["secrets"][0]
         if isinstance(newest, dict):
-            raise ConfigError(f"the secret of {name} stands in the file {newest['file']}; rotate it there")
+            raise ConfigError(f"the secret of {name} is in the file {newest['file']}; rotate it there")
         entry["secrets"] = [secret, newest][:MAX_SECRETS]
     return secret
 
 
 def revoke_client(path: Path, name: str) -> None:
-    """Take a client out: none of its secrets is good any more. Raises ConfigError."""
+    """Remove a client: none of its secrets is valid any longer. Raises ConfigError."""
     with _edited(path) as clients:
         _entry(clients, name, path)
         del clients[name]
 
 
 def revoke_old_secret(path: Path, name: str) -> bool:
-    """End a rotation: only the client's newest secret stays good. False where it had no other. Raises ConfigError."""
+    """End a rotation: keep only the newest secret; return False if there was no other. Raises ConfigError."""
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
         had_another = len(entry["secrets"]) > 1
@@ -61,7 +61,7 @@ def revoke_old_secret(path: Path, name: str) -> bool:
 
 
 def add_fernet_key(path: Path) -> None:
-    """Put a new Fernet key first into the file of keys: it encrypts from now on, those behind it still decrypt."""
+    """Put a new Fernet key first in the file of keys: it encrypts from now on, the others still decrypt."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with _locked(path):
         before = path.read_text("utf-8") if path.exists() else ""
@@ -71,12 +71,12 @@ def add_fernet_key(path: Path) -> None:
 
 @contextmanager
 def _edited(path: Path) -> Iterator[dict[str, Any]]:
-    """The clients of the file as they are written, to be changed in place; written back checked."""
-    path = path.resolve()  # of a link, the file it leads to is replaced
+    """Yield the clients of the file as written, to be changed in place; check and write them back."""
+    path = path.resolve()  # replaces the file that a link leads to, not the link
     with _locked(path):
         clients: dict[str, Any] = {}
         if path.exists():
-            Keyring.load(path)  # a file that is wrong is not made over
+            Keyring.load(path)  # a file with a mistake is not overwritten
             clients = (read_tree(path).value or {}).get("clients") or {}
         yield clients
         text = dump_clients(clients)
@@ -86,7 +86,7 @@ def _edited(path: Path) -> Iterator[dict[str, Any]]:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One editor at a time. The directory is locked: the file itself is another one after each change."""
+    """Allow one editor at a time. The directory is locked: the file itself is replaced by each change."""
     directory = os.open(path.parent, os.O_RDONLY)
     try:
         fcntl.flock(directory, fcntl.LOCK_EX)

@@ -58,34 +58,34 @@ class Keyring:
 
     @classmethod
     def load(cls, path: Path) -> Keyring:
-        """Read and check a keys file. Raises ConfigError with the path of what is wrong."""
+        """Read and check a keys file. Raises ConfigError with the path of the fault."""
         tree = read_tree(path)
         clients, warnings = _clients(tree, path.parent)
         return cls(clients, (*_mode_warnings(path), *warnings))
 
     @classmethod
     def parse(cls, text: str, directory: Path, name: str = "keys.yaml") -> Keyring:
-        """Check the text of a keys file; ``directory`` is what ``{file: path}`` is relative to."""
+        """Check the text of a keys file; ``{file: path}`` is relative to ``directory``."""
         clients, warnings = _clients(parse_tree(text, name), directory)
         return cls(clients, warnings)
 
     @classmethod
     def of(cls, clients: Iterable[Client]) -> Keyring:
-        """A ring of clients made in a program."""
+        """Return a keyring of the given clients."""
         return cls({client.id: client for client in clients})
 
     def emitters(self) -> frozenset[str]:
-        """Every emitter that some client may send as."""
+        """Return every emitter that some client may send as."""
         return frozenset[str]().union(*(client.emitters for client in self.clients.values()))
 
 
 def new_secret() -> str:
-    """A random secret: 256 bits as text that needs no quoting anywhere."""
+    """Return a random secret: 256 bits as text that needs no quoting anywhere."""
     return secrets.token_urlsafe(_NEW_SECRET_BYTES)
 
 
 def make_demo_keys(path: Path) -> Client:
-    """Write a keys file with one random client ``demo``, mode 0600, directories made. Raises FileExistsError."""
+    """Write a keys file with one random client ``demo``, mode 0600, creating directories. Raises FileExistsError."""
     entry = {"secrets": [new_secret()], "emitter": DEMO_CLIENT, "emitters": list(DEMO_EMITTERS)}
     text = dump_clients({DEMO_CLIENT: entry})
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,14 +94,14 @@ def make_demo_keys(path: Path) -> Client:
 
 
 def dump_clients(clients: Mapping[str, Any]) -> str:
-    """The text of a keys file."""
+    """Return the text of a keys file."""
     return _HEADER + yaml.safe_dump({"clients": dict(clients)}, sort_keys=False, default_flow_style=None, width=120)
 
 
 def write_private(path: Path, text: str, *, replace: bool) -> None:
-    """Write a file whole or not at all: a new one with mode 0600, an old one's mode kept.
+    """Write a file as a whole or not at all: with mode 0600, or with the mode of the file it replaces.
 
-    Raises FileExistsError where it is there and ``replace`` is false.
+    Raises FileExistsError if it exists and ``replace`` is false.
     """
     mode = stat.S_IMODE(path.stat().st_mode) if replace and path.exists() else 0o600
     fd, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -114,7 +114,7 @@ def write_private(path: Path, text: str, *, replace: bool) -> None:
         if replace:
             os.replace(temporary, path)
         else:
-            os.link(temporary, path)  # refuses to write over a file that came meanwhile
+            os.link(temporary, path)  # fails if the file was created in the meantime
             os.unlink(temporary)
         directory = os.open(path.parent, os.O_RDONLY)
         try:
@@ -132,7 +132,7 @@ def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str,
         if key != "clients":
             raise ConfigError(f"{key}: unknown key{did_you_mean(key, ['clients'])}", tree.where((key,)))
     if "clients" not in root:
-        # An empty file is a template that failed; `clients: {}` is somebody's will.
+        # An empty file is a template that failed; `clients: {}` is intended.
         raise ConfigError("clients: expected a mapping of client names, got nothing", tree.name)
     clients: dict[str, Client] = {}
     warnings: list[str] = []
@@ -149,12 +149,12 @@ def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str,
                     other = "another of its secrets" if owner == name else f"one of client {owner}"
                     raise ConfigError(f"clients.{name}.secrets.{number}: is the same as {other}", where)
     if not clients:
-        warnings.append(f"{tree.name} names no client: nobody can send")
+        warnings.append(f"{tree.name} names no client: no one can send")
     return clients, tuple(warnings)
 
 
 def _mapping(value: Any, path: str, where: str) -> dict[str, Any]:
-    # What stands in place of a mapping is not repeated, as it is in the settings: it may be a bare secret.
+    # Unlike in the settings, the value is not shown: it may be a bare secret.
     if value is None:
         return {}
     if not isinstance(value, dict):
@@ -170,7 +170,7 @@ def _client(name: str, body: Any, tree: Tree, directory: Path, warnings: list[st
 
     if not is_name(name):
         raise ConfigError(f"clients: expected the name of a client ({NAME_RULE}), got {shown(name)}", where())
-    # a client is never shown as a whole: what stands in its place may be a secret put one level too high
+    # A client's value is never shown: it may be a secret put one level too high.
     if not isinstance(body, dict):
         raise ConfigError(f"{at}: expected a mapping with secrets", where())
     for key in body:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Sequence
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Final
@@ -181,16 +182,14 @@ def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, Http
         pool = HttpPool(forward.url, connect_timeout=forward.connect_timeout, read_timeout=forward.read_timeout)
     except ValueError as error:
         raise StartupError(f"forward.url: {error}") from None
-
-    def make_breaker() -> CircuitBreaker:
-        return CircuitBreaker(
-            failure_threshold=breaker.failure_threshold,
-            window=breaker.window,
-            min_calls=breaker.min_calls,
-            open_for=breaker.open_for,
-            half_open_probes=breaker.half_open_probes,
-        )
-
+    make_breaker = partial(
+        CircuitBreaker,
+        failure_threshold=breaker.failure_threshold,
+        window=breaker.window,
+        min_calls=breaker.min_calls,
+        open_for=breaker.open_for,
+        half_open_probes=breaker.half_open_probes,
+    )
     return (
         Forwarder(
             pool,

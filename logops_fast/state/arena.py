@@ -1,4 +1,4 @@
-"""A ring of byte strings in the memory behind a table: the newest push out the oldest."""
+"""A ring of byte strings in the extra memory of a table: the newest overwrite the oldest."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _RECORD: Final = struct.Struct("=II")
 
 
 class Arena:
-    """Answers of batches, in ``table.extra``; ``table.words[word]`` is where the next one goes.
+    """Answers of batches, in ``table.extra``; ``table.words[word]`` is the position of the next one.
 
-    Space is handed out under the table's words lock and filled without: a record that was overwritten since, or never
-    finished by a process that was killed, does not match its checksum (which covers the key), and reads as lost.
+    Space is allocated under the table's words lock and filled without it: a record that was overwritten since, or not
+    completed by a process that was killed, does not match its checksum (which covers the key), and counts as lost.
     """
 
     __slots__ = ("_size", "_table", "_word")
@@ -28,7 +28,7 @@ class Arena:
     def append(self, digest: bytes, answer: bytes) -> int:
         """Store ``answer`` for the key ``digest`` and return its position in the ring, never 0.
 
-        Raises OSError where the lock is refused.
+        Raises OSError if the lock is refused.
         """
         table, size = self._table, self._size
         length = -(-(_RECORD.size + len(answer)) // 8) * 8
@@ -36,7 +36,7 @@ class Arena:
         try:
             at = table.words[self._word]
             if not 8 <= at <= size - length:
-                at = 8  # 0 says that there is no answer
+                at = 8  # 0 means that there is no answer
             table.words[self._word] = at + length
         finally:
             table.unlock(table.words_lock)
@@ -46,7 +46,7 @@ class Arena:
         return at
 
     def read(self, digest: bytes, position: int) -> bytes | None:
-        """The answer at ``position``, or None where newer ones have taken its place."""
+        """Return the answer at ``position``, or None if it was overwritten by a newer one."""
         start = position + _RECORD.size
         if start > self._size:
             return None

@@ -1,4 +1,4 @@
-"""Batch ids in a table: who is storing which batch, which were stored, and with what answer."""
+"""Batch ids in a table: which batches are being stored and by which worker, which were stored, with what answer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ again from its body."""
 
 
 _HEAD_WORD: Final = 0
-_GENERATION_WORD: Final = 1
+GENERATION_WORD: Final = 1
 
 _PENDING: Final = 1
 _DONE: Final = 2
@@ -34,7 +34,7 @@ def geometry(max_batch_ids: int) -> Geometry:
 
 
 class TableBatchIds:
-    """The batch ids of one table (a BatchIds). ``mono`` is the monotonic clock; ``ttl`` is in seconds.
+    """The batch ids of one table (a BatchIds). ``clock`` is the monotonic clock; ``ttl`` is in seconds.
 
     A slot holds until when it counts (milliseconds), its state, where the answer is, and the digest of the body. The
     state of a batch in progress names its worker and that worker's generation: when a worker starts, the claims of its
@@ -45,21 +45,21 @@ class TableBatchIds:
     claim until the answer is in its place.
     """
 
-    __slots__ = ("_arena", "_mine", "_mono", "_table", "_ttl_ms")
+    __slots__ = ("_arena", "_clock", "_mine", "_table", "_ttl_ms")
 
-    def __init__(self, table: Table, mono: Callable[[], float], ttl: float = 600.0) -> None:
+    def __init__(self, table: Table, clock: Callable[[], float], ttl: float = 600.0) -> None:
         self._table = table
-        self._mono = mono
+        self._clock = clock
         self._ttl_ms = int(ttl * 1000)
         self._arena = Arena(table, _HEAD_WORD)
-        self._mine = _pending(0, table.words[_GENERATION_WORD])
+        self._mine = _pending(0, table.words[GENERATION_WORD])
 
     def worker_started(self, index: int) -> None:
         """Become worker ``index``; what its predecessor left in progress is free."""
         if not 0 <= index < MAX_WORKERS:
             raise ValueError(f"worker {index}: at most {MAX_WORKERS} workers can share batch ids")
         table = self._table
-        word = _GENERATION_WORD + index
+        word = GENERATION_WORD + index
         table.lock(table.words_lock)
         try:
             generation = (table.words[word] + 1) & 0xFFFF_FFFF
@@ -134,7 +134,7 @@ class TableBatchIds:
     def _begin(self, key: bytes, bucket: int, digest: int) -> tuple[ClaimKind, int]:
         table = self._table
         values = table.values
-        now = int(self._mono() * 1000)
+        now = int(self._clock() * 1000)
         slot = table.find(key, bucket)
         if slot >= 0 and values[4 * slot] > now:
             state = values[4 * slot + 1]
@@ -164,7 +164,7 @@ class TableBatchIds:
     def _finish(self, key: bytes, bucket: int, position: int) -> None:
         table = self._table
         values = table.values
-        now = int(self._mono() * 1000)
+        now = int(self._clock() * 1000)
         slot = table.find(key, bucket)
         if slot >= 0 and values[4 * slot] > now:
             values[4 * slot + 2] = position
@@ -201,7 +201,7 @@ class TableBatchIds:
         return (
             state & 0xFF == _PENDING
             and worker < MAX_WORKERS
-            and self._table.words[_GENERATION_WORD + worker] == state >> 32
+            and self._table.words[GENERATION_WORD + worker] == state >> 32
         )
 
 

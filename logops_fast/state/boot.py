@@ -1,4 +1,4 @@
-"""Which run of the machine this is: what a file in page cache holds is certain only within one."""
+"""Identifies the current boot of the machine: the content of a file in page cache is certain only within one."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _LINUX: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """A text of at most 36 characters that changes with each start of the machine.
+    """Return a text of at most 36 characters that changes with each boot of the machine.
 
-    Where the system does not tell, a new one each time: then nothing outlives a restart of the gateway either.
+    If the system does not say, it is new each time: nothing outlives a restart of the gateway then.
     """
     if sys.platform == "darwin":
         return _darwin() or secrets.token_hex(16)

@@ -52,18 +52,18 @@ def geometry(max_buckets: int) -> Geometry:
 
 
 class TableBuckets:
-    """The token buckets of one table (a BucketStore). ``mono`` is the monotonic clock, in seconds.
+    """The token buckets of one table (a BucketStore). ``clock`` is the monotonic clock, in seconds.
 
     That clock is the machine's, so workers agree on it. A slot holds the moment when the bucket is full again, its
     tokens, and when it held them. A full bucket is as good as none: its slot is free. If all are in use, the bucket
     that is full soonest is dropped, which gives its owner the least.
     """
 
-    __slots__ = ("_mono", "_table")
+    __slots__ = ("_clock", "_table")
 
-    def __init__(self, table: Table, mono: Callable[[], float]) -> None:
+    def __init__(self, table: Table, clock: Callable[[], float]) -> None:
         self._table = table
-        self._mono = mono
+        self._clock = clock
 
     def take(self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """See ``BucketStore``; answers before it returns."""
@@ -84,7 +84,7 @@ class TableBuckets:
             table.lock(bucket)
             try:
                 # The clock is read under the lock: else another process could have written a later moment.
-                now = self._mono()
+                now = self._clock()
                 slot = table.find(digest, bucket)
                 tokens = capacity
                 if slot >= 0:

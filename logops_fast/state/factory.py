@@ -22,7 +22,7 @@ def open_state(
     tolerance: float,
     caps: Caps = DEFAULT_CAPS,
     wall: Callable[[], float] = time.time,
-    mono: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
     exclusive: bool = False,
     redis_allow_eviction: bool = False,
@@ -42,7 +42,7 @@ def open_state(
     if backend in ("auto", "shared"):
         from logops_fast.state.shared import open_shared
 
-        return open_shared(directory, tolerance, caps, wall, mono, log, exclusive=exclusive)
+        return open_shared(directory, tolerance, caps, wall, clock, log, exclusive=exclusive)
     if backend == "memory":
         if workers > 1:
             raise ValueError(
@@ -51,7 +51,7 @@ def open_state(
             )
         from logops_fast.state.memory import open_memory
 
-        return open_memory(tolerance, caps, wall, mono)
+        return open_memory(tolerance, caps, wall, clock)
     if backend == "redis":
         from logops_fast.state.redis_check import check_policy
         from logops_fast.state.redis_store import RedisStore

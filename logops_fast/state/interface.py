@@ -58,9 +58,9 @@ class BucketVerdict(NamedTuple):
 
     allowed: bool
     remaining: float
-    """Tokens left; below zero where the bucket is in debt."""
+    """Tokens left; below zero if the bucket is in debt."""
     retry_after: float
-    """Seconds until the cost would fit: 0 where it was allowed, ``math.inf`` where it is over the capacity."""
+    """Seconds until the cost would fit: 0 if it was allowed, ``math.inf`` if it is over the capacity."""
     available: bool = True
     """False: the store does not answer, and the rest means nothing."""
 
@@ -87,7 +87,7 @@ class ClaimKind(Enum):
     """What a claim on a batch id found."""
 
     NEW = "new"
-    """Never seen: it is the caller's, who must ``finish`` or ``abandon`` it."""
+    """Never seen: it belongs to the caller, who must ``finish`` or ``abandon`` it."""
     IN_PROGRESS = "in progress"
     """Another request is storing it right now."""
     DONE = "done"
@@ -101,7 +101,7 @@ class ClaimKind(Enum):
 class BatchClaim(NamedTuple):
     """The result of ``BatchIds.begin``.
 
-    ``answer`` is the first answer, for ``DONE`` alone; empty where the fact is remembered but the text is not
+    ``answer`` is the first answer, for ``DONE`` alone; empty if the fact is remembered but the text is not
     (longer than ``MAX_ANSWER_BYTES``, or pushed out by newer ones): the batch must still not be stored again.
     """
 

@@ -45,7 +45,7 @@ class LocalStore:
         tables: tuple[Table, Table, Table],
         caps: Caps,
         wall: Callable[[], float],
-        mono: Callable[[], float],
+        clock: Callable[[], float],
         on_close: Callable[[], None] | None = None,
         *,
         tolerance: float = 300.0,
@@ -53,8 +53,8 @@ class LocalStore:
         self._tables = tables
         self._on_close = on_close
         self.nonces = TableNonces(tables[0], wall, 2 * tolerance + 2)
-        self.buckets = TableBuckets(tables[1], mono)
-        self.batch_ids = TableBatchIds(tables[2], mono, caps.batch_ttl)
+        self.buckets = TableBuckets(tables[1], clock)
+        self.batch_ids = TableBatchIds(tables[2], clock, caps.batch_ttl)
 
     def worker_started(self, index: int) -> None:
         """See ``StateStore``."""

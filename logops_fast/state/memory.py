@@ -27,9 +27,9 @@ def open_memory(
     tolerance: float,
     caps: Caps = DEFAULT_CAPS,
     wall: Callable[[], float] = time.time,
-    mono: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.monotonic,
 ) -> LocalStore:
     """Return a store for one worker. Requests signed before now are refused: earlier nonces are not known."""
     nonce_table, bucket_table, batch_table = (memory_table(geometry) for geometry in caps.geometries())
     nonces.set_horizon(nonce_table, nonces.fresh_horizon(wall(), tolerance))
-    return LocalStore((nonce_table, bucket_table, batch_table), caps, wall, mono, tolerance=tolerance)
+    return LocalStore((nonce_table, bucket_table, batch_table), caps, wall, clock, tolerance=tolerance)

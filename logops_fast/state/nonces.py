@@ -14,7 +14,7 @@ from typing import Final
 
 from logops_fast.state.interface import NonceVerdict
 from logops_fast.state.table import BUCKET_BYTES, Geometry, Table
-from logops_fast.state.tallies import TALLY_BYTES, Tallies
+from logops_fast.state.tallies import SHARED, TALLY_BYTES, Tallies
 
 KIND: Final = b"nonces"
 
@@ -72,8 +72,8 @@ class TableNonces:
     Order of the writes, for a process killed in between: horizon, key, expiry. A new key with an old expiry is
     a free slot.
 
-    Once the table is nearly full, whoever holds at least as much as the largest holder did at the last look is refused
-    as ``CROWDED``: one client, at any rate, never takes the room of another.
+    Once the table is nearly full, a client that holds at least as much as the largest holder did at the last check is
+    refused as ``CROWDED``: one client, at any rate, never takes the room of another.
     """
 
     __slots__ = ("_inserts", "_levels", "_looked_at", "_nearly_full", "_recheck", "_table", "_tallies", "_top", "_wall")
@@ -117,7 +117,7 @@ class TableNonces:
             row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
             table.lock(home)
             try:
-                slot = self._find(digest[8:], hashed)
+                slot = self._find(digest[8:], hashed, home)
                 if slot >= 0 and table.values[slot] == expiry:
                     table.values[slot] = 0
                     table.undo_turn(slot // SLOTS, slot)
@@ -128,17 +128,33 @@ class TableNonces:
         except OSError:
             return  # it stays used, and the sender signs again
 
+    def restore(self, digest: bytes, expiry: int) -> bool:
+        """Insert a nonce by its digest, when a table is taken over; return False if there is no room for it."""
+        hashed: int = _HASH_OF(digest)[0]
+        slot = self._room(hashed, self._wall())
+        if slot < 0:
+            return False
+        self._table.put(slot, digest[8:])
+        self._table.values[slot] = expiry
+        if self._tallies is not None:
+            self._tallies.add(SHARED, expiry)  # whose it was is not known any more
+        return True
+
     def close(self) -> None:
         """Release the views of the table's memory."""
         if self._tallies is not None:
             self._tallies.close()
 
-    def _find(self, fingerprint: bytes, hashed: int) -> int:
+    def _find(self, fingerprint: bytes, hashed: int, home: int) -> int:
         """Return the slot of a key, or -1, looking only in levels that were ever used."""
         table = self._table
-        for level, (first, buckets) in enumerate(self._levels):
-            if level and not table.words[level]:
+        slot = table.find(fingerprint, home)
+        if slot >= 0 or not table.words[1]:
+            return slot
+        for level in range(1, len(self._levels)):
+            if not table.words[level]:
                 break
+            first, buckets = self._levels[level]
             slot = table.find(fingerprint, first + hashed % buckets)
             if slot >= 0:
                 return slot
@@ -148,7 +164,7 @@ class TableNonces:
         table = self._table
         expiries, metas = table.values, table.metas
         now = self._wall()
-        slot = self._find(fingerprint, hashed)
+        slot = self._find(fingerprint, hashed, home)
         if slot >= 0:
             held = expiries[slot]
             if held > now or expiry <= held:
@@ -157,8 +173,12 @@ class TableNonces:
         if expiry <= horizon:
             return NonceVerdict.FORGOTTEN
         tallies = self._tallies
-        if tallies is not None and self._crowded(tallies, row, now):
-            return NonceVerdict.CROWDED
+        if tallies is not None:
+            self._inserts += 1
+            if self._inserts > self._recheck or int(now) != self._looked_at:
+                self._look(tallies, now)
+            if self._top > 0 and tallies.held(row, now) >= self._top:
+                return NonceVerdict.CROWDED
         if slot < 0:
             slot = self._room(hashed, now)
             if slot < 0:
@@ -192,15 +212,11 @@ class TableNonces:
                 return slot
         return -1
 
-    def _crowded(self, tallies: Tallies, row: int, now: float) -> bool:
-        """Whether the table is nearly full and this client holds as much as the largest holder."""
-        second = int(now)
-        self._inserts += 1
-        if second != self._looked_at or self._inserts > self._recheck:
-            self._looked_at = second
-            self._inserts = 0
-            self._top = tallies.most(now) if tallies.total(now) >= self._nearly_full else 0
-        return self._top > 0 and tallies.held(row, now) >= self._top
+    def _look(self, tallies: Tallies, now: float) -> None:
+        """Note how much the largest holder has if the table is nearly full, and 0 otherwise."""
+        self._looked_at = int(now)
+        self._inserts = 0
+        self._top = tallies.most(now) if tallies.total(now) >= self._nearly_full else 0
 
 
 def _levels(buckets: int) -> tuple[tuple[int, int], ...]:
@@ -212,6 +228,6 @@ def _levels(buckets: int) -> tuple[tuple[int, int], ...]:
 
 
 def _whole(moment: float) -> int:
-    # Rounded down, so that with a second of slack a stamp of the second before the start stays behind the
-    # horizon and one of the same second does not.
+    # Rounded down, so that with a second of slack a timestamp of the second before the start is within the
+    # horizon and one of the same second is not.
     return min(max(floor(moment), 1), _LAST_SECOND)

@@ -42,7 +42,7 @@ NEARLY_FULL: Final = 0.9
 WRONG_SERVER: Final = ("READONLY", "LOADING", "CLUSTERDOWN", "MASTERDOWN")
 """Errors of a server that cannot be written to for now, or no longer: its address may lead to another one by now."""
 
-RECONNECT: Final = Backoff(0.05, 2.0, jitter=0.5)
+RECONNECT: Final = Backoff(0.05, 1.0, jitter=0.5)
 
 logger: Final = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ class RedisPump:
             self._settle(answers)
 
     async def _wait(self, seconds: float) -> bool:
-        """Wait for a command; return False if none came within ``seconds``."""
+        """Wait for a command; return False if none comes within ``seconds``."""
         self._wake.clear()
         try:
             async with asyncio.timeout(seconds):

@@ -119,7 +119,7 @@ class RedisNonces:
     """Nonces in Redis (a NonceStore).
 
     An insert that ran out of time may have happened, and a request that is sent again with the same nonce is then a
-    replay: senders sign each try anew.
+    replay: senders sign each try with a nonce of its own.
     """
 
     def __init__(self, pump: RedisPump, server_time: ServerTime, tolerance: float) -> None:

@@ -1,8 +1,8 @@
 """The `shared` store: tables in files that all workers of a machine map.
 
-The files outlive the gateway, so nonces and batch ids survive its restart; they do not outlive the machine's (the last
-writes may not have reached the disk), nor a change of size or version: then they are made anew, and nonces of
-requests signed before that are refused.
+The files outlive the gateway, so nonces and batch ids survive its restart, and an upgrade from version 0.4. They are
+created again after a boot of the machine (the last writes may not have reached the disk) and after a change of size;
+requests signed before that are then refused.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from logops_fast.state import nonces
 from logops_fast.state.boot import boot_id
 from logops_fast.state.local_store import DEFAULT_CAPS, Caps, LocalStore
 from logops_fast.state.table import Geometry, Table, header, header_fault
+from logops_fast.state.upgrade import carry_over, old_geometry
 
 FILES: Final = ("nonces.table", "buckets.table", "batch_ids.table")
 LOCK_FILE: Final = "lock"
@@ -41,29 +42,30 @@ def open_shared(
     tolerance: float,
     caps: Caps = DEFAULT_CAPS,
     wall: Callable[[], float] = time.time,
-    mono: Callable[[], float] = time.monotonic,
+    clock: Callable[[], float] = time.monotonic,
     log: Callable[[str], None] | None = None,
     boot: str | None = None,
     *,
     exclusive: bool = False,
 ) -> LocalStore:
-    """Map the tables in ``directory``, making those that are missing or unusable; ``log`` is told why.
+    """Map the tables in ``directory``, creating those that are missing or unusable; ``log`` gets the reasons.
 
-    Open it once, before workers are forked: then a worker that is started again is sure to get the tables its
-    siblings have, even if somebody has removed the files. Opening it in each worker works too. The directory stays
-    locked (shared) while anybody has it open, and nothing is made anew under a gateway that runs.
+    Open it once, before workers are forked: then a worker that is restarted is sure to get the tables its
+    siblings have, even if the files were removed. Opening it in each worker works too. The directory stays
+    locked (shared) while any process has it open, and no file is replaced under a running gateway.
 
-    ``exclusive`` is for a gateway of one worker: it keeps the directory to itself, and its table operations need no
-    locks, which are two thirds of what they cost.
+    ``exclusive`` is for a gateway with one worker: it keeps the directory to itself, and its table operations need no
+    locks, which are two thirds of their cost.
 
-    Raises StateError.
+    Raises:
+        StateError: if the directory cannot be used.
     """
     boot = boot_id() if boot is None else boot
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(directory / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as failure:
-        raise StateError(f"The state directory {directory} cannot be used: {failure.strerror}.") from failure
+    except OSError as error:
+        raise StateError(f"The state directory {directory} cannot be used: {error.strerror}.") from error
     tables: list[Table] = []
     try:
         alone = _lock(lock, directory, exclusive)
@@ -71,24 +73,25 @@ def open_shared(
             fresh = None
             if name == FILES[0]:
                 fresh = partial(nonces.set_horizon, horizon=nonces.fresh_horizon(wall(), tolerance))
-            tables.append(_open(directory / name, geometry, boot, alone, exclusive, fresh, log))
+            times = (wall(), clock())
+            tables.append(_open(directory / name, geometry, boot, alone, exclusive, fresh, log, times))
         if not exclusive:
             fcntl.flock(lock, fcntl.LOCK_SH)
-    except BaseException as failure:
+    except BaseException as error:
         for table in tables:
             table.close()
         os.close(lock)
-        if isinstance(failure, OSError):
-            raise StateError(_sentence(directory, caps, failure)) from failure
+        if isinstance(error, OSError):
+            raise StateError(_sentence(directory, caps, error)) from error
         raise
     nonce_table, bucket_table, batch_table = tables
     return LocalStore(
-        (nonce_table, bucket_table, batch_table), caps, wall, mono, partial(os.close, lock), tolerance=tolerance
+        (nonce_table, bucket_table, batch_table), caps, wall, clock, partial(os.close, lock), tolerance=tolerance
     )
 
 
 def _lock(fd: int, directory: Path, exclusive: bool) -> bool:
-    """Lock the directory; True where nobody else has it, so that files may be made anew.
+    """Lock the directory; return True if no other process has it, so that files may be replaced.
 
     The lock has a file of its own, because on macOS ``flock`` and the record locks of a table are one mechanism.
     """
@@ -105,7 +108,7 @@ def _lock(fd: int, directory: Path, exclusive: bool) -> bool:
 
 
 def _joined(fd: int) -> bool:
-    """Share the lock, waiting a little for one who is making the files."""
+    """Share the lock, waiting a little for a process that is creating the files."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
         try:
@@ -126,6 +129,7 @@ def _open(
     exclusive: bool,
     fresh: Callable[[Table], None] | None,
     log: Callable[[str], None] | None,
+    times: tuple[float, float],
 ) -> Table:
     try:
         fd = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -142,17 +146,18 @@ def _open(
             f"{path} belongs to a gateway that is running, and {fault}: stop that one, give both the same state "
             "settings, or give this one another state.dir."
         )
-    if found and log is not None:
-        log(f"{path} is made anew: {fault}. Requests signed before now are refused.")
-    _create(path, geometry, boot, fresh)
+    if not (found and _upgraded(path, geometry, boot, times, log)):
+        if found and log is not None:
+            log(f"{path} is created again: {fault}. Requests signed before now are refused.")
+        _create(path, geometry, boot, secrets.randbits(64), fresh)
     table, fault = _map(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), geometry, boot, exclusive)
     if table is None:
-        raise StateError(f"{path} was just made and cannot be used: {fault}.")
+        raise StateError(f"{path} was just created and cannot be used: {fault}.")
     return table
 
 
 def _map(fd: int, geometry: Geometry, boot: str, exclusive: bool) -> tuple[Table | None, str]:
-    """The table in a file; else None and why not, and the file is closed."""
+    """Return the table in a file; or None and the reason, with the file closed."""
     try:
         os.fchmod(fd, 0o600)
         fault = header_fault(os.pread(fd, 4096, 0), geometry, boot)
@@ -168,15 +173,35 @@ def _map(fd: int, geometry: Geometry, boot: str, exclusive: bool) -> tuple[Table
     return table, fault or ""
 
 
-def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], None] | None) -> None:
-    """Make a table under another name and move it into place whole."""
+def _upgraded(
+    path: Path, geometry: Geometry, boot: str, times: tuple[float, float], log: Callable[[str], None] | None
+) -> bool:
+    """Replace a table of version 0.4 by one of today's that holds the same; return False if it is none."""
+    with path.open("r+b") as file:
+        found = old_geometry(file.read(4096), geometry.kind, boot)
+        if found is None or os.fstat(file.fileno()).st_size != found[0].size:
+            return False
+        old, seed = found
+        counts: list[int] = []
+
+        def fill(new: Table) -> None:
+            counts.append(carry_over(mmap(file.fileno(), old.size), old, new, *times))
+
+        _create(path, geometry, boot, seed, fill)
+    if log is not None:
+        log(f"{path} of an earlier version was taken over, with {counts[0]} entries")
+    return True
+
+
+def _create(path: Path, geometry: Geometry, boot: str, seed: int, fresh: Callable[[Table], None] | None) -> None:
+    """Create a table under another name and move it into place as a whole."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         _reserve(fd, geometry.size)
-        os.pwrite(fd, header(geometry, secrets.randbits(64), boot), 0)
+        os.pwrite(fd, header(geometry, seed, boot), 0)
         if fresh is not None:
             table = Table(mmap(fd, geometry.size), geometry)
             fresh(table)
@@ -190,7 +215,7 @@ def _create(path: Path, geometry: Geometry, boot: str, fresh: Callable[[Table], 
 
 
 def _reserve(fd: int, size: int) -> None:
-    """Give the file its room on disk now: a write into a hole of a full disk would kill the process (SIGBUS)."""
+    """Reserve the file's space on disk now: a write into a hole of a full disk would kill the process (SIGBUS)."""
     if sys.platform != "darwin":
         os.posix_fallocate(fd, 0, size)
         return
@@ -198,8 +223,9 @@ def _reserve(fd: int, size: int) -> None:
         os.pwrite(fd, bytes(min(_CHUNK, size - at)), at)
 
 
-def _sentence(directory: Path, caps: Caps, failure: OSError) -> str:
-    if failure.errno in (errno.ENOSPC, errno.EDQUOT):
+def _sentence(directory: Path, caps: Caps, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
         need = sum(geometry.size for geometry in caps.geometries()) >> 20
-        return f"The state directory {directory} has no room for its {need} MiB: free some, or lower state.max_nonces."
-    return f"The state directory {directory} cannot be used: {failure.strerror}."
+        remedy = "free some, or lower state.max_request_rate"
+        return f"The state directory {directory} has no room for its {need} MiB: {remedy}."
+    return f"The state directory {directory} cannot be used: {error.strerror}."

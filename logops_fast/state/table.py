@@ -1,6 +1,6 @@
 """A fixed-size hash table in mapped memory, for one process or for all workers of a machine.
 
-Shape. A key is the XXH3 digest of the caller's bytes under a seed of the table's own, so that nobody outside can aim at
+Shape. A key is the XXH3 digest of the caller's bytes under a seed of the table's own, so that no one outside can aim at
 one bucket: 16 bytes of it, or 8 where memory matters more (within one bucket, two keys then collide once in 10^17
 inserts). It selects a bucket, whose keys lie side by side in 2 KiB, and one ``mmap.find`` searches them at C speed:
 0.45 us for a miss, where 4 KiB take 0.8 and 1 KiB overflow too early. Values lie in a section of their own, reached
@@ -123,6 +123,30 @@ def header(geometry: Geometry, seed: int, boot: str) -> bytes:
         boot.encode()[:36],
     )
     return fields + _CRC.pack(zlib.crc32(fields))
+
+
+class Header(NamedTuple):
+    """The fields of a table's header."""
+
+    kind: bytes
+    buckets: int
+    slots_per_bucket: int
+    value_bytes: int
+    extra_bytes: int
+    seed: int
+    boot: bytes
+
+
+def read_header(data: bytes) -> Header | None:
+    """Return the header at the beginning of ``data``, or None if it is none of this version, or damaged."""
+    if len(data) < _HEADER.size + _CRC.size or data[: len(MAGIC)] != MAGIC:
+        return None
+    if _CRC.unpack_from(data, _HEADER.size)[0] != zlib.crc32(data[: _HEADER.size]):
+        return None
+    _, version, kind, buckets, slots, value_bytes, extra_bytes, seed, boot = _HEADER.unpack_from(data)
+    if version != VERSION:
+        return None
+    return Header(kind.rstrip(b"\0"), buckets, slots, value_bytes, extra_bytes, seed, boot.rstrip(b"\0"))
 
 
 def header_fault(data: bytes, geometry: Geometry, boot: str) -> str | None:

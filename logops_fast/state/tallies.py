@@ -21,7 +21,7 @@ SLICES: Final = 32
 TALLY_BYTES: Final = ROWS * 8 + ROWS * SLICES * 8
 
 _TOTAL: Final = 0
-_SHARED: Final = 1
+SHARED: Final = 1
 _COUNT: Final = 0xFFFF_FFFF
 _CELL: Final = struct.calcsize("Q")
 
@@ -49,14 +49,20 @@ class Tallies:
         if row is not None:
             return row
         row = self._assign(xxh3_64_intdigest(owner, self._table.seed) | 1)
-        if row != _SHARED:
+        if row != SHARED:
             self._known[owner] = row
         return row
 
     def add(self, row: int, expiry: int) -> None:
         """Count an entry that lives until ``expiry`` (whole seconds)."""
-        self._add(row, expiry)
-        self._add(_TOTAL, expiry)
+        cells = self._cells
+        number = expiry // self._width
+        total = number % SLICES  # the first row is the sum
+        own = row * SLICES + total
+        cell = cells[own]
+        cells[own] = cell + 1 if cell >> 32 == number else number << 32 | 1
+        cell = cells[total]
+        cells[total] = cell + 1 if cell >> 32 == number else number << 32 | 1
 
     def take_back(self, row: int, expiry: int) -> None:
         """Count an entry no longer, before its time."""
@@ -83,19 +89,13 @@ class Tallies:
 
     def most(self, now: float) -> int:
         """Return how many entries the client with the most of them holds."""
-        used = [row for row in range(_SHARED, ROWS) if row == _SHARED or self._owners[row]]
+        used = [row for row in range(SHARED, ROWS) if row == SHARED or self._owners[row]]
         return max(self.held(row, now) for row in used)
 
     def close(self) -> None:
         """Release the views of the table's memory."""
         self._owners.release()
         self._cells.release()
-
-    def _add(self, row: int, expiry: int) -> None:
-        number = expiry // self._width
-        at = row * SLICES + number % SLICES
-        cell = self._cells[at]
-        self._cells[at] = cell + 1 if cell >> 32 == number else number << 32 | 1
 
     def _assign(self, identity: int) -> int:
         """Return the row of a hash: its own, or the next free one from where it belongs, or the shared row."""
@@ -106,7 +106,7 @@ class Tallies:
             while owners[row] not in (0, identity):
                 row = row + 1 if row + 1 < ROWS else 2
                 if row == start:
-                    return _SHARED
+                    return SHARED
             owners[row] = identity
         finally:
             table.unlock(table.words_lock)

@@ -421,13 +421,19 @@ def test_a_probe_of_a_sender_is_kept_while_the_common_breaker_is_open() -> None:
     assert report(breakers, "web", True)
 
 
-def test_the_senders_that_are_kept_are_bounded_and_the_open_ones_stay() -> None:
-    breakers, _ = board()
+def test_the_senders_that_are_kept_are_bounded() -> None:
+    breakers, clock = board()
     for _ in range(40):
         report(breakers, "poison", False)
         report(breakers, "good", True)
     for number in range(MAX_SENDERS * 2):
-        report(breakers, f"sender-{number}", False)
-        report(breakers, "good", True)
-        report(breakers, "good", True)
+        assert report(breakers, f"sender-{number}", False)
+        for _ in range(6):
+            report(breakers, "good", True)
     assert len(breakers._senders) <= MAX_SENDERS
+    for number in range(MAX_SENDERS):
+        clock.now += 0.1
+        report(breakers, f"later-{number}", False)
+        for _ in range(6):
+            report(breakers, "good", True)
+    assert 1 < len(breakers._senders) <= MAX_SENDERS

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from logops_fast.authgw.diagnosis import Finding, Signed, diagnose
 from logops_fast.authgw.hmac_auth import HmacAuth, Verified
 from logops_fast.config.keys_file import Client, Keyring
-from tests.support.signing import signed
+from tests.support.signing import signed, signed_v2
 
 NOW = 1735689600.0
 SECRET = "s3cr3t-now"
@@ -71,7 +71,7 @@ def test_a_right_request_has_nothing_wrong() -> None:
         ),
         (
             head(body=b'{"a":1}\n'),
-            {"digest": "X-Content-SHA256 is that of the body with a line end behind it"},
+            {"digest": "X-Content-SHA256 is that of the body followed by a line end"},
         ),
         (head(body=b""), {"digest": "X-Content-SHA256 is that of an empty body"}),
         (head(digest="f" * 63), {"digest": "X-Content-SHA256 must be 64 hexadecimal digits"}),
@@ -91,7 +91,7 @@ def test_a_right_request_has_nothing_wrong() -> None:
             head("wrong-secret"),
             {"signature": "does not match: a wrong secret, or more than one part differs from what was signed"},
         ),
-        (head(SECRET + "\n"), {"signature": "was made with a line end behind the secret"}),
+        (head(SECRET + "\n"), {"signature": "was made with a line end after the secret"}),
         (head(method="GET"), {"signature": "was made over another method, GET"}),
         (head(method="post"), {"signature": "was made over another method, post"}),
         (head(target="/ingest"), {"signature": "was made over the target without its query"}),
@@ -161,3 +161,48 @@ def test_what_the_gateway_refuses_is_found_wrong_and_the_other_way_round(
     request = Signed(b"POST", b"/ingest?a=1", headers, None)
     found = diagnose(request, RING, tolerance=300, require_nonce=require_nonce, now=NOW)
     assert isinstance(verdict, Verified) is all(finding.ok is not False for finding in found)
+
+
+FIELDS = {"Content-Type": "application/json", "X-Batch-Id": "b-1"}
+
+
+def head_v2(fields: dict[str, str] | None = None, **parts: Any) -> dict[str, str]:
+    parts = {"target": "/ingest?a=1", "timestamp": "1735689600", "nonce": "nonce-0001", **parts}
+    return {**FIELDS, **signed_v2("web-1", SECRET, b'{"a":1}', FIELDS if fields is None else fields, **parts)}
+
+
+def test_a_right_request_of_version_2_has_nothing_wrong() -> None:
+    assert wrong(findings(head_v2())) == {}
+
+
+@pytest.mark.parametrize(
+    ("headers", "cause"),
+    [
+        (head_v2({"Content-Type": "application/json"}), "was made over an empty X-Batch-Id"),
+        (head_v2({"X-Batch-Id": "b-1"}), "was made over an empty Content-Type"),
+        (head_v2(target="/ingest"), "was made over the target without its query"),
+        ({**FIELDS, **head(), "X-Signature-Version": "2"}, "was made over the string of version 1"),
+        (head_v2() | {"X-Signature-Version": "1"}, "was made over the string of version 2"),
+        (head_v2({}), "does not match: a wrong secret, or more than one part differs from what was signed"),
+    ],
+)
+def test_what_went_wrong_with_version_2_is_found(headers: dict[str, str], cause: str) -> None:
+    assert wrong(findings(headers)) == {"signature": cause}
+
+
+def test_a_forgotten_audience_is_found() -> None:
+    lower = {name.lower().encode(): value.encode() for name, value in head_v2().items()}
+    request = Signed(b"POST", b"/ingest?a=1", lower, b'{"a":1}')
+    found = diagnose(request, RING, tolerance=300, require_nonce=True, now=NOW, audience="eu")
+    assert [finding.detail for finding in found if finding.ok is False] == ["was made over no audience"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "detail"),
+    [
+        (head() | {"X-Signature-Version": "3"}, "X-Signature-Version must be 1 or 2, or left out"),
+        (head_v2() | {"X-Scenario": "s"}, "version 2 does not cover X-Scenario: send X-Scenario-Id in its place"),
+    ],
+)
+def test_what_is_wrong_with_the_version_is_found(headers: dict[str, str], detail: str) -> None:
+    assert wrong(findings(headers))["version"] == detail

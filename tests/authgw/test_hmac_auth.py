@@ -14,7 +14,7 @@ from logops_fast.authgw.hmac_auth import HmacAuth, Verified, parse_timestamp
 from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.formats.signature import SigningKey, sign
 from logops_fast.http.refusal import Refusal
-from tests.support.signing import signed
+from tests.support.signing import V2_FIELDS, signed, signed_v2
 
 NOW = 1735689600.0  # 2025-01-01T00:00:00Z
 SECRET, OLD, OTHER = "s3cr3t-now", "s3cr3t-before", "another-secret"
@@ -58,15 +58,90 @@ def test_a_signed_request_is_verified_with_what_later_checks_need() -> None:
 @pytest.mark.parametrize("vector", VECTORS, ids=[v["name"] for v in VECTORS])
 def test_the_signature_vectors_are_accepted(vector: dict[str, Any]) -> None:
     ring = Keyring.of([Client("v", (vector["secret"].encode(),), "v", frozenset("v"))])
-    auth = HmacAuth(ring, mode="hmac", tolerance=300, require_nonce=False, wall=lambda: NOW)
+    audience = vector.get("audience", "")
+    auth = HmacAuth(ring, mode="hmac", tolerance=300, require_nonce=False, wall=lambda: NOW, audience=audience)
     headers = {
         b"x-api-key": b"v",
         b"x-timestamp": vector["timestamp"].encode(),
         b"x-nonce": vector["nonce"].encode(),
         b"x-content-sha256": vector["content_sha256"].encode(),
         b"x-signature": vector["signature"].encode(),
+        **{name.lower().encode(): value.encode() for name, value in vector.get("fields", {}).items()},
     }
+    if "version" in vector:
+        headers[b"x-signature-version"] = str(vector["version"]).encode()
     assert isinstance(auth.verify(vector["method"], vector["target"].encode(), headers), Verified)
+
+
+def head_v2(fields: dict[str, str], *, audience: str = "", secret: str = SECRET, key: str = "web-1") -> Headers:
+    stamped = signed_v2(key, secret, b"{}", fields, timestamp=str(int(NOW)), nonce="nonce-0001", audience=audience)
+    return {name.lower().encode(): value.encode() for name, value in {**fields, **stamped}.items()}
+
+
+@pytest.mark.parametrize("name", V2_FIELDS)
+def test_each_field_of_version_2_is_under_the_signature(name: str) -> None:
+    assert isinstance(verify(head_v2({name: "mine"})), Verified)
+    assert reason(head_v2({name: "mine"}) | {name.lower().encode(): b"theirs"}) == "bad_signature"
+    without = head_v2({name: "mine"})
+    del without[name.lower().encode()]
+    assert reason(without) == "bad_signature"
+    assert reason(head_v2({}) | {name.lower().encode(): b"theirs"}) == "bad_signature"
+
+
+def test_a_request_of_one_version_is_none_of_the_other() -> None:
+    headers = head_v2({"Content-Type": "text/csv"})
+    del headers[b"x-signature-version"]
+    assert reason(headers) == "bad_signature"
+    assert reason(head() | {b"x-signature-version": b"2"}) == "bad_signature"
+    assert isinstance(verify(head() | {b"x-signature-version": b"1"}), Verified)
+
+
+@pytest.mark.parametrize("version", [b"", b"0", b"3", b"02", b"two", b"1, 2"])
+def test_a_version_that_is_none_is_refused(version: bytes) -> None:
+    assert reason(head() | {b"x-signature-version": version}) == "bad_signature_version"
+
+
+def test_version_2_is_signed_for_one_audience() -> None:
+    auth = HmacAuth(RING, mode="hmac", tolerance=300, require_nonce=True, wall=lambda: NOW, audience="here")
+    assert isinstance(verify(head_v2({}, audience="here"), auth), Verified)
+    assert reason(head_v2({}, audience="there"), auth) == "bad_signature"
+    assert reason(head_v2({}), auth) == "bad_signature"
+    assert isinstance(verify(head(), auth), Verified)
+
+
+@pytest.mark.parametrize("mode", ["hmac", "any", "api_key"])
+def test_a_client_held_to_version_2_gets_in_by_nothing_else(mode: Any) -> None:
+    ring = Keyring.of([Client("web-1", (SECRET.encode(),), "web", frozenset({"web"}), 2)])
+    auth = HmacAuth(ring, mode=mode, tolerance=300, require_nonce=True, wall=lambda: NOW)
+    if mode != "api_key":
+        assert isinstance(verify(head_v2({}), auth), Verified)
+        assert reason(head(), auth) == "bad_signature_version"
+        assert reason(head("wrong"), auth) == "bad_signature", "a stranger does not learn what it is held to"
+    if mode != "hmac":
+        assert reason({b"x-api-key": SECRET.encode()}, auth) == "bad_signature_version"
+
+
+def test_version_2_refuses_the_scenario_that_it_does_not_cover() -> None:
+    answer = verify(head_v2({"X-Scenario": "mine"}))
+    assert isinstance(answer, Refusal)
+    assert (answer.status, answer.reason) == (400, "bad_scenario_id")
+
+
+@pytest.mark.parametrize(
+    ("mode", "headers", "guessable"),
+    [
+        ("hmac", {}, False),
+        ("hmac", {b"x-api-key": b"k"}, False),
+        ("none", {b"x-api-key": b"k"}, False),
+        ("api_key", {b"x-signature": b"s"}, True),
+        ("any", {b"x-api-key": b"k"}, True),
+        ("any", {b"x-signature": b"s"}, False),
+        ("any", {b"x-timestamp": b"s"}, False),
+        ("any", {b"x-nonce": b"s"}, False),
+    ],
+)
+def test_a_secret_can_be_guessed_and_a_signature_cannot(mode: Any, headers: Headers, guessable: bool) -> None:
+    assert make(mode).guessable(headers) is guessable
 
 
 def test_each_of_two_secrets_is_good_while_one_is_rotated() -> None:
@@ -193,6 +268,8 @@ def test_everybody_costs_the_same_number_of_signatures(monkeypatch: pytest.Monke
         "wrong secret": head("wrong-secret"),
         "short signature": head() | {b"x-signature": b"x"},
         "clock": head(timestamp="5"),
+        "version 2": head_v2({"X-Batch-Id": "b"}),
+        "version 2, unknown client": head_v2({"X-Batch-Id": "b"}, key="nobody"),
     }
     cost = {}
     for name, headers in requests.items():

@@ -50,7 +50,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def store(clock: Clock) -> BucketStore:
-    return open_memory(300, Caps(max_nonces=1000, max_buckets=20_000), mono=clock).buckets
+    return open_memory(300, Caps(max_nonces=1000, max_buckets=20_000), clock=clock).buckets
 
 
 def take(buckets: EmitterBuckets, emitter: str, items: int) -> BucketGrant:

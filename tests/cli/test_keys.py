@@ -15,9 +15,9 @@ def test_a_client_from_add_to_revoke(logops: Logops, keys: Path) -> None:
     assert client.emitters == {"batch", "web", "csv"}
     rotated = json.loads(logops("keys", "rotate", "batch-1", "--json").out)
     assert Keyring.load(keys).clients["batch-1"].secrets == (rotated["secret"].encode(), secret.encode())
-    assert logops("keys", "revoke", "batch-1", "--old").out == "Only the newest secret of batch-1 is good now.\n"
+    assert logops("keys", "revoke", "batch-1", "--old").out == "Only the newest secret of batch-1 is valid now.\n"
     assert logops("keys", "revoke", "batch-1", "--old").out == "batch-1 has one secret; nothing was changed.\n"
-    assert logops("keys", "revoke", "batch-1").out == "batch-1 is no client any more.\n"
+    assert logops("keys", "revoke", "batch-1").out == "batch-1 is no longer a client.\n"
     assert "batch-1" not in Keyring.load(keys).clients
 
 

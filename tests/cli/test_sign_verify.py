@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Logops
-from tests.support.signing import signed
+from tests.support.signing import signed, signed_v2
 
 
 def headers(out: str) -> dict[str, str]:
@@ -107,6 +107,36 @@ def test_verify_names_the_part_that_is_wrong(
     assert [line.split()[1] for line in lines if line.startswith("WRONG")] == wrong
     assert lines[-1] == answer
     assert done.code == (1 if wrong else 0)
+
+
+STAMPS = ("--ts", "1735689600", "--nonce", "nonce-0001")
+
+
+def test_sign_by_version_2_covers_the_headers_that_are_given(logops: Logops, keys: Path) -> None:
+    fields = {"X-Batch-Id": "b-1", "Content-Type": "text/csv"}
+    options = ["--signature-version", "2", "-H", "X-Batch-Id: b-1", "-H", "Content-Type:text/csv", "--audience", "eu"]
+    done = logops("sign", "POST", "/ingest", "{}", *STAMPS, *options)
+    expected = signed_v2(
+        "demo", "demo-secret", b"{}", fields, timestamp="1735689600", nonce="nonce-0001", audience="eu"
+    )
+    assert headers(done.out) == {**fields, **expected}
+    words = shlex.split(logops("sign", "POST", "http://h/ingest", "{}", *STAMPS, *options, "--curl").out)
+    assert "Content-Type: text/csv" in words
+    assert "Content-Type: application/json" not in words
+    assert logops("sign", "POST", "/", "-H", "nonsense").err == "logops: a header must be written as Name: value\n"
+
+
+def test_a_client_held_to_version_2_is_signed_for_so(logops: Logops, keys: Path) -> None:
+    keys.write_text("clients: {web-1: {secrets: [s3cr3t-now], signature_version: 2}}")
+    (logops.folder / "logops.yaml").write_text("auth: {audience: eu}")
+    head = logops("sign", "POST", "/ingest", "{}").out
+    assert headers(head)["X-Signature-Version"] == "2"
+    (logops.folder / "head.txt").write_text(head)
+    assert logops("verify", "POST", "/ingest", "{}", "--headers", "head.txt").code == 0
+    (logops.folder / "head.txt").write_text(logops("sign", "POST", "/ingest", "{}", "--signature-version", "1").out)
+    done = logops("verify", "POST", "/ingest", "{}", "--headers", "head.txt")
+    assert done.out.splitlines()[-1] == "the gateway would answer 401 bad_signature_version"
+    assert "held to version 2" in done.out
 
 
 def test_verify_takes_headers_as_options_and_answers_in_json(logops: Logops, keys: Path) -> None:

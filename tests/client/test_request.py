@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from logops_fast.client.request import MAX_WAIT, Credentials, Signer, judge, unanswered
-from tests.support.signing import signed
+from tests.support.signing import signed, signed_v2
 
 
 def body(reason: str) -> bytes:
@@ -65,8 +65,23 @@ def test_each_try_is_signed_anew_and_keeps_its_batch_id() -> None:
     assert first[b"X-Nonce"] != second[b"X-Nonce"]
     assert (first[b"X-Emitter"], first[b"X-Scenario-Id"]) == (b"web", b"sc-1")
     text = {name.decode(): value.decode() for name, value in first.items()}
-    expected = signed("k", "secret", b"{}", target="/in?x=1", timestamp=text["X-Timestamp"], nonce=text["X-Nonce"])
+    expected = signed_v2(
+        "k", "secret", b"{}", text, target="/in?x=1", timestamp=text["X-Timestamp"], nonce=text["X-Nonce"]
+    )
     assert expected.items() <= text.items()
+
+
+def test_a_signer_may_name_an_audience_or_sign_for_an_older_gateway() -> None:
+    credentials = Credentials("http://h/", "k", "secret")
+    text = {n.decode(): v.decode() for n, v in Signer(credentials, None, None, audience="eu").headers(b"{}", b"b-1")}
+    stamps = {"timestamp": text["X-Timestamp"], "nonce": text["X-Nonce"]}
+    assert signed_v2("k", "secret", b"{}", text, target="/", audience="eu", **stamps).items() <= text.items()
+    text = {n.decode(): v.decode() for n, v in Signer(credentials, None, None, signature_version=1).headers(b"", b"b")}
+    assert "X-Signature-Version" not in text
+    stamps = {"timestamp": text["X-Timestamp"], "nonce": text["X-Nonce"]}
+    assert signed("k", "secret", b"", target="/", **stamps).items() <= text.items()
+    with pytest.raises(ValueError, match="signature_version"):
+        Signer(credentials, None, None, signature_version=3)
 
 
 def test_batch_ids_never_repeat_also_after_a_fork() -> None:

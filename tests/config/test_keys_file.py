@@ -195,3 +195,15 @@ def test_a_file_written_again_keeps_its_mode(tmp_path: Path) -> None:
     write_private(path, dump_clients({"a": {"secrets": ["hunter22"]}}), replace=True)
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
     assert Keyring.load(path).clients["a"].secrets == (b"hunter22",)
+
+
+@pytest.mark.parametrize(("text", "version"), [("", 1), (", signature_version: 1", 1), (", signature_version: 2", 2)])
+def test_a_client_may_be_held_to_a_version_of_the_signature(tmp_path: Path, text: str, version: int) -> None:
+    ring = Keyring.parse(f"clients: {{web-1: {{secrets: [s3cr3t-now]{text}}}}}", tmp_path)
+    assert ring.clients["web-1"].signature_version == version
+
+
+@pytest.mark.parametrize("value", ["3", "0", "true", "'2'", "2.0", "[2]", "null"])
+def test_a_version_that_is_none_is_refused_with_its_place(tmp_path: Path, value: str) -> None:
+    with pytest.raises(ConfigError, match=r"clients\.web-1\.signature_version: expected 1 or 2, got "):
+        Keyring.parse(f"clients: {{web-1: {{secrets: [s3cr3t-now], signature_version: {value}}}}}", tmp_path)

@@ -10,8 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.formats.signature import SigningKey, canonical, sign, signed_headers, target_of
-from tests.support.signing import signed
+from logops_fast.formats.signature import (
+    SIGNED_FIELDS,
+    SigningKey,
+    canonical,
+    canonical_v2,
+    sign,
+    signed_headers,
+    target_of,
+)
+from tests.support.signing import signed, signed_v2
 
 ROOT = Path(__file__).parents[2]
 VECTORS: list[dict[str, Any]] = json.loads((ROOT / "tests/data/signature_vectors.json").read_text("utf-8"))
@@ -20,6 +28,18 @@ each_vector = pytest.mark.parametrize("vector", VECTORS, ids=[v["name"] for v in
 
 @each_vector
 def test_the_vectors_are_ours(vector: dict[str, Any]) -> None:
+    if vector.get("version") == 2:
+        message = canonical_v2(
+            vector["method"].encode(),
+            vector["target"].encode(),
+            vector["content_sha256"].encode(),
+            vector["timestamp"].encode(),
+            vector["nonce"].encode(),
+            {name.lower().encode(): value.encode() for name, value in vector["fields"].items()},
+            vector["audience"].encode(),
+        )
+        assert SigningKey(vector["secret"].encode()).signature(message).decode() == vector["signature"]
+        return
     signature = sign(
         vector["secret"].encode(),
         vector["method"].encode(),
@@ -38,14 +58,21 @@ def test_the_vectors_are_those_of_openssl(vector: dict[str, Any]) -> None:
         from tests.support.services import require_service
 
         require_service("openssl")
+    options: list[str] = []
+    if vector.get("version") == 2:
+        fields = dict(vector["fields"])
+        options = ["--v2", "--audience", vector["audience"], "-t", fields.pop("Content-Type")]
+        options += [word for name, value in fields.items() for word in ("-H", f"{name.lower()}:  {value} ")]
     done = subprocess.run(
         [str(ROOT / "tools/hmac_curl.sh"), "--print", "-k", "web-1", "-s", vector["secret"], "-X", vector["method"],
+         *options,
          "--ts", vector["timestamp"], "--nonce", vector["nonce"], "http://127.0.0.1:8081" + vector["target"], "@-"],
         input=vector["body"].encode(), capture_output=True, timeout=30, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     printed = dict(line.split(": ", 1) for line in done.stdout.decode().splitlines())
     assert printed.pop("X-Nonce", "") == vector["nonce"]
+    assert printed.pop("X-Signature-Version", "1") == str(vector.get("version", 1))
     assert printed == {
         "X-Api-Key": "web-1",
         "X-Timestamp": vector["timestamp"],
@@ -67,6 +94,32 @@ def test_signed_headers_are_those_of_the_standard_library(secret: str, body: byt
         nonce="nonce-0001",
     )
     assert {name.decode(): value.decode() for name, value in ours} == theirs
+
+
+def test_signed_headers_of_version_2_are_those_of_the_standard_library() -> None:
+    fields = {"Content-Type": "text/csv", "X-Batch-Id": "b-1", "X-Other": "not signed"}
+    ours = signed_headers(
+        "web-1",
+        SigningKey(b"secret"),
+        b"POST",
+        b"/ingest",
+        b"x",
+        timestamp=b"1735689600",
+        nonce=b"nonce-0001",
+        fields={name.lower().encode(): value.encode() for name, value in fields.items()},
+        audience=b"here",
+    )
+    theirs = signed_v2("web-1", "secret", b"x", fields, timestamp="1735689600", nonce="nonce-0001", audience="here")
+    assert {name.decode(): value.decode() for name, value in ours} == theirs
+
+
+def test_no_value_can_move_to_another_line_of_version_2() -> None:
+    """Each field has its line, sent or not: a value of one is never that of another."""
+    parts = (b"POST", b"/ingest", b"a" * 64, b"1735689600", b"nonce-0001")
+    messages = {canonical_v2(*parts, {name: b"value"}) for name in SIGNED_FIELDS}
+    messages |= {canonical_v2(*parts, {}, b"value"), canonical_v2(*parts, {}), canonical(*parts)}
+    assert len(messages) == len(SIGNED_FIELDS) + 3
+    assert {message.count(b"\n") for message in messages} == {4, 12}
 
 
 def test_a_key_signs_many_messages_independently() -> None:

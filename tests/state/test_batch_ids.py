@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 from pathlib import Path
 
 import pytest
@@ -202,3 +204,40 @@ def test_a_worker_killed_in_mid_batch_frees_it_at_its_restart(tmp_path: Path) ->
         return begin(shared.batch_ids, "b").kind.name
 
     assert in_processes(1, restart) == ["NEW"]
+
+
+def test_a_lock_that_is_refused_stores_nothing_twice_and_forgets_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOLCK: the claim is refused; what a worker has claimed stays claimed until its time is over."""
+    store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).batch_ids
+    assert begin(store, "claimed").kind is ClaimKind.NEW
+
+    def refuse(fd: int, operation: int, length: int = 0, start: int = 0) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fcntl, "lockf", refuse)
+        assert begin(store, "new").kind is ClaimKind.UNAVAILABLE
+        store.finish("web", "claimed", b"answer")
+        store.abandon("web", "claimed")
+    assert begin(store, "claimed").kind is ClaimKind.IN_PROGRESS
+    assert begin(store, "new").kind is ClaimKind.NEW
+
+
+def test_a_journal_that_meets_only_batches_in_progress_makes_no_entry(table: Table, clock: FakeClock) -> None:
+    store = TableBatchIds(table, clock)
+    for number in range(SLOTS_PER_BUCKET):
+        begin(store, f"b-{number}")
+    store.finish("web", "of a journal", b"answer")
+    assert begin(store, "of a journal").kind is ClaimKind.UNAVAILABLE
+    assert begin(store, "b-0").kind is ClaimKind.IN_PROGRESS
+
+
+def test_another_body_after_the_id_was_forgotten_is_a_new_batch(table: Table, clock: FakeClock) -> None:
+    store = TableBatchIds(table, clock, ttl=600)
+    begin(store, "b", digest=1)
+    store.finish("web", "b", b"answer")
+    assert begin(store, "b", digest=2).kind is ClaimKind.OTHER_BODY
+    clock.now += 601
+    assert begin(store, "b", digest=2).kind is ClaimKind.NEW

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import math
 from pathlib import Path
 
@@ -107,10 +109,23 @@ def test_a_bucket_that_is_full_again_gives_up_its_slot() -> None:
 
 @pytest.mark.process
 def test_processes_together_take_exactly_the_capacity(tmp_path: Path) -> None:
-    shared = open_shared(tmp_path, 300, Caps(max_nonces=1000), mono=FakeClock())
+    shared = open_shared(tmp_path, 300, Caps(max_nonces=1000), clock=FakeClock())
 
     def work(index: int) -> int:
         return sum(take(shared.buckets, b"web", 1, 1000, 100).allowed for _ in range(500))
 
     taken = in_processes(4, work)
     assert sum(taken) == 1000
+
+
+def test_a_lock_that_is_refused_is_a_store_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, operation: int, length: int = 0, start: int = 0) -> None:
+        raise OSError(errno.ENOLCK, "no locks")
+
+    store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).buckets
+    monkeypatch.setattr(fcntl, "lockf", refuse)
+    verdicts: list[BucketVerdict] = []
+    store.take(b"web", 1, 10, 1, verdicts.append)
+    assert [verdict.available for verdict in verdicts] == [False]

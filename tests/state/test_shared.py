@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import os
 import resource
 import signal
+import sys
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from logops_fast.state.boot import boot_id
+from logops_fast.state import shared
 from logops_fast.state.interface import BucketVerdict, NonceVerdict
 from logops_fast.state.local_store import Caps, LocalStore
 from logops_fast.state.shared import FILES, StateError, open_shared
@@ -193,11 +197,6 @@ def test_a_symbolic_link_in_place_of_a_table_is_not_followed(tmp_path: Path) -> 
     assert victim.read_text() == "precious"
 
 
-def test_the_boot_id_is_the_same_until_the_next_boot() -> None:
-    assert boot_id() == boot_id()
-    assert 0 < len(boot_id()) <= 36
-
-
 def test_an_exclusive_store_is_shared_with_nobody_and_needs_no_locks(tmp_path: Path) -> None:
     held = open_shared(tmp_path, 300, CAPS, exclusive=True)
     verdicts: list[NonceVerdict] = []
@@ -212,3 +211,81 @@ def test_an_exclusive_store_is_shared_with_nobody_and_needs_no_locks(tmp_path: P
     shared.nonces.insert(b"a", time.time() + 900, verdicts.append)
     asyncio.run(shared.close())
     assert verdicts == [NonceVerdict.FRESH, NonceVerdict.REPLAY]
+
+
+@pytest.mark.interpreted
+def test_a_file_that_cannot_be_mapped_is_closed_and_the_directory_is_free_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(fd: int, size: int) -> object:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    asyncio.run(open_shared(tmp_path, 300, CAPS).close())
+    before = len(os.listdir("/proc/self/fd")) if Path("/proc/self/fd").exists() else 0
+    with monkeypatch.context() as patch:
+        patch.setattr(shared, "mmap", broken)
+        with pytest.raises(StateError, match="cannot be used: Cannot allocate memory"):
+            open_shared(tmp_path, 300, CAPS)
+    if before:
+        assert len(os.listdir("/proc/self/fd")) == before
+    asyncio.run(open_shared(tmp_path, 300, CAPS, exclusive=True).close())
+
+
+def test_if_a_later_file_cannot_be_used_the_earlier_ones_are_unmapped(tmp_path: Path) -> None:
+    (tmp_path / FILES[2]).mkdir()
+    with pytest.raises(StateError, match="cannot be used"):
+        open_shared(tmp_path, 300, CAPS)
+    (tmp_path / FILES[2]).rmdir()
+    asyncio.run(open_shared(tmp_path, 300, CAPS, exclusive=True).close())
+
+
+@pytest.mark.interpreted
+def test_a_file_that_is_wrong_as_soon_as_it_is_made_ends_the_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "header", lambda geometry, seed, boot: bytes(200))
+    with pytest.raises(StateError, match="was just created and cannot be used: it is not a table"):
+        open_shared(tmp_path, 300, CAPS)
+
+
+@pytest.mark.interpreted
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_said_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    def full(fd: int, size: int) -> None:
+        raise OSError(number, "full")
+
+    monkeypatch.setattr(shared, "_reserve", full)
+    with pytest.raises(StateError, match=r"has no room for its \d+ MiB: free some, or lower state.max_request_rate\."):
+        open_shared(tmp_path, 300, CAPS)
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"]
+
+
+@pytest.mark.interpreted
+def test_where_the_system_cannot_reserve_the_file_is_written_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    shared._reserve(fd, shared._CHUNK + 5)
+    assert os.fstat(fd).st_size == shared._CHUNK + 5
+    os.close(fd)
+
+
+def test_a_gateway_waits_for_one_that_is_creating_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other holds the lock for a moment, as one does that has just begun."""
+    monkeypatch.setattr(shared, "JOIN_SECONDS", 60.0)
+    holder = os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(holder, fcntl.LOCK_EX)
+    releaser = threading.Timer(0.2, os.close, (holder,))
+    asyncio.run(open_shared_after(tmp_path, releaser).close())
+
+
+def open_shared_after(path: Path, timer: threading.Timer) -> LocalStore:
+    """Open while another process seems to be creating the files: none there yet, then the lock is free."""
+    timer.start()
+    try:
+        with pytest.raises(StateError, match="it is missing"):
+            open_shared(path, 300, CAPS)  # it joined, and found that the other had made nothing
+    finally:
+        timer.join()
+    return open_shared(path, 300, CAPS)

@@ -37,7 +37,7 @@ def test_clients_past_the_last_row_share_one() -> None:
     counts = make()
     rows = {counts.row(b"client-%d" % index) for index in range(ROWS + 100)}
     assert len(rows) == ROWS - 1
-    assert counts.row(b"one more") == counts.row(b"another") == tallies._SHARED
+    assert counts.row(b"one more") == counts.row(b"another") == tallies.SHARED
     counts.add(counts.row(b"one more"), NOW + 300)
     assert counts.most(NOW) == 1
 
