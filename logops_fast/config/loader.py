@@ -14,6 +14,7 @@ from logops_fast.config import schema
 from logops_fast.config.environment import from_environment
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.config.patterns import PatternError, check_patterns
 from logops_fast.config.settings import Settings, worker_count
 from logops_fast.config.yaml_tree import Tree, as_mapping, read_tree
 
@@ -150,6 +151,14 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
         refuse("pii.encrypt", "needs a Fernet key; set pii.fernet_keys_file or pii.fernet_key")
     if s.pii.encrypt and not s.pii.encrypt_fields:
         refuse("pii.encrypt_fields", "is empty, so pii.encrypt would encrypt nothing; name the fields")
+    for name in s.pii.encrypt_fields if s.pii.encrypt else ():
+        if name in ("ts", "level"):
+            refuse("pii.encrypt_fields", f"names {name}, which every event needs in the clear; remove it")
+    try:
+        check_patterns(s.pii.fields, s.pii.keep)
+    except PatternError as error:
+        path, _, message = str(error).partition(": ")
+        refuse(path, message)
     if s.tls.cert_file and not s.tls.key_file:
         refuse("tls.key_file", "is needed with tls.cert_file")
     if s.tls.key_file and not s.tls.cert_file:

@@ -8,10 +8,19 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
-from logops_fast.formats.batch import NAME, UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
+from logops_fast.formats.batch import (
+    NAME,
+    PERSONAL_DATA_IN_NAME,
+    UNKNOWN_EMITTER,
+    BatchHead,
+    BatchHeaderError,
+    Downstream,
+    Reply,
+)
 from logops_fast.formats.body_buffer import BodyBuffer
 from logops_fast.formats.content_encoding import EncodingError
 from logops_fast.formats.item_count import at_most
+from logops_fast.formats.personal_names import personal_data_in_name
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.metrics import IngestMetrics
@@ -62,6 +71,8 @@ class _Exchange:
         if emitter:
             if NAME.fullmatch(emitter) is None:
                 raise BatchHeaderError(BAD_EMITTER)
+            if personal_data_in_name(emitter.decode("ascii")):
+                raise BatchHeaderError(PERSONAL_DATA_IN_NAME)
             self._emitter = emitter.decode("ascii")
         if request.content_length is not None and request.content_length > self._gateway.max_body_bytes:
             raise BatchHeaderError(self._gateway.too_large()._replace(reason="too_large_hdr"))

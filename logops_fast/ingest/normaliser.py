@@ -78,8 +78,16 @@ class Normaliser:
 
     __slots__ = ("_encryptor", "_masker")
 
-    def __init__(self, *, mask: bool = True, fields: Sequence[str] = (), encryptor: Encryptor | None = None) -> None:
-        self._masker = Masker(fields) if mask else None
+    def __init__(
+        self,
+        *,
+        mask: bool = True,
+        fields: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        secrets: bool = True,
+        encryptor: Encryptor | None = None,
+    ) -> None:
+        self._masker = Masker(fields, keep, secrets=secrets) if mask else None
         self._encryptor = encryptor
 
     def run(self, events: list[dict[str, Any]], *, emitter: str, scenario_id: str, received_at: float) -> Normalised:

@@ -183,7 +183,7 @@ def normaliser(settings: Settings) -> Normaliser:
             encryptor = Encryptor(keys, fields=pii.encrypt_fields)
         except (ValueError, OSError) as error:
             raise StartupError(f"pii.fernet_keys_file: {error}") from None
-    return Normaliser(mask=pii.mask, fields=pii.fields, encryptor=encryptor)
+    return Normaliser(mask=pii.mask, fields=pii.fields, keep=pii.keep, secrets=pii.secrets, encryptor=encryptor)
 
 
 def state_dir(settings: Settings, role: str) -> Path:
