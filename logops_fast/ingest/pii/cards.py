@@ -76,7 +76,7 @@ _LABEL: Final = 6
 _NEIGHBOURS: Final = 65
 _BLOCK: Final = (b"blk_", b"blk_-")  # HDFS: an identifier, whatever its digits
 _IN_STRING: Final = b" '=#*%\xfd"  # never right before a bare number: orjson writes no blanks
-_JSON_TEXT: Final = re.compile(rb"\xfd[ \xff]*+:[ \xff]*+\Z|[\[,][ \xff]*+\Z")
+_JSON_TEXT: Final = re.compile(rb"\xfd[ \xff]*+:[ \xff]*+(?:\[[ \xff]*+)?+\Z")
 _JSON_TEXT_END: Final = re.compile(rb"[ \xff\xfe]*+[,}\]]")
 _CONTEXT: Final = 16
 
@@ -201,12 +201,9 @@ def _cuts(text: bytes, spans: list[tuple[int, int]]) -> list[Cut]:
             inside = quotes % 2 == 1
         if inside:
             # A bare number in JSON text becomes a string, so that the text stays JSON.
-            if before in b" :[,\xff" and _JSON_TEXT_END.match(text, end) is not None:
+            if before in b" :[\xff" and _JSON_TEXT_END.match(text, end) is not None:
                 head = text[max(0, start - _CONTEXT) : start]
-                if (
-                    b"\xfd" in text[start - 128 if start > 128 else 0 : end + 128]
-                    and _JSON_TEXT.search(head) is not None
-                ):
+                if _JSON_TEXT.search(head) is not None:
                     mask = b"\xfd" + mask + b"\xfd"
             cuts.append((start, end, mask))
             continue

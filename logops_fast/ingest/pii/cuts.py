@@ -9,6 +9,21 @@ Cut = tuple[int, int, bytes]
 """Start, end and replacement."""
 
 
+def merged(cuts: list[Cut]) -> list[Cut]:
+    """Cuts of several kinds as one list: sorted, what is within a cut left out, and those that overlap joined."""
+    cuts.sort()
+    out: list[Cut] = []
+    for cut in cuts:
+        if out and cut[0] < out[-1][1]:
+            start, end, mask = out[-1]
+            if cut[1] > end:
+                # Of two that begin together the longer counts.
+                out[-1] = (start, cut[1], cut[2] if cut[0] == start else mask + cut[2])
+        else:
+            out.append(cut)
+    return out
+
+
 def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     """The text with each cut replaced. Cuts are sorted and do not overlap."""
     pieces: list[bytes] = []

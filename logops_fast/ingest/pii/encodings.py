@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
+from itertools import accumulate
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
@@ -20,7 +21,8 @@ MOST_LEVELS: Final = 5
 # 0xFC is a backslash, 0xFD a quote. `\x22` is nginx's.
 # Not track 1 of a card's magnetic stripe, `%B4111...^NAME^...`, which begins like an encoded byte.
 _PERCENT: Final = rb"%(?![Bb][0-9][0-9 ]{11,22}(?:\^|%(?:25)?5[Ee]))[0-9A-Fa-f]{2}"
-_ESCAPE: Final = rb"\xfc(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[bfnrt/\xfc\xfd])"
+# A row of backslashes is one.
+_ESCAPE: Final = rb"\xfc(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[bfnrt/\xfd]|\xfc(?:\xfc\xfc)*+)"
 _REFERENCE: Final = rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos|nbsp|commat);"
 _ENCODED: Final = re.compile(rb"(" + _PERCENT + rb"|" + _ESCAPE + rb"|" + _REFERENCE + rb")")
 # A string with any of them is looked at closely; each begins with a literal, which a pattern skips to.
@@ -63,80 +65,45 @@ def encoded_strings(text: bytes) -> list[tuple[int, int]]:
 class Decoded:
     """A decoded copy of a text, and where each place in it was."""
 
-    __slots__ = ("_raw", "_source", "_view", "text", "whole")
+    __slots__ = ("_maps", "_source", "text")
 
-    def __init__(self, raw: bytes) -> None:
-        self.text = raw
-        self._source = raw
-        self.whole = len(raw)
-        self._view = [0, len(raw)]  # where each unit begins in the copy: stretches and encoded characters
-        self._raw = [0, len(raw)]  # and in the text as it came
+    def __init__(self, source: bytes) -> None:
+        self.text = source
+        self._source = source
+        # For each time it was decoded: where each unit, a stretch or an encoded character by turns, begins in the copy
+        # and in the text before.
+        self._maps: list[tuple[list[int], list[int]]] = []
 
     def decode(self) -> bool:
         """Decode once more; False if there was nothing to decode."""
         pieces = _ENCODED.split(self.text)
         if len(pieces) == 1:
             return False
-        known: dict[bytes, bytes] = {}
-        view: list[int] = []
-        raw: list[int] = []
-        at = out = 0
-        for index, piece in enumerate(pieces):
-            if index % 2:
-                plain = known.get(piece)
-                if plain is None:
-                    plain = known[piece] = _decoded(piece)
-                pieces[index] = plain
-            else:
-                plain = piece
-            if plain or index % 2:
-                view.append(out)
-                raw.append(at)
-            at += len(piece)
-            out += len(plain)
-        view.append(out)
-        raw.append(at)
-        self._view, self._raw = self._composed(view, raw)
+        known = {piece: _decoded(piece) for piece in set(pieces[1::2])}
+        before = list(accumulate(map(len, pieces), initial=0))
+        pieces[1::2] = [known[piece] for piece in pieces[1::2]]
+        self._maps.append((list(accumulate(map(len, pieces), initial=0)), before))
         self.text = b"".join(pieces)
         return True
 
-    def _composed(self, view: list[int], raw: list[int]) -> tuple[list[int], list[int]]:
-        """The units of this decoding in terms of the text as it came: both old and new boundaries count."""
-        if len(self._view) == 2:
-            return view, raw
-        # A boundary of the level before that lies inside a stretch of this one stays a boundary.
-        bounds: dict[int, int] = dict(zip(view, (self.start_of(place) for place in raw), strict=True))
-        for place, origin in zip(self._view, self._raw, strict=True):
-            index = bisect_right(raw, place) - 1
-            if index + 1 >= len(raw):
-                continue
-            if view[index + 1] - view[index] == raw[index + 1] - raw[index]:
-                bounds.setdefault(view[index] + place - raw[index], origin)
-        places = sorted(bounds)
-        return places, [bounds[place] for place in places]
-
     def start_of(self, place: int) -> int:
         """Where the character at ``place`` of the copy begins in the text as it came."""
-        index = bisect_right(self._view, place) - 1
-        if index + 1 >= len(self._view):
-            return self.whole
-        offset = place - self._view[index]
-        if offset and self._is_stretch(index):
-            return self._raw[index] + offset
-        return self._raw[index]
+        for view, before in reversed(self._maps):
+            unit = bisect_right(view, place) - 1
+            # Even units are stretches, odd ones encoded characters; the last boundary is the end.
+            place = before[unit] if unit % 2 else before[unit] + place - view[unit]
+        return place
 
     def end_of(self, place: int) -> int:
         """Where the character before ``place`` of the copy ends in the text as it came."""
-        index = bisect_left(self._view, place)
-        if index < len(self._view) and self._view[index] == place:
-            return self._raw[index]
-        offset = place - self._view[index - 1]
-        if self._is_stretch(index - 1):
-            return self._raw[index - 1] + offset
-        return self._raw[index]
-
-    def _is_stretch(self, index: int) -> bool:
-        return self._view[index + 1] - self._view[index] == self._raw[index + 1] - self._raw[index]
+        for view, before in reversed(self._maps):
+            unit = bisect_left(view, place)
+            if unit == len(view) or view[unit] != place:
+                unit -= 1
+                place = before[unit + 1] if unit % 2 else before[unit] + place - view[unit]
+            else:
+                place = before[unit]
+        return place
 
     def originals(self, cuts: list[Cut]) -> list[Cut]:
         """The cuts of the copy as cuts of the text as it came."""
@@ -169,6 +136,8 @@ def _decoded(sign: bytes) -> bytes:
         code = int(name[2:], 16) if name[1:2] in b"xX" else int(name[1:])
         return _char(code)
     kind = sign[1:2]
+    if kind == BACKSLASH:
+        return sign[: len(sign) // 2]
     if kind == b"u":
         return _char(int(sign[2:], 16))
     if kind == b"x":

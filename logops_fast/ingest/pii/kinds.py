@@ -1,10 +1,9 @@
 """The kinds of personal data and secrets, in the order of the passes: what asks for each, what it masks and leaves.
 
-The order matters. Secrets come first, since a password may hold anything: an ``@``, an address, another secret's
-prefix; those known by their form before those under a secret's name, since such a value may be a key of several
-lines. E-mail addresses come before cards and IP addresses, which may be part of one
-(``4111111111111111@example.com``, ``root@10.1.2.3``). IPv6 comes last: the IPv4 address in its last 32 bits is masked
-as one.
+Every kind looks at the text as it came, so that no mask hides from one kind what another kind masked next to it. What
+two kinds find in one place is masked once: of cuts that overlap the earlier and longer one counts. So the order
+decides nothing but what is asked first: secrets known by their form, HTTP credentials, then what is recognised by
+itself.
 """
 
 # ruff: noqa: ARG005 - a trigger needs the text, what was found out about it, or neither
@@ -58,7 +57,7 @@ SECRETS: Final = (
         "a user without a password (`ssh://git@host`), ports",
     ),
 )
-"""Secrets known by their form. They come first: what is under a secret's name may be one, of several lines."""
+"""Secrets known by their form. What depends on how text is delimited is looked for at every level of encoding."""
 
 CREDENTIALS: Final = (
     Kind(
@@ -94,7 +93,7 @@ CREDENTIALS: Final = (
         "base64 without the dots of a token",
     ),
 )
-"""Credentials known by what is in front of them, or by their form; after the values under secrets' names."""
+"""Credentials known by what is in front of them, or by their form; looked for at every level of encoding, too."""
 
 PLAIN: Final = (
     Kind(
