@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -53,7 +54,7 @@ def work(directory: Path, args: argparse.Namespace, index: int) -> dict[str, Any
     begun = time.time()
     moment = [begun]
     caps = Caps(max_nonces=int(args.rate * 2 * TOLERANCE), max_batch_ids=100)
-    wall = (lambda: moment[0]) if args.fast else time.time
+    wall: Callable[[], float] = (lambda: moment[0]) if args.fast else time.time
     store = open_shared(directory, TOLERANCE, caps, wall=wall)
     verdicts: Counter[str] = Counter()
     rate = args.rate / args.workers

@@ -79,8 +79,9 @@ def run(args: argparse.Namespace) -> int:
     settings = load_settings(args, quiet=True).settings
     body = _read(args.file)
     format = Format(args.format) if args.format else guess(args.file, body)
-    normaliser = wiring.normaliser(settings, None)
-    unmasked = wiring.normaliser(replace(settings, pii=replace(settings.pii, mask=False)), None)
+    encryptor = wiring.encryptor(settings)
+    normaliser = wiring.normaliser(settings, encryptor)
+    unmasked = wiring.normaliser(replace(settings, pii=replace(settings.pii, mask=False)), encryptor)
     text, text_of = wiring.text_options(settings)
     now = time.time()
     show = print_json_item if args.json else print_item

@@ -15,7 +15,7 @@ import os
 import secrets
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +23,7 @@ from typing import Any, Final
 import yaml
 
 from logops_fast.config.errors import ConfigError, did_you_mean, shown
+from logops_fast.config.file_mode import mode_warnings
 from logops_fast.config.names import NAME_RULE, is_name
 from logops_fast.config.yaml_tree import Tree, parse_tree, read_tree
 
@@ -61,7 +62,7 @@ class Keyring:
         """Read and check a keys file. Raises ConfigError with the path of the fault."""
         tree = read_tree(path)
         clients, warnings = _clients(tree, path.parent)
-        return cls(clients, (*_mode_warnings(path), *warnings))
+        return cls(clients, (*mode_warnings(path), *warnings))
 
     @classmethod
     def parse(cls, text: str, directory: Path, name: str = "keys.yaml") -> Keyring:
@@ -210,7 +211,7 @@ def _secret(item: Any, at: str, where: str, directory: Path, warnings: list[str]
         except OSError as exc:
             raise ConfigError(f"{at}.file: {path} cannot be read: {exc.strerror or exc}", where) from None
         secret = secret.removesuffix(b"\n").removesuffix(b"\r")
-        warnings.extend(_mode_warnings(path))
+        warnings.extend(mode_warnings(path))
     else:
         raise ConfigError(
             f"{at}: expected text or {{file: path}}; put a secret that looks like a number in quotes", where
@@ -222,9 +223,3 @@ def _secret(item: Any, at: str, where: str, directory: Path, warnings: list[str]
             f"{at} is shorter than {_SHORT_SECRET} bytes and can be guessed; `logops keys rotate` makes one"
         )
     return secret
-
-
-def _mode_warnings(path: Path) -> Iterator[str]:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        yield f"{path} has mode {mode:04o}, so others on this machine may read the secrets; chmod 600 {path}"

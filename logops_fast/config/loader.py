@@ -16,6 +16,7 @@ from logops_fast.config import schema
 from logops_fast.config.environment import from_environment
 from logops_fast.config.errors import ConfigError, shown
 from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.config.patterns import PatternError, check_patterns
 from logops_fast.config.settings import Settings, worker_count
 from logops_fast.config.yaml_tree import Tree, as_mapping, read_tree
 
@@ -161,6 +162,14 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
         refuse("pii.encrypt", "needs a Fernet key; set pii.fernet_keys_file or pii.fernet_key")
     if s.pii.encrypt and not s.pii.encrypt_fields:
         refuse("pii.encrypt_fields", "is empty, so pii.encrypt would encrypt nothing; name the fields")
+    for name in s.pii.encrypt_fields if s.pii.encrypt else ():
+        if name in ("ts", "level"):
+            refuse("pii.encrypt_fields", f"names {name}, which every event needs in the clear; remove it")
+    try:
+        check_patterns(s.pii.fields, s.pii.keep)
+    except PatternError as error:
+        path, _, message = str(error).partition(": ")
+        refuse(path, message)
     if s.tls.cert_file and not s.tls.key_file:
         refuse("tls.key_file", "is needed with tls.cert_file")
     if s.tls.key_file and not s.tls.cert_file:
@@ -181,12 +190,12 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
             refuse("server.trusted_proxies", f"expected networks such as 10.0.0.0/8, got {network!r}")
     zones: dict[schema.Path, str] = {("parse", "timezone"): s.parse.timezone}
     zones |= {(*_PARSE_OVERRIDES, emitter, "timezone"): own.timezone for emitter, own in s.parse.overrides.items()}
-    for path, zone in zones.items():
+    for place, zone in zones.items():
         if not _is_zone(zone):
             raise ConfigError(
-                f"{'.'.join(path)}: expected a time zone of the IANA database, such as Europe/Berlin, got {shown(zone)}"
-                " (if the system has no tzdata: pip install tzdata)",
-                values[path].where,
+                f"{'.'.join(place)}: expected a time zone of the IANA database, such as Europe/Berlin, "
+                f"got {shown(zone)} (if the system has no tzdata: pip install tzdata)",
+                values[place].where,
             )
     if not _is_http_url(s.forward.url):
         refuse("forward.url", "expected a URL such as http://127.0.0.1:8080/v1/logs")

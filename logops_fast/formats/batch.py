@@ -11,6 +11,7 @@ from logops_fast.errors import LogOpsError
 from logops_fast.formats import charset, content_encoding
 from logops_fast.formats.answer import reason_of
 from logops_fast.formats.media_type import Format, format_of
+from logops_fast.formats.personal_names import personal_data_in_name
 from logops_fast.http.refusal import Refusal
 
 BATCH_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
@@ -34,6 +35,12 @@ BAD_SCENARIO_ID: Final = Refusal(
 )
 TWO_SCENARIOS: Final = Refusal(
     400, "bad_scenario_id", "X-Scenario-Id and X-Scenario name two scenarios: send X-Scenario-Id alone."
+)
+PERSONAL_DATA_IN_NAME: Final = Refusal(
+    400,
+    "personal_data_in_name",
+    "X-Scenario-Id, X-Batch-Id or X-Emitter holds an IP address or a card number, and would be stored as it is: "
+    "name it otherwise, for example by a UUID.",
 )
 BAD_BATCH_ID: Final = Refusal(400, "bad_batch_id", "X-Batch-Id must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -")
 
@@ -107,7 +114,7 @@ class BatchHead(NamedTuple):
         """Read Content-Type, Content-Encoding, X-Scenario-Id (or X-Scenario) and X-Batch-Id.
 
         Raises BatchHeaderError: 415 ``unsupported_media_type``, ``unsupported_charset`` or ``unsupported_encoding``,
-        400 ``bad_scenario_id`` or ``bad_batch_id``.
+        400 ``bad_scenario_id``, ``bad_batch_id`` or ``personal_data_in_name``.
         """
         content_type = headers.get(b"content-type")
         body_format = format_of(content_type)
@@ -128,6 +135,10 @@ class BatchHead(NamedTuple):
         batch_id = headers.get(b"x-batch-id")
         if batch_id and BATCH_ID.fullmatch(batch_id) is None:
             raise BatchHeaderError(BAD_BATCH_ID)
+        if (scenario and personal_data_in_name(scenario.decode("ascii"))) or (
+            batch_id and personal_data_in_name(batch_id.decode("ascii"))
+        ):
+            raise BatchHeaderError(PERSONAL_DATA_IN_NAME)
         return cls(
             body_format,
             encoding,

@@ -1,4 +1,4 @@
-"""Encrypted originals: what the masks take away, kept as Fernet tokens for whoever holds a key."""
+"""Encrypted originals: what the masks take away, kept as Fernet tokens that the holder of a key can open."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import orjson
+
+from logops_fast.formats.csv_text import MSG_NAMES
 from logops_fast.ingest.serialiser import to_text
 
 if TYPE_CHECKING:
@@ -15,40 +18,40 @@ if TYPE_CHECKING:
 
 DEFAULT_FIELDS: Final = ("msg", "user_email", "client_ip")
 SUFFIX: Final = "_enc"
+MASK: Final = "***"
 _KEY_BYTES: Final = 32
+_MSG: Final = MSG_NAMES[0]
+# In front of a value that is not text, as JSON. A text that begins with it is written as JSON too.
+_JSON: Final = "\x00"
 
 
 class Encryptor:
     """Adds ``<field>_enc`` tokens to events, and reads them back.
 
     ``keys`` are Fernet keys (32 bytes in base64url): the first encrypts, all decrypt, so a new key is put in front and
-    the old one stays until the last file it wrote is gone. Raises ValueError with a sentence for a person when there
-    is none or one is not a key.
+    the old one stays until the last file it wrote is gone. ``fields`` are names of an event's own members; an alias of
+    ``msg`` means ``msg``. Raises ValueError with an actionable sentence if there is no key or one is not a key.
     """
 
     __slots__ = ("_fernet", "_fields", "_invalid")
 
     def __init__(self, keys: Sequence[str | bytes], fields: Sequence[str] = DEFAULT_FIELDS) -> None:
-        if not keys:
-            raise ValueError("encryption needs at least one Fernet key")
-        for number, key in enumerate(keys, 1):
-            check_key(key, f"Fernet key {number}")
-        # 12 MiB of OpenSSL that a gateway without encryption does not load.
-        from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+        from cryptography.fernet import InvalidToken
 
-        self._fernet: MultiFernet = MultiFernet([Fernet(key) for key in keys])
         self._invalid: type[Exception] = InvalidToken
-        self._fields = [(field, field + SUFFIX) for field in fields]
+        self._fernet = _multi_fernet(keys)
+        settled = dict.fromkeys(_MSG if field.lower() in MSG_NAMES else field for field in fields)
+        self._fields = [(field, field + SUFFIX) for field in settled]
 
     def replace_keys(self, keys: Sequence[str | bytes]) -> None:
-        """Use other keys from now on: the first encrypts, all decrypt.
+        """Encrypt with the first of ``keys`` from now on, decrypt with any of them; for a reload.
 
-        Raises ValueError, and keeps the keys it has, if there is none or one is not a key.
+        Raises ValueError as the constructor does, and keeps the keys it has.
         """
-        self._fernet = Encryptor(keys)._fernet
+        self._fernet = _multi_fernet(keys)
 
     def add_tokens(self, event: dict[str, Any]) -> None:
-        """Adds, for each of the fields that the event has, the token of its value; one that is no text as JSON text.
+        """Add, for each of the fields that the event has, the token of its value; mask the value unless it is ``msg``.
 
         A ``<field>_enc`` that the client sent itself is kept as ``<field>_enc_raw``.
         """
@@ -61,11 +64,15 @@ class Encryptor:
                 while raw in event:
                     raw += "_raw"
                 event[raw] = event.pop(name)
-            text = value if isinstance(value, str) else to_text(value)
+            is_plain = isinstance(value, str) and not value.startswith(_JSON)
+            text: str = value if is_plain else _JSON + to_text(value)
             event[name] = self._fernet.encrypt(text.encode("utf-8", "replace")).decode()
+            if field != _MSG:
+                # Masked by name: a pattern would leave what it does not know beside the token.
+                event[field] = MASK
 
     def decrypt_event(self, event: dict[str, Any]) -> dict[str, Any]:
-        """A copy in which every ``<field>_enc`` that one of the keys opens has become ``<field>``, the original.
+        """Return a copy in which every ``<field>_enc`` that a key opens has become ``<field>``, of its original type.
 
         Tokens that no key opens stay as they are.
         """
@@ -78,12 +85,32 @@ class Encryptor:
             except self._invalid:
                 continue
             del opened[name]
-            opened[name.removesuffix(SUFFIX)] = original
+            opened[name.removesuffix(SUFFIX)] = _value(original)
         return opened
 
 
+def _value(original: str) -> Any:
+    if original.startswith(_JSON):
+        try:
+            return orjson.loads(original.removeprefix(_JSON))
+        except ValueError:
+            pass  # a text that an earlier version encrypted as it came
+    return original
+
+
+def _multi_fernet(keys: Sequence[str | bytes]) -> MultiFernet:
+    if not keys:
+        raise ValueError("encryption needs at least one Fernet key")
+    for number, key in enumerate(keys, 1):
+        check_key(key, f"Fernet key {number}")
+    # 12 MiB of OpenSSL that a gateway without encryption does not load.
+    from cryptography.fernet import Fernet, MultiFernet
+
+    return MultiFernet([Fernet(key) for key in keys])
+
+
 def load_keys(path: str | Path) -> list[str]:
-    """The keys of a file: one a line; blank lines and lines that begin with ``#`` are passed over.
+    """Return the keys of a file: one a line; blank lines and lines that begin with ``#`` are skipped.
 
     Raises ValueError with a sentence that names the file, and the line but never the key.
     """
@@ -92,7 +119,7 @@ def load_keys(path: str | Path) -> list[str]:
     except OSError as error:
         raise ValueError(f"the Fernet keys file {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"the Fernet keys file {path} holds something else than keys in base64url") from None
+        raise ValueError(f"the Fernet keys file {path} holds something other than keys in base64url") from None
     keys = []
     for number, line in enumerate(text.splitlines(), 1):
         key = line.partition("#")[0].strip()
@@ -105,7 +132,7 @@ def load_keys(path: str | Path) -> list[str]:
 
 
 def check_key(key: str | bytes, where: str) -> None:
-    """Raises ValueError, naming ``where`` it stands, for a key that is not 32 bytes in base64url."""
+    """Raise ValueError, naming ``where`` the key comes from, unless it is 32 bytes in base64url."""
     try:
         raw = base64.b64decode(key, altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):

@@ -8,9 +8,18 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
-from logops_fast.formats.batch import NAME, UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
+from logops_fast.formats.batch import (
+    NAME,
+    PERSONAL_DATA_IN_NAME,
+    UNKNOWN_EMITTER,
+    BatchHead,
+    BatchHeaderError,
+    Downstream,
+    Reply,
+)
 from logops_fast.formats.body_buffer import BodyBuffer
 from logops_fast.formats.intake import Caps, take_in
+from logops_fast.formats.personal_names import personal_data_in_name
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
@@ -71,6 +80,8 @@ class _Exchange:
         if emitter:
             if NAME.fullmatch(emitter) is None:
                 raise BatchHeaderError(BAD_EMITTER)
+            if personal_data_in_name(emitter.decode("ascii")):
+                raise BatchHeaderError(PERSONAL_DATA_IN_NAME)
             self._emitter = emitter.decode("ascii")
         if request.content_length is not None and request.content_length > self._gateway.max_body_bytes:
             raise BatchHeaderError(self._gateway.too_large()._replace(reason="too_large_hdr"))

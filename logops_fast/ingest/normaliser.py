@@ -131,6 +131,8 @@ class Normaliser:
         *,
         mask: bool = True,
         fields: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        secrets: bool = True,
         encryptor: Encryptor | None = None,
         ts_fields: Sequence[str] = (),
         level_fields: Sequence[str] = (),
@@ -139,7 +141,7 @@ class Normaliser:
         zone: tzinfo = UTC,
         zones: dict[str, tzinfo] | None = None,
     ) -> None:
-        self._masker = Masker(fields) if mask else None
+        self._masker = Masker(fields, keep, secrets=secrets) if mask else None
         self._encryptor = encryptor
         self.aliases = Aliases()
         self._layouts = self.aliases.layouts

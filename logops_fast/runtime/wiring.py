@@ -231,6 +231,8 @@ def normaliser(settings: Settings, encryptor: Encryptor | None) -> Normaliser:
     return Normaliser(
         mask=pii.mask,
         fields=pii.fields,
+        keep=pii.keep,
+        secrets=pii.secrets,
         encryptor=encryptor,
         ts_fields=names.ts_fields,
         level_fields=names.level_fields,

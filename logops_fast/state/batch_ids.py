@@ -153,7 +153,7 @@ class TableBatchIds:
     def _renew(self, key: bytes, bucket: int) -> bool:
         table = self._table
         values = table.values
-        now = int(self._mono() * 1000)
+        now = int(self._clock() * 1000)
         slot = table.find(key, bucket)
         if slot >= 0 and values[4 * slot] > now and values[4 * slot + 1] == self._mine:
             values[4 * slot] = now + self._ttl_ms

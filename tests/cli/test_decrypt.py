@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import io
 import sys
 from pathlib import Path
@@ -45,6 +46,19 @@ def test_standard_input_is_read_where_no_file_is_named(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(line(NEW, "a"))))
     assert logops("decrypt").out == '{"msg":"a"}\n'
+
+
+def test_an_archived_file_is_read_and_types_come_back(logops: Logops, keys_file: Path) -> None:
+    event = {"msg": "x", "account": 7, "tags": ["a", {"b": None}]}
+    Encryptor([NEW], ["msg", "account", "tags"]).add_tokens(event)
+    assert event["account"] == event["tags"] == "***"
+    (logops.folder / "20250130.ndjson.gz").write_bytes(gzip.compress(orjson.dumps(event) + b"\n" + line(OLD, "b")))
+    done = logops("decrypt", "20250130.ndjson.gz")
+    assert [orjson.loads(out) for out in done.out.splitlines()] == [
+        {"msg": "x", "account": 7, "tags": ["a", {"b": None}]},
+        {"msg": "b"},
+    ]
+    assert done.code == 0
 
 
 def test_what_cannot_be_read_or_opened_is_told(logops: Logops, keys_file: Path) -> None:

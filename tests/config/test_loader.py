@@ -52,7 +52,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "base_delay": 0.1,
         "max_delay": 1.5,
     }
-    assert builtin["parse"] == {"timezone": "UTC", "overrides": {}}
+    assert builtin["parse"] == {"timezone": "UTC", "overrides": {}, "multiline": []}
     assert builtin["normalise"] == {"ts_fields": [], "level_fields": [], "msg_fields": [], "app_fields": []}
     assert builtin["breaker"] == {
         "failure_threshold": 0.2,

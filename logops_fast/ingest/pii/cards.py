@@ -1,8 +1,8 @@
 """Payment card numbers: ``4111 1111 1111 1111`` becomes ``**** **** **** 1111``.
 
-A card number has 13 to 19 digits, written in one or as cards print them (4-4-4-4, 4-4-4-4-3, 4-6-5, 4-6-4, parted by
-single blanks or hyphens), begins as the networks' do (3 to 6, 2221 to 2720), and passes Luhn (ISO/IEC 7812-1, annex B).
-So times in milliseconds or nanoseconds, which begin with 1, stay.
+A number is a card's if a network issues numbers of its length that begin so (`NETWORKS`), and if it passes Luhn
+(ISO/IEC 7812-1, annex B). It is written without a break, or as cards print it (4-4-4-4, 4-4-4-4-3, 4-6-5, 4-6-4).
+Times, ticks and identifiers of other lengths or beginnings stay.
 """
 
 from __future__ import annotations
@@ -10,77 +10,91 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from logops_fast.ingest.pii.cuts import Cut
 from logops_fast.ingest.pii.folded import DIGIT, GAP, fold
-from logops_fast.ingest.pii.strings import KeyWatch
+
+NETWORKS: Final = (
+    ("Visa", ((4, 4),), (13, 16, 19)),
+    ("Mastercard", ((51, 55), (2221, 2720)), (16,)),
+    ("American Express", ((34, 34), (37, 37)), (15,)),
+    ("Diners Club", ((300, 305), (3095, 3095), (36, 36), (38, 39)), (14,)),
+    ("Discover", ((6011, 6011), (644, 649), (65, 65)), (16, 19)),
+    ("JCB", ((3528, 3589),), (16,)),
+    ("UnionPay", ((62, 62),), (16, 19)),
+    ("Mir", ((2200, 2204),), (16,)),
+)
+"""Network, the ranges that its numbers begin with, their lengths."""
 
 _SHORTEST: Final = 13
 _LONGEST: Final = 19
-
+_PREFIX: Final = 4
 _DIGITS: Final = b"0123456789"
 _RUN: Final = DIGIT * _SHORTEST
 _PARTED: Final = DIGIT * 4 + GAP + DIGIT * 4  # how each of the printed forms begins
 
+
+def _lengths() -> dict[bytes, frozenset[int]]:
+    """For each beginning of four digits that a network has, the lengths of its numbers."""
+    out: dict[bytes, frozenset[int]] = {}
+    for prefix in range(2000, 7000):
+        text = str(prefix)
+        lengths: set[int] = set()
+        for _, ranges, numbers in NETWORKS:
+            for low, high in ranges:
+                if low <= int(text[: len(str(low))]) <= high:
+                    lengths.update(numbers)
+        if lengths:
+            out[text.encode()] = frozenset(lengths)
+    return out
+
+
+_LENGTHS: Final = _lengths()
 _DIGIT_RUN: Final = re.compile(rb"[0-9]++")
-# The longest first; each is tried, since digits behind a card may read as its last group.
+# Between the groups: blanks (also the no-break ones), hyphens and dashes, `.` and `+`.
+_SEPARATOR: Final = rb"(?:[ .+-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
+# The longest first; each is tried, since digits after a card may read as its last group.
 _FORMS: Final = tuple(
-    re.compile(rb"[0-9]{4}[ -]" + form + rb"(?![0-9])")
+    re.compile(form.replace(b"S", _SEPARATOR) + rb"(?![0-9])")
     for form in (
-        rb"[0-9]{4}[ -][0-9]{4}[ -][0-9]{4}[ -][0-9]{1,3}",
-        rb"[0-9]{4}[ -][0-9]{4}[ -][0-9]{1,4}",
-        rb"[0-9]{6}[ -][0-9]{4,5}",
+        rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{1,3}",
+        rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{1,4}",
+        rb"[0-9]{4}S[0-9]{6}S[0-9]{4,5}",
     )
 )
-# As much of them as a mask of another kind leaves.
-_PRINTED: Final = re.compile(rb"[2-6][0-9]{3}[ -](?:[0-9]{4}[ -][0-9]{4}[ -][0-9]|[0-9]{6}[ -][0-9]{4})")
-_NOT_DIGITS: Final = b" -"
+_WIDE_PARTED: Final = re.compile(rb"([0-9]{4})(?=(?:\xc2\xa0|\xe2\x80[\x80-\x95\xaf])[0-9]{4})")
+_NOT_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 _STARS: Final = bytes(0x2A if byte in _DIGITS else byte for byte in range(256))
 # For Luhn: each digit's own value, and the digit sum of its double.
 _VALUE: Final = bytes(byte - 0x30 if byte in _DIGITS else 0 for byte in range(256))
 _DOUBLE: Final = bytes(sum(divmod(2 * (byte - 0x30), 10)) if byte in _DIGITS else 0 for byte in range(256))
 
-# Letters right next to the digits: a word of hex digits (a trace id) is no card, any other word may be its label.
-_LETTERS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_HEX_LETTERS: Final = b"abcdefABCDEF"
-_NEIGHBOURS: Final = 16  # how far the letters are looked at
-_IN_STRING: Final = b' "=#'  # never right before a bare number: orjson writes no blanks
+# Hex letters next to the digits: a few on one side are a label (`cc4111...`) or a stray letter, otherwise it is an
+# identifier in hex. These are the usual lengths of one, in digits: span id, ObjectId, trace id, SHA-1, SHA-256.
+_HEX: Final = b"0123456789abcdefABCDEF"
+_IDENTIFIERS: Final = frozenset((16, 24, 32, 40, 64))
+_LABEL: Final = 6
+_NEIGHBOURS: Final = 65
+_BLOCK: Final = (b"blk_", b"blk_-")  # HDFS: an identifier, whatever its digits
+_IN_STRING: Final = b" '=#*%\xfd"  # never right before a bare number: orjson writes no blanks
+_JSON_TEXT: Final = re.compile(rb"\xfd[ \xff]*+:[ \xff]*+(?:\[[ \xff]*+)?+\Z")
+_JSON_TEXT_END: Final = re.compile(rb"[ \xff\xfe]*+[,}\]]")
+_CONTEXT: Final = 16
 
 
-def may_hold_cards(text: bytes, folded: bytes) -> bool:
-    """Whether `mask_cards` may find any in neutral text, before or after tokens and addresses in it are masked.
-
-    ``folded`` is the text as `fold` makes it. Those masks join no digits, and what they leave of a number that they cut
-    is its first three digits at most. So every run of four or more was there before, whole, and only the last group of
-    a printed form may have been longer. What stands next to a number may change, and is not looked at.
-    """
-    start = folded.find(_RUN) if folded.rfind(_RUN) >= 0 else -1
-    while start >= 0:
-        end = _DIGIT_RUN.match(text, start).end()  # type: ignore[union-attr]  # a run begins here
-        if end - start <= _LONGEST and _is_number(text[start:end]):
-            return True
-        start = folded.find(_RUN, end)
-    start = folded.find(_PARTED) if folded.rfind(_PARTED) >= 0 else -1
-    while start >= 0:
-        if folded[start - 1 : start] != DIGIT and _PRINTED.match(text, start) is not None:
-            return True
-        start = folded.find(_PARTED, start + 5)  # the next group
-    return False
-
-
-def mask_cards(text: bytes) -> tuple[bytes, int, bool]:
-    """Neutral text with its card numbers masked, how many there were, and whether one stood in a key.
+def find_cards(text: bytes) -> list[Cut]:
+    """The card numbers in neutral text, masked but for their last four digits.
 
     A bare JSON number that is a card number becomes a string.
     """
     folded = fold(text)
-    spans = []
+    spans: list[tuple[int, int]] = []
     if folded.rfind(_RUN) >= 0:
         spans = _whole(text, folded)
-    if folded.rfind(_PARTED) >= 0:
-        spans += _parted(text, folded)
+    starts = _group_starts(text, folded)
+    if starts:
+        spans += _parted(text, folded, starts)
         spans.sort()
-    if not spans:
-        return text, 0, False
-    return _replace(text, spans)
+    return _cuts(text, spans) if spans else []
 
 
 def _whole(text: bytes, folded: bytes) -> list[tuple[int, int]]:
@@ -89,84 +103,118 @@ def _whole(text: bytes, folded: bytes) -> list[tuple[int, int]]:
     start = folded.find(_RUN)
     while start >= 0:
         end = _DIGIT_RUN.match(text, start).end()  # type: ignore[union-attr]  # a run begins here
-        if end - start <= _LONGEST and _is_card(text, start, end):
+        if end - start <= _LONGEST and _is_number(text[start:end]) and _stands_alone(text, start, end):
             spans.append((start, end))
         start = folded.find(_RUN, end)
     return spans
 
 
-def _parted(text: bytes, folded: bytes) -> list[tuple[int, int]]:
+def _group_starts(text: bytes, folded: bytes) -> list[int]:
+    """Where four digits begin that a separator and four more follow, and that may be a card's first."""
+    starts: list[int] = []
+    if folded.rfind(_PARTED) >= 0:
+        at = folded.find(_PARTED)
+        while at >= 0:
+            if text[at : at + 4] in _LENGTHS:
+                starts.append(at)
+            at = folded.find(_PARTED, at + 5)  # the next group
+    if b"\xc2" in text or b"\xe2" in text:
+        starts += [found.start() for found in _WIDE_PARTED.finditer(text) if found[1] in _LENGTHS]
+        starts.sort()
+    return starts
+
+
+def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, int]]:
     """Spans of the numbers that are written in groups.
 
     Four digits before a card may pass for its beginning by chance, so every group is tried as the first, and spans that
     overlap become one: else the card would be cut in two and its first digits left to be read.
     """
     spans: list[tuple[int, int]] = []
-    start = folded.find(_PARTED)
-    while start >= 0:
-        if folded[start - 1 : start] != DIGIT:
-            for form in _FORMS:
-                found = form.match(text, start)
-                if found is not None and _is_card(text, start, found.end()):
-                    if spans and start < spans[-1][1]:
-                        spans[-1] = (spans[-1][0], max(spans[-1][1], found.end()))
-                    else:
-                        spans.append((start, found.end()))
-                    break
-        start = folded.find(_PARTED, start + 5)  # the next group
+    for start in starts:
+        if folded[start - 1 : start] == DIGIT:
+            continue
+        for form in _FORMS:
+            found = form.match(text, start)
+            if (
+                found is not None
+                and _is_number(found[0].translate(None, _NOT_DIGITS))
+                and _stands_alone(text, start, found.end())
+            ):
+                if spans and start < spans[-1][1]:
+                    spans[-1] = (spans[-1][0], max(spans[-1][1], found.end()))
+                else:
+                    spans.append((start, found.end()))
+                break
     return spans
 
 
-def _is_card(text: bytes, start: int, end: int) -> bool:
-    if not _is_number(text[start:end].translate(None, _NOT_DIGITS)):
-        return False
-    if text[start - 1] == 0x2E and text[start - 2] in _DIGITS:  # the fraction of a number
-        return False
-    if not (text[start - 1 : start].isalpha() or text[end : end + 1].isalpha()):
-        return True
-    before = text[max(0, start - _NEIGHBOURS) : start]
-    after = text[end : end + _NEIGHBOURS]
-    letters = before[len(before.rstrip(_LETTERS)) :] + after[: len(after) - len(after.lstrip(_LETTERS))]
-    return not letters or bool(letters.translate(None, _HEX_LETTERS))
-
-
 def _is_number(digits: bytes) -> bool:
-    first = digits[0]
-    if not 0x33 <= first <= 0x36 and not (first == 0x32 and 2221 <= int(digits[:4]) <= 2720):
+    """Whether a network issues such a number, and it passes Luhn."""
+    lengths = _LENGTHS.get(digits[:_PREFIX])
+    if lengths is None or len(digits) not in lengths:
         return False
-    if (sum(digits[-1::-2].translate(_VALUE)) + sum(digits[-2::-2].translate(_DOUBLE))) % 10:
-        return False
-    return len(digits) >= _SHORTEST
+    return (sum(digits[-1::-2].translate(_VALUE)) + sum(digits[-2::-2].translate(_DOUBLE))) % 10 == 0
 
 
-def _replace(text: bytes, spans: list[tuple[int, int]]) -> tuple[bytes, int, bool]:
-    pieces: list[bytes] = []
-    watch = KeyWatch(text)
-    hits = last = quotes = seen = 0
+def _stands_alone(text: bytes, start: int, end: int) -> bool:
+    """Whether the number at ``start`` is no part of a fraction or of an identifier."""
+    before = text[start - 1]
+    if before == 0x2E and text[start - 2] in _DIGITS:  # the fraction of a number
+        return False
+    if before in b"_-" and text[max(0, start - 5) : start].endswith(_BLOCK):
+        return False
+    after = text[end] if end < len(text) else 0
+    if before not in _HEX and after not in _HEX:
+        return True
+    if after == 0x5E:  # track 1 of a magnetic stripe: %B4111...^NAME^
+        return True
+    head = text[max(0, start - _NEIGHBOURS) : start]
+    tail = text[end : end + _NEIGHBOURS]
+    left = head[len(head.rstrip(_HEX)) :]
+    right = tail[: len(tail) - len(tail.lstrip(_HEX))]
+    if (_goes_on(head[: len(head) - len(left)][-1:]) and left) or (
+        _goes_on(tail[len(right) : len(right) + 1]) and right
+    ):
+        return True  # a word with other letters in it: a label
+    if (left and right) or left.strip(b"abcdefABCDEF") or right.strip(b"abcdefABCDEF"):
+        return False
+    letters = len(left) + len(right)
+    return letters <= _LABEL and letters + end - start not in _IDENTIFIERS
+
+
+def _goes_on(char: bytes) -> bool:
+    return char.isalpha()
+
+
+def _cuts(text: bytes, spans: list[tuple[int, int]]) -> list[Cut]:
+    cuts: list[Cut] = []
+    quotes = seen = 0
     for start, end in spans:
         kept = _last_four(text, end)
         mask = text[start:kept].translate(_STARS) + text[kept:end]
-        inside = text[start - 1] in _IN_STRING
+        before = text[start - 1]
+        inside = before in _IN_STRING
         if not inside:
             quotes += text.count(b'"', seen, start)
             seen = start
             inside = quotes % 2 == 1
         if inside:
-            watch.hit(end)
-        else:
-            if text[start - 1] not in b":,[":  # the digits of a negative number, or of a fraction
-                continue
-            if text.startswith(b".0", end) and text[end + 2 : end + 3] in (b",", b"}", b"]"):
-                end += 2
-            elif text[end : end + 1] not in (b",", b"}", b"]"):
-                continue
-            mask = b'"' + mask + b'"'
-        pieces.append(text[last:start])
-        pieces.append(mask)
-        last = end
-        hits += 1
-    pieces.append(text[last:])
-    return b"".join(pieces), hits, watch.in_key
+            # A bare number in JSON text becomes a string, so that the text stays JSON.
+            if before in b" :[\xff" and _JSON_TEXT_END.match(text, end) is not None:
+                head = text[max(0, start - _CONTEXT) : start]
+                if _JSON_TEXT.search(head) is not None:
+                    mask = b"\xfd" + mask + b"\xfd"
+            cuts.append((start, end, mask))
+            continue
+        if before not in b":,[":  # the digits of a negative number, or of a fraction
+            continue
+        if text.startswith(b".0", end) and text[end + 2 : end + 3] in (b",", b"}", b"]"):
+            end += 2
+        elif text[end : end + 1] not in (b",", b"}", b"]"):
+            continue
+        cuts.append((start, end, b'"' + mask + b'"'))
+    return cuts
 
 
 def _last_four(text: bytes, end: int) -> int:

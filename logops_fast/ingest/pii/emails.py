@@ -11,7 +11,7 @@ import re
 import unicodedata
 from typing import Final
 
-from logops_fast.ingest.pii.strings import KeyWatch
+from logops_fast.ingest.pii.cuts import Cut
 
 # Letters first: strip() looks each byte up in this order. Any byte of a non-ASCII character belongs to a word (EAI,
 # RFC 6531); 0xF5 and above are never UTF-8 (see `escapes`).
@@ -24,58 +24,70 @@ _LOCAL_MARKS: Final = b".-+%'!#$^~"
 _ODD: Final = b"=/?&{}|`*"
 _WIDE: Final = _LOCAL + _ODD
 
-# The domain: labels, then a top level that starts as one does (so `lodash@4.17.21` is a package, not an address), or an
-# address literal. Behind it the end of the string, where that is near: group 1 is there unless a value's is seen.
+# The domain: labels, then a top level that begins as one does, or an address literal. Not a version (`lodash@4.17.21`,
+# `example@1.2.3.tar.gz`, `checkout@v4.1`), a unit of systemd (`user@1000.service`) or a scaled image (`logo@2x.png`).
 _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
+_REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
 _DOMAIN: Final = re.compile(
-    rb"(?:(?:" + _LABEL + rb"++\.)+(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
+    rb"@(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
+    rb"(?![A-Za-z0-9_-]|\.[A-Za-z0-9]))"
+    rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++)?+[.-]"
+    rb"(?![0-9]++(?![0-9A-Za-z._-]))|[1-9]x\.(?:png|jpe?g|gif|webp|svg)\b)[vV0-9]" + _REST + rb""
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
     rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.))"
-    rb'(?:[^"]{0,64}+"(?!:)|())'
 )
 _MASK: Final = b"***"
 _USUAL: Final = 48
 _LEADING: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
+_QUOTE: Final = 0xFD
+_LONGEST_QUOTED: Final = 64  # RFC 5321, 4.5.3.1.1
 
 
-def mask_emails(text: bytes, at: bytes = b"@") -> tuple[bytes, int, bool]:
-    """Neutral text with its addresses masked, how many there were, and whether one stood in a key.
-
-    ``at`` is the sign itself, or ``%40``, as an address stands in the query of a URL.
-    """
-    domain = _DOMAIN.match
-    size = len(at)
-    pieces: list[bytes] = []
-    watch = KeyWatch(text)
-    last = begin = 0
-    # find: memory speed between the signs, where split looks at each byte (7 us for 27 kB).
-    sign = text.find(at)
-    while sign >= 0:
-        left = begin  # where the sign before ends: no local part goes beyond it
-        begin = sign + size
-        found = domain(text, begin)
-        if found is not None:
-            # The usual local part: short, ASCII, and led by what the mask keeps.
-            start = sign - _USUAL
-            tail = text[start if start > left else left : sign]  # max() costs 0.07 us
-            local = tail[len(tail.rstrip(_LOCAL)) :]
-            if 0 < len(local) < _USUAL and local[0] in _LEADING and local.isascii():
-                kept = sign - len(local) + 1
-            else:
-                kept = _kept(text[left:sign])
-                if kept >= 0:
-                    kept += left
+def find_emails(text: bytes) -> list[Cut]:
+    """The local parts, but for their first character, of the addresses in neutral text."""
+    cuts: list[Cut] = []
+    begin = 0
+    for found in _DOMAIN.finditer(text):
+        sign = found.start()
+        left = text.rfind(b"@", begin, sign) + 1  # no local part goes beyond the sign before
+        if left < begin:
+            left = begin
+        # The usual local part: short, ASCII, and led by what the mask keeps.
+        start = sign - _USUAL
+        tail = text[start if start > left else left : sign]
+        local = tail[len(tail.rstrip(_LOCAL)) :]
+        if 0 < len(local) < _USUAL and local[0] in _LEADING and local.isascii():
+            kept = sign - len(local) + 1
+        elif text[sign - 1] == _QUOTE:
+            kept, end = _quoted(text, left, sign)
             if kept >= 0:
-                pieces.append(text[last:kept])
-                last = sign
-                if found.lastindex is not None:
-                    watch.hit(begin)
-        sign = text.find(at, begin)
-    if not pieces:
-        return text, 0, False
-    hits = len(pieces)
-    pieces.append(text[last:])
-    return _MASK.join(pieces), hits, watch.in_key
+                cuts.append((kept, end, _MASK))
+            continue
+        else:
+            kept = _kept(text[left:sign])
+            if kept < 0:
+                continue
+            kept += left
+        cuts.append((kept, sign, _MASK))
+        begin = sign + 1
+    return cuts
+
+
+def _quoted(text: bytes, left: int, sign: int) -> tuple[int, int]:
+    """What to mask of the quoted local part (RFC 5321, 4.1.2) that ends before ``sign``; -1 if there is none.
+
+    ``","@example.com"`` in JSON text is two strings: before a local part's own opening quote is no word and no quote.
+    """
+    opening = text.rfind(b"\xfd", max(left, sign - _LONGEST_QUOTED - 2), sign - 1)
+    word = text[opening + 1 : sign - 1]
+    if opening < 0 or not word or b'"' in word:
+        return -1, -1
+    before = text[opening - 1]
+    if before == _QUOTE or before in _WORD or word.strip(b" ,:;") == b"":
+        return -1, -1
+    if word.endswith(_MASK) and len(word) <= len(_MASK) + 4:
+        return -1, -1
+    return opening + 1 + _first_length(word), sign - 1
 
 
 def _kept(left: bytes) -> int:
@@ -118,9 +130,9 @@ def _first_length(text: bytes) -> int:
 
 def _word_start(local: bytes) -> int:
     """Where the local part begins in a run with non-ASCII characters: after the last blank, bracket, quote or stop."""
-    text = local.decode("utf-8", "replace")
+    text = local.decode("utf-8", "surrogateescape")
     for index in range(len(text) - 1, -1, -1):
         char = text[index]
         if char > "\x7f" and unicodedata.category(char) in ("Zs", "Zl", "Zp", "Ps", "Pe", "Pi", "Pf", "Po", "Cc"):
-            return len(text[: index + 1].encode())
+            return len(text[: index + 1].encode("utf-8", "surrogateescape"))
     return 0

@@ -1,0 +1,61 @@
+"""Cuts: the places of a text that are masked, in order, each with what replaces it."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+Cut = tuple[int, int, bytes]
+"""Start, end and replacement."""
+
+
+def merged(cuts: list[Cut]) -> list[Cut]:
+    """Cuts of several kinds as one list: sorted, what is within a cut left out, and those that overlap joined."""
+    cuts.sort()
+    out: list[Cut] = []
+    for cut in cuts:
+        if out and cut[0] < out[-1][1]:
+            start, end, mask = out[-1]
+            if cut[1] > end:
+                # Of two that begin together the longer counts.
+                out[-1] = (start, cut[1], cut[2] if cut[0] == start else mask + cut[2])
+        else:
+            out.append(cut)
+    return out
+
+
+def replaced(text: bytes, cuts: list[Cut]) -> bytes:
+    """The text with each cut replaced. Cuts are sorted and do not overlap."""
+    pieces: list[bytes] = []
+    last = 0
+    for start, end, mask in cuts:
+        pieces.append(text[last:start])
+        pieces.append(mask)
+        last = end
+    pieces.append(text[last:])
+    return b"".join(pieces)
+
+
+def any_in_key(text: bytes, cuts: list[Cut]) -> bool:
+    """Whether any of the cuts of neutral text lies in an object's key.
+
+    A string ends at the next quote, and only a key's is followed by a colon. Each string's end is looked up once, so a
+    million cuts in one string stay linear.
+    """
+    string_end = -1
+    for _, end, _ in cuts:
+        if end > string_end:
+            string_end = text.find(b'"', end)
+            if string_end < 0:
+                return False
+            if text.startswith(b":", string_end + 1):
+                return True
+    return False
+
+
+_MASKED: Final = re.compile(rb"\*++(?:#[0-9]++)?+")
+
+
+def is_masked(value: bytes) -> bool:
+    """Whether a value is a mask already, perhaps with the number that tells two keys apart."""
+    return _MASKED.fullmatch(value) is not None

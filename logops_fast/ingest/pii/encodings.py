@@ -1,0 +1,159 @@
+"""Text as it reads once it is decoded: percent-encoding, JSON's escapes inside a string, HTML's character references.
+
+``%3D203.0.113.77`` is an address after an ``=``, ``\\u003cbob@example.com`` one after a ``<``. The decoded copy is
+what the patterns see; what they find is masked in the text as it came, whole escapes at a time, so that JSON text in a
+string stays JSON.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
+from typing import Final
+
+from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.ingest.pii.escapes import BACKSLASH, NEWLINE, QUOTE, TAB
+
+MOST_LEVELS: Final = 5
+"""How often text is decoded at most: text in a JSON string, in a URL, in a JSON text, encoded twice."""
+
+# 0xFC is a backslash, 0xFD a quote. `\x22` is nginx's.
+# Not track 1 of a card's magnetic stripe, `%B4111...^NAME^...`, which begins like an encoded byte.
+_PERCENT: Final = rb"%(?![Bb][0-9][0-9 ]{11,22}(?:\^|%(?:25)?5[Ee]))[0-9A-Fa-f]{2}"
+# A row of backslashes is one.
+_ESCAPE: Final = rb"\xfc(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[bfnrt/\xfd]|\xfc(?:\xfc\xfc)*+)"
+_REFERENCE: Final = rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos|nbsp|commat);"
+_ENCODED: Final = re.compile(rb"(" + _PERCENT + rb"|" + _ESCAPE + rb"|" + _REFERENCE + rb")")
+# A string with any of them is looked at closely; each begins with a literal, which a pattern skips to.
+_SIGNS: Final = (
+    (b"%", re.compile(_PERCENT)),
+    (BACKSLASH, re.compile(_ESCAPE)),
+    (b"&", re.compile(_REFERENCE)),
+)
+
+_LETTERS: Final[dict[bytes, bytes]] = {
+    b"b": b"\xf6", b"f": b"\xf7", b"n": NEWLINE, b"r": b"\xf5", b"t": TAB, b"/": b"/", BACKSLASH: BACKSLASH,
+    QUOTE: QUOTE,
+}  # fmt: skip
+_NAMED: Final[dict[bytes, bytes]] = {
+    b"lt": b"<", b"gt": b">", b"amp": b"&", b"quot": QUOTE, b"apos": b"'", b"nbsp": b"\xc2\xa0", b"commat": b"@",
+}  # fmt: skip
+_OTHER: Final = "\u00aa".encode()  # what has no character of its own reads as some other letter
+_NEUTRAL: Final[dict[int, bytes]] = {
+    0x22: QUOTE, 0x5C: BACKSLASH, 0x0A: NEWLINE, 0x09: TAB, 0x0D: b"\xf5", 0x08: b"\xf6", 0x0C: b"\xf7",
+}  # fmt: skip
+
+
+def encoded_strings(text: bytes) -> list[tuple[int, int]]:
+    """The spans of the strings of neutral text, without their quotes, that hold anything encoded."""
+    spans: list[tuple[int, int]] = []
+    for sign, pattern in _SIGNS:
+        if sign not in text:
+            continue
+        found = pattern.search(text)
+        while found is not None:
+            start = text.rfind(b'"', 0, found.start()) + 1
+            end = text.find(b'"', found.end())
+            if end < 0:
+                end = len(text)
+            spans.append((start, end))
+            found = pattern.search(text, end)
+    return sorted(set(spans)) if spans else spans
+
+
+class Decoded:
+    """A decoded copy of a text, and where each place in it was."""
+
+    __slots__ = ("_maps", "_source", "text")
+
+    def __init__(self, source: bytes) -> None:
+        self.text = source
+        self._source = source
+        # For each time it was decoded: where each unit, a stretch or an encoded character by turns, begins in the copy
+        # and in the text before.
+        self._maps: list[tuple[list[int], list[int]]] = []
+
+    def decode(self) -> bool:
+        """Decode once more; False if there was nothing to decode."""
+        pieces = _ENCODED.split(self.text)
+        if len(pieces) == 1:
+            return False
+        known = {piece: _decoded(piece) for piece in set(pieces[1::2])}
+        before = list(accumulate(map(len, pieces), initial=0))
+        pieces[1::2] = [known[piece] for piece in pieces[1::2]]
+        self._maps.append((list(accumulate(map(len, pieces), initial=0)), before))
+        self.text = b"".join(pieces)
+        return True
+
+    def start_of(self, place: int) -> int:
+        """Where the character at ``place`` of the copy begins in the text as it came."""
+        for view, before in reversed(self._maps):
+            unit = bisect_right(view, place) - 1
+            # Even units are stretches, odd ones encoded characters; the last boundary is the end.
+            place = before[unit] if unit % 2 else before[unit] + place - view[unit]
+        return place
+
+    def end_of(self, place: int) -> int:
+        """Where the character before ``place`` of the copy ends in the text as it came."""
+        for view, before in reversed(self._maps):
+            unit = bisect_left(view, place)
+            if unit == len(view) or view[unit] != place:
+                unit -= 1
+                place = before[unit + 1] if unit % 2 else before[unit] + place - view[unit]
+            else:
+                place = before[unit]
+        return place
+
+    def originals(self, cuts: list[Cut]) -> list[Cut]:
+        """The cuts of the copy as cuts of the text as it came."""
+        out: list[Cut] = []
+        for start, end, mask in cuts:
+            begin = self.start_of(start)
+            finish = self.end_of(end)
+            if mask[:1] == QUOTE:
+                quote = self._quote_before(start)
+                mask = quote + mask[1:-1] + quote
+            if out and begin < out[-1][1]:
+                continue
+            out.append((begin, max(begin, finish), mask))
+        return out
+
+    def _quote_before(self, place: int) -> bytes:
+        """The quote before ``place`` as the text came with it: ``\\"`` in JSON text that is part of JSON text."""
+        at = self.text.rfind(QUOTE, 0, place)
+        return self._source[self.start_of(at) : self.end_of(at + 1)] if at >= 0 else QUOTE
+
+
+def _decoded(sign: bytes) -> bytes:
+    first = sign[0]
+    if first == 0x25:
+        return _byte(int(sign[1:], 16))
+    if first == 0x26:
+        name = sign[1:-1]
+        if name[:1] != b"#":
+            return _NAMED[name]
+        code = int(name[2:], 16) if name[1:2] in b"xX" else int(name[1:])
+        return _char(code)
+    kind = sign[1:2]
+    if kind == BACKSLASH:
+        return sign[: len(sign) // 2]
+    if kind == b"u":
+        return _char(int(sign[2:], 16))
+    if kind == b"x":
+        return _byte(int(sign[2:], 16))
+    return _LETTERS[kind]
+
+
+def _byte(code: int) -> bytes:
+    if code in _NEUTRAL:
+        return _NEUTRAL[code]
+    return bytes((code,)) if code < 0xF5 and code not in (0xC0, 0xC1) else _OTHER
+
+
+def _char(code: int) -> bytes:
+    if code < 0x80:
+        return _byte(code)
+    if code > 0x10FFFF or 0xD800 <= code < 0xE000:
+        return _OTHER
+    return chr(code).encode()

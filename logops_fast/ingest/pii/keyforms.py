@@ -1,0 +1,140 @@
+"""Keys that their form gives away: those of cloud providers and services, and PEM blocks of private keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from logops_fast.ingest.pii.cuts import Cut
+
+_MASK: Final = b"***"
+_WORD: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+_TOKEN: Final = _WORD + b"_-."
+_PREFIX: Final = 64  # three numbers of Slack's and more
+
+# Each after something that is no letter, digit or underscore.
+FORMS: Final[dict[str, bytes]] = {
+    "AWS access key id": rb"A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
+    "GitHub token": rb"gh[pousr]_[A-Za-z0-9]{20,255}",
+    "GitHub fine-grained token": rb"github_pat_[A-Za-z0-9_]{22,255}",
+    "GitLab token": rb"(?:gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent)-|GR1348941)[A-Za-z0-9_.-]{20,255}",
+    "Slack token": rb"xox[abeoprs]-[A-Za-z0-9-]{10,255}|xapp-[0-9]-[A-Za-z0-9-]{10,255}",
+    "Stripe key": rb"[sr]k_(?:live|test)_[A-Za-z0-9]{16,255}|whsec_[A-Za-z0-9]{20,255}",
+    "Google API key": rb"AIza[A-Za-z0-9_-]{35}",
+    "Google OAuth secret": rb"GOCSPX-[A-Za-z0-9_-]{20,64}",
+    "npm token": rb"npm_[A-Za-z0-9]{36,64}",
+    "PyPI token": rb"pypi-A[A-Za-z0-9_-]{20,1024}",
+    "SendGrid key": rb"SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,64}",
+    "OpenAI or Anthropic key": rb"sk-(?:[a-z0-9]{2,12}-)?[A-Za-z0-9_-]*[A-Z0-9][A-Za-z0-9_-]{19,255}",
+    "Hugging Face token": rb"hf_[A-Za-z0-9]{30,64}",
+    "DigitalOcean token": rb"do[opr]_v1_[a-f0-9]{64}",
+    "Vault token": rb"hv[sbr]\.[A-Za-z0-9_-]{24,255}",
+    "Shopify token": rb"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}",
+}
+"""The forms by issuer, as patterns; shown in docs/privacy.md."""
+
+_FORM: Final = re.compile(rb"(?<![A-Za-z0-9_])(?:" + b"|".join(FORMS.values()) + rb")")
+# Without a separator before the long part: found by their first letter, which is rare as a capital.
+_CAPITAL_A: Final = re.compile(rb"A(?:[KSGRBI][IOPDZz][ABa]|IDA|NPA|NVA|CCA)")
+
+# RFC 7468; the text between, with line ends in any spelling, is masked. Without an end, what is base64.
+_PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----")
+_PEM_BODY: Final = re.compile(rb"(?:[A-Za-z0-9+/=:,. \xfe\xff\xf5-]|\xfc[nrt])*+")
+_PEM_END: Final = b"-----END "
+_PRIVATE_KEY: Final = b"PRIVATE KEY"
+
+# Every letter and digit is `a`, what parts the pieces of a key is `_`: then a long piece is one needle.
+_SHAPE: Final = bytes(0x61 if byte in _WORD else 0x5F if byte in b"_-." else 0x20 for byte in range(256))
+_LONG: Final = b"_" + b"a" * 16
+
+
+def has_long_words(text: bytes) -> bool:
+    """Whether the text holds 16 letters or digits in a row after a separator, as most keys and tokens do."""
+    return text.translate(_SHAPE).rfind(_LONG) >= 0
+
+
+def may_hold_keys(text: bytes) -> bool:
+    """Whether `find_keys` may find any that has no long word."""
+    return (b"A" in text and _CAPITAL_A.search(text) is not None) or (b"K" in text and text.rfind(_PRIVATE_KEY) >= 0)
+
+
+def find_keys(text: bytes) -> list[Cut]:
+    """The keys and private key blocks in neutral text."""
+    cuts = _private_keys(text) if b"K" in text and text.rfind(_PRIVATE_KEY) >= 0 else []
+    spans: list[tuple[int, int]] = []
+    shape = text.translate(_SHAPE)
+    at = shape.find(_LONG) if shape.rfind(_LONG) >= 0 else -1
+    reached = 0
+    while at >= 0:
+        start, end = _token(text, at + 1)
+        if start < reached:
+            start = reached
+        spans += [found.span() for found in _FORM.finditer(text, start, end)]
+        reached = end
+        at = shape.find(_LONG, end)
+    if b"A" in text:
+        for found in _CAPITAL_A.finditer(text):
+            exact = _FORM.match(text, found.start())
+            if exact is not None:
+                spans.append(exact.span())
+    if spans:
+        cuts += [(start, end, _MASK) for start, end in _merged(spans)]
+        cuts.sort()
+        cuts = _without_overlaps(cuts)
+    return cuts
+
+
+def _token(text: bytes, at: int) -> tuple[int, int]:
+    """The word around ``at``: letters, digits, and what parts the pieces of a key."""
+    head = text[max(0, at - _PREFIX) : at]
+    start = at - len(head) + len(head.rstrip(_TOKEN))
+    end = at
+    size = 64
+    while True:
+        tail = text[end : end + size]
+        rest = tail.lstrip(_TOKEN)
+        end += len(tail) - len(rest)
+        if rest or len(tail) < size:
+            return start, end
+        size *= 2
+
+
+def _merged(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    spans.sort()
+    out: list[tuple[int, int]] = []
+    for start, end in spans:
+        if out and start < out[-1][1]:
+            out[-1] = (out[-1][0], max(out[-1][1], end))
+        else:
+            out.append((start, end))
+    return out
+
+
+def _without_overlaps(cuts: list[Cut]) -> list[Cut]:
+    out: list[Cut] = []
+    for cut in cuts:
+        if not out or cut[0] >= out[-1][1]:
+            out.append(cut)
+    return out
+
+
+def _private_keys(text: bytes) -> list[Cut]:
+    cuts: list[Cut] = []
+    last = open_until = 0
+    for found in _PEM.finditer(text):
+        start = found.end()
+        if start < last:
+            continue
+        end = -1
+        if start >= open_until:
+            limit = text.find(b'"', start)
+            limit = limit if limit >= 0 else len(text)
+            end = text.find(_PEM_END, start, limit)
+            if end < 0:
+                open_until = limit  # no block of this string has an end: it is not looked for again
+        if end < 0:
+            end = _PEM_BODY.match(text, start).end()  # type: ignore[union-attr]  # matches the empty string
+        last = end
+        if text[start:end].strip(b"*"):
+            cuts.append((start, end, _MASK))
+    return cuts

@@ -1,0 +1,187 @@
+"""Secrets written in text: ``password=...``, ``"apiKey": "..."``, ``Cookie: ...``, ``<password>...</password>``.
+
+A name and its value are looked for around each separator. A value that is quoted ends with its quote, one in brackets
+with the bracket that closes it, any other where a parameter, a list or a sentence would go on.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from logops_fast.ingest.pii.cuts import Cut, is_masked
+from logops_fast.ingest.pii.names import FIELD, KEEP, QUERY_NAMES, SECRET, NameRules, is_secret
+from logops_fast.ingest.pii.triggers import Endings, endings_of, pair_pattern
+
+_MASK: Final = b"***"
+_QUOTE: Final = 0xFD
+_BACKSLASH: Final = 0xFC
+_QUOTES: Final = b"\xfd'`"
+_NAME: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
+_LONGEST_NAME: Final = 128
+_BLANKS: Final = re.compile(rb"[=>]{0,2}[ \xff]{0,8}")
+# An escape of JSON that this text holds undecoded ends a bare value: `\n` in a JSON text of JSON text.
+_ESCAPE: Final = rb"\xfc(?![nrtbfu/\xfc\xfd\x22])"
+_ENDS: Final = rb"\x00-\x20\x22\xf5-\xfb\xfc\xfd\xfe\xff'`,;&<>()\[\]{}"
+_BARE: Final = re.compile(rb"(?:[^" + _ENDS + rb"]|" + _ESCAPE + rb")++")
+_PARAMETER: Final = re.compile(rb"(?:[^" + _ENDS + rb"#]|" + _ESCAPE + rb")++")
+_ELEMENT: Final = re.compile(rb"[^<\x22\xfd]++(?=</)")
+_QUOTED: Final = {
+    0xFD: re.compile(rb"(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+"),
+    0x27: re.compile(rb"(?:[^'\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
+    0x60: re.compile(rb"(?:[^`\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
+}
+_TOKEN: Final = re.compile(
+    rb"[^\xfd\[\]{}\x22]*+(?:\xfd(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+\xfd[^\xfd\[\]{}\x22]*+)*+([\[\]{}])"
+)
+_STRING_END: Final = re.compile(rb'[^"]*+')
+_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*+(?=[ \xfe\xff\xf5]*+[,}\]])")
+_PLAIN: Final = frozenset((b"null", b"true", b"false", b"None", b"True", b"False", b"nil", _MASK))
+
+# RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays.
+_SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*+[ +]++(?=[^ +])")
+_PARAMETERS: Final = re.compile(
+    rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
+)
+_CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
+# RFC 6265: pairs parted by `; `.
+_COOKIES: Final = re.compile(rb"[^\x00-\x20\x22;,'`\xf5-\xff]++(?:; *+[^\x00-\x20\x22;,'`\xf5-\xff]++)*+")
+
+
+class Pairs:
+    """Finds the values of secrets' names, and of named fields in JSON text, in the strings of neutral text."""
+
+    __slots__ = ("_colon", "_element", "_equals", "_rules")
+
+    def __init__(self, rules: NameRules, endings: Endings) -> None:
+        self._rules = rules
+        self._equals = pair_pattern(endings_of(rules, QUERY_NAMES) or endings, b"=")
+        self._colon = pair_pattern(endings, b":")
+        self._element = re.compile(rb">" + endings.before(b">"))
+
+    def cuts(self, text: bytes, *, colons: bool = True) -> tuple[list[Cut], int, int]:
+        """The values to mask, how many of them are fields and how many secrets."""
+        places: list[int] = []
+        if colons:
+            places = [found.start() for found in self._colon.finditer(text)]
+        if b"=" in text:
+            places += [found.start() for found in self._equals.finditer(text)]
+        if b"<" in text and b"</" in text:
+            places += [found.start() for found in self._element.finditer(text)]
+        cuts: list[Cut] = []
+        fields = secrets = last = 0
+        for at in sorted(places):
+            if at < last:
+                continue
+            found = self._value(text, at)
+            if found is None:
+                continue
+            kind, cut = found
+            if cut[0] < last:
+                continue
+            last = cut[1]
+            fields += kind == FIELD
+            secrets += kind == SECRET
+            cuts.append(cut)
+        return cuts, fields, secrets
+
+    def _value(self, text: bytes, at: int) -> tuple[str, Cut] | None:
+        """The kind and the cut of the value whose separator is at ``at``."""
+        head = text[max(0, at - _LONGEST_NAME) : at]
+        separator = text[at]
+        if separator == 0x3D and head.endswith(b":"):  # `:=`
+            head = head[:-1]
+        head = head.rstrip(b" ")
+        quote = head[-1] if head else 0
+        if quote in _QUOTES:
+            head = head[:-1]
+            name = head[head.rfind(quote) + 1 :]
+            if b'"' in name or name.strip(_NAME):
+                name = name[len(name.rstrip(_NAME)) :]
+        else:
+            quote = 0
+            head = head.rstrip(b"]")
+            name = head[len(head.rstrip(_NAME)) :]
+        if not name:
+            return None
+        before = head[: len(head) - len(name)]
+        if separator == 0x3A and before.endswith(b"://"):  # the user of a URL, whose password is masked by now
+            return None
+        query = before.endswith((b"?", b"&", b"#", b"&amp;"))
+        kind = self._rules.kind(name.decode("utf-8", "replace"))
+        if kind == FIELD and not quote:
+            return None
+        if (
+            query
+            and kind != KEEP
+            and self._rules.has_secrets
+            and is_secret(name.decode("ascii", "replace"), in_query=True)
+        ):
+            kind = SECRET
+        if kind not in (FIELD, SECRET):
+            return None
+        cut = _cut(text, at, separator, quote, name.lower(), query)
+        return None if cut is None else (kind, cut)
+
+
+def _cut(text: bytes, at: int, separator: int, quote: int, name: bytes, query: bool) -> Cut | None:
+    if separator == 0x3E:  # <password>...</password>
+        found = _ELEMENT.match(text, at + 1)
+        return None if found is None else _scalar(text, at + 1, found.end())
+    start = _BLANKS.match(text, at + 1).end()  # type: ignore[union-attr]  # matches the empty string
+    if start >= len(text):
+        return None
+    first = text[start]
+    if first in _QUOTES:
+        return _scalar(text, start + 1, _QUOTED[first].match(text, start + 1).end())  # type: ignore[union-attr]
+    if first in b"[{" and (quote or separator == 0x3D):
+        wrap = bytes((quote,)) if quote else b""
+        return (start, brackets_end(text, start), wrap + _MASK + wrap)
+    if first in b"/:" and separator == 0x3A and not quote:  # `token://`, `secret::path`
+        return None
+    if first in b"/~" and name.endswith(b"pwd"):  # PWD=/home/..., the working directory
+        return None
+    if name.endswith(b"authorization"):
+        return _authorization(text, start)
+    if name.endswith((b"cookie", b"cookies")) and separator == 0x3A:
+        found = _COOKIES.match(text, start)
+        return None if found is None else _scalar(text, start, found.end())
+    if quote:
+        found = _NUMBER.match(text, start)
+        if found is not None:  # in JSON text a number becomes a string
+            wrap = bytes((quote,))
+            return (start, found.end(), wrap + _MASK + wrap)
+    found = (_PARAMETER if query else _BARE).match(text, start)
+    return None if found is None else _scalar(text, start, found.end())
+
+
+def _scalar(text: bytes, start: int, end: int) -> Cut | None:
+    value = text[start:end]
+    if not value or value in _PLAIN or is_masked(value):
+        return None
+    return (start, end, _MASK)
+
+
+def _authorization(text: bytes, start: int) -> Cut | None:
+    scheme = _SCHEME.match(text, start)
+    if scheme is not None:
+        start = scheme.end()
+    found = _PARAMETERS.match(text, start)
+    if found is None:
+        if text[start : start + 1] and text[start] in _QUOTES:
+            return _scalar(text, start + 1, _QUOTED[text[start]].match(text, start + 1).end())  # type: ignore[union-attr]
+        found = _CREDENTIALS.match(text, start)
+    return None if found is None else _scalar(text, start, found.end())
+
+
+def brackets_end(text: bytes, start: int) -> int:
+    """Return where the brackets that open at ``start``, in JSON text inside a string, close, or the string's end."""
+    depth = 1
+    end = start + 1
+    while depth:
+        token = _TOKEN.match(text, end)
+        if token is None:
+            return _STRING_END.match(text, end).end()  # type: ignore[union-attr]  # matches the empty string
+        end = token.end()
+        depth += 1 if token[1] in b"[{" else -1
+    return end
