@@ -69,7 +69,7 @@ case $body in
   *) printf '%s' "$body" >"$scratch" ;;
 esac
 
-# The request target: what stands behind the host, the fragment left out.
+# The request target: what follows the host, without the fragment.
 target=${url#*://}
 case $target in
   */*) target=/${target#*/} ;;
