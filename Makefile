@@ -9,6 +9,8 @@ CORES  := $(shell getconf _NPROCESSORS_ONLN)
 JOBS   ?= $(shell expr 3 \* $(CORES))
 
 PARALLEL := --dist worksteal
+# Slow to import, and nothing but tests with processes.
+NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release
 NO_PROCESS := not (process or service or fault or bench or long or release)
 
 .PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench faults
@@ -20,7 +22,7 @@ demo: $(VENV)/.run ## Start the gateways, send signed traffic through them, show
 	@$(BIN)/logops demo $(ARGS)
 
 unit: $(VENV)/.dev ## The tests that start no process: half a minute
-	@$(BIN)/python -m pytest -n $(CORES) $(PARALLEL) -m "$(NO_PROCESS)" $(ARGS)
+	@$(BIN)/python -m pytest -n $(CORES) $(PARALLEL) $(NOT_IMPORTED) -m "$(NO_PROCESS)" $(ARGS)
 
 test: $(VENV)/.dev ## All tests in parallel (LOGOPS_REQUIRE_SERVICES=1 makes a missing real service a failure)
 	@$(BIN)/python -m pytest -n $(JOBS) $(PARALLEL) $(ARGS)

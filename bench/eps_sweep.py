@@ -85,7 +85,7 @@ class Sweep:
         return good
 
     def at(self, eps: float) -> step.Step:
-        """One step, told on the terminal."""
+        """Run one step and print it."""
         ladder = self._ladder
         done = step.measure(
             self._server, self._plan, self._slo, self._cores, eps=eps, seconds=ladder.seconds, warmup=ladder.warmup

@@ -224,7 +224,7 @@ class _Run:
         self.result.due = total
 
     async def _settle(self) -> None:
-        """Wait for what was sent; what nobody answered has waited until now, at least."""
+        """Wait for what was sent; what was not answered has waited until now, at least."""
         result = self.result
         deadline = time.perf_counter() + SETTLE_SECONDS
         while self._busy and time.perf_counter() < deadline:  # noqa: ASYNC110 - an event costs each answer, a look none

@@ -26,7 +26,7 @@ _ROOT: Final = Path(__file__).parent.parent
 
 
 def facts(folder: Path, packages: Iterable[str] = PACKAGES) -> dict[str, Any]:
-    """Machine, versions, commit and time, and how long a sync takes in ``folder``: what stands beside every figure."""
+    """Return machine, versions, commit, time, and how long a sync takes in ``folder``: recorded with every figure."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),

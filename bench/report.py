@@ -74,7 +74,7 @@ def markdown(results: dict[str, Any]) -> str:
         "",
         "Latency is a batch's at the client, from the moment it was due; the gateway's own p95 is computed as "
         "Prometheus does from `logops_batch_latency_seconds`, which cannot see a request before it is read. Others: "
-        "cores in use by whoever is neither gateway nor sender; the kernel's threads that sync count as the gateway.",
+        "cores used by processes other than gateway and sender; the kernel's threads that sync count as the gateway.",
         "",
         machine.one_line(results["machine"]) + ".",
         "",

@@ -51,7 +51,7 @@ class Step:
     cpu_seconds: float | None
     rss_mib: float | None
     others: float | None
-    """Cores that processes of nobody here were using meanwhile: a disturbed step shows it."""
+    """Cores that other processes used meanwhile: shows a disturbed step."""
 
     @property
     def us_per_event(self) -> float | None:
@@ -169,7 +169,7 @@ def measure(
 
 
 def least_disturbed(attempt: Callable[[], Step], patience: int, pause: float = 3.0) -> Step:
-    """Try until nobody else uses the machine, ``patience`` times more at most; the least disturbed step."""
+    """Repeat while other processes use the machine, ``patience`` times at most; return the least disturbed step."""
     best = attempt()
     for _ in range(patience):
         if not best.disturbed:

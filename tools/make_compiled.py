@@ -1,7 +1,7 @@
-"""The checkout once more in build/compiled, with the packages on a batch's way as native code.
+"""Copies the checkout to build/compiled, with the hot packages as native code.
 
 Tests and benchmarks of the compiled build run there: ``logops_fast`` is what the compiled wheel holds, the rest are
-copies of the checkout's files. Only what changed is made again.
+copies of the checkout's files. Only what changed is rebuilt.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def tracked() -> list[Path]:
-    """The checkout's files, new ones included, what is ignored left out."""
+    """Return the checkout's files, new ones included, ignored ones left out."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listing = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -51,7 +51,7 @@ def tracked() -> list[Path]:
 
 
 def fingerprint(files: list[Path]) -> str:
-    """Of all that the wheel is made from, and of the interpreter it is made for."""
+    """Return a digest of all that the wheel is built from, and of the interpreter it is built for."""
     digest = hashlib.sha256(sys.version.encode())
     for path in files:
         if path.parts[0] == PACKAGE or path.name in ("pyproject.toml", "compile_hook.py", "requirements-dev.lock"):
@@ -61,7 +61,7 @@ def fingerprint(files: list[Path]) -> str:
 
 
 def build(folder: Path) -> Path:
-    """The compiled wheel."""
+    """Build the compiled wheel and return its path."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "LOGOPS_COMPILE": "1"})
     (wheel,) = folder.glob("*.whl")

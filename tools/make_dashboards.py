@@ -1,6 +1,6 @@
 """Writes the Grafana dashboards of deploy/grafana/dashboards; ``--check`` says whether those there are current.
 
-The line of the objective is read from the alert rules (logops_fast/config/slo.py): its number stands there alone.
+The line of the objective is read from the alert rules (logops_fast/config/slo.py): its number is defined only there.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 the table of names and the tests' data.
 
 python -m tools.make_docs            write them
-python -m tools.make_docs --check    exit 1 where one is not current
+python -m tools.make_docs --check    exit 1 if one is not current
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ MADE_BY: Final = "<!-- Made by tools/make_docs.py (`make docs`); do not edit. --
 
 LABELS: Final = {
     "accelerator": "the event loop: `uvloop` or `asyncio`",
-    "build": "`compiled` or `interpreted`: whether the packages on a batch's way are native code",
+    "build": "`compiled` or `interpreted`: whether the hot packages are native code",
     "action": "what housekeeping did with a file: `delete`, `gzip`, `zip`, `in_use` (left alone) or `error`",
     "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
     "format": "`json`, `ndjson`, `csv` or `plain`",
@@ -66,7 +66,7 @@ Settings come, later ones over earlier ones, from: the defaults below; `logops.y
 file that `--config` names; the environment; the command line. `logops config` prints what they settle to and where
 each value came from; `logops config --changed` prints only what is not a default. Durations are seconds, sizes bytes,
 paths are relative to the working directory. An unknown key, a wrong type or an impossible value stops the start with
-one line that says where it stands and what was expected.
+one line with its path and what was expected.
 
 ```console run
 $ logops config --changed
@@ -81,7 +81,7 @@ by itself. All else needs a restart.
 ENVIRONMENT_INTRO: Final = """\
 ## Environment
 
-Each setting has the variable that stands in its row: `LOGOPS_`, then its path with `__`. A list is `a,b` or `[a, b]`;
+Each setting has the variable shown in its row: `LOGOPS_`, then its path with `__`. A list is `a,b` or `[a, b]`;
 a switch is true/false, yes/no, on/off or 1/0. The names of LogOps v0.4 work too; where both are set the full name wins.
 """
 
@@ -356,7 +356,7 @@ def pages() -> dict[Path, str]:
 def main() -> int:
     """Write the pages, or check them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 where a page is not current")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if a page is not current")
     check = parser.parse_args().check
     stale = [path for path, text in pages().items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale:

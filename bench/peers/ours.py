@@ -27,7 +27,7 @@ from logops_fast.telemetry.registry import Registry
 
 
 class OurPipeline:
-    """Both gateways' work for requests that somebody else has read. ``start`` it on the running loop."""
+    """Both gateways' work for requests that a framework has read. ``start`` it on the running loop."""
 
     def __init__(self, directory: Path) -> None:
         settings = msgspec.convert(servers.settings(), Settings)
@@ -80,7 +80,7 @@ class OurPipeline:
 
 
 class _Exchange:
-    """What stands for the connection: gives the body at once and keeps the answer."""
+    """Takes the connection's place: gives the body at once and keeps the answer."""
 
     __slots__ = ("_body", "future")
 

@@ -1,7 +1,7 @@
 """rsyslog on its own ground: RFC 5424 lines over TCP, parsed, appended to a file (Debian's package, ``omfile``).
 
 Beside it our gateways with the same lines as signed text/plain batches: parsed into fields, masked, synced. rsyslog
-answers nobody, so its clock stops when the last line is in the file.
+answers no one, so its clock stops when the last line is in the file.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_words_stand_out_from_their_boxes(name: str) -> None:
     assert boxes
     faint = [(box, words) for box, words in boxes if contrast(box, words) < LEAST_CONTRAST]
     if "participant" in text:
-        # In a sequence diagram a store's name stands beside its symbol, on the page.
+        # In a sequence diagram a store's name is beside its symbol, on the page.
         faint = [(box, words) for box, words in faint if contrast(PAGE, words) < LEAST_CONTRAST]
     assert faint == []
 

@@ -66,6 +66,7 @@ def test_a_gateway_that_fails_the_first_step_has_no_knee(monkeypatch: pytest.Mon
 
 
 @pytest.mark.process
+@pytest.mark.bench
 def test_only_http_targets_are_taken(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match="http://HOST:PORT"):
         eps_sweep.sweep(eps_sweep.arguments(["--target", "https://x/", "--dir", str(tmp_path)]), eps_sweep.Ladder())
@@ -73,6 +74,7 @@ def test_only_http_targets_are_taken(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.bench
 def test_a_gateway_that_runs_already_can_be_the_target(tmp_path: Path) -> None:
     out = tmp_path / "sweep"
     words = ["--seconds", "0.3", "--start", "1000", "--max", "1000", "--bisect", "0", "--batch-size", "10"]
@@ -90,12 +92,13 @@ def test_a_gateway_that_runs_already_can_be_the_target(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.bench
 @pytest.mark.parametrize("mode", ["up", "split"])
 def test_a_short_sweep_measures_and_stores_all_it_sends(tmp_path: Path, mode: str) -> None:
     out = tmp_path / "sweep"
     words = ["--mode", mode, "--seconds", "0.3", "--start", "1000", "--factor", "2", "--max", "2000", "--bisect", "0"]
     words += ["--patience", "0", "--batch-size", "10", "--dir", str(tmp_path), "--out", str(out)]
-    # No verdict is asked for: what a machine under test manages is not the point here.
+    # No verdict: how much this machine manages is not the point here.
     assert eps_sweep.main(words) in (0, 1)
     results = json.loads(out.with_suffix(".json").read_text())
     steps = [Step.of_json(done) for done in results["steps"]]

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.process
+@pytest.mark.bench
 @pytest.mark.slow
 def test_every_stage_runs() -> None:
     command = [sys.executable, "-m", "pytest", "bench/micro", "--benchmark-disable", "-q"]

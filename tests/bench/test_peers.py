@@ -66,7 +66,7 @@ def send(server: servers.Server, made: list[tuple[bytes, load.Body]]) -> list[tu
 
 
 def records(server: servers.Server) -> list[dict[str, Any]]:
-    """What is stored, in order; the time of receipt, which nobody can foretell, as a word."""
+    """What is stored, in order; the time of receipt, which cannot be predicted, as a word."""
     assert server.files is not None
     lines = [line for path in sorted(server.files.glob("*.ndjson")) for line in path.read_text().splitlines()]
     found = [json.loads(line) for line in lines]
@@ -79,6 +79,7 @@ def records(server: servers.Server) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.bench
 def test_all_store_the_same_records(
     contender: Contender, tmp_path: Path, records_of_ours: list[dict[str, Any]]
 ) -> None:
@@ -115,6 +116,7 @@ def test_the_guards_change_nothing(text: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.bench
 def test_a_short_race_ends_in_a_table(tmp_path: Path) -> None:
     out = tmp_path / "peers"
     words = ["--rounds", "1", "--seconds", "0.3", "--batch-size", "10", "--rate", "1000", "--only", "logops-up"]
@@ -141,6 +143,7 @@ def test_ratios_are_of_events_a_cpu_second() -> None:
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.bench
 def test_rsyslog_stores_every_line(tmp_path: Path) -> None:
     if rsyslog.binary() is None:
         pytest.skip("rsyslogd is not installed")

@@ -26,6 +26,7 @@ def test_the_slope_is_in_mebibytes_an_hour(samples: list[tuple[float, float]], e
 
 @pytest.mark.slow
 @pytest.mark.process
+@pytest.mark.bench
 def test_a_short_soak_loses_nothing_and_watches_memory(tmp_path: Path) -> None:
     out = tmp_path / "soak.json"
     words = ["--eps", "500", "--seconds", "1.5", "--settle", "0", "--batch-size", "10", "--out", str(out)]

@@ -53,7 +53,7 @@ def recorded() -> list[str]:
 
 
 def panels(datasource: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Each panel of a kind of data source, with where it stands."""
+    """Each panel of a kind of data source, with its place."""
     for path in sorted(DASHBOARDS.glob("*.json")):
         board = json.loads(path.read_text("utf-8"))
         for panel in board["panels"]:

@@ -340,7 +340,7 @@ def its_end_resolves_it(stack: Stack) -> None:
 def a_gateway_that_is_down_silences_the_rest(stack: Stack) -> None:
     stack.ingest.stop()
     until("LogOpsGatewayDown is sent", lambda: "firing" in stack.webhook.states("LogOpsGatewayDown", job="ingest"))
-    body = b'{"msg":"nobody is there"}'
+    body = b'{"msg":"the gateway is down"}'
 
     def suppressed() -> bool:
         headers = {**signed("demo", SECRET, body), "Content-Type": "application/json"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 import stat
 import subprocess
@@ -14,6 +13,7 @@ import pytest
 
 from logops_fast.config.keys_file import Keyring
 from tests.deploy.support import DEPLOY, ROOT, compose
+from tests.release.dockerfile import ignored
 from tests.support.gateway import running
 from tests.support.ports import free_port
 
@@ -21,23 +21,6 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
 INIT = DEPLOY / "compose" / "init.py"
 HEALTHCHECK = DEPLOY / "compose" / "healthcheck.py"
-
-
-def ignored(path: str) -> bool:
-    """Whether .dockerignore keeps a path from the build: the last line that matches says."""
-    verdict = False
-    for line in (ROOT / ".dockerignore").read_text("utf-8").splitlines():
-        if not line or line.startswith("#"):
-            continue
-        keep, pattern = line.startswith("!"), line.removeprefix("!")
-        if (
-            path == pattern
-            or path.startswith(f"{pattern}/")
-            or fnmatch.fnmatch(path, pattern.removeprefix("**/"))
-            or fnmatch.fnmatch(path.rpartition("/")[2], pattern.removeprefix("**/"))
-        ):
-            verdict = not keep
-    return verdict
 
 
 def copied() -> set[str]:
@@ -116,10 +99,10 @@ def test_the_health_check_says_whether_a_gateway_serves(tmp_path: Path) -> None:
     def check(*urls: str) -> int:
         return subprocess.run([sys.executable, str(HEALTHCHECK), *urls], timeout=20, check=False).returncode
 
-    nobody = f"http://127.0.0.1:{free_port()}/healthz"
+    unused = f"http://127.0.0.1:{free_port()}/healthz"
     with running(tmp_path, "ingest") as gateway:
         here = f"http://127.0.0.1:{gateway.ingest_port}"
         assert check(f"{here}/healthz") == 0
-        assert check(nobody, f"{here}/healthz") == 0
+        assert check(unused, f"{here}/healthz") == 0
         assert check(f"{here}/nothing") == 1
-    assert check(nobody) == 1
+    assert check(unused) == 1

@@ -135,7 +135,7 @@ def normaliser(data: bytes) -> None:
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    assert len({key for key, _ in pairs}) == len(pairs), "a key stands twice"
+    assert len({key for key, _ in pairs}) == len(pairs), "a key appears twice"
     return dict(pairs)
 
 

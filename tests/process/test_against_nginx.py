@@ -1,4 +1,4 @@
-"""The case list through nginx as the front: it gives the same verdict, or the reason for another stands here.
+"""The case list through nginx as the front: it gives the same verdict, or the reason for another is given here.
 
 The verdict of nginx on a request is whether it forwards it. Where it forwards what the gateway refuses, it does so in
 a form of its own making, so that both see one and the same request; that is checked as well.
@@ -46,7 +46,7 @@ REFUSED_HERE_ALONE: dict[str, tuple[str, ...]] = {
     "nginx takes the LF in the data for the data's last byte and reads on leniently; it forwards what it counted": (
         "data shorter than its size",
     ),
-    "nginx skips what stands behind the last chunk without looking at it": (
+    "nginx skips what follows the last chunk without looking at it": (
         "no CRLF behind the last chunk",
         "trailer with a space in its name",
         "trailer folded",
@@ -56,7 +56,7 @@ REFUSED_HERE_ALONE: dict[str, tuple[str, ...]] = {
         "field b'A: b\\x07'",
         "field b'A: b\\x7f'",
     ),
-    "nginx drops or mends field lines whose name is no token": ("field b'\\xc3\\xa4: b'", "field b'A'"),
+    "nginx drops or repairs field lines whose name is no token": ("field b'\\xc3\\xa4: b'", "field b'A'"),
     "nginx does not know which fields must be single; for the gateway two answers to one question are none": (
         "field b'Content-Type: a/b\\r\\nContent-Type: a/c'",
         "field b'Content-Encoding: gzip\\r\\nContent-Encoding: gzip'",

@@ -1,4 +1,4 @@
-"""Fernet encryption end to end: stored beside the masked text, read back by whoever holds a key, rotated."""
+"""Fernet encryption end to end: stored beside the masked text, read back by the holder of a key, rotated."""
 
 from __future__ import annotations
 

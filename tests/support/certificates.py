@@ -1,4 +1,4 @@
-"""Certificates for tests of TLS, made anew each time."""
+"""Certificates for tests of TLS, created for each run."""
 
 from __future__ import annotations
 

@@ -1,0 +1,34 @@
+"""docs/openapi.yaml is valid OpenAPI 3.1, of this version, with the code's reasons.
+
+Apart from test_openapi.py, so that `make unit` need not import schemathesis.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from logops_fast import __version__
+from tests.docs.reasons import reasons
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    data: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text("utf-8"))
+    return data
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1")
+    assert document["info"]["version"] == __version__
+    assert [error.message for error in OpenAPIV31SpecValidator(document).iter_errors()] == []
+
+
+def test_the_document_names_every_reason_of_the_code_and_no_other(document: dict[str, Any]) -> None:
+    assert document["components"]["schemas"]["Reason"]["enum"] == sorted(reasons())
