@@ -136,9 +136,6 @@ class IngestPart(Part):
             self._encryptor.replace_keys(reloaded.fernet_keys)
 
     def _sink_check(self) -> Refusal | None:
-        stalled = self._storage.stalled
-        if stalled:
-            return Refusal(503, "sink_stalled", f"The disk does not finish writing: {stalled}", 1)
         failing = self._storage.sink.failing
         return Refusal(503, "sink_failed", f"Nothing can be stored: {failing}", 1) if failing else None
 

@@ -90,12 +90,6 @@ class Storage:
             await self._autorun.stop()
         await self.sink.close()
 
-    @property
-    def stalled(self) -> str | None:
-        """None, or for how long the disk has not finished a write, in words."""
-        stalled: str | None = getattr(self._file_sink, "stalled", None)
-        return stalled
-
     def _committed(self, commit: SinkCommit) -> None:
         self._metrics.sink_committed(commit.bytes, commit.seconds)
 

@@ -59,7 +59,6 @@ def test_a_batch_is_stored_and_its_id_is_known_after_a_restart(tmp_path: Path) -
         await opened.storage.start()
         assert await opened.store(b'{"n":1}\n', LedgerEntry("web", "batch-1", b'{"accepted":1}'))
         assert opened.context.registry.sums("logops_sink_bytes_total") == {(): (8.0,)}
-        assert opened.storage.stalled is None
         await opened.storage.close()
 
     async def second() -> None:
@@ -136,7 +135,6 @@ def test_a_sink_that_is_switched_off_keeps_nothing_and_needs_no_directory(tmp_pa
         opened = Opened(tmp_path / "none", **{"sink.enabled": False})
         assert isinstance(opened.storage.sink, NullSink)
         await opened.storage.start()
-        assert opened.storage.stalled is None
         await opened.storage.close()
 
     asyncio.run(run())
