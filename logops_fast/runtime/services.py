@@ -21,7 +21,7 @@ from logops_fast.http.budget import Budget
 from logops_fast.http.refusal import Refusal
 from logops_fast.http.routes import Router
 from logops_fast.runtime import parts, wiring
-from logops_fast.runtime.door import Door
+from logops_fast.runtime.gateway_listener import GatewayListener
 from logops_fast.runtime.heartbeat import READY, WorkerState
 from logops_fast.runtime.parts import Part, Reloaded
 from logops_fast.runtime.probes import Probes, Readiness
@@ -75,10 +75,10 @@ class GatewayService:
         self._readiness = Readiness(context.registry, checks)
         self._budget = Budget(wiring.http_limits(settings))
         tls = wiring.tls_context(settings)
-        self._doors = [self._door(part, tls) for part in self._parts]
+        self._listeners = [self._listener(part, tls) for part in self._parts]
 
     def __repr__(self) -> str:
-        return f"<GatewayService {self._plan.role} worker={self._context.place} {self._doors}>"
+        return f"<GatewayService {self._plan.role} worker={self._context.place} {self._listeners}>"
 
     def _build_parts(self) -> tuple[Part, ...]:
         plan, context = self._plan, self._context
@@ -93,7 +93,7 @@ class GatewayService:
             case _:
                 assert_never(plan.role)
 
-    def _door(self, part: Part, tls: ssl.SSLContext | None) -> Door:
+    def _listener(self, part: Part, tls: ssl.SSLContext | None) -> GatewayListener:
         settings = self._settings
         router = Router(part.count_refusal)
         for path, handler in part.routes().items():
@@ -101,7 +101,7 @@ class GatewayService:
         if not settings.admin.only:
             Probes(self._readiness.refusal, self._render).route(router)
         server = wiring.http_server(router, wiring.http_limits(settings), self._budget, settings.server.trusted_proxies)
-        return Door(server, self._context.listeners.get(part.name, ()), tls)
+        return GatewayListener(server, self._context.listeners.get(part.name, ()), tls)
 
     async def start(self) -> None:
         """Open the sink and replay its journal, then accept connections. Raises OperatorError."""
@@ -110,9 +110,9 @@ class GatewayService:
         if self._context.successor:
             # The plan is from the start of the gateway: a client revoked by a reload since must not come back.
             await self._reload()
-        for door in self._doors:
+        for listener in self._listeners:
             try:
-                await door.open(self._context.place)
+                await listener.open(self._context.place)
             except OSError as error:
                 raise StartupError(f"cannot listen: {error.strerror or error}") from None
         self._sample()
@@ -122,11 +122,11 @@ class GatewayService:
     async def drain(self) -> None:
         """Accept no more, finish what is in flight, flush. The worker bounds it by ``server.drain_timeout``."""
         self._draining = True
-        for door in self._doors:
-            door.stop_accepting()
+        for listener in self._listeners:
+            listener.stop_accepting()
         self._context.publish(self.state())
         timeout = max(self._settings.server.drain_timeout - DRAIN_MARGIN, 0.1)
-        await asyncio.gather(*(door.server.drain(timeout) for door in self._doors))
+        await asyncio.gather(*(listener.server.drain(timeout) for listener in self._listeners))
         for part in self._parts:
             await part.finish(timeout)
         await self._plan.state.close()
@@ -149,14 +149,14 @@ class GatewayService:
             self._spawn(self._settle_places())
 
     async def _settle_places(self) -> None:
-        for door in self._doors:
-            for place in self._wanted_places - door.places:
+        for listener in self._listeners:
+            for place in self._wanted_places - listener.places:
                 try:
-                    await door.open(place)
+                    await listener.open(place)
                 except OSError as error:
                     logger.error("cannot accept the connections of worker %d: %s", place, error)  # noqa: TRY400
-            for place in door.places - self._wanted_places:
-                door.close(place)
+            for place in listener.places - self._wanted_places:
+                listener.close(place)
 
     # Reload
 
@@ -176,8 +176,8 @@ class GatewayService:
             for part in self._parts:
                 part.reload(read.reloaded)
             if read.tls is not None:
-                for door in self._doors:
-                    await door.replace_tls(read.tls)
+                for listener in self._listeners:
+                    await listener.replace_tls(read.tls)
             warnings = frozenset(read.warnings)
             for warning in sorted(warnings - self._warned):
                 logger.warning("%s", warning)

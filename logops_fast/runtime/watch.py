@@ -72,9 +72,11 @@ class Watch:
         state = self._board.state(place.number)
         if not place.reported_silent:
             place.reported_silent = True
+            helped = any(self._responsive(other) for other in self._places)
             logger.warning(
-                "worker %d does not respond: other workers accept its connections",
+                "worker %d does not respond: %s",
                 place.number,
+                "other workers accept its connections" if helped else "its connections wait for a worker",
                 extra={"pid": place.pid, "silent": round(age, 1), "state": state.name},
             )
         # One that waits for a disk has said so, and would only be replaced by another that waits for it.

@@ -157,9 +157,9 @@ def test_an_auth_gateway_alone_forwards_and_its_breaker_makes_it_unready(tmp_pat
             ) as auth:
                 assert (await auth.post(b'{"msg":"forwarded"}'))[0] == 200
                 assert auth.service.state().name == "ready"
-                ingest.service._doors[0].stop_accepting()
+                ingest.service._listeners[0].stop_accepting()
                 ingest.sockets[0].shutdown(socket.SHUT_RDWR)  # as the supervisor does once the workers drain
-                await ingest.service._doors[0].server.drain(1.0)
+                await ingest.service._listeners[0].server.drain(1.0)
                 assert (await auth.post(b'{"msg":"lost"}'))[0] in (502, 503)
                 assert auth.service.state().name == "circuit_open"
                 status, answer = await auth.get("authgw", "/readyz")
@@ -294,14 +294,14 @@ def test_another_certificate_is_used_for_new_connections_alone(
 def test_the_connections_of_a_silent_worker_are_accepted_and_handed_back(tmp_path: Path) -> None:
     async def run() -> None:
         async with serving("up", tmp_path) as up:
-            doors = up.service._doors
-            assert [door.places for door in doors] == [frozenset({0})] * 2
+            listeners = up.service._listeners
+            assert [listener.places for listener in listeners] == [frozenset({0})] * 2
             up.service.accept_for(frozenset({1}))
-            await until(lambda: all(door.places == {0, 1} for door in doors))
+            await until(lambda: all(listener.places == {0, 1} for listener in listeners))
             # Both sockets of the group are served: no connection waits, whichever the kernel chooses.
             assert [(await up.get("authgw", "/healthz"))[0] for _ in range(30)] == [200] * 30
             up.service.accept_for(frozenset())
-            await until(lambda: all(door.places == {0} for door in doors))
+            await until(lambda: all(listener.places == {0} for listener in listeners))
 
     asyncio.run(run())
 
@@ -312,7 +312,7 @@ def test_a_drain_publishes_that_it_drains_and_refuses_to_accept(tmp_path: Path) 
             pass
         assert up.context.board.state(0).name == "draining"
         up.service.accept_for(frozenset({1}))
-        assert [door.places for door in up.service._doors] == [frozenset()] * 2
+        assert [listener.places for listener in up.service._listeners] == [frozenset()] * 2
 
     asyncio.run(run())
 

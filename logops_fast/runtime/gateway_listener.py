@@ -1,4 +1,4 @@
-"""One gateway's way in: its HTTP server, on the listening sockets that the supervisor owns."""
+"""One gateway's HTTP server on the listening sockets that the supervisor owns."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from logops_fast.runtime.listeners import listen
 BACKLOG: Final = 1024
 
 
-class Door:
+class GatewayListener:
     """Accepts on the sockets of some places; ``sockets`` has one for each place.
 
     The event loop gets a duplicate of a socket, so that closing it there leaves the socket, and the connections in its
@@ -28,7 +28,7 @@ class Door:
         self._open: dict[int, asyncio.Server] = {}
 
     def __repr__(self) -> str:
-        return f"<Door places={sorted(self._open)} {self.server!r}>"
+        return f"<GatewayListener places={sorted(self._open)} {self.server!r}>"
 
     @property
     def places(self) -> frozenset[int]:
@@ -43,9 +43,9 @@ class Door:
 
     def close(self, place: int) -> None:
         """Leave the connections of ``place`` to another worker."""
-        listener = self._open.pop(place, None)
-        if listener is not None:
-            self.server.stop_listening(listener)
+        opened = self._open.pop(place, None)
+        if opened is not None:
+            self.server.stop_listening(opened)
 
     async def replace_tls(self, tls: ssl.SSLContext) -> None:
         """Use another certificate for new connections; those that are open keep theirs."""
