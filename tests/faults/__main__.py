@@ -22,6 +22,7 @@ import pytest
 from tests.faults.harness import Fault, Row, run, table
 from tests.faults.kinds import FAULTS
 
+TITLE = "# Injected faults: the table of a long run\n\nWritten by `make faults`; [how it is made and read](README.md)."
 ROUND = 4  # faults of one kind on one started gateway, at most
 
 
@@ -78,7 +79,7 @@ def main() -> int:
     text = f"{header(options.seed)}\n\n{table([row for row in rows.values() if row.runs])}\n"
     print(text)
     if options.out is not None and not failed:
-        options.out.write_text(text)
+        options.out.write_text(f"{TITLE}\n\n{text}")
     if failed:
         print(f"FAILED {failed}", file=sys.stderr)
     return 1 if failed else 0

@@ -182,6 +182,14 @@ def stopped(site: Site) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
+def until_written_again(paths: list[Path]) -> None:
+    deadline = time.monotonic() + 20
+    while not any(path.stat().st_size for path in paths):
+        assert time.monotonic() < deadline, "nothing was written after the cut"
+        time.sleep(0.002)
+    time.sleep(0.1)  # the other workers' groups
+
+
 def copied_and_cut(*, then: str = "") -> Inject:
     """Log rotation by copy and truncate."""
 
@@ -195,6 +203,10 @@ def copied_and_cut(*, then: str = "") -> Inject:
             if then == "fails" and site.slow_disk is not None:
                 site.slow_disk.set("short_write")
         if then == "kill":
+            # Not while a group is under way that was in the file before: the copy has it, and it may not be
+            # acknowledged. What counts is that the second in which the gateway has not looked yet is no danger.
+            until_written_again(day_files(site))
+            time.sleep(random.Random(number).uniform(0.0, 0.3))
             kill_workers(site)
         time.sleep(HOLD)
         if site.slow_disk is not None:

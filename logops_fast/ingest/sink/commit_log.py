@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logops_fast.files.replace import replacing
-from logops_fast.ingest.sink.append_file import AppendFile
+from logops_fast.ingest.sink.append_file import AppendFile, EndMovedError
 from logops_fast.ingest.sink.file_ops import FileOps
 
 MAGIC: Final = b"LOGOPSJ1"
@@ -147,6 +147,7 @@ class CommitLog:
 
     __slots__ = (
         "_current",
+        "_damaged",
         "_directory",
         "_number",
         "_open_end",
@@ -170,6 +171,7 @@ class CommitLog:
         existing = segments(directory).get(worker, [])
         self._number = int(existing[-1].name.split(".")[1]) if existing else 0
         self._current: AppendFile | None = None
+        self._damaged = False
         self._opened = 0.0
         self._written = 0
         self._open_end = False  # whether the last record is of a group; recovery ends with a checkpoint
@@ -190,7 +192,12 @@ class CommitLog:
         if current.good == 0:
             record = MAGIC + record
         self._written = len(record)
-        current.write([record])
+        try:
+            current.write([record])
+        except EndMovedError:
+            # What is left of a record that another program cut would hide all that follows it in this segment.
+            self._damaged = True
+            raise
         self._open_end = True
 
     def accept(self) -> None:
@@ -208,6 +215,8 @@ class CommitLog:
         self._written = 0
         if self._current is not None:
             self._current.rollback()
+            if self._damaged:
+                self.close()
 
     def checkpoint(self) -> None:
         """Record that all groups so far are complete, unless the journal says so already. Raises StepFailedError."""
@@ -241,6 +250,7 @@ class CommitLog:
         if self._current is not None:
             self._current.close(sync=False)
             self._current = None
+        self._damaged = False
 
     def _segment(self, now: float) -> AppendFile:
         current = self._current

@@ -178,7 +178,8 @@ class _Journal:
 
         Records before the last are complete by construction, whatever has become of their files since (moved away,
         deleted, cut by another program). Only a loss of power, and so a boot since, takes back what was complete: a
-        file is then too short. The last one may have been interrupted, and is searched for holes as well.
+        file is then too short. The last one may have been interrupted, and is searched for holes as well. If another
+        program cut its file, nothing tells whether it was complete before: storing it again loses nothing.
         """
         power_lost = record.wall < self._booted
         for part in record.parts:
@@ -187,10 +188,7 @@ class _Journal:
                 if last:
                     return False
                 continue
-            size = path.stat().st_size
-            if size < part.start and not power_lost:
-                continue  # cut by another program after the group was complete: a write never shortens a file
-            if size < part.end and (last or power_lost):
+            if path.stat().st_size < part.end and (last or power_lost):
                 return False
             if last and _has_hole(path, part):
                 return False

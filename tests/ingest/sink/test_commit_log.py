@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logops_fast.ingest.sink.append_file import EndMovedError
 from logops_fast.ingest.sink.commit_log import (
     MAGIC,
     MAX_BYTES,
@@ -221,6 +222,19 @@ def test_a_segment_that_cannot_be_removed_does_not_stop_the_others(
     monkeypatch.setattr(Path, "unlink", unlink)
     CommitLog(tmp_path, 0, wall=lambda: time.time() + 10_000, ops=FileOps()).prune()
     assert [path.name for path in segments(tmp_path)[0]] == ["w0.0000000002.log"]
+
+
+def test_a_record_after_one_that_another_program_cut_can_be_read(tmp_path: Path) -> None:
+    log = CommitLog(tmp_path, 0, wall=lambda: NOON, ops=FileOps())
+    put(log, 1)
+    (path,) = segments(tmp_path)[0]
+    os.truncate(path, path.stat().st_size - 1)
+    with pytest.raises(EndMovedError):
+        put(log, 2)
+    log.rollback()
+    put(log, 2)
+    log.close()
+    assert written(tmp_path)[-1] == ["batch-2"]
 
 
 def test_a_record_that_could_not_be_written_makes_the_journal_dirty(tmp_path: Path) -> None:
