@@ -1,4 +1,4 @@
-"""Reading a YAML mapping field by field: each with its type and bounds, and what nobody asked for is an error."""
+"""Reads a YAML mapping field by field, each with its type and bounds; a field that was not read is an error."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from logops_fast.config.yaml_tree import Tree, as_mapping
 
 
 class Section:
-    """A mapping that is being read. A default of None means that the field must be there.
+    """A mapping that is being read. A default of None means that the field is required.
 
-    Every method raises ConfigError with the line, the path and what was expected. ``end()`` is called last.
+    Every method raises ConfigError, with the line, the path and what was expected. Call ``end()`` last.
     """
 
     def __init__(self, tree: Tree, path: tuple[str, ...], value: Any) -> None:
@@ -24,22 +24,22 @@ class Section:
 
     @classmethod
     def root(cls, tree: Tree) -> Section:
-        """The whole document."""
+        """Return the section that is the whole document."""
         return cls(tree, (), tree.value)
 
     def where(self, *path: str) -> str:
-        """``file:line`` of a field."""
+        """Return ``file:line`` of a field."""
         return self._tree.where((*self._path, *path))
 
     def wrong(self, key: str, expected: str) -> ConfigError:
-        """The error of a field that is not as it must be."""
+        """Return the error for a field that is missing or not as expected."""
         got = "" if key in self._fields else "; it is missing"
         if key in self._fields:
             got = f", got {shown(self._fields[key])}"
         return ConfigError(f"{'.'.join((*self._path, key))}: expected {expected}{got}", self.where(key))
 
     def has(self, key: str) -> bool:
-        """Whether the field is there."""
+        """Return whether the field is there."""
         self._known.append(key)
         return key in self._fields
 
@@ -52,7 +52,7 @@ class Section:
         above: float | None = None,
         most: float | None = None,
     ) -> float:
-        """A number within its bounds."""
+        """Return a number within its bounds."""
         if not self.has(key) and default is not None:
             return default
         value = self._fields.get(key)
@@ -63,7 +63,7 @@ class Section:
         raise self.wrong(key, "a number" + _bounds(least, above, most))
 
     def integer(self, key: str, default: int | None, *, least: int, most: int | None = None) -> int:
-        """A whole number within its bounds."""
+        """Return a whole number within its bounds."""
         if not self.has(key) and default is not None:
             return default
         value = self._fields.get(key)
@@ -72,7 +72,7 @@ class Section:
         raise self.wrong(key, "a whole number" + _bounds(least, None, most))
 
     def text(self, key: str, default: str | None) -> str:
-        """A text."""
+        """Return a text."""
         if not self.has(key) and default is not None:
             return default
         value = self._fields.get(key)
@@ -81,7 +81,7 @@ class Section:
         raise self.wrong(key, "text")
 
     def choice(self, key: str, default: str | None, words: Collection[str]) -> str:
-        """One of some words."""
+        """Return one of ``words``."""
         if not self.has(key) and default is not None:
             return default
         value = self._fields.get(key)
@@ -90,12 +90,12 @@ class Section:
         raise self.wrong(key, "one of " + ", ".join(words) if len(words) > 1 else next(iter(words)))
 
     def section(self, key: str) -> Section:
-        """A mapping in this one; an empty one where it is not there."""
+        """Return a mapping inside this one; an empty one if it is not there."""
         self._known.append(key)
         return Section(self._tree, (*self._path, key), self._fields.get(key))
 
     def sections(self, key: str) -> list[Section]:
-        """A list of mappings, at least one."""
+        """Return a list of at least one mapping."""
         self._known.append(key)
         value = self._fields.get(key)
         if not isinstance(value, list) or not value:
@@ -103,7 +103,7 @@ class Section:
         return [Section(self._tree, (*self._path, key, str(number)), item) for number, item in enumerate(value)]
 
     def items(self, key: str, good: Callable[[Any], bool], expected: str) -> list[Any]:
-        """A list of items that are all ``good``; an empty one where it is not there."""
+        """Return a list of items that are all ``good``; an empty one if it is not there."""
         if not self.has(key):
             return []
         value = self._fields[key]
@@ -112,13 +112,13 @@ class Section:
         raise self.wrong(key, f"a list of {expected}")
 
     def rest(self) -> dict[str, Any]:
-        """All fields nobody has asked for, which are thereby taken."""
+        """Return all fields that have not been read yet; they count as read."""
         found = {key: value for key, value in self._fields.items() if key not in self._known}
         self._known += found
         return found
 
     def end(self) -> None:
-        """Nothing else may be there."""
+        """Raise ConfigError if there is a field that was not read."""
         for key in self._fields:
             if key not in self._known:
                 path = ".".join((*self._path, key))
