@@ -149,8 +149,8 @@ TIME_INTRO: Final = """\
 
 The input's fraction digits are kept, and the zone is turned into UTC. A time without a zone is of `parse.timezone`,
 which may be set for each emitter in `parse.overrides`. Numbers are seconds, milliseconds, microseconds or nanoseconds
-by their size; one under 100000000 is no time. What could mean two things is not guessed: 03/04/2026, IST, a date
-without a year, a date or a time of day alone.
+by their size; one under 100000000 is no time. What could mean two things is not guessed: 03/04/2026, a date without a
+year, a date or a time of day alone.
 """
 
 SCALES: Final = (

@@ -1,4 +1,4 @@
-"""What an emitter is: something that makes the body of a batch, the same one for the same seed and time.
+"""Emitters: they make the body of a batch, the same one for the same seed and time.
 
 One of your own is a Python file with a function ``make(options) -> Emitter``, named by ``script:`` in a scenario:
 
@@ -26,7 +26,7 @@ LEVELS: Final = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 
 
 class Payload(NamedTuple):
-    """The body of one batch: its bytes, how many events they hold, and how many of each level, where they say one."""
+    """The body of one batch, the number of its events, and how many of them have which level (some have none)."""
 
     body: bytes
     events: int
@@ -35,10 +35,10 @@ class Payload(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What an emitter is told. The ratios are shares from 0 to 1 of its events.
+    """Options of an emitter. The ratios are shares of its events, from 0 to 1.
 
     ``partial_ratio``: with fields missing. ``chaos``: in disorder (aliases, wrong types, nesting). ``error_ratio``:
-    of level ERROR or FATAL; None leaves the usual mix. ``extra``: whatever else ``args`` holds, for a script.
+    of level ERROR or FATAL; None leaves the usual mix. ``extra``: all other members of ``args``, for a script.
     """
 
     seed: int | str = 0
@@ -49,21 +49,21 @@ class Options:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def rng(self) -> random.Random:
-        """A generator of this seed's own; a text as seed gives the same on every Python and platform."""
+        """Return a generator for the seed. Seeded with text, it is the same on every Python and platform."""
         return random.Random(str(self.seed))
 
 
 class Emitter(Protocol):
-    """Makes batches whose form is ``content_type``. What it does for each event sets the pace of the generator."""
+    """Makes batches of the format ``content_type``. Its work per event limits the rate of the generator."""
 
     content_type: bytes
 
     def batch(self, count: int, now: float) -> Payload:
-        """The next ``count`` events (at least 1), as of ``now`` (epoch seconds)."""
+        """Return the next ``count`` events (at least 1), as of ``now`` (seconds since 1970)."""
 
 
 class Clockwork:
-    """Timestamps of a batch: its second as text, made once a second, and the microsecond its first event has.
+    """Timestamps of a batch: its second as text, made once a second, and the microsecond of its first event.
 
     Events of a batch are one microsecond apart; those of a batch that would pass the end of its second start earlier.
     """
@@ -75,7 +75,7 @@ class Clockwork:
         self._text = b""
 
     def of(self, now: float, count: int) -> tuple[bytes, int]:
-        """``YYYY-MM-DDTHH:MM:SS`` and the first microsecond."""
+        """Return ``YYYY-MM-DDTHH:MM:SS`` and the first microsecond."""
         micros = round(now * 1e6)
         second, first = divmod(micros, 1_000_000)
         if second != self._second:

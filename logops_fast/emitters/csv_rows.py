@@ -14,7 +14,7 @@ _CHAOTIC_LEVELS: Final = ("warning", "Information", "LOUD", " err ", "7")
 class CsvRows:
     """Columns ts, level, msg, app, host, duration_ms.
 
-    Partial rows lack ts or level, or end after the message; chaotic ones hold strange levels and broken lines.
+    Partial rows lack ts or level, or end after the message; chaotic ones have unusual levels and line breaks in cells.
     """
 
     content_type = b"text/csv"
@@ -46,7 +46,7 @@ class CsvRows:
         self._clock = Clockwork()
 
     def batch(self, count: int, now: float) -> Payload:
-        """A header line and ``count`` rows."""
+        """Return a header line and ``count`` rows."""
         text, micros = self._clock.of(now, count)
         run, levels = self._pool.run(count)
         rows = [b"%b.%06dZ%b" % (text, micros + i, row) if stamped else row for i, (stamped, row) in enumerate(run)]
@@ -54,7 +54,7 @@ class CsvRows:
 
 
 def _row(event: Event, level: str | None = None) -> str:
-    """What follows the timestamp."""
+    """Return what follows the timestamp."""
     level = event.level if level is None else level
     return f",{level},{_cell(event.msg)},{event.app},{event.host},{event.duration_ms}"
 

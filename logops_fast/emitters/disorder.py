@@ -1,4 +1,4 @@
-"""Events as careless senders write them: other names, wrong types, nesting, fields that are not there."""
+"""Events as careless senders write them: other names, wrong types, nesting, missing fields."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _MSG_NAMES: Final = ("message", "log", "text")
 _SPELT: Final = {
     "TRACE": "trace", "DEBUG": "dbg", "INFO": "Information", "WARN": "warning", "ERROR": "err", "FATAL": "critical",
 }  # fmt: skip
-# What a reader cannot take for a timestamp, or only by its size.
+# No timestamps, or such as are read only by their size.
 _ODD_TIMES: Final = ("yesterday", "", None, True, 1_767_225_600, 1_767_225_600_123, "2026-01-01 00:00:00", [2026, 1, 1])
 _ODD_LEVELS: Final = ("LOUD", "", None, 42, True, {"name": "INFO"})
 
 
 def disordered(rng: random.Random, event: Event) -> tuple[dict[str, Any], str | None, bool]:
-    """The fields, the level a reader will find in them (None: none), and whether a right ``ts`` is to be added.
+    """Return the fields, the level that the gateway will read (None: none), and whether a valid ``ts`` is to be added.
 
-    Three in four have something wrong with each of time, level and message, each on its own.
+    Time, level and message are each wrong in three of four events, independently.
     """
     fields: dict[str, Any] = {}
     stamped = rng.random() < 0.25
@@ -52,7 +52,7 @@ def disordered(rng: random.Random, event: Event) -> tuple[dict[str, Any], str | 
     if rng.random() < 0.3:
         fields["app"] = rng.choice((event.app, 7, None, ["a"]))
     if rng.random() < 0.2:
-        fields["emitter"] = "somebody-else"
+        fields["emitter"] = "another-emitter"
     if not fields:
         fields["unexpected"] = "\u2028 line separator, \u0000 nothing, \ufeff mark"
     return fields, level, stamped

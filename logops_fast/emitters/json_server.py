@@ -1,4 +1,4 @@
-"""``json``: what a server with structured logging writes: an array of flat objects with a few fields of their own."""
+"""``json``: an array of flat objects, as a server with structured logging writes them."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class JsonServer:
         self._seq = 0
 
     def batch(self, count: int, now: float) -> Payload:
-        """An array of ``count`` objects."""
+        """Return an array of ``count`` objects."""
         text, micros = self._clock.of(now, count)
         seq = self._seq + 1
         self._seq += count

@@ -1,4 +1,4 @@
-"""``minimal``: a line of NDJSON with a message and nothing else, so that the gateway has to supply the rest."""
+"""``minimal``: lines of NDJSON with a message alone, so that the gateway has to supply all other fields."""
 
 from __future__ import annotations
 
@@ -24,6 +24,6 @@ class Minimal:
         self._pool = Pool(lines, [None] * len(lines), rng)
 
     def batch(self, count: int, now: float) -> Payload:  # noqa: ARG002 - the events carry no time
-        """``count`` lines."""
+        """Return ``count`` lines."""
         lines, levels = self._pool.run(count)
         return Payload(b"\n".join(lines), count, levels)

@@ -1,4 +1,4 @@
-"""``noise``: chaos, in well-formed JSON: what a gateway must live with without losing a word of it."""
+"""``noise``: disorder in well-formed JSON, of which the gateway must not lose anything."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Noise:
         self._clock = Clockwork()
 
     def batch(self, count: int, now: float) -> Payload:
-        """An array of ``count`` elements, most of them objects."""
+        """Return an array of ``count`` elements, most of them objects."""
         text, micros = self._clock.of(now, count)
         run, levels = self._pool.run(count)
         parts = [written if kind else _STAMPED % (text, micros + i, written) for i, (kind, written) in enumerate(run)]

@@ -1,7 +1,7 @@
-"""The material of synthetic events: levels, services, and messages with personal data in them to be masked.
+"""Material for synthetic events: levels, services, and messages with personal data to be masked.
 
-All of it is made up: addresses are of the documentation and private ranges (RFC 2606, 5737, 3849, 1918), card numbers
-are the networks' published test numbers, tokens sign nothing.
+All of it is invented: addresses are of the documentation and private ranges (RFC 2606, 5737, 3849, 1918), card numbers
+are the networks' published test numbers, tokens are not valid anywhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final, Generic, NamedTuple, TypeVar
 from logops_fast.emitters.base import LEVELS
 
 POOL_SIZE: Final = 4096
-"""Events made in advance. A batch is a run of them from a random place on, so that one costs next to nothing."""
+"""Events made in advance. A batch is a run of them that begins at a random place, which costs next to nothing."""
 
 SERVICES: Final = ("checkout", "catalog", "payments", "identity", "search", "shipping")
 HOSTS: Final = ("web-01", "web-02", "api-01", "db-01", "edge-eu-1")
@@ -26,7 +26,7 @@ _FATAL_SHARE: Final = 0.1  # of grave events, where their share is given
 _NAMES: Final = ("ana", "bob.smith", "chloe", "d.vader", "erin+news", "frank_l", "grace", "heidi")
 _DOMAINS: Final = ("example.com", "mail.example.org", "corp.example.net")
 _CARDS: Final = ("4111 1111 1111 1111", "5555555555554444", "3782-822463-10005")
-_TOKEN: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmVkLWJ5LW5vYm9keQ"  # noqa: S105 - of nobody
+_TOKEN: Final = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmVkLWJ5LW5vYm9keQ"  # noqa: S105 - not valid anywhere
 _PATHS: Final = ("/api/v1/orders", "/api/v1/cart/items", "/health", "/login", "/api/v2/products/search")
 _CALM: Final = (
     "{verb} {path} answered {status} in {ms} ms",
@@ -59,19 +59,19 @@ class Event(NamedTuple):
 
 
 def address(rng: random.Random) -> str:
-    """An IPv4 address of a private or a documentation range."""
+    """Return an IPv4 address of a private or a documentation range."""
     if rng.random() < 0.5:
         return f"10.{rng.randrange(256)}.{rng.randrange(256)}.{rng.randrange(1, 255)}"
     return f"203.0.113.{rng.randrange(1, 255)}"
 
 
 def email(rng: random.Random) -> str:
-    """An e-mail address."""
+    """Return an e-mail address."""
     return f"{rng.choice(_NAMES)}@{rng.choice(_DOMAINS)}"
 
 
 def message(rng: random.Random, level: str) -> str:
-    """A message that suits its level; about a third hold personal data."""
+    """Return a message that suits the level; about a third have personal data."""
     return rng.choice(_GRIM if level in ("WARN", *_GRAVE) else _CALM).format(
         verb=rng.choice(("GET", "POST", "PUT", "DELETE")),
         path=rng.choice(_PATHS),
@@ -89,7 +89,7 @@ def message(rng: random.Random, level: str) -> str:
 
 
 def events(rng: random.Random, error_ratio: float | None, count: int = POOL_SIZE) -> list[Event]:
-    """``count`` events in no order."""
+    """Return ``count`` events in random order."""
     weights = dict(_USUAL)
     if error_ratio is not None:
         calm = 1.0 - sum(_USUAL[level] for level in _GRAVE)
@@ -115,12 +115,12 @@ Item = TypeVar("Item")
 
 
 class Pool(Generic[Item]):
-    """Items with their levels, handed out as runs; counting the levels of a run costs one subtraction a level."""
+    """Items with their levels, handed out as runs. Counting the levels of a run takes one subtraction a level."""
 
     __slots__ = ("_items", "_rng", "_size", "_sums")
 
     def __init__(self, items: Sequence[Item], levels: Sequence[str | None], rng: random.Random) -> None:
-        self._items = (*items, *items)  # so that a run may pass the end
+        self._items = (*items, *items)  # a run may pass the end
         self._size = len(items)
         self._rng = rng
         twice = (*levels, *levels)
@@ -129,7 +129,7 @@ class Pool(Generic[Item]):
         }
 
     def run(self, count: int) -> tuple[Sequence[Item], dict[str, int]]:
-        """``count`` items from a random place on, and how many of each level are among them."""
+        """Return ``count`` items from a random place on, and the number of items of each level."""
         size = self._size
         start = int(self._rng.random() * size)
         whole, rest = divmod(count, size)

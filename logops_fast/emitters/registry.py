@@ -1,4 +1,4 @@
-"""Emitters by their kind, and those of a user's own file."""
+"""Emitters by kind, and those of a user's own Python file."""
 
 from __future__ import annotations
 
@@ -23,30 +23,32 @@ _MODULES: Final = {
 }
 KINDS: Final = tuple(_MODULES)
 DEFAULT_RATIOS: Final = {"csv": {"partial_ratio": 0.1}, "noise": {"chaos": 0.6}}
-"""Where a kind's own defaults differ from 0."""
+"""Default ratios of the kinds, if not 0."""
 
 
 def make(kind: str, options: Options) -> Emitter:
-    """An emitter of one of ``KINDS``."""
+    """Return an emitter of one of ``KINDS``."""
     module, name = _MODULES[kind]
     return cast(Emitter, getattr(import_module(module), name)(options))
 
 
 def make_from_script(path: Path, options: Options) -> Emitter:
-    """The emitter that ``make(options)`` of a Python file returns. Raises ConfigError where there is none.
+    """Return the emitter that ``make(options)`` of a Python file returns.
 
-    The file is run: it may do whatever its owner may.
+    The file is executed, with all rights of this process.
+
+    Raises ConfigError if the file cannot be read, fails, or returns no emitter.
     """
     name = f"logops_script_{path.stem}"
     loader = SourceFileLoader(name, str(path))
     module = module_from_spec(ModuleSpec(name, loader, origin=str(path)))
-    sys.modules[name] = module  # where dataclasses look up their annotations
+    sys.modules[name] = module  # dataclasses look up their annotations there
     try:
         loader.exec_module(module)
-    except OSError as exc:
-        raise ConfigError(f"{path}: cannot be read: {exc.strerror or exc}") from None
-    except Exception as exc:
-        raise ConfigError(f"{path}: failed while it was loaded: {type(exc).__name__}: {exc}") from exc
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except Exception as error:
+        raise ConfigError(f"{path}: failed while it was loaded: {type(error).__name__}: {error}") from error
     factory = cast("Callable[[Options], Emitter] | None", getattr(module, "make", None))
     if not callable(factory):
         raise ConfigError(f"{path}: expected a function make(options) that returns an emitter")

@@ -1,4 +1,4 @@
-"""What a run's telemetry says: as text, as a page that needs nothing else, as a picture.
+"""Reports of a run's telemetry: as text, as a self-contained page, as a picture.
 
 The drawings are matplotlib's, which the optional extra ``report`` installs; the text needs nothing.
 """
@@ -48,7 +48,7 @@ class Step:
 
 @dataclass(slots=True)
 class Record:
-    """A run as it was written down. ``end`` is empty where the run was cut off."""
+    """A recorded run. ``end`` is empty if the run was cut off."""
 
     start: dict[str, Any]
     steps: list[Step]
@@ -63,7 +63,7 @@ class Record:
 
     @property
     def reasons(self) -> list[str]:
-        """Why events were refused, the most frequent first."""
+        """Reasons for which events were refused, the most frequent first."""
         summed: Counter[str] = Counter()
         for step in self.steps:
             summed.update(step.refused)
@@ -71,7 +71,7 @@ class Record:
 
 
 def read(path: Path) -> Record:
-    """Read telemetry. Raises ConfigError where it is none; OSError where it cannot be read."""
+    """Read telemetry. Raises ConfigError if it is none, OSError if it cannot be read."""
     start: dict[str, Any] = {}
     end: dict[str, Any] = {}
     steps: dict[int, Step] = {}
@@ -87,7 +87,7 @@ def read(path: Path) -> Record:
                 _add(steps, row)
         except (ValueError, KeyError, TypeError, AttributeError):
             if number == len(lines):
-                break  # the line a killed run was writing
+                break  # the unfinished line of a killed run
             raise ConfigError("expected the telemetry of a run (--log-file)", f"{path}:{number}") from None
     if not start or not steps:
         raise ConfigError(f"{path}: holds no run; it is what `logops scenario run --log-file` writes")
@@ -109,7 +109,7 @@ def _add(steps: dict[int, Step], row: dict[str, Any]) -> None:
 
 
 def text(record: Record) -> str:
-    """A few lines for people."""
+    """Return a few lines of text."""
     lines = [f"{record.start['name']}: {record.start['ts_iso']}, {record.steps[-1].at + record.steps[-1].lasted:g} s"]
     totals = record.totals
     if not totals:
@@ -125,14 +125,14 @@ def text(record: Record) -> str:
 
 
 def png(record: Record) -> bytes:
-    """The picture. Raises ConfigError where matplotlib is missing."""
+    """Return the picture. Raises ConfigError if matplotlib is missing."""
     return _draw(record, "png")
 
 
 def html(record: Record) -> str:
-    """A page with the picture and the numbers, in one file. Raises ConfigError where matplotlib is missing."""
+    """Return a page with the picture and the numbers. Raises ConfigError if matplotlib is missing."""
     drawing = _draw(record, "svg").decode()
-    drawing = drawing[drawing.index("<svg") :]  # without the XML declaration, which has no place in a page
+    drawing = drawing[drawing.index("<svg") :]  # without the XML declaration, which HTML does not allow
     totals = record.totals
     name = escape(str(record.start["name"]))
     rows = "".join(_emitter_row(emitter, one) for emitter, one in record.end.get("emitters", {}).items())

@@ -1,6 +1,6 @@
 """Runs a scenario: one process, open-loop. A batch is sent when it is due, whether or not earlier ones were answered.
 
-Latency counts from the moment a batch was due, so that a stall is felt by everything that was due during it.
+Latency counts from the moment a batch was due, so that a stall shows in everything that was due during it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from logops_fast.emitters.telemetry import Telemetry, Write
 from logops_fast.emitters.totals import Count, Latency, Totals, unmet
 
 DRAIN: Final = 10.0
-"""Seconds that answers and retries get after the last tick."""
-_BREATH: Final = 16
-"""Batches sent in a row before answers are read, when the timetable is behind."""
+"""Time for answers and retries after the last tick, in seconds."""
+_MAX_IN_A_ROW: Final = 16
+"""Batches sent before answers are read, when sending is behind the timetable."""
 
 
 class Progress(NamedTuple):
@@ -40,11 +40,11 @@ class Progress(NamedTuple):
     in_flight: int
     latency: Latency
     lateness: float
-    """Seconds by which the last batch of the tick went out late: the sender itself is too slow where this grows."""
+    """Seconds by which the last batch of the tick was late: if it grows, the sender itself is too slow."""
 
     @property
     def left(self) -> float:
-        """Seconds to the end."""
+        """Seconds until the end."""
         return max(0.0, self.duration - self.elapsed)
 
 
@@ -64,16 +64,17 @@ async def run(
 ) -> Totals:
     """Run ``scenario`` against ``target`` to its end, or to the end of the tick in which ``stop`` is set.
 
-    ``seed`` makes the events and the timetable the same as in every run with it; without one each emitter's own
-    ``args.seed`` holds, and chance. ``own_emitter``: send no X-Emitter. Raises ConfigError for an emitter script that
-    cannot be used, and OSError for a telemetry file that cannot be written.
+    Runs with the same ``seed`` have the same events and timetable; without one each emitter uses its ``args.seed``, or
+    a random one. ``own_emitter``: send no X-Emitter. ``drain``: seconds to wait for answers at the end.
+
+    Raises ConfigError if an emitter script cannot be used, and OSError if the telemetry file cannot be written.
     """
     fallback = time.time_ns() & 0xFFFFFFFF if seed is None else seed
     scenario = scenario.seeded(seed, fallback)
     with ExitStack() as files:
         write: Write = _nowhere
         if telemetry_path is not None:
-            # unbuffered: whoever follows the file sees each tick, and a killed run leaves what it had
+            # unbuffered: each tick is visible at once, and a killed run leaves its ticks
             write = files.enter_context(telemetry_path.open("wb", buffering=0)).write
         sender = Sender(target, scenario.name, clock=monotonic)
         try:
@@ -81,8 +82,8 @@ async def run(
             start_at = time.time()
             telemetry = Telemetry(write, scenario, start_at)
             telemetry.start(fallback, url=target.url)
-            course = _Course(scenario, sender, lanes, monotonic(), start_at)
-            totals = await course.run(telemetry, on_tick, stop, drain)
+            state = _Run(scenario, sender, lanes, monotonic(), start_at)
+            totals = await state.run(telemetry, on_tick, stop, drain)
             telemetry.end(totals, missed(scenario, totals))
         finally:
             await sender.aclose()
@@ -90,9 +91,9 @@ async def run(
 
 
 def rehearse(scenario: Scenario, write: Write, *, seed: int | None = None, start_at: float) -> Totals:
-    """A dry run: every event is made, none is sent, and no time passes. ``start_at``: epoch seconds of the start.
+    """Do a dry run: every event is made, none is sent, and no time passes. ``start_at``: start, in epoch seconds.
 
-    With a seed (or ``args.seed`` everywhere) all that is written is the same each time, but for what comes of
+    With a seed (or ``args.seed`` everywhere) the output is the same each time, apart from what depends on
     ``start_at``.
     """
     fallback = int(start_at) if seed is None else seed
@@ -115,7 +116,7 @@ def rehearse(scenario: Scenario, write: Write, *, seed: int | None = None, start
 
 
 def missed(scenario: Scenario, totals: Totals) -> list[str]:
-    """The scenario's expectations that did not come true; without any, that every batch was answered."""
+    """Return the expectations of the scenario that were not met; without any, that every batch was answered."""
     if totals.interrupted:
         return []
     if scenario.expect is not None:
@@ -128,14 +129,14 @@ def missed(scenario: Scenario, totals: Totals) -> list[str]:
 
 
 def claim(plan: EmitterPlan, target: Target) -> str | None:
-    """What an emitter sends as X-Emitter: what its plan says, else its name where the client may use it."""
+    """Return an emitter's X-Emitter: the one of its plan, else its name if the client may use it, else None."""
     if plan.emitter is not None:
         return plan.emitter
     return plan.name if target.emitters is None or plan.name in target.emitters else None
 
 
-class _Course:
-    """A run under way."""
+class _Run:
+    """The state of a run."""
 
     def __init__(self, scenario: Scenario, sender: Sender, lanes: list[Lane], start: float, start_at: float) -> None:
         self._scenario = scenario
@@ -149,7 +150,7 @@ class _Course:
     async def run(
         self, telemetry: Telemetry, on_tick: OnTick | None, stop: asyncio.Event | None, drain: float
     ) -> Totals:
-        """Tick by tick to the end; the last tick ends once everything is answered."""
+        """Send tick by tick; the last tick ends once everything is answered."""
         totals = self._totals
         last = tick_count(self._scenario.duration_sec, self._scenario.tick_sec) - 1
         for row in _timetable(self._scenario):
@@ -170,20 +171,20 @@ class _Course:
         return totals
 
     async def _send(self, row: list[Tick]) -> None:
-        """All batches of a tick, each when it is due."""
+        """Send all batches of a tick, each when it is due."""
         due_batches = [
             (due, number, count)
             for number, (lane, tick) in enumerate(zip(self._lanes, row, strict=True))
             for due, count in batches(tick, lane.plan.batch_size)
         ]
         due_batches.sort()
-        clock = monotonic  # the loop's own clock stands still while callbacks run, and uvloop's knows milliseconds only
+        clock = monotonic  # uvloop's own clock has milliseconds only, and does not advance while callbacks run
         start, sender, lanes = self._start, self._sender, self._lanes
         for sent, (due, number, count) in enumerate(due_batches):
             wait = start + due - clock()
             if wait > 0:
                 await asyncio.sleep(wait)
-            elif sent % _BREATH == 0:
+            elif sent % _MAX_IN_A_ROW == 0:
                 await asyncio.sleep(0)
             sender.send(lanes[number], count, start + due, self._start_at + due)
         self._lateness = max(0.0, clock() - start - due_batches[-1][0]) if due_batches else 0.0
@@ -194,7 +195,7 @@ class _Course:
             await asyncio.sleep(wait)
 
     def _close(self, row: list[Tick], telemetry: Telemetry, on_tick: OnTick | None) -> None:
-        """Write down a tick, and tell of it."""
+        """Record a tick, and report it to ``on_tick``."""
         totals = self._totals
         before = totals.accepted.events
         for lane, tick in zip(self._lanes, row, strict=True):
@@ -222,7 +223,7 @@ class _Course:
 
 
 def _timetable(scenario: Scenario) -> Iterator[list[Tick]]:
-    """For each tick of the scenario, that of every emitter."""
+    """Return, for each tick of the scenario, the ticks of all emitters."""
     rows = [ticks(scenario.profile(plan), scenario.tick_sec, plan.options.seed) for plan in scenario.emitters]
     return (list(row) for row in zip(*rows, strict=True))
 

@@ -1,10 +1,10 @@
-"""A scenario: several emitters with their schedules, read strictly from YAML.
+"""Scenarios: several emitters with their schedules, read strictly from YAML.
 
 name: spike
 duration_sec: 60
 tick_sec: 1
 emitters:
-  - name: json            # its kind too, and what it sends as, where nothing else is said
+  - name: json            # also its kind and its X-Emitter, unless given
     eps: 500
     args: {batch_size: 100, partial_ratio: 0.05, chaos: 0, error_ratio: 0.02, seed: 1, on_refusal: drop}
     schedule: {start_after_sec: 0, stop_after_sec: 50, ramp_up_sec: 5, ramp_down_sec: 5, jitter_pct: 10}
@@ -41,7 +41,7 @@ MIN_TICK: Final = 0.01
 OnRefusal = Literal["drop", "retry"]
 Ratio = Annotated[float, Meta(ge=0, le=1)]
 
-_PACKAGED: Final = "_data/scenarios"  # put into the wheel from the path below
+_PACKAGED: Final = "_data/scenarios"  # the wheel has them there, copied from the path below
 _IN_REPOSITORY: Final = "deploy/scenarios"
 
 
@@ -56,7 +56,7 @@ class Replay:
 
 @dataclass(frozen=True, slots=True)
 class EmitterPlan:
-    """One emitter of a scenario. ``emitter``, where given, is sent as X-Emitter in place of ``name``."""
+    """One emitter of a scenario. ``emitter``, if given, is sent as X-Emitter instead of ``name``."""
 
     name: str
     eps: float
@@ -67,19 +67,19 @@ class EmitterPlan:
     on_refusal: OnRefusal = "drop"
     options: Options = field(default_factory=Options)
     seeded: bool = False
-    """Whether ``args.seed`` says its seed."""
+    """Whether ``args.seed`` is given."""
     schedule: Schedule = ALWAYS
     bursts: Bursts | None = None
     attack: Replay | None = None
 
     def make(self) -> Emitter:
-        """Its emitter. Raises ConfigError where a script has none."""
+        """Return its emitter. Raises ConfigError if a script has none."""
         return make(self.kind, self.options) if self.script is None else make_from_script(self.script, self.options)
 
 
 @dataclass(frozen=True, slots=True)
 class Expect:
-    """What must have happened at the end: each of these statuses was answered, these emitters lost nothing."""
+    """What must be true at the end: each of these statuses was answered, these emitters lost nothing."""
 
     refused_with: tuple[int, ...] = ()
     all_accepted: tuple[str, ...] = ()
@@ -97,11 +97,11 @@ class Scenario:
     expect: Expect | None = None
 
     def profile(self, plan: EmitterPlan) -> Profile:
-        """The rate of one of its emitters."""
+        """Return the rate of one of its emitters."""
         return Profile(plan.eps, self.duration_sec, plan.schedule, plan.bursts)
 
     def seeded(self, seed: int | None, fallback: int) -> Scenario:
-        """With a seed for each emitter: made of ``seed``; without one its own, else one made of ``fallback``."""
+        """Return a copy with a seed for each emitter: from ``seed``, else its own, else from ``fallback``."""
         plans = []
         for number, plan in enumerate(self.emitters):
             if seed is not None or not plan.seeded:
@@ -111,7 +111,7 @@ class Scenario:
         return replace(self, emitters=tuple(plans))
 
     def lasting(self, duration_sec: float) -> Scenario:
-        """Cut off, or its open-ended emitters prolonged, to another duration."""
+        """Return a copy of another duration: cut off, or with its open-ended emitters prolonged."""
         return replace(self, duration_sec=duration_sec)
 
 
@@ -126,7 +126,7 @@ def parse(text: str, name: str = "scenario", directory: Path | None = None) -> S
 
 
 def library() -> dict[str, Path]:
-    """The scenarios that come with the package, by name."""
+    """Return the scenarios that come with the package, by name."""
     package = Path(str(resources.files("logops_fast")))
     for folder in (package / _PACKAGED, package.parent / _IN_REPOSITORY):
         if folder.is_dir():
@@ -135,7 +135,7 @@ def library() -> dict[str, Path]:
 
 
 def find(name: str) -> Path:
-    """A scenario file by its path, or by a name of the library. Raises ConfigError."""
+    """Return the path of a scenario file, by its path or by a name of the library. Raises ConfigError."""
     path = Path(name)
     if path.is_file():
         return path
@@ -304,7 +304,7 @@ def _bursts(tree: Tree, path: tuple[str, ...], file: _BurstsFile) -> Bursts:
 
 
 def as_fields(scenario: Scenario) -> Mapping[str, Any]:
-    """What ``scenario.start`` says of it."""
+    """Return what ``scenario.start`` says about it."""
     return {
         "name": scenario.name,
         "duration_sec": scenario.duration_sec,

@@ -1,9 +1,9 @@
-"""How fast an emitter sends at a time: pure functions from a profile and a time to events a second.
+"""The rate of an emitter: pure functions from a profile and a time to events per second.
 
     eff_eps(t) = eps x window(t) x ramps(t) x bursts(t) x jitter of t's tick
 
 Times are in seconds from the scenario's start. Window, ramps and bursts make a function that is linear between a few
-points, so its integral is exact; a tick gets the whole events that the integral has reached and not yet given out.
+points, so its integral is exact; a tick gets the whole events that the integral has reached since the tick before.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from math import ceil, floor, inf
 from typing import Final, NamedTuple
 
 _NEARLY: Final = 1e-9
-"""Events: what the sum of many ticks may fall short of a whole event by rounding alone."""
+"""In events: by how much the sum of many ticks may fall short of a whole event by rounding."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,8 @@ class Bursts:
 class Schedule:
     """When an emitter sends. Without ``stop_after_sec`` it sends to the end.
 
-    It is up to its rate ``ramp_up_sec`` after the start, and comes down over the last ``ramp_down_sec`` before the
-    stop; ramps that overlap meet below the rate. ``jitter_pct``: each tick's rate is up to so many percent above or
-    below.
+    It reaches its rate ``ramp_up_sec`` after the start, and decreases over the last ``ramp_down_sec`` before the stop;
+    ramps that overlap meet below the rate. ``jitter_pct``: the rate of each tick differs by at most that many percent.
     """
 
     start_after_sec: float = 0.0
@@ -48,7 +47,7 @@ ALWAYS: Final = Schedule()
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An emitter's rate over a whole scenario, jitter aside."""
+    """An emitter's rate over a whole scenario, without jitter."""
 
     eps: float
     duration_sec: float
@@ -57,23 +56,23 @@ class Profile:
 
     @property
     def start(self) -> float:
-        """When it begins to send."""
+        """Second at which it begins to send."""
         return self.schedule.start_after_sec
 
     @property
     def stop(self) -> float:
-        """When it has ended."""
+        """Second at which it stops."""
         stop = self.schedule.stop_after_sec
         return self.duration_sec if stop is None else min(stop, self.duration_sec)
 
     def base_eps(self, t: float) -> float:
-        """The rate at ``t``. Where it jumps, it is the rate from there on."""
+        """Return the rate at ``t``; at a jump, the rate after it."""
         if not self.start <= t < self.stop:
             return 0.0
         return self.eps * self._ramps(t) * self._burst_factor(t)
 
     def events_between(self, begin: float, end: float) -> float:
-        """The integral of ``base_eps``: how many events are due, fractions included."""
+        """Return the integral of ``base_eps``: the number of events that are due, including a fraction."""
         begin, end = max(begin, self.start), min(end, self.stop)
         if end <= begin:
             return 0.0
@@ -104,7 +103,7 @@ class Profile:
         return bursts.factor if number >= 1 and into < bursts.length_sec else 1.0
 
     def _bends(self, begin: float, end: float) -> Iterator[float]:
-        """The points within, where the rate jumps or changes its slope."""
+        """Return the points between, at which the rate jumps or changes its slope."""
         start, stop = self.start, self.stop
         up, down = self.schedule.ramp_up_sec, self.schedule.ramp_down_sec
         bends = []
@@ -135,10 +134,10 @@ class Tick(NamedTuple):
 
 
 def ticks(profile: Profile, tick_sec: float, seed: int | str) -> Iterator[Tick]:
-    """Every tick of a scenario; the same for the same seed.
+    """Yield every tick of a scenario; the same for the same seed.
 
-    ``base_eps`` and ``eff_eps`` are the means over the tick, without and with jitter. The sum of ``n`` is after each
-    tick the integral of ``eff_eps``, short of less than one event.
+    ``base_eps`` and ``eff_eps`` are the means over the tick, without and with jitter. After each tick
+    the sum of ``n`` is the integral of ``eff_eps``, rounded down.
     """
     rng = random.Random(f"{seed}/jitter")
     jitter = profile.schedule.jitter_pct / 100.0
@@ -156,12 +155,12 @@ def ticks(profile: Profile, tick_sec: float, seed: int | str) -> Iterator[Tick]:
 
 
 def tick_count(duration_sec: float, tick_sec: float) -> int:
-    """How many ticks a scenario has; the last may be a short one."""
+    """Return the number of ticks of a scenario; the last one may be short."""
     return max(1, ceil(duration_sec / tick_sec - _NEARLY)) if duration_sec != inf else 0
 
 
 def batches(tick: Tick, batch_size: int) -> list[tuple[float, int]]:
-    """When each batch of a tick is due, and how many events it holds: evenly over the tick, the first at its begin."""
+    """Return when each batch of a tick is due, and its number of events: evenly spread, the first at the beginning."""
     count = -(-tick.n // batch_size)
     step = (tick.end - tick.begin) / count if count else 0.0
     return [(tick.begin + number * step, min(batch_size, tick.n - number * batch_size)) for number in range(count)]

@@ -23,16 +23,16 @@ from logops_fast.http.pool import HttpPool
 
 MAX_CONNECTIONS: Final = 64
 MAX_UNANSWERED_BYTES: Final = 268_435_456
-"""Bodies kept for answers and retries; past it a batch that is due is counted as ``not_sent``."""
+"""Most bytes of bodies kept for answers and retries; past it a batch that is due counts as ``not_sent``."""
 ANSWER_TIMEOUT: Final = 30.0  # seconds
 RETRIED: Final = frozenset({429, 502, 503, 504})
 BACKOFF: Final = Backoff(0.2, 5.0, jitter=0.0)  # seconds, for a failure without Retry-After
-MAX_WAIT: Final = 3600  # seconds of Retry-After that are obeyed, at the most
-_SPREAD: Final = 0.25  # of a wait, so that what was refused together does not come back together
+MAX_WAIT: Final = 3600  # seconds; a longer Retry-After is cut to it
+_SPREAD: Final = 0.25  # of a wait, so that batches refused together are not retried together
 
 
 class Lane:
-    """One emitter at work: what it makes, how its requests begin, and what has become of them."""
+    """One emitter of a run: what it makes, the head of its requests, and the outcomes."""
 
     __slots__ = ("attacked", "emitter", "head", "latency", "plan", "tick_latency", "total", "window")
 
@@ -47,7 +47,7 @@ class Lane:
         self.attacked = 0
 
     def close_window(self) -> Totals:
-        """What happened since the last time; a new window begins."""
+        """Return what happened since the last call, and begin a new window."""
         done, self.window = self.window, Totals()
         done.latency = self.tick_latency.latency()
         self.tick_latency = LatencyRecorder()  # five times faster than to clear the old one
@@ -56,7 +56,7 @@ class Lane:
 
 
 class _Flight:
-    """A batch that was sent and is not settled."""
+    """A batch that was sent and has no outcome yet."""
 
     __slots__ = ("attempts", "batch_id", "body", "digest", "due", "events", "lane", "reason")
 
@@ -98,11 +98,11 @@ class Sender:
 
     @property
     def in_flight(self) -> int:
-        """Batches sent and not settled."""
+        """Number of batches sent that have no outcome yet."""
         return len(self._flights)
 
     def lane(self, plan: EmitterPlan, claim: str | None) -> Lane:
-        """A lane for an emitter that sends as ``claim`` (X-Emitter; None: as the client's own)."""
+        """Return a lane for an emitter that sends ``claim`` as X-Emitter (None: no such header)."""
         emitter = plan.make()
         head = b"content-type: %b\r\nx-api-key: %b\r\nx-scenario-id: %b\r\n" % (
             emitter.content_type,
@@ -131,7 +131,7 @@ class Sender:
         self._post(flight)
 
     async def drain(self, timeout: float) -> None:  # noqa: ASYNC109 - a bound, not an error
-        """Wait until all is settled, at most ``timeout`` seconds; what is not then is refused as it last was."""
+        """Wait until every batch has an outcome, at most ``timeout`` seconds; others count by their last failure."""
         self._retry_until = self._clock() + timeout
         self._settled = asyncio.Event()
         self._look_settled()
@@ -150,7 +150,7 @@ class Sender:
     # -------------------------------------------------------------------------------------------------------- requests
 
     def _post(self, flight: _Flight) -> None:
-        """Sign and send; each time with a nonce and a timestamp of its own, always with the same batch id."""
+        """Sign and send, with a new nonce and timestamp each time, and always the same batch id."""
         self._nonces += 1
         flight.attempts += 1
         stamp = b"%d" % time.time()
@@ -194,14 +194,14 @@ class Sender:
 
     def _accepted(self, flight: _Flight, body: bytes, headers: bytes) -> None:
         window = flight.lane.window
-        accepted, rejected = counts_of(body) or (flight.events, 0)  # a server that does not say took them all
+        accepted, rejected = counts_of(body) or (flight.events, 0)  # an answer without counts means that all were taken
         window.accepted = window.accepted.plus(accepted)
         if rejected:
             window.rejected = window.rejected.plus(rejected)
         self._settle(flight, headers)
 
     def _settle(self, flight: _Flight, headers: bytes | None) -> None:
-        """The last of a batch; ``headers`` where it was answered, and so has a latency and may be replayed."""
+        """End a batch. ``headers``: its request's, if it was answered, so that it has a latency and may be replayed."""
         lane = flight.lane
         self._flights.discard(flight)
         self._unanswered -= len(flight.body)
@@ -221,7 +221,7 @@ class Sender:
     # --------------------------------------------------------------------------------------------------------- attacks
 
     def _attack(self, flight: _Flight, headers: bytes) -> None:
-        """Send the very same request again, as somebody would who had listened."""
+        """Send exactly the same request again, as an eavesdropper would."""
         attack = flight.lane.plan.attack
         flight.lane.attacked += 1
         if attack is None or flight.lane.attacked % attack.every:

@@ -21,9 +21,9 @@ _STRAY: Final = (
 
 
 class Syslog:
-    """``form`` (rfc5424, logops, mixed) says which lines; partial ones lack their time or have no structured data.
+    """``form``: rfc5424, logops or mixed. Partial lines lack their time or have no structured data.
 
-    Chaotic ones are lines of no form, as of a stack trace.
+    Chaotic ones are lines without a structure, such as those of a stack trace.
     """
 
     content_type = b"text/plain"
@@ -33,8 +33,8 @@ class Syslog:
     def __init__(self, options: Options) -> None:
         rng = options.rng()
         form = options.form or "mixed"
-        # Head up to the timestamp, tail behind it; None in place of a tail: the line has no timestamp. The LogOps
-        # form has a blank between day and time.
+        # What precedes the timestamp, and what follows it (None: the line has no timestamp). The LogOps form has a
+        # blank between day and time.
         lines: list[tuple[bytes, bytes | None, bool]] = []
         levels: list[str | None] = []
         for event in events(rng, options.error_ratio):
@@ -55,7 +55,7 @@ class Syslog:
         self._clock = Clockwork()
 
     def batch(self, count: int, now: float) -> Payload:
-        """``count`` lines."""
+        """Return ``count`` lines."""
         text, micros = self._clock.of(now, count)
         blank = text.replace(b"T", b" ")
         run, levels = self._pool.run(count)

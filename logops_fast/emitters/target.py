@@ -20,7 +20,7 @@ DEFAULT_URL: Final = "http://127.0.0.1:8081/ingest"
 class Target:
     """A gateway's URL and one of its clients.
 
-    ``emitters``: those the client may name in X-Emitter; None where that is not known.
+    ``emitters``: those the client may name in X-Emitter; None if that is unknown.
     """
 
     url: str
@@ -30,7 +30,7 @@ class Target:
 
     @classmethod
     def of(cls, client: Client, url: str = DEFAULT_URL) -> Target:
-        """A client of a keys file, with its newest secret."""
+        """Return the target for a client of a keys file, with its newest secret."""
         return cls(url, client.id, client.secrets[0], client.emitters)
 
     @classmethod
@@ -43,16 +43,16 @@ class Target:
         env: Mapping[str, str],
         keys_file: Path,
     ) -> Target:
-        """What is given, else ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET, else the first client of the keys file.
+        """Return what is given, else what the environment has, else the first client of the keys file.
 
-        Raises ConfigError with what is missing.
+        The variables are ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET. Raises ConfigError with what is missing.
         """
         given = ClientEnvironment.of(env)
         address = url or given.url or DEFAULT_URL
         try:
             Endpoint.parse(address)
-        except ValueError as exc:
-            raise ConfigError(str(exc), "--url" if url else "ENTRYPOINT_URL" if given.url else "") from None
+        except ValueError as error:
+            raise ConfigError(str(error), "--url" if url else "ENTRYPOINT_URL" if given.url else "") from None
         name = key or given.api_key
         # the environment's secret belongs to the environment's client, not to one that is named here
         text = secret or (given.secret if name == given.api_key else "")

@@ -1,7 +1,7 @@
 """The record of a run as JSON lines: ``scenario.start``, a ``tick`` for each emitter and tick, ``scenario.end``.
 
 Times: ``ts`` in epoch seconds, ``t_rel`` in seconds from the start; latencies in seconds. What arrives after the last
-tick was over is counted in it, so that the ticks sum up to the totals.
+tick counts in it, so that the ticks sum up to the totals.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class Telemetry:
         self._start_at = start_at
 
     def start(self, seed: int, *, dry_run: bool = False, url: str = "") -> None:
-        """The scenario as it is run."""
+        """Write the scenario."""
         self._line(START, 0.0, {**as_fields(self._scenario), "seed": seed, "dry_run": dry_run, "url": url})
 
     def tick(self, emitter: str, tick: Tick, done: Totals) -> None:
-        """One emitter's tick."""
+        """Write one tick of one emitter."""
         rates = {
             "scenario": self._scenario.name,
             "emitter": emitter,
@@ -52,7 +52,7 @@ class Telemetry:
         self._line(TICK, tick.begin, {**rates, **done.as_fields()})
 
     def end(self, totals: Totals, unmet: list[str]) -> None:
-        """The totals of all, and of each emitter."""
+        """Write the totals of the run and of each emitter."""
         fields = {
             "name": self._scenario.name,
             "interrupted": totals.interrupted,

@@ -14,7 +14,7 @@ _DIGITS: Final = 3
 
 
 class Latency(NamedTuple):
-    """Percentiles in seconds, from the moment a batch was due; None where nothing was answered."""
+    """Percentiles in seconds, from the moment a batch was due; None if nothing was answered."""
 
     p50: float | None = None
     p95: float | None = None
@@ -34,7 +34,7 @@ class LatencyRecorder:
         self._histogram.record_value(min(MAX_LATENCY_US, max(1, int(seconds * 1e6))))
 
     def latency(self) -> Latency:
-        """The percentiles so far."""
+        """Return the percentiles so far."""
         if not self._histogram.get_total_count():
             return Latency()
         found = self._histogram.get_percentile_to_value_dict(list(PERCENTILES))
@@ -42,13 +42,13 @@ class LatencyRecorder:
 
 
 class Count(NamedTuple):
-    """Events, and the batches they were in."""
+    """A number of events, and of the batches that had them."""
 
     events: int = 0
     batches: int = 0
 
     def plus(self, events: int, batches: int = 1) -> Count:
-        """With more."""
+        """Return the sum."""
         return Count(self.events + events, self.batches + batches)
 
 
@@ -60,10 +60,9 @@ UNKNOWN: Final = Latency()
 class Totals:
     """What became of the events of an emitter or of a whole run.
 
-    Each batch ends in one way: ``accepted`` (its answer was a success; ``rejected`` are the events of it that could
-    not be read and were kept apart), or ``refused`` by ``"<status> <reason>"``, or by the kind of failure where no
-    answer came. ``lost`` is what was neither accepted nor rejected. Replays are an attack's copies, which count
-    nowhere else.
+    Each batch ends in one way: ``accepted`` (``rejected`` are its events that could not be read), or ``refused``, by
+    ``"<status> <reason>"`` or, without an answer, by the kind of failure. ``lost`` is what was neither accepted nor
+    rejected. Replays are the copies of an attack, which count nowhere else.
     """
 
     sent: Count = NOTHING
@@ -81,22 +80,22 @@ class Totals:
 
     @property
     def lost(self) -> Count:
-        """Everything refused for good or never answered."""
+        """Everything that was finally refused or never answered."""
         return Count(sum(c.events for c in self.refused.values()), sum(c.batches for c in self.refused.values()))
 
     @property
     def p50(self) -> float | None:
-        """Seconds; None where nothing was answered."""
+        """In seconds; None if nothing was answered."""
         return self.latency.p50
 
     @property
     def p95(self) -> float | None:
-        """Seconds; None where nothing was answered."""
+        """In seconds; None if nothing was answered."""
         return self.latency.p95
 
     @property
     def p99(self) -> float | None:
-        """Seconds; None where nothing was answered."""
+        """In seconds; None if nothing was answered."""
         return self.latency.p99
 
     def refuse(self, reason: str, events: int) -> None:
@@ -104,7 +103,7 @@ class Totals:
         self.refused[reason] = self.refused.get(reason, Count()).plus(events)
 
     def add(self, other: Totals) -> None:
-        """Sum up; latency, time and emitters are not summed."""
+        """Add the counts of another; latency, time and emitters are not added."""
         self.sent = self.sent.plus(*other.sent)
         self.accepted = self.accepted.plus(*other.accepted)
         self.rejected = self.rejected.plus(*other.rejected)
@@ -116,7 +115,7 @@ class Totals:
         self.levels += other.levels
 
     def as_fields(self) -> dict[str, Any]:
-        """For telemetry: events, batches and percentiles in seconds."""
+        """Return the fields for telemetry: events, batches and percentiles in seconds."""
         fields: dict[str, Any] = {
             "sent": self.sent.events,
             "accepted": self.accepted.events,
@@ -141,7 +140,7 @@ class Totals:
 
 
 def unmet(totals: Totals, refused_with: tuple[int, ...], all_accepted: tuple[str, ...]) -> list[str]:
-    """A sentence for each expectation that did not come true; a replay that was accepted is one always."""
+    """Return a sentence for each expectation that was not met; no replay may ever be accepted."""
     found = []
     if totals.replays_accepted:
         found.append(f"{totals.replays_accepted} replayed requests were accepted")

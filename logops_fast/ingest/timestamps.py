@@ -70,7 +70,7 @@ def canonical(value: Any, zone: tzinfo = UTC) -> str | None:
     if isinstance(value, int):
         if 10**11 <= value < 10**14:  # milliseconds: JavaScript, Java
             seconds, millis = divmod(value, 1000)
-            return f"{utc_seconds(seconds)}.{millis:03d}Z"
+            return f"{utc_seconds(seconds)}.{str(1000 + millis)[1:]}Z"
         return _from_epoch(str(value), "") if 0 <= value < 10**20 else None
     if isinstance(value, float):
         return _from_float(value)

@@ -7,18 +7,18 @@ from datetime import UTC, tzinfo
 from typing import Final
 from zoneinfo import ZoneInfo
 
-# Minutes east of UTC. RFC 2822, 4.3 has the American ones; the others are those that PostgreSQL, Java and date(1) write
-# and that name one zone everywhere. IST and BST, which name several, are left out: nothing is guessed.
+# Hours east of UTC. RFC 2822, 4.3 has the American ones; the others are those that PostgreSQL, Java and date(1) write.
+# Words that name several zones (IST, CST, BST) are read as the one that log files have most often.
 _HOURS: Final = {
-    "Z": 0, "UT": 0, "UTC": 0, "GMT": 0, "WET": 0, "EGST": 0,
+    "Z": 0, "UT": 0, "UTC": 0, "UCT": 0, "GMT": 0, "WET": 0, "EGST": 0,
     "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
     "AKST": -9, "AKDT": -8, "HST": -10, "AST": -4, "ADT": -3, "BRT": -3, "BRST": -2, "ART": -3, "CLT": -4, "CLST": -3,
-    "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "MEZ": 1, "MESZ": 2, "WEST": 1, "WAT": 1, "CAT": 2, "SAST": 2,
-    "EET": 2, "EEST": 3, "EAT": 3, "MSK": 3, "MSD": 4, "TRT": 3, "SAMT": 4, "YEKT": 5, "PKT": 5, "OMST": 6,
+    "CET": 1, "CEST": 2, "MET": 1, "MEST": 2, "MEZ": 1, "MESZ": 2, "WEST": 1, "BST": 1, "WAT": 1, "CAT": 2, "SAST": 2,
+    "EET": 2, "EEST": 3, "EAT": 3, "MSK": 3, "MSD": 4, "GST": 4, "TRT": 3, "SAMT": 4, "YEKT": 5, "PKT": 5, "OMST": 6,
     "WIB": 7, "ICT": 7, "KRAT": 7, "HKT": 8, "SGT": 8, "AWST": 8, "IRKT": 8, "JST": 9, "KST": 9, "YAKT": 9,
     "AEST": 10, "AEDT": 11, "VLAT": 10, "NZST": 12, "NZDT": 13,
 }  # fmt: skip
-_HALF_HOURS: Final = {"ACST": 570, "ACDT": 630, "NST": -210, "NDT": -150, "NPT": 345}
+_HALF_HOURS: Final = {"IST": 330, "ACST": 570, "ACDT": 630, "NST": -210, "NDT": -150, "NPT": 345}
 _WORDS: Final = {**{word: hours * 60 for word, hours in _HOURS.items()}, **_HALF_HOURS}
 
 # Of an offset, what repeats it is dropped: Go's `+0000 UTC m=+0.01`, JavaScript's `GMT+0100 (CET)`, Java's
@@ -43,7 +43,7 @@ COMMON_OFFSETS: Final[dict[str, int]] = {
 def offset_of(text: str) -> int | None:
     """Return the minutes east of UTC that ``text``, what follows a time, means.
 
-    None if the text is no zone, or one whose name means several.
+    None if the text is no zone.
     """
     found = _OFFSET.fullmatch(text)
     if found is not None:
