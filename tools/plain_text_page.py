@@ -98,7 +98,7 @@ def _loghub() -> str:
 
 
 def _code(text: str) -> str:
-    """The text as code on one line, cut if it is long."""
+    """Return the text as code on one line, cut if it is long."""
     shown = text.rstrip("\n").replace("\x1b", "\\e").replace("\t", "\\t").replace("\r", "\\r").replace("\0", "\\0")
     shown = shown.replace("\n", "\u23ce").replace("\ufeff", "")
     if len(shown) > LONGEST:
@@ -108,7 +108,7 @@ def _code(text: str) -> str:
 
 
 def _fields(expected: list[dict[str, Any]]) -> str:
-    """What is stored, less the message; fields that are absent are left out."""
+    """Return what is stored, without the message and absent fields."""
     shown = []
     for event in expected:
         fields = [

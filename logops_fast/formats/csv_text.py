@@ -50,14 +50,14 @@ _CLOCK: Final = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(Z| ?
 
 
 class Rows(NamedTuple):
-    """The rows that are not blank, and the raw text from an unclosed quote's row on ("" where all are closed)."""
+    """The rows that are not blank, and the raw text from an unclosed quote's row on ("" if all are closed)."""
 
     rows: list[list[str]]
     unclosed: str
 
 
 def decode_text(body: bytes) -> str:
-    """The body as text: bad UTF-8 becomes U+FFFD, a byte order mark goes, lines that end in CR alone end in LF."""
+    """Return the body as text: bad UTF-8 becomes U+FFFD, lines that end in CR alone end in LF, without a BOM."""
     text = without_bom(body).decode("utf-8", "replace")
     if "\n" not in text and "\r" in text:
         return text.replace("\r", "\n")
@@ -89,7 +89,7 @@ def delimiter_of(text: str) -> str:
 
 
 def read_rows(text: str, delimiter: str = ",") -> Rows:
-    """Return the rows of CSV text. A quote that does not open a cell stands for itself; blank lines are no rows."""
+    """Return the rows of CSV text. A quote that does not open a cell is text; blank lines are no rows."""
     if '"' not in text:
         if "\r" in text:
             text = text.replace("\r\n", "\n").removesuffix("\r")
@@ -151,7 +151,7 @@ def column_names(row: list[str]) -> list[str]:
 
 
 def date_column(names: list[str]) -> str | None:
-    """Return the column that is half of a timestamp: ``date`` beside ``time``, where no other column has both."""
+    """Return the column that is half of a timestamp: ``date`` beside ``time``, if no other column has both."""
     if "time" not in names or any(name in names for name in ("ts", "timestamp", "@timestamp")):
         return None
     return next((name for name in names if name.lower() == "date"), None)

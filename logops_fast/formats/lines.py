@@ -1,6 +1,6 @@
 """What a line is, for every format that has lines: ended by LF, blank if it holds nothing but ASCII white space.
 
-Octet-counted frames (RFC 6587, 3.4.1) are lines too, if a body begins with one: ``LENGTH SP MSG``, where a message may
+Octet-counted frames (RFC 6587, 3.4.1) are lines too, if a body begins with one: ``LENGTH SP MSG``; a message may
 hold newlines. A count is believed only if a line's end, the body's end or another frame follows.
 """
 
@@ -39,7 +39,7 @@ def may_be_framed(body: bytes) -> bool:
 def frames(body: bytes) -> list[bytes] | None:
     """Return the frames and lines of a body that begins with an octet-counted frame; None for any other body.
 
-    The count and what ends a frame (CR, LF, NUL) are taken off. Blank lines between frames are left out.
+    The count and what ends a frame (CR, LF, NUL) are removed. Blank lines between frames are left out.
     """
     if not may_be_framed(body) or _frame_end(body, 0) is None:
         return None
@@ -62,7 +62,7 @@ def frames(body: bytes) -> list[bytes] | None:
 
 
 def _frame_end(body: bytes, position: int) -> tuple[int, int] | None:
-    """Return where a frame's message begins and ends, or None if there is no frame to believe."""
+    """Return where a frame's message begins and ends, or None if there is no trustworthy frame."""
     head = _FRAME.match(body, position)
     if head is None:
         return None

@@ -16,7 +16,7 @@ class Format(Enum):
 
     @property
     def label(self) -> str:
-        """The format's name as a metric label."""
+        """Return the format's name as a metric label."""
         return self.value
 
 

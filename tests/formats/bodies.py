@@ -19,6 +19,10 @@ _TEXT: Final = [
     b"ts,level,msg", b"2025-03-03T12:00:00Z", b"INFO", b'""', b'"a,b\nc"',
     b"<34>", b"<34>1 ", b"<165>1 2025-03-03T12:00:00Z h a p m ", b'[x y="z"]', b"- - ", b"Mar  3 12:00:00 host ",
     b"Feb 30 99:99:99 h ", b"app[1]: ", b"2025-03-03 12:00:00 INFO host app[1]: text",
+    b"5 <34>x", b"6 <34>x\n", b"<189>1: Mar  3 12:00:00: %A-1-B: x", b"2025-03-03T12:00:00Z stdout P x",
+    b"Caused by: x", b"2025-03-03T12:00:00Z h-1 a: x", b"10.0.0.1 - - [03/Mar/2025:12:00:00 +0000] ",
+    b"ts=1741003200 level=info ",
+    b"\x1b[31m", b"ts;level;msg", b"ts\tmsg", b"date|time|x", b";", b"|", b', "a"', b"_time,_raw", b"Date,Line",
 ]  # fmt: skip
 _JSON_LINES: Final = [
     b'{"a":1}', b"{}", b"[1", b"2]", b'{"a":1', b'"b":2}', b'{"x":1},{"y":2}', b'{"x":1}{"y":2}', b'{"a":"x', b'y"}',

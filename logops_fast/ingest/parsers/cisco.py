@@ -82,7 +82,7 @@ def parse_line(line: str, start: int, calendar: Calendar) -> dict[str, Any] | No
         event["pid"] = process[2]
         position = process.end()
     if line[position:end].strip(" :"):
-        return None  # something else stands in front: a sentence that quotes a message
+        return None  # something else is in front: a sentence that quotes a message
     event["app"] = message[1]
     event["msg"] = line[message.end() :]
     return event

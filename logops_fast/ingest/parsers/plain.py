@@ -175,7 +175,7 @@ def _plain(line: str, calendar: Calendar) -> dict[str, Any]:
     if coloured and head[0] == "\x1b":
         head = without_colours(head)
         coloured = False
-    indent = len(head) - len(head.lstrip(" \t")) if head[0] in " \t" else 0
+    indent = len(head) - len(head.lstrip(" \t")) if head[:1] in (" ", "\t") else 0
     found = scan(head, indent)
     event: dict[str, Any] = {}
     end = 0

@@ -38,4 +38,4 @@ ZONES: Final[dict[str, str]] = {word: offset for offset, words in _OFFSETS.items
 """Zone word -> offset from UTC as ``+HH:MM``."""
 
 STARTS: Final = frozenset(word[:3] for word in ZONES)
-"""The first three characters of each word: one look-up tells that no zone follows."""
+"""The first three characters of each word: one look-up rules out nearly every other word."""

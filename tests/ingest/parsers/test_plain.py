@@ -12,7 +12,7 @@ from logops_fast.formats.item_count import exact
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import logops_line, plain
-from logops_fast.ingest.parsers.base import Inherited, MalformedBody, TextOptions
+from logops_fast.ingest.parsers.base import NOT_FOUND, Inherited, MalformedBody, TextOptions
 from tests.formats.bodies import any_body
 from tests.ingest.parsers.support import outcome
 
@@ -148,6 +148,12 @@ def test_times_without_a_zone_are_of_the_given_one() -> None:
         "2025-03-03T11:00:00Z",
         "2025-03-03T12:00:00Z",
     ]
+
+
+@pytest.mark.parametrize("line", ["\x1b[31m", "\x1b[31m \t", "[", "<", "=", "-", "{", "1", "I", "%", "\x1b"])
+def test_a_line_of_next_to_nothing_is_its_message(line: str) -> None:
+    (event,) = events_of(line.encode())
+    assert event == {"msg": line, "level": NOT_FOUND}
 
 
 def test_bad_utf8_and_control_characters_are_kept_as_they_can_be() -> None:

@@ -27,7 +27,7 @@ def bsd(line: str, now: float = NOW) -> dict[str, Any] | None:
         (191, "DEBUG", "local7"),
     ],
 )
-def test_a_priority_tells_level_and_facility(pri: int, level: str, facility: str) -> None:
+def test_a_priority_holds_level_and_facility(pri: int, level: str, facility: str) -> None:
     for event in (
         rfc5424.parse_line(f"<{pri}>1 - - - - - - m"),
         bsd(f"<{pri}>Mar  3 12:00:00 h a: m"),
@@ -75,7 +75,7 @@ def test_every_field_of_rfc_5424_is_kept() -> None:
         ("[not data] m", None, "[not data] m"),
     ],
 )
-def test_structured_data_is_nested_or_left_to_the_message(data: str, sd: dict[str, Any] | None, msg: str) -> None:
+def test_structured_data_is_nested_or_part_of_the_message(data: str, sd: dict[str, Any] | None, msg: str) -> None:
     event = rfc5424.parse_line(f"<13>1 - - - - - {data}")
     assert event is not None
     assert (event.get("sd"), event["msg"]) == (sd, msg)
@@ -102,7 +102,7 @@ def test_other_lines_are_not_rfc_5424(line: str) -> None:
         ("h ", {"host": "h", "msg": ""}),
     ],
 )
-def test_tag_and_pid_are_told_from_the_message(rest: str, fields: dict[str, str]) -> None:
+def test_tag_and_pid_are_separated_from_the_message(rest: str, fields: dict[str, str]) -> None:
     event = bsd(f"Mar  3 12:00:00 {rest}")
     assert event == {"ts": "2025-03-03T12:00:00Z", **fields}
 
@@ -135,7 +135,7 @@ def test_the_ends_of_the_calendar_are_no_trouble(now: float) -> None:
     assert bsd("Mar  3 12:00:00 h a: m", now) is not None
 
 
-def test_rsyslogs_own_timestamp_is_kept_behind_a_priority_only() -> None:
+def test_rsyslogs_own_timestamp_is_kept_after_a_priority_only() -> None:
     line = "2025-03-03T12:00:00.5+01:00 h a[1]: m"
     event = bsd(f"<13>{line}")
     assert event is not None
