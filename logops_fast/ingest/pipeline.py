@@ -112,7 +112,7 @@ class IngestPipeline:
                     self._metrics.answered(batch.emitter, monotonic() - batch.started)
                     reply(Reply(200, claim.answer))
                 else:
-                    self._read(batch, self._reading(batch), partial(self._answer_again, batch, reply))
+                    self._read_pieces(batch, self._reading(batch), partial(self._answer_again, batch, reply))
             case ClaimKind.OTHER_BODY:
                 self._refuse(batch, reply, BATCH_ID_REUSED)
             case ClaimKind.IN_PROGRESS:
@@ -123,28 +123,32 @@ class IngestPipeline:
                 assert_never(claim.kind)
 
     def _store(self, batch: Batch, reply: OnReply) -> None:
-        self._read(batch, self._reading(batch), partial(self._append, batch, reply))
-
-    def _reading(self, batch: Batch) -> Reading:
-        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
-
-    def _read(self, batch: Batch, reading: Reading, done: OnRead) -> None:
-        """Read a batch, and call ``done`` with the reading and why it failed, if it did."""
-        text = self._text_of.get(batch.emitter, self._text)
+        reading = self._reading(batch)
         if len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS:
-            pieces = registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, text)
-            self._enqueue(batch, reading, pieces, done)
+            self._read_pieces(batch, reading, partial(self._append, batch, reply))
             return
+        # The common case: read in one step.
         failure: Exception | None = None
         try:
-            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, text)
+            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
-                self._enqueue(batch, reading, iter((parsed,)), done)
+                self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
             reading.take(parsed)
         except Exception as error:
             failure = error
-        done(reading, failure)
+        self._append(batch, reply, reading, failure)
+
+    def _reading(self, batch: Batch) -> Reading:
+        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
+
+    def _options(self, batch: Batch) -> TextOptions:
+        return self._text_of.get(batch.emitter, self._text)
+
+    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+        options = self._options(batch)
+        pieces = registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
+        self._enqueue(batch, reading, pieces, done)
 
     def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
         job = _ReadingJob(reading, pieces, done)
@@ -170,8 +174,9 @@ class IngestPipeline:
         entry = None
         if batch.repeatable and reading.count:
             entry = LedgerEntry(batch.emitter, batch.batch_id, answer)
-        # Neither the body nor the lines are kept alive by who waits for the disk.
-        done = partial(self._stored, batch._replace(body=b""), reply, reading, answer)
+        if len(batch.body) > PIECE_BYTES:
+            batch = batch._replace(body=b"")  # nothing of it is needed while the disk is waited for
+        done = partial(self._stored, batch, reply, reading, answer)
         self._sink.append(lines, done, rejected=rejected, entry=entry)
 
     def _refusal_of(self, failure: Exception) -> Refusal:

@@ -189,7 +189,9 @@ def summarise(reading: Reading, *, stored: bool) -> bytes:
         "emitter": batch.emitter,
         "scenario_id": batch.scenario_id,
         "batch_id": batch.batch_id,
-        "errors": [{"index": error.index, "reason": error.reason} for error in sorted(reading.errors)],
+        "errors": [{"index": error.index, "reason": error.reason} for error in sorted(reading.errors)]
+        if reading.faults
+        else [],
     }
     if not stored:
         summary["stored"] = False

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import itertools
+import json
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 import pytest
@@ -9,10 +12,14 @@ from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.ingest.sink.interface import NullSink
+from logops_fast.ingest.sink.interface import LedgerEntry, NullSink
 from logops_fast.state.interface import BatchClaim, ClaimKind
+from logops_fast.state.memory import open_memory
+from logops_fast.telemetry import exposition
 from logops_fast.telemetry.registry import Registry
+from tests.support.turns import Turns
 
 
 class Claims:
@@ -38,11 +45,17 @@ class Claims:
 
 
 def send(claim: BatchClaim, body: bytes) -> Reply:
+    turns = Turns()
     pipeline = IngestPipeline(
-        normaliser=Normaliser(), sink=NullSink(), batch_ids=Claims(claim), metrics=IngestMetrics(Registry(), ["web"])
+        normaliser=Normaliser(),
+        sink=NullSink(),
+        batch_ids=Claims(claim),
+        metrics=IngestMetrics(Registry(), ["web"]),
+        queue=turns.queue,
     )
     replies: list[Reply] = []
     pipeline.send(Batch(body, Format.JSON, "web", "na", "b-1", True, 0.0), replies.append)
+    turns.run()
     (reply,) = replies
     return reply
 
@@ -102,3 +115,220 @@ def test_a_defect_is_answered_and_leaves_no_batch_id_claimed(caplog: pytest.LogC
     assert (reply.status, reply.reason) == (500, "internal_error")
     assert claims.abandoned == ["b-1"]
     assert "a batch could not be read" in caplog.text
+
+
+class Kept:
+    """A sink that keeps what it gets, and stores it when it is told to."""
+
+    stores = True
+    failing = None
+
+    def __init__(self, ok: bool = True) -> None:
+        self.ok = ok
+        self.events: list[dict[str, Any]] = []
+        self.rejected: list[dict[str, Any]] = []
+        self.entries: list[LedgerEntry | None] = []
+
+    def append(
+        self, lines: bytes, done: Callable[[bool], None], *, rejected: bytes = b"", entry: LedgerEntry | None = None
+    ) -> None:
+        self.events += map(json.loads, lines.splitlines())
+        self.rejected += map(json.loads, rejected.splitlines())
+        self.entries.append(entry)
+        done(self.ok)
+
+    async def close(self) -> None:
+        pass
+
+
+class Door:
+    """A pipeline with a sink that is looked into."""
+
+    def __init__(self, limits: Limits | None = None, ok: bool = True) -> None:
+        self.turns = Turns()
+        self.sink = Kept(ok)
+        self.registry = Registry()
+        self.pipeline = IngestPipeline(
+            normaliser=Normaliser(),
+            sink=self.sink,
+            batch_ids=open_memory(300.0).batch_ids,
+            metrics=IngestMetrics(self.registry, ["web"]),
+            limits=limits or Limits(),
+            queue=self.turns.queue,
+            wall=lambda: 1_800_000_000.0,
+        )
+        self.ids = itertools.count()
+
+    def send(self, body: bytes, format: Format = Format.JSON, *, items: int = 0, batch_id: str = "") -> Reply:
+        replies: list[Reply] = []
+        batch = Batch(body, format, "web", "na", batch_id or f"b-{next(self.ids)}", bool(batch_id), 0.0, items)
+        self.pipeline.send(batch, replies.append)
+        self.turns.run()
+        (reply,) = replies
+        return reply
+
+    def summary(self, *args: Any, **options: Any) -> dict[str, Any]:
+        reply = self.send(*args, **options)
+        assert reply.status == 200
+        summary: dict[str, Any] = orjson.loads(reply.body)
+        return summary
+
+    def metric(self, name: str) -> float:
+        text = exposition.render(self.registry, None)[0].decode()
+        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{"))
+
+
+EVENTS = [{"ts": "2026-01-01T00:00:00Z", "level": "WARN", "msg": f"line {i}"} for i in range(20_000)]
+WRITTEN = [json.dumps(event).encode() for event in EVENTS]
+ARRAY = b"[" + b",".join(WRITTEN) + b"]"
+LINES = b"\n".join(WRITTEN) + b"\n"
+ROWS = b"ts,level,msg\n" + b"".join(b'2026-01-01T00:00:00Z,WARN,"line %d"\n' % i for i in range(20_000))
+PLAIN = b"".join(b"<12>1 2026-01-01T00:00:00Z h a - - - line %d\n" % i for i in range(20_000))
+
+
+@pytest.mark.parametrize(
+    ("body", "format"),
+    [
+        (ARRAY, Format.JSON),
+        (b"".join(WRITTEN), Format.JSON),
+        (LINES, Format.JSON),
+        (b'{"events":' + ARRAY + b"}", Format.JSON),
+        (LINES, Format.NDJSON),
+        (b"".join(b'{"index":{}}\n' + line + b"\n" for line in WRITTEN), Format.NDJSON),
+        (ROWS, Format.CSV),
+        (PLAIN, Format.PLAIN),
+    ],
+    ids=["array", "sequence", "lines as JSON", "envelope", "ndjson", "bulk", "csv", "syslog"],
+)
+def test_a_large_batch_is_stored_as_a_small_one_in_many_slices(body: bytes, format: Format) -> None:
+    door = Door()
+    summary = door.summary(body, format)
+    assert door.turns.made >= 20_000 // 128
+    assert (summary["accepted"], summary["rejected"], summary["levels"]) == (20_000, 0, {"WARN": 20_000})
+    assert [event["msg"] for event in door.sink.events] == [f"line {i}" for i in range(20_000)]
+
+
+def test_a_small_batch_takes_no_turn() -> None:
+    door = Door()
+    door.summary(b'[{"msg":"a"}]')
+    assert door.turns.made == 0
+
+
+def test_a_small_body_of_many_events_is_worked_on_in_slices() -> None:
+    door = Door()
+    body = b"[" + b",".join([b"{}"] * 10_000) + b"]"
+    assert door.summary(body)["accepted"] == 10_000
+    assert door.turns.made >= 10_000 // 128
+    made = door.turns.made
+    assert door.summary(body, items=10_000)["accepted"] == 10_000
+    assert door.turns.made - made >= 10_000 // 128
+
+
+def test_errors_count_on_through_all_pieces() -> None:
+    door = Door()
+    items = [b'{"msg":"x"}', b"7"] * 30_000
+    summary = door.summary(b"[" + b",".join(items) + b"]")
+    assert (summary["accepted"], summary["rejected"]) == (30_000, 30_000)
+    assert [error["index"] for error in summary["errors"]] == list(range(1, 100, 2))
+    assert [line["index"] for line in door.sink.rejected] == list(range(1, 60_000, 2))
+    assert door.metric("logops_parse_errors_total") == 30_000
+
+
+def test_each_event_without_a_time_gets_a_microsecond_of_its_own() -> None:
+    door = Door()
+    door.summary(b"[" + b",".join([b'{"msg":"x"}'] * 50_000) + b"]")
+    stamps = [event["ts"] for event in door.sink.events]
+    assert stamps == sorted(stamps)
+    assert len(set(stamps)) >= 50_000 // 4096  # each piece begins later; within one it is the normaliser's business
+
+
+@pytest.mark.parametrize("count", [0, 3, 10_000])
+def test_an_event_too_large_as_sent_is_set_aside_and_its_neighbours_are_stored(count: int) -> None:
+    door = Door(Limits(max_event_bytes=5000))
+    large = b'{"msg":"bob@example.com ' + b"x" * 100_000 + b'"}'
+    body = b"[" + b",".join([*WRITTEN[:count], large, *WRITTEN[:count]]) + b"]"
+    reply = door.send(body)
+    assert reply.status == (200 if count else 422)
+    assert len(door.sink.events) == 2 * count
+    (rejected,) = door.sink.rejected
+    assert (rejected["reason"], rejected["index"]) == ("event_too_large", count)
+    assert rejected["text"].startswith('{"msg":"b***@example.com xxx')
+    assert len(rejected["text"]) < 65536 + 100  # masks may lengthen it
+    assert door.metric("logops_events_too_large_total") == 1
+    assert door.metric("logops_parse_errors_total") == 0
+
+
+@pytest.mark.parametrize("count", [0, 2, 10_000])
+def test_an_event_too_large_as_stored_is_set_aside(count: int) -> None:
+    door = Door(Limits(max_event_bytes=5000))
+    grows = b"<12>1 - h a - - - " + b"\x01" * 1000  # six bytes each as JSON
+    plain = [b"<12>1 - h a - - - line"] * count
+    reply = door.send(b"\n".join([*plain, b"ERROR " + grows, *plain]) + b"\n", Format.PLAIN)
+    assert reply.status == (200 if count else 422)
+    (rejected,) = door.sink.rejected
+    assert (rejected["reason"], rejected["index"]) == ("event_too_large", count)
+    assert len(door.sink.events) == 2 * count
+    if count:
+        summary = orjson.loads(reply.body)
+        assert (summary["accepted"], summary["rejected"]) == (2 * count, 1)
+        assert sum(summary["levels"].values()) == 2 * count
+
+
+@pytest.mark.parametrize("format", [Format.JSON, Format.NDJSON, Format.PLAIN, Format.CSV])
+def test_too_many_events_are_refused_after_as_many(format: Format) -> None:
+    bodies = {Format.JSON: b"".join(WRITTEN), Format.NDJSON: LINES, Format.PLAIN: PLAIN, Format.CSV: ROWS}
+    door = Door(Limits(max_items=3000))
+    reply = door.send(bodies[format], format)
+    assert (reply.status, reply.reason) == (413, "too_many_items")
+    assert door.turns.made < 3000 // 128 + 20
+    assert not door.sink.events
+    assert Door(Limits(max_items=20_000)).send(bodies[format], format).status == 200
+    assert Door(Limits(max_items=2)).send(b"[{},{},{}]").reason == "too_many_items"
+
+
+def test_a_large_body_broken_at_its_end_stores_nothing() -> None:
+    door = Door()
+    reply = door.send(ARRAY[:-1] + b",}]", batch_id="again")
+    assert (reply.status, reply.reason) == (400, "malformed")
+    assert not door.sink.events
+    assert door.send(ARRAY, batch_id="again").status == 200
+    assert door.sink.entries[-1] is not None
+
+
+def test_the_same_large_batch_again_is_answered_and_stored_once() -> None:
+    door = Door()
+    first = door.send(ARRAY, batch_id="one")
+    again = door.send(ARRAY, batch_id="one")
+    assert orjson.loads(first.body) == orjson.loads(again.body)
+    assert len(door.sink.events) == 20_000
+
+
+def test_a_sink_that_fails_is_503_and_the_batch_may_come_again() -> None:
+    door = Door(ok=False)
+    assert door.send(ARRAY, batch_id="one").reason == "sink_failed"
+    door.sink.ok = True
+    assert door.send(ARRAY, batch_id="one").status == 200
+
+
+def test_a_large_batch_that_waits_too_long_is_overloaded_and_may_come_again() -> None:
+    door = Door()
+    replies: list[Reply] = []
+    wide = b"[" + b" " * (1 << 20) + ARRAY[1:]
+    for number in range(3):
+        batch = Batch(wide, Format.JSON, "web", "na", f"b-{number}", True, float(number))
+        door.pipeline.send(batch, replies.append)
+    (timer,) = door.turns.timers
+    timer.callback()
+    assert [reply.reason for reply in replies] == ["overloaded"]
+    door.turns.run()
+    assert [reply.status for reply in replies] == [503, 200, 200]
+    assert door.send(wide, batch_id="b-2").status == 200
+
+
+def test_the_default_batches_of_fluent_bit_and_vector_are_stored_whole() -> None:
+    door = Door()
+    line = b'{"date":1772600000.123456,"log":"GET /index.html 200"}'
+    assert door.summary(b"[" + b",".join([line] * 60_000) + b"]")["accepted"] == 60_000
+    text = b'{"message":"' + b"m" * 200 + b'","timestamp":"2026-01-01T00:00:00Z"}'
+    count = 10_000_000 // len(text)
+    assert door.summary(b"\n".join([text] * count), Format.NDJSON)["accepted"] == count

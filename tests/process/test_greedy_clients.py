@@ -7,7 +7,6 @@ are not asserted: attackers, gateway and the well-behaved client share the machi
 from __future__ import annotations
 
 import contextlib
-import gzip
 import http.client
 import json
 import resource
@@ -22,8 +21,34 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import zstandard
 
+from bench.greedy_bodies import (
+    at_signs,
+    deeply_nested,
+    duplicate_keys,
+    empty_arrays,
+    escaped_quotes,
+    events_below_the_limit,
+    five_million_objects_in_one_event,
+    gzip_bomb,
+    half_addresses_in_keys,
+    huge_integers,
+    invalid_utf8,
+    lone_surrogates,
+    many_gzip_members,
+    mebibyte_strings,
+    million_fields,
+    million_nested_items,
+    million_numbers,
+    nested_below_the_limit,
+    nested_objects,
+    one_long_line,
+    quadratic_csv,
+    structured_data,
+    zstd_bomb,
+    zstd_bomb_of_unknown_size,
+    zstd_with_a_huge_window,
+)
 from tests.process.conftest import TABLES
 from tests.support.gateway import KEY, SECRET, Gateway, request, running
 from tests.support.signing import signed
@@ -32,8 +57,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 MIB = 1 << 20
 IN_FLIGHT = 32 * MIB
-MAX_BODY = 4 * MIB
-GROWTH = IN_FLIGHT + 64 * MAX_BODY  # what is in flight, and one body as Python objects: `[` and `]` make 88 bytes
+PEAK = 256 * MIB
 LASTS = 1.0  # s that an attack lasts at least: it is repeated until then
 SETTINGS: dict[str, Any] = {
     "auth": {"failures": {"capacity": 1_000_000, "refill_per_sec": 100_000}},
@@ -98,7 +122,8 @@ class Bystander(threading.Thread):
         self.body = json.dumps([{"msg": f"a line of an honest client {i}"} for i in range(20)]).encode()
 
     def run(self) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.auth_port, timeout=15)
+        connection = http.client.HTTPConnection("127.0.0.1", self.gateway.auth_port, timeout=60)
+        used = False
         while not self.stopping.wait(0.005):
             headers = signed(KEY, SECRET, self.body) | {"Content-Type": "application/json"}
             start = time.monotonic()
@@ -107,9 +132,14 @@ class Bystander(threading.Thread):
                 response = connection.getresponse()
                 text = response.read()
             except (OSError, http.client.HTTPException) as error:
-                self.failures.append(repr(error))
                 connection.close()
+                # A connection that was kept may be closed for being idle at the moment it is used again: on a busy
+                # machine this thread can pause for longer than `idle_timeout`. Every client opens another one then.
+                if not used:
+                    self.failures.append(repr(error))
+                used = False
                 continue
+            used = True
             self.seconds.append(time.monotonic() - start)
             if response.status != 200:
                 self.failures.append(f"{response.status} {text!r}")
@@ -272,90 +302,6 @@ def bodies(*made: Callable[[], tuple[bytes, dict[str, str]]], repeat: int = 2) -
     return attack
 
 
-def gzip_bomb() -> tuple[bytes, dict[str, str]]:
-    return gzip.compress(bytes(400 * MIB), 6), {"Content-Encoding": "gzip"}
-
-
-def zstd_bomb() -> tuple[bytes, dict[str, str]]:
-    return zstandard.compress(bytes(2000 * MIB), 3), {"Content-Encoding": "zstd"}
-
-
-def zstd_bomb_of_unknown_size() -> tuple[bytes, dict[str, str]]:
-    compressor = zstandard.ZstdCompressor(write_content_size=False).compressobj()
-    return b"".join(compressor.compress(bytes(MIB)) for _ in range(1000)) + compressor.flush(), {
-        "Content-Encoding": "zstd"
-    }
-
-
-def zstd_with_a_huge_window() -> tuple[bytes, dict[str, str]]:
-    parameters = zstandard.ZstdCompressionParameters(window_log=27, write_content_size=False)
-    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-    return compressor.compress(b"[" + b" " * 500_000 + b"]") + compressor.flush(), {"Content-Encoding": "zstd"}
-
-
-def many_gzip_members() -> tuple[bytes, dict[str, str]]:
-    return gzip.compress(b"") * (MAX_BODY // 20), {"Content-Encoding": "gzip"}
-
-
-def deeply_nested() -> tuple[bytes, dict[str, str]]:
-    return b"[" * 2_000_000 + b"]" * 2_000_000, {}
-
-
-def nested_objects() -> tuple[bytes, dict[str, str]]:
-    return b'{"a":' * 600_000 + b"1" + b"}" * 600_000, {}
-
-
-def nested_below_the_limit() -> tuple[bytes, dict[str, str]]:
-    one = b'{"msg":' + b"[" * 900 + b'"bob@example.com"' + b"]" * 900 + b"}"
-    return b"[" + b",".join([one] * 2000) + b"]", {}
-
-
-def million_numbers() -> tuple[bytes, dict[str, str]]:
-    return b"[" + b",".join([b"1"] * 1_000_000) + b"]", {}
-
-
-def million_fields() -> tuple[bytes, dict[str, str]]:
-    return b"{" + b",".join(b'"%d":1' % i for i in range(380_000)) + b"}", {}
-
-
-def million_nested_items() -> tuple[bytes, dict[str, str]]:
-    return b'[{"msg":[' + b",".join([b"{}"] * 1_000_000) + b"]}]", {}
-
-
-def mebibyte_strings() -> tuple[bytes, dict[str, str]]:
-    text = ("a@b." * (MIB // 4)).encode()
-    return b'[{"msg":"' + text + b'"},{"msg":"' + b"1" * MIB + b'"},{"msg":"' + b"1.2.3.4:" * (MIB // 8) + b'"}]', {}
-
-
-def huge_integers() -> tuple[bytes, dict[str, str]]:
-    return b'[{"ts":' + b"9" * 1_000_000 + b',"n":' + b"9" * 1_000_000 + b'},{"n":1e999999}]', {}
-
-
-def invalid_utf8() -> tuple[bytes, dict[str, str]]:
-    return b'[{"msg":"' + b"\xff\xfe\xc0\x80" * 500_000 + b'"}]', {}
-
-
-def lone_surrogates() -> tuple[bytes, dict[str, str]]:
-    return b'[{"msg":"' + b"\\ud800" * 500_000 + b'"}]', {}
-
-
-def duplicate_keys() -> tuple[bytes, dict[str, str]]:
-    return b"[{" + b",".join([b'"msg":"x"'] * 300_000) + b"}]", {}
-
-
-def quadratic_csv() -> tuple[bytes, dict[str, str]]:
-    return b'ts,level,msg\n,,"' + b'""' * 1_900_000, {"Content-Type": "text/csv"}
-
-
-def one_long_line() -> tuple[bytes, dict[str, str]]:
-    return b"<34>1 " + b"a" * (MAX_BODY - 10), {"Content-Type": "text/plain"}
-
-
-def structured_data() -> tuple[bytes, dict[str, str]]:
-    line = b"<34>1 2026-01-01T00:00:00Z h a - - " + b'[x@1 a="' * 10_000 + b"\n"
-    return line * 30, {"Content-Type": "text/plain"}
-
-
 ATTACKS: list[tuple[str, Attack, set[str]]] = [
     ("slow headers x 500", slow_headers, {"408"}),
     ("slow bodies x 300", slow_body, {"408"}),
@@ -368,23 +314,25 @@ ATTACKS: list[tuple[str, Attack, set[str]]] = [
     ("zstd bombs", bodies(zstd_bomb, zstd_bomb_of_unknown_size), {"413 too_large"}),
     ("zstd, 128 MiB window", bodies(zstd_with_a_huge_window), {"400 malformed"}),
     ("200,000 gzip members", bodies(many_gzip_members), {"400 malformed"}),
-    ("nested 2,000,000 deep", bodies(deeply_nested, nested_objects), {"400 malformed", "413 too_many_items"}),
-    (
-        "nested 900 deep x 2000",
-        bodies(nested_below_the_limit, repeat=2),
-        {"200", "400 malformed", "422 no_valid_events"},
-    ),
+    ("nested 2,000,000 deep", bodies(deeply_nested, nested_objects), {"422 no_valid_events"}),
+    ("nested 900 deep x 2000", bodies(nested_below_the_limit, repeat=2), {"422 no_valid_events"}),
     ("1,000,000 numbers", bodies(million_numbers), {"413 too_many_items"}),
-    ("380,000 fields", bodies(million_fields), {"200"}),
-    ("1,000,000 objects in one event", bodies(million_nested_items), {"200"}),
-    ("1 MiB strings", bodies(mebibyte_strings), {"200"}),
+    ("380,000 fields", bodies(million_fields), {"422 no_valid_events"}),
+    ("1,000,000 objects in one event", bodies(million_nested_items), {"422 no_valid_events"}),
+    ("1 MiB strings", bodies(mebibyte_strings), {"422 no_valid_events"}),
     ("huge integers", bodies(huge_integers), {"200"}),
-    ("invalid UTF-8", bodies(invalid_utf8), {"200", "400 malformed", "422 no_valid_events"}),
-    ("lone surrogates", bodies(lone_surrogates), {"200"}),
-    ("300,000 duplicate keys", bodies(duplicate_keys), {"200"}),
-    ("unclosed CSV quote", bodies(quadratic_csv), {"200", "400 malformed", "422 no_valid_events"}),
-    ("one line of 4 MiB", bodies(one_long_line), {"200", "422 no_valid_events"}),
-    ("open structured data", bodies(structured_data), {"200", "422 no_valid_events"}),
+    ("invalid UTF-8", bodies(invalid_utf8), {"422 no_valid_events"}),
+    ("lone surrogates", bodies(lone_surrogates), {"422 no_valid_events"}),
+    ("300,000 duplicate keys", bodies(duplicate_keys), {"422 no_valid_events"}),
+    ("unclosed CSV quote", bodies(quadratic_csv), {"422 no_valid_events"}),
+    ("one line of 4 MiB", bodies(one_long_line), {"422 no_valid_events"}),
+    ("open structured data", bodies(structured_data), {"200"}),
+    ("escaped quotes in structured data", bodies(escaped_quotes), {"422 no_valid_events"}),
+    ("@ x 4 MiB", bodies(at_signs), {"200"}),
+    ("half addresses in keys", bodies(half_addresses_in_keys), {"200", "422 no_valid_events"}),
+    ("16 MiB of empty arrays", bodies(empty_arrays), {"413 too_many_items"}),
+    ("5,000,000 objects in one event", bodies(five_million_objects_in_one_event), {"422 no_valid_events"}),
+    ("16 MiB of events", bodies(events_below_the_limit), {"200"}),
 ]
 
 
@@ -420,7 +368,7 @@ def test_a_greedy_client_costs_bounded_memory_and_nobody_elses_requests(
             assert set(answers) <= expected
             assert not bystander.failures
             assert bystander.seconds
-            assert peak - idle_rss < GROWTH
+            assert peak < PEAK
             assert request(gateway.auth_port, "GET", "/readyz").status == 200
             assert gateway.send([{"msg": "after"}]).status == 200
             for line in gateway.lines():

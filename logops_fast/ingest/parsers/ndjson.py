@@ -7,6 +7,7 @@ from typing import Any
 
 from logops_fast.formats.lines import is_blank, without_bom
 from logops_fast.ingest.parsers import base
+from logops_fast.ingest.parsers.envelopes import TELLTALE_KEYS
 from logops_fast.ingest.parsers.json_reader import JsonReader
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
 
@@ -22,9 +23,11 @@ def parse(body: bytes) -> base.Parsed:
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
-    reader = JsonReader()
     lines = _lines(text)
     events = _objects(lines)
+    if events is not None and TELLTALE_KEYS.isdisjoint(events[0]):
+        return base.Parsed(events, [])
+    reader = JsonReader()
     parsed = reader.items(_filled(lines)) if events is None else reader.events(events)
     return base.joined(parsed, reader.finish())
 

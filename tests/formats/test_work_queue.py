@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import asyncio
+
+from logops_fast.formats.work_queue import LARGE_BYTES, MAX_WAITING_BYTES, PATIENCE, WorkQueue
+from logops_fast.http.refusal import Refusal
+from tests.support.turns import Turns
+
+LARGE = LARGE_BYTES + 1
+
+
+class Steps:
+    """A job of some steps that writes down what happens to it."""
+
+    def __init__(self, log: list[str], name: str, steps: int) -> None:
+        self.log = log
+        self.name = name
+        self.left = steps
+
+    def step(self) -> bool:
+        self.log.append(self.name)
+        self.left -= 1
+        return self.left > 0
+
+    def refuse(self, refusal: Refusal) -> None:
+        self.log.append(f"{self.name}: {refusal.reason}")
+
+
+def test_jobs_take_turns() -> None:
+    turns, log = Turns(), []
+    for name in "abc":
+        turns.queue.add(Steps(log, name, 3), "web", 1, 0.0)
+    assert len(turns.queue) == 3
+    assert turns.run() == 9
+    assert "".join(log) == "abcabcabc"
+    assert len(turns.queue) == 0
+
+
+def test_a_slice_is_several_steps_if_they_are_short() -> None:
+    log: list[str] = []
+    scheduled: list[object] = []
+    now = iter([0.0, 0.001, 0.002, 0.0041, 1.0, 1.1]).__next__
+    queue = WorkQueue(call_soon=scheduled.append, clock=now)
+    queue.add(Steps(log, "a", 4), "web", 1, 0.0)
+    scheduled.pop(0)()  # type: ignore[operator]
+    assert log == ["a"] * 3
+    scheduled.pop(0)()  # type: ignore[operator]
+    assert log == ["a"] * 4
+    assert not scheduled
+
+
+def test_an_emitter_has_two_large_jobs_in_work_and_the_oldest_is_next() -> None:
+    turns, log = Turns(), []
+    for name, started in (("a", 1.0), ("b", 2.0), ("young", 9.0), ("old", 3.0)):
+        turns.queue.add(Steps(log, name, 2), "web", LARGE, started)
+    turns.queue.add(Steps(log, "small", 1), "web", LARGE_BYTES, 10.0)
+    turns.queue.add(Steps(log, "other", 2), "csv", LARGE, 10.0)
+    assert len(turns.queue) == 6
+    turns.run()
+    assert log == ["a", "b", "small", "other", "a", "b", "other", "old", "young", "old", "young"]
+    turns.queue.add(Steps(log, "last", 1), "web", LARGE, 0.0)
+    turns.run()
+    assert log[-1] == "last"
+
+
+def test_one_that_waits_too_long_is_overloaded() -> None:
+    turns, log = Turns(max_large_per_emitter=1), []
+    for name in ("a", "b", "c"):
+        turns.queue.add(Steps(log, name, 2), "web", LARGE, 0.0)
+    assert [timer.delay for timer in turns.timers] == [PATIENCE] * 2
+    turns.timers[0].callback()
+    assert log == ["b: overloaded"]
+    turns.run()
+    assert log[1:] == ["a", "a", "c", "c"]
+    assert turns.timers[1].cancelled
+
+
+def test_what_waits_is_bounded_in_bytes() -> None:
+    turns, log = Turns(max_large_per_emitter=1), []
+    for name in ("a", "b", "c", "d"):
+        turns.queue.add(Steps(log, name, 1), "web", MAX_WAITING_BYTES // 2, 0.0)
+    assert log == ["d: overloaded"]
+    turns.run()
+    turns.queue.add(Steps(log, "e", 1), "web", MAX_WAITING_BYTES // 2, 0.0)
+    turns.run()
+    assert log[1:] == ["a", "b", "c", "e"]
+
+
+def test_a_cancelled_job_makes_no_step_and_leaves_its_place() -> None:
+    turns, log = Turns(max_large_per_emitter=1), []
+    tickets = [turns.queue.add(Steps(log, name, 2), "web", LARGE, 0.0) for name in "abc"]
+    turns.make()
+    tickets[0].cancel()
+    tickets[1].cancel()
+    assert turns.timers[0].cancelled
+    assert len(turns.queue) == 2
+    turns.run()
+    assert log == ["a", "c", "c"]
+    tickets[2].cancel()
+    assert "a" in repr(turns.queue) or "WorkQueue" in repr(turns.queue)
+    assert "web" in repr(tickets[0])
+
+
+def test_on_a_real_loop_others_are_served_between_two_slices() -> None:
+    log: list[str] = []
+
+    async def run() -> None:
+        queue = WorkQueue(clock=iter(range(1000)).__next__, max_large_per_emitter=1)
+        queue.add(Steps(log, "job", 3), "web", LARGE, 0.0)
+        waiting = queue.add(Steps(log, "waits", 1), "web", LARGE, 1.0)
+        for _ in range(3):
+            await asyncio.sleep(0)
+            log.append("served")
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert len(queue) == 0
+        waiting.cancel()
+
+    asyncio.run(run())
+    assert log[:6] == ["job", "served"] * 3 or log[:6] == ["served", "job"] * 3
+    assert log[-1] == "waits"
