@@ -22,6 +22,7 @@ from logops_fast.ingest.timestamps import canonical, of_receipt
 TS_ALIASES: Final = ("timestamp", "time", "@timestamp")
 LEVEL_ALIASES: Final = ("lvl", "severity", "loglevel")
 MSG_ALIASES: Final = ("message", "log", "text")
+MSG_NAMES: Final = dict.fromkeys(MSG_ALIASES, "msg")
 
 DEFAULT_APP: Final = "logops"
 DEFAULT_SOURCE: Final = "ingest"
@@ -87,7 +88,7 @@ class Normaliser:
         secrets: bool = True,
         encryptor: Encryptor | None = None,
     ) -> None:
-        self._masker = Masker(fields, keep, secrets=secrets) if mask else None
+        self._masker = Masker(fields, keep, secrets=secrets, aliases=MSG_NAMES) if mask else None
         self._encryptor = encryptor
 
     def run(self, events: list[dict[str, Any]], *, emitter: str, scenario_id: str, received_at: float) -> Normalised:

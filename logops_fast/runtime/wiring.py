@@ -26,7 +26,7 @@ from logops_fast.http.routes import Router
 from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
-from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.normaliser import MSG_NAMES, Normaliser
 from logops_fast.runtime.worker import StartupError
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
@@ -180,7 +180,7 @@ def normaliser(settings: Settings) -> Normaliser:
     if pii.encrypt:
         try:
             keys = [pii.fernet_key] if pii.fernet_key else load_keys(Path(pii.fernet_keys_file))
-            encryptor = Encryptor(keys, fields=pii.encrypt_fields)
+            encryptor = Encryptor(keys, fields=pii.encrypt_fields, aliases=MSG_NAMES)
         except (ValueError, OSError) as error:
             raise StartupError(f"pii.fernet_keys_file: {error}") from None
     return Normaliser(mask=pii.mask, fields=pii.fields, keep=pii.keep, secrets=pii.secrets, encryptor=encryptor)
