@@ -43,7 +43,7 @@ LABELS: Final = {
     "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
     "format": "`json`, `ndjson`, `csv` or `plain`",
     "gateway": "`auth` or `ingest`",
-    "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token` or `field`",
+    "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token`, `secret` or `field`, see [privacy](privacy.md)",
     "level": "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` or `FATAL`",
     "outcome": f"of a try to forward: {', '.join(f'`{word}`' for word in get_args(Outcome))}; "
     "of a run of housekeeping: `ok` or `failed`",

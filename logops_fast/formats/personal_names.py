@@ -14,8 +14,8 @@ _OCTET: Final = r"(?:25[0-5]|2[0-4][0-9]|[01]?[0-9]?[0-9])"
 _ADDRESS: Final = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
 # Alone, or after a word for what has an address: `web-1.2.3.4` may be a version.
 _IPV4: Final = re.compile(
-    rf"(?:(?:[A-Za-z0-9._~-]*[._~-])?(?:ip|ipv4|addr|address|client|host|peer|from|src|dst|remote|user)[._~-]?)?{_ADDRESS}"
-    r"(?:[_~-][A-Za-z0-9._~-]*)?",
+    rf"{_ADDRESS}|(?:[A-Za-z0-9._~-]*[._~-])?(?:ip|ipv4|addr|address|client|host|peer|from|src|dst|remote|user)[._~-]?"
+    rf"{_ADDRESS}(?:[_~-][A-Za-z0-9._~-]*)?",
     re.IGNORECASE,
 )
 _DIGITS: Final = re.compile(r"(?<![A-Za-z0-9])[0-9]{13,16}(?![A-Za-z0-9])")

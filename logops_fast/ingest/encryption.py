@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from logops_fast.formats.csv_text import MSG_NAMES
 from logops_fast.ingest.serialiser import to_text
 
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ DEFAULT_FIELDS: Final = ("msg", "user_email", "client_ip")
 SUFFIX: Final = "_enc"
 MASK: Final = "***"
 _KEY_BYTES: Final = 32
-_MSG: Final = MSG_NAMES[0]
+_MSG: Final = "msg"
 # In front of a value that is not text, as JSON. A text that begins with it is written as JSON too.
 _JSON: Final = "\x00"
 
@@ -29,18 +28,25 @@ class Encryptor:
     """Adds ``<field>_enc`` tokens to events, and reads them back.
 
     ``keys`` are Fernet keys (32 bytes in base64url): the first encrypts, all decrypt, so a new key is put in front and
-    the old one stays until the last file it wrote is gone. ``fields`` are names of an event's own members; an alias of
-    ``msg`` means ``msg``. Raises ValueError with an actionable sentence if there is no key or one is not a key.
+    the old one stays until the last file it wrote is gone. ``fields`` are names of an event's own members, ``aliases``
+    other names of settled ones: ``message`` means ``msg``. Raises ValueError with an actionable sentence if
+    there is no key or one is not a key.
     """
 
     __slots__ = ("_fernet", "_fields", "_invalid")
 
-    def __init__(self, keys: Sequence[str | bytes], fields: Sequence[str] = DEFAULT_FIELDS) -> None:
+    def __init__(
+        self,
+        keys: Sequence[str | bytes],
+        fields: Sequence[str] = DEFAULT_FIELDS,
+        *,
+        aliases: Mapping[str, str] | None = None,
+    ) -> None:
         from cryptography.fernet import InvalidToken
 
         self._invalid: type[Exception] = InvalidToken
         self._fernet = _multi_fernet(keys)
-        settled = dict.fromkeys(_MSG if field.lower() in MSG_NAMES else field for field in fields)
+        settled = dict.fromkeys((aliases or {}).get(field.lower(), field) for field in fields)
         self._fields = [(field, field + SUFFIX) for field in settled]
 
     def replace_keys(self, keys: Sequence[str | bytes]) -> None:

@@ -182,3 +182,11 @@ PID: Final = (
 CSV_TS: Final = ("date",)
 CSV_MSG: Final = ("line", "_raw")
 """Names, in lower case, that are the time or the message in the header of a CSV file and nowhere else."""
+
+SETTLED_AS: Final = {
+    name.lower(): field
+    for field, named in (("msg", MSG), ("app", APP), ("host", HOST), ("pid", PID))
+    for name in (alias.name for alias in named)
+    if "." not in name
+}
+"""The field that each name becomes, in lower case: what is said of a name, such as that it is masked, holds for it."""

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from logops_fast.ingest import aliases
+from logops_fast.ingest import aliases, names
 from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.levels import (
@@ -142,7 +142,7 @@ class Normaliser:
         zone: tzinfo = UTC,
         zones: dict[str, tzinfo] | None = None,
     ) -> None:
-        self._masker = Masker(fields, keep, secrets=secrets) if mask else None
+        self._masker = Masker(fields, keep, secrets=secrets, aliases=names.SETTLED_AS) if mask else None
         self._encryptor = encryptor
         self.aliases = Aliases()
         self._layouts = self.aliases.layouts

@@ -33,6 +33,7 @@ from logops_fast.http.server import HttpServer
 from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.ingest.names import SETTLED_AS
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
@@ -222,7 +223,7 @@ def encryptor(settings: Settings) -> Encryptor | None:
     """
     if not settings.pii.encrypt:
         return None
-    return Encryptor(fernet_keys(settings), fields=settings.pii.encrypt_fields)
+    return Encryptor(fernet_keys(settings), fields=settings.pii.encrypt_fields, aliases=SETTLED_AS)
 
 
 def normaliser(settings: Settings, encryptor: Encryptor | None) -> Normaliser:

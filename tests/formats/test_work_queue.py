@@ -27,7 +27,7 @@ class Steps:
 
 
 def test_jobs_take_turns() -> None:
-    turns, log = Turns(), []
+    turns, log = Turns(), list[str]()
     for name in "abc":
         turns.queue.add(Steps(log, name, 3), "web", 1, 0.0)
     assert len(turns.queue) == 3
@@ -50,7 +50,7 @@ def test_a_slice_is_several_steps_if_they_are_short() -> None:
 
 
 def test_an_emitter_has_two_large_jobs_in_work_and_the_oldest_is_next() -> None:
-    turns, log = Turns(), []
+    turns, log = Turns(), list[str]()
     for name, started in (("a", 1.0), ("b", 2.0), ("young", 9.0), ("old", 3.0)):
         turns.queue.add(Steps(log, name, 2), "web", LARGE, started)
     turns.queue.add(Steps(log, "small", 1), "web", LARGE_BYTES, 10.0)
@@ -64,7 +64,7 @@ def test_an_emitter_has_two_large_jobs_in_work_and_the_oldest_is_next() -> None:
 
 
 def test_one_that_waits_too_long_is_overloaded() -> None:
-    turns, log = Turns(max_large_per_emitter=1), []
+    turns, log = Turns(max_large_per_emitter=1), list[str]()
     for name in ("a", "b", "c"):
         turns.queue.add(Steps(log, name, 2), "web", LARGE, 0.0)
     assert [timer.delay for timer in turns.timers] == [PATIENCE] * 2
@@ -76,7 +76,7 @@ def test_one_that_waits_too_long_is_overloaded() -> None:
 
 
 def test_what_waits_is_bounded_in_bytes() -> None:
-    turns, log = Turns(max_large_per_emitter=1), []
+    turns, log = Turns(max_large_per_emitter=1), list[str]()
     for name in ("a", "b", "c", "d"):
         turns.queue.add(Steps(log, name, 1), "web", MAX_WAITING_BYTES // 2, 0.0)
     assert log == ["d: overloaded"]
@@ -87,7 +87,7 @@ def test_what_waits_is_bounded_in_bytes() -> None:
 
 
 def test_a_cancelled_job_makes_no_step_and_leaves_its_place() -> None:
-    turns, log = Turns(max_large_per_emitter=1), []
+    turns, log = Turns(max_large_per_emitter=1), list[str]()
     tickets = [turns.queue.add(Steps(log, name, 2), "web", LARGE, 0.0) for name in "abc"]
     turns.make()
     tickets[0].cancel()

@@ -11,6 +11,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from logops_fast.ingest.encryption import Encryptor, load_keys
+from logops_fast.ingest.names import SETTLED_AS
 from logops_fast.ingest.normaliser import Normaliser
 
 OLD = urlsafe_b64encode(b"o" * 32).decode()  # fixed: parallel test processes must see the same parameters
@@ -41,7 +42,7 @@ def test_a_value_comes_back_with_its_type(value: object) -> None:
 
 def test_the_clear_value_beside_a_token_is_masked_whole_but_for_msg() -> None:
     event = {"msg": "Carol", "customer": "Carol", "absent": None}
-    Encryptor([NEW], ["message", "customer", "absent"]).add_tokens(event)
+    Encryptor([NEW], ["message", "customer", "absent"], aliases=SETTLED_AS).add_tokens(event)
     assert (event["msg"], event["customer"], event["absent"]) == ("Carol", "***", None)
     assert event.keys() == {"msg", "customer", "absent", "msg_enc", "customer_enc"}
 

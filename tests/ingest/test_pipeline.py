@@ -121,7 +121,7 @@ class Kept:
     """A sink that keeps what it gets, and stores it when it is told to."""
 
     stores = True
-    failing = None
+    problem = None
 
     def __init__(self, ok: bool = True) -> None:
         self.ok = ok
@@ -130,12 +130,17 @@ class Kept:
         self.entries: list[LedgerEntry | None] = []
 
     def append(
-        self, lines: bytes, done: Callable[[bool], None], *, rejected: bytes = b"", entry: LedgerEntry | None = None
+        self,
+        lines: bytes,
+        on_stored: Callable[[bool], None],
+        *,
+        rejected: bytes = b"",
+        entry: LedgerEntry | None = None,
     ) -> None:
         self.events += map(json.loads, lines.splitlines())
         self.rejected += map(json.loads, rejected.splitlines())
         self.entries.append(entry)
-        done(self.ok)
+        on_stored(self.ok)
 
     async def close(self) -> None:
         pass

@@ -14,7 +14,7 @@ def merged(cuts: list[Cut]) -> list[Cut]:
     cuts.sort()
     out: list[Cut] = []
     for cut in cuts:
-        if out and cut[0] < out[-1][1]:
+        if out and (cut[0] < out[-1][1] or cut[0] == cut[1] == out[-1][1]):  # an insertion at the end adds nothing
             start, end, mask = out[-1]
             if cut[1] > end:
                 # Of two that begin together the longer counts.

@@ -40,12 +40,17 @@ _MASK: Final = b".x.x"
 
 # What may be a version is looked at closely: the byte before it, and the last letter of the word before a blank.
 _PLAIN_BEFORE: Final = b"([<>|,;@!\xfe\xf5?&{\x00"
-_SUSPECT: Final = b"nNrRsSdDeEvVfFkK:=\"'\xfd\xff "
+_SUSPECT: Final = b".nNrRsSdDeEvVfFkK:=\"'\xfd\xff "
 _CONTEXT: Final = 40
 _VERSION_WORD: Final = re.compile(
     rb"(?:[Vv]ersions?|VERSIONS?|(?<![A-Za-z])(?:[Vv]er|VER|[Bb]uild|BUILD|[Rr]elease|RELEASE|[Rr]evision|[Ff]irmware"
     rb"|[Oo]id|OID|[Oo]bject ?[Ii][Dd](?:entifier)?)|[a-z_](?:Ver|Build|Release|Firmware|Oid|OID))"
-    rb"(?:_|-|[ \xff]*+[\xfd'\x22]?+[ \xff]*+[:=]?+[ \xff]*+[\xfd'\x22]?+|\.)\Z"
+    rb"(?:_|-|\.?+[ \xff]*+[\xfd'\x22]?+[ \xff]*+[:=]?+[ \xff]*+[\xfd'\x22]?+)\Z"
+)
+# A pinned package, `example==1.2.3.4`; not a comparison of addresses, `ip.src == 10.1.2.3`.
+_PINNED: Final = re.compile(
+    rb"(?<![A-Za-z0-9_.-])(?!(?:ip|src|dst|host|addr|peer|client|remote|server)[a-z_]*==)[A-Za-z][A-Za-z0-9_.-]*+==\Z",
+    re.IGNORECASE,
 )
 # Products that a User-Agent names (RFC 9110, 10.1.5) with four numbers.
 _PRODUCT: Final = re.compile(rb"(?:\A|[\x00-\x22(;,'\xf5-\xff])([A-Za-z][A-Za-z_+-]*+)/\Z")
@@ -119,4 +124,4 @@ def _is_version(text: bytes, start: int, end: int) -> bool:
         return True
     if before == 0x40 and text[start - 2] in _LETTERS and _FILE.match(text, end) is not None:
         return True
-    return _VERSION_WORD.search(head) is not None
+    return _VERSION_WORD.search(head) is not None or (before == 0x3D and _PINNED.search(head) is not None)

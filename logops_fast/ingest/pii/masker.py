@@ -14,7 +14,6 @@ from typing import Any, Final
 
 import orjson
 
-from logops_fast.formats.csv_text import MSG_NAMES
 from logops_fast.ingest.pii.cuts import Cut, any_in_key, merged, replaced
 from logops_fast.ingest.pii.encodings import MOST_LEVELS, Decoded, encoded_strings
 from logops_fast.ingest.pii.escapes import neutralise, restore
@@ -26,9 +25,6 @@ from logops_fast.ingest.pii.pairs import Pairs
 from logops_fast.ingest.pii.signs import Signs, Triggers
 from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
-
-ALIASES: Final = dict.fromkeys(MSG_NAMES[1:], MSG_NAMES[0])
-"""Other names of ``msg``: a field that is named by one is masked though it is renamed on the way."""
 
 # What a mask leaves, in a key. Only used if a kind masked something in one.
 _KEY: Final = re.compile(rb'"([^"]*+)":')
@@ -42,7 +38,9 @@ class Masker:
     """Masks e-mail addresses, IP addresses, card numbers, credentials and named fields.
 
     ``fields`` and ``keep`` are names or globs of members: masked whole, or left as sent. ``secrets``: whether values
-    under secrets' names, and keys known by their form, are masked. Raises PatternError as `NameRules` does.
+    under secrets' names, and keys known by their form, are masked. ``aliases`` maps other names of a settled field to
+    its own: a field that is named by one is masked though it is renamed on the way. Raises PatternError as
+    `NameRules` does.
     """
 
     __slots__ = ("_all", "_delimited", "_members", "_pairs", "_triggers")
@@ -55,7 +53,7 @@ class Masker:
         secrets: bool = True,
         aliases: Mapping[str, str] | None = None,
     ) -> None:
-        rules = NameRules(fields, keep, secrets=secrets, aliases=ALIASES if aliases is None else aliases)
+        rules = NameRules(fields, keep, secrets=secrets, aliases=aliases)
         endings = endings_of(rules)
         self._triggers = Triggers(rules)
         self._members = None if endings is None else Members(rules, endings)

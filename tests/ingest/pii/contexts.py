@@ -36,7 +36,7 @@ def email(rng: random.Random) -> Item:
 
 
 def ipv4(rng: random.Random) -> Item:
-    a, b, c, d = rng.randint(11, 223), rng.randint(100, 255), rng.randint(100, 255), rng.randint(100, 255)
+    a, b, c, d = rng.randint(11, 223), rng.randint(1, 99), rng.randint(100, 255), rng.randint(100, 255)
     return Item(f"{a}.{b}.{c}.{d}", f"{c}.{d}")
 
 
