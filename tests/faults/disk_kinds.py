@@ -220,6 +220,8 @@ def foreign_lines(site: Site, number: int) -> float:
     """Another program appends to our files: whole lines, then half of one."""
     for turn in range(4):
         for path in day_files(site):
+            if not path.read_bytes().endswith(b"\n"):
+                continue  # half a line of an earlier run, in the file of a worker that has had no batch since
             with path.open("ab", buffering=0) as file:
                 line = b'{"key":"foreign.%d.%d.%d"}\n' % (number, turn, hash(path) & 0xFFFF)
                 file.write(line if turn < 3 else line + b'{"key":"half')

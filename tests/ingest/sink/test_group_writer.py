@@ -361,3 +361,17 @@ def test_a_defect_while_a_group_is_cut_away_does_not_hide_the_first(tmp_path: Pa
     world = World(tmp_path, Broken())
     with pytest.raises(DefectError):
         world.put(b"2\n")
+
+
+def test_a_file_that_a_failed_group_left_is_complete_in_the_journal_before_its_link_goes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.put(b"1\n", number=1)
+    (tmp_path / f"{DAY}.ndjson").rename(tmp_path / "rotated")
+    world.ops.fail, world.ops.short = {"write": errno.ENOSPC}, 1
+    world.ops.only = f"/{DAY}"
+    with pytest.raises(StepFailedError):
+        world.put(b"2\n", number=2)
+    world.ops.fail = {}
+    world.put(b"3\n", number=3)
+    assert [len(record.parts) for record in world.journal()] == [1, 0, 1]
+    assert ((tmp_path / "rotated").read_bytes(), data(tmp_path)) == (b"1\n", b"3\n")

@@ -388,3 +388,10 @@ def test_every_file_of_a_group_is_looked_at_even_if_one_is_gone(tmp_path: Path) 
     (tmp_path / "rejected" / f"{DAY}.ndjson").unlink()
     os.truncate(tmp_path / f"{DAY}.ndjson", 1)
     assert ids(recovered(tmp_path, booted=AFTER_POWER_LOSS)) == []
+
+
+def test_a_torn_line_in_a_deleted_file_goes_with_it(tmp_path: Path) -> None:
+    path = tmp_path / f"{DAY}.ndjson"
+    written(tmp_path, [[(b"good\n", b"", None)], [(b"torn line\n", b"", None)]], 4, path.unlink)
+    assert recovered(tmp_path).torn == ()
+    assert list(tmp_path.glob("*.torn")) == []
