@@ -15,7 +15,6 @@ from logops_fast.ingest.parsers.line_time import find_time, scan, written
 
 _COUNT: Final = re.compile(r"\d{1,6} (?=<\d{1,3}>)", re.ASCII)
 _MAY_CONTINUE: Final = frozenset(" \tCT.")
-_DATE_LENGTH: Final = 10
 _HEAD: Final = 2048  # characters in which a time and a level are looked for
 
 
@@ -108,7 +107,10 @@ def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
     first = line[0]
     # Each form shows in its first characters: most lines try one pattern.
     if "0" <= first <= "9":
-        event = _begins_with_digit(line, calendar)
+        if line[10:11] == " " and line[4] == "-":
+            event = logops_line.parse_line(line) if "]:" in line else None
+        else:
+            event = _begins_with_digit(line, calendar)
     elif first == "<":
         event = _syslog(line, calendar)
     elif line[:3] in MONTHS and line[3:4] == " ":
@@ -127,21 +129,16 @@ def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
 
 
 def _begins_with_digit(line: str, calendar: Calendar) -> dict[str, Any] | None:
-    if line[4:5] == "-" and len(line) > _DATE_LENGTH:
-        if line[10] == " ":
-            return logops_line.parse_line(line) if "]:" in line else None
-        if line[10] == "T":
-            if " std" in line[19:40]:
-                event = iso_lines.parse_cri(line)
-                if event is not None:
-                    return event
-            if ":" in line[25:]:
-                event = iso_lines.parse_rsyslog(line)
-                if event is not None:
-                    return event
-            if "]:" in line:
-                return logops_line.parse_line(line)
-        return None
+    if line[10:11] == "T" and line[4] == "-":
+        if " std" in line[19:40]:
+            event = iso_lines.parse_cri(line)
+            if event is not None:
+                return event
+        if ":" in line[20:]:
+            event = iso_lines.parse_rsyslog(line)
+            if event is not None:
+                return event
+        return logops_line.parse_line(line) if "]:" in line else None
     if "<" in line[2:8]:
         count = _COUNT.match(line)
         if count is not None:
