@@ -47,7 +47,7 @@ def test_a_client_lives_from_add_over_rotate_to_revoke(tmp_path: Path) -> None:
         (lambda p: add_client(p, "b", "x y", []), "expected the name of an emitter"),
         (lambda p: rotate_client(p, "wbe"), "has no client wbe; did you mean web?"),
         (lambda p: revoke_client(p, "zzz"), "has no client zzz"),
-        (lambda p: rotate_client(p, "filed"), "the secret of filed stands in the file s; rotate it there"),
+        (lambda p: rotate_client(p, "filed"), "the secret of filed is in the file s; rotate it there"),
     ],
 )
 def test_a_change_that_cannot_be_leaves_the_file_as_it_was(tmp_path: Path, change: object, message: str) -> None:
