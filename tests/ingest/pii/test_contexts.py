@@ -41,6 +41,8 @@ def check(case: contexts.Case) -> None:
 
 @settings(max_examples=400)
 @given(st.integers(0, 2**32))
+@example(9008310)  # a domain that begins like a token
+@example(9076901)
 def test_nothing_leaks_by_its_neighbours_or_its_encoding(seed: int) -> None:
     check(contexts.case(seed))
 
