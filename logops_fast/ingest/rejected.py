@@ -1,4 +1,4 @@
-"""Events that could not be read: one line each in the rejected files, masked, so that nothing vanishes."""
+"""Events that could not be read: one line each in the rejected files, masked, so that nothing is lost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from logops_fast.ingest.parsers.base import Fault
 
 
 def rejected_lines(batch: Batch, faults: Iterable[Fault], mask: Callable[[str], str], received_at: float) -> bytes:
-    """The lines of a batch's faults; ``mask`` takes personal data out of a text, ``received_at`` is wall seconds."""
+    """Return the lines of a batch's faults; ``mask`` masks a text, ``received_at`` is wall time in epoch seconds."""
     ts = rfc3339(received_at)
     return b"".join(
         _line(
@@ -31,7 +31,7 @@ def rejected_lines(batch: Batch, faults: Iterable[Fault], mask: Callable[[str], 
 
 
 def rfc3339(wall: float) -> str:
-    """Wall seconds as RFC 3339 in UTC, with milliseconds and ``Z``."""
+    """Return wall time in epoch seconds as RFC 3339 in UTC, with milliseconds and ``Z``."""
     return dt.datetime.fromtimestamp(wall, dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -39,6 +39,6 @@ def _line(event: dict[str, str | int]) -> bytes:
     try:
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)
     except TypeError:
-        # A lone surrogate, which UTF-8 cannot hold: it is written as the escape it came as.
+        # A lone surrogate, which UTF-8 cannot encode, is written as the escape it came as.
         event["text"] = str(event["text"]).encode("utf-8", "backslashreplace").decode()
         return orjson.dumps(event, option=orjson.OPT_APPEND_NEWLINE)

@@ -1,10 +1,10 @@
-"""JSON escapes made harmless before a pattern looks at serialised text, and put back afterwards.
+"""JSON escapes replaced by single bytes before a pattern looks at serialised text, and restored afterwards.
 
-In what orjson writes, every character but ``"``, ``\\`` and the control characters stands as itself. In the escapes of
-those, a letter follows the backslash: ``\\t10.1.2.3`` reads as ``t10.1.2.3`` and ``\\u0001bob@x.example`` as
-``u0001bob@...``. So each escape becomes one byte that UTF-8 never uses (the few ``\\u00XX``: the raw control byte,
-which JSON text never holds). A pattern sees one character where there is one character, and since an escaped quote is
-no ``"`` any more, the strings of a line are exactly what stands between two quotes.
+orjson writes every character but ``"``, ``\\`` and the control characters as itself. In the escapes of those, a
+letter follows the backslash: ``\\t10.1.2.3`` reads as ``t10.1.2.3`` and ``\\u0001bob@x.example`` as ``u0001bob@...``.
+So each escape becomes one byte that UTF-8 never uses (the few ``\\u00XX``: the raw control byte, which JSON text
+never holds). A pattern sees one character where there is one character, and since an escaped quote is no ``"`` any
+more, the strings of a line are exactly what is between two quotes.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ QUOTE: Final = b"\xfd"
 NEWLINE: Final = b"\xfe"
 TAB: Final = b"\xff"
 
-# Bytes that UTF-8 never uses either, and that no mask touches: the normaliser holds places with them.
+# Bytes that UTF-8 never uses either, and that no mask touches: the normaliser uses them as placeholders.
 PLACES: Final = (b"\xf8", b"\xf9", b"\xfa", b"\xfb")
 
 _SHORT: Final[dict[int, bytes]] = {
@@ -32,7 +32,7 @@ _RESTORE: Final[list[tuple[bytes, bytes]]] = [
     (BACKSLASH, b"\\\\"),
     *((byte, b"\\" + bytes((letter,))) for letter, byte in _SHORT.items()),
 ]
-# A raw newline parts the lines and never stands for an escape: orjson writes that one as \n.
+# A raw newline separates the lines and never replaces an escape, which orjson writes as \n.
 _RESTORE_CONTROL: Final[list[tuple[bytes, bytes]]] = [
     (byte, b"\\" + text) for text, byte in _CONTROL.items() if byte not in (b"\n", b"\t", b"\r", b"\b", b"\f")
 ]

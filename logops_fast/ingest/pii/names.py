@@ -63,9 +63,10 @@ def is_secret(name: str, *, in_query: bool = False) -> bool:
     """Whether ``name``, of a member or a parameter, is that of a secret."""
     if len(name) > _LONGEST_NAME:
         name = name[-_LONGEST_NAME:]
-    words = [word.lower() for word in _WORD.findall(name)]
+    words: list[str] = [word.lower() for word in _WORD.findall(name)]
     tail = ""
-    for word in reversed(words[-_MOST_WORDS:]):
+    last_words: list[str] = words[-_MOST_WORDS:]
+    for word in reversed(last_words):
         tail = word + tail
         if tail in _COMPACT:
             return True

@@ -44,9 +44,10 @@ _DIGEST_AT: Final = re.compile(
 # RFC 7519: base64url of a JOSE header, a JSON object: `{"` begins eyJ, `{ ` eyA, with a line end ewo or ew0. JWS has
 # three parts, JWE five, of which some may be empty; of one that was cut the claims are left: two parts, both objects.
 _OBJECT: Final = rb"(?:eyJ|eyA|ewo|ew0|ewk|e30)"
+# `ewo` may also begin a word (`ewords.co.uk`): without `eyJ` the second part must be an object, too.
 _JWT: Final = re.compile(
-    rb"e(?:yJ|yA|wo|w0|wk)[A-Za-z0-9_-]*+"
-    rb"((?:\.[A-Za-z0-9_-]*+){2,4}+|\." + _OBJECT + rb"[A-Za-z0-9_-]{4,}+)?"
+    rb"e(?:yJ[A-Za-z0-9_-]*+((?:\.[A-Za-z0-9_-]*+){2,4}+|\." + _OBJECT + rb"[A-Za-z0-9_-]{4,}+)?"
+    rb"|(?<![A-Za-z0-9].)(?:yA|wo|w0|wk)[A-Za-z0-9_-]{8,}+(\." + _OBJECT + rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+)*+)?)"
 )
 
 

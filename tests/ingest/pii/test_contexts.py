@@ -16,8 +16,8 @@ from tests.ingest.pii.strategies import events, strings, texts
 MASKER = Masker()
 
 
-def masked(event: dict[str, Any]) -> dict[str, Any]:
-    lines = MASKER.mask_lines(to_lines([event]), [event], {})
+def masked(event: dict[str, Any], masker: Masker = MASKER) -> dict[str, Any]:
+    lines = masker.mask_lines(to_lines([event]), [event], {})
     assert lines.count(b"\n") == 1
     stored: dict[str, Any] = json.loads(lines)
     return stored
@@ -41,6 +41,8 @@ def check(case: contexts.Case) -> None:
 
 @settings(max_examples=400)
 @given(st.integers(0, 2**32))
+@example(9008310)  # a domain that begins like a token
+@example(9076901)
 def test_nothing_leaks_by_its_neighbours_or_its_encoding(seed: int) -> None:
     check(contexts.case(seed))
 
@@ -78,5 +80,5 @@ def test_an_event_keeps_its_shape_and_no_string_leaks(event: dict[str, Any]) -> 
     assert len(stored) == len(event)
     for text in strings(stored):
         assert not list(reference.leaks(text))
-    if not any("password" in text.lower() for text in strings(event)):
-        assert shape(stored) == shape(event)
+    # A value under a secret's name is masked whole.
+    assert shape(masked(event, Masker(secrets=False))) == shape(event)

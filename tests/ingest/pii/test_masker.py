@@ -212,3 +212,36 @@ def test_the_samples_are_what_they_say() -> None:
         assert kinds({"k": item}) == {"card": 1}, item
     for item in TOKENS:
         assert kinds({"k": item}) == {"token": 1}, item
+
+
+def test_overlapping_cuts_are_joined_and_none_is_lost() -> None:
+    assert mask({"k": "4111 1111 1111 1111@example.com"})["k"].count("1") <= 5
+    assert mask({"k": "redis://:s3cret@cache.example.com"}) == {"k": "redis://:***@cache.example.com"}
+    assert mask({"k": "mongodb://u:p@db.example.net/x"}) == {"k": "mongodb://u:***@db.example.net/x"}
+
+
+def test_a_kept_field_leaves_its_neighbours_masked() -> None:
+    masker = Masker((), ("host", "trace*"))
+    event = {"host": {"a": "10.1.2.3"}, "m": "10.1.2.3", "o": {"TRACE_ID": 4111111111111111, "n": ["10.1.2.3"]}}
+    stored = json.loads(masker.mask_lines(to_lines([event, {"m": "::1"}]), [event, {"m": "::1"}], {}).splitlines()[0])
+    assert stored == {
+        "host": {"a": "10.1.2.3"},
+        "m": "10.1.x.x",
+        "o": {"TRACE_ID": 4111111111111111, "n": ["10.1.x.x"]},
+    }
+
+
+def test_a_masked_name_inside_a_masked_value_leaves_json() -> None:
+    event = {"a": {"pin": {"pin": [1, {"pin": 2}]}, "z": 1}, "pin": "x"}
+    assert mask(event, "pin") == {"a": {"pin": "***", "z": 1}, "pin": "***"}
+    text = '{"pin": {"pin": ["x]", {"pin": 2}]}, "z": 1}'
+    assert json.loads(mask({"m": text}, "pin")["m"]) == {"pin": "***", "z": 1}
+
+
+@pytest.mark.parametrize("key", ["2001:db8::1", "::1", "bob@x.org", "10.1.2.3", "Bearer a9b8", "4111111111111111"])
+def test_two_keys_of_one_object_stay_two_whatever_kind_they_are(key: str) -> None:
+    others = {"2001:db8::1": "2001:db8::2", "::1": "::2", "bob@x.org": "ben@x.org", "10.1.2.3": "10.1.2.4",
+              "Bearer a9b8": "Bearer c7d6", "4111111111111111": "4000000000061111"}  # fmt: skip
+    stored = mask({"o": {key: 1, others[key]: 2}})["o"]
+    assert sorted(stored.values()) == [1, 2]
+    assert not any(name in stored for name in (key, others[key]))
