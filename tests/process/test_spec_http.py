@@ -136,7 +136,7 @@ def test_compressed_bodies_are_taken_and_their_bombs_refused(gateway: Gateway, e
     assert (torn.status, torn.reason) == (400, "malformed")
 
 
-@pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip"])
+@pytest.mark.parametrize("encoding", ["br", "gzip, gzip"])
 def test_another_content_encoding_is_415(gateway: Gateway, encoding: str) -> None:
     answer = gateway.send(EVENTS, headers={"Content-Encoding": encoding})
     assert (answer.status, answer.reason) == (415, "unsupported_encoding")
