@@ -11,6 +11,7 @@ import ast
 import copy
 import os
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -27,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from bench.machine import facts, one_line  # noqa: E402
 
 OUT: Final = ROOT / "tests" / "mutants.md"
+MOST_MEMORY: Final = 4 << 30  # bytes of address space for one run of tests
 SLOWEST: Final = 10.0  # times the unchanged tests' time, before a mutant counts as one that never ends
 
 # Module to the tests that must notice a change of it.
@@ -166,6 +169,7 @@ class Runner:
         pid = os.fork()
         if pid == 0:
             os.setsid()
+            resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))  # a mutant may allocate without end
             os.chdir(self._folder)
             sys.path[:] = [str(self._folder), *(entry for entry in sys.path if Path(entry or ".").resolve() != ROOT)]
             for name in [name for name in sys.modules if name.split(".")[0] in ("logops_fast", "tests", "bench")]:
@@ -183,7 +187,8 @@ class Runner:
             if done:
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.01)
-        os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
         return None
 
