@@ -311,7 +311,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
         logops.ingest.normaliser -> logops.ingest.fields "Reads names, times, levels"
         logops.ingest.normaliser -> logops.ingest.parsers "Searches messages for a level"
-        logops.ingest.parsers -> logops.ingest.fields "Reads level words"
+        logops.ingest.parsers -> logops.ingest.fields "Reads zone words"
         logops.ingest.normaliser -> logops.ingest.pii "Masks"
         logops.ingest.normaliser -> logops.ingest.encryption "Keeps originals"
         logops.ingest.normaliser -> logops.ingest.serialiser "Writes lines"

@@ -9,11 +9,13 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from logops_fast.errors import LogOpsError
+
 SPECIAL: Final = "*?["
 _PART: Final = re.compile(r"(\*+|\?|\[!?\]?[^\]\[]*\])")
 
 
-class PatternError(ValueError):
+class PatternError(LogOpsError, ValueError):
     """A pattern that can never do what it says; the message names the setting and the pattern."""
 
 

@@ -21,6 +21,23 @@ _HOURS: Final = {
 _HALF_HOURS: Final = {"IST": 330, "ACST": 570, "ACDT": 630, "NST": -210, "NDT": -150, "NPT": 345}
 _WORDS: Final = {**{word: hours * 60 for word, hours in _HOURS.items()}, **_HALF_HOURS}
 
+# Words that are read after a time in a line of text. The others are ordinary words, or too rare to risk it.
+_IN_TEXT: Final = (
+    "UTC GMT UCT WET Z CET WEST BST MEZ CEST EET SAST MESZ MSK EEST TRT GST PKT IST WIB HKT SGT AWST JST KST ACST AEST "
+    "ACDT AEDT NZST NZDT BRT ART ADT NDT NST EDT AST EST CDT CST MDT MST PDT PST AKDT AKST HST"
+)
+
+
+def _written(minutes: int) -> str:
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"
+
+
+ZONES: Final[dict[str, str]] = {word: _written(_WORDS[word]) for word in _IN_TEXT.split()}
+"""Zone word in a line of text -> offset from UTC as ``+HH:MM``."""
+
+STARTS: Final = frozenset(word[:3] for word in ZONES)
+"""The first three characters of each word of ``ZONES``: one look-up rules out nearly every other word."""
+
 # Of an offset, what repeats it is dropped: Go's `+0000 UTC m=+0.01`, JavaScript's `GMT+0100 (CET)`, Java's
 # `+01:00[Europe/Berlin]`.
 _OFFSET: Final = re.compile(

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from logops_fast.ingest.parsers.dates import MONTHS, Calendar
-from logops_fast.ingest.parsers.zones import STARTS, ZONES
+from logops_fast.ingest.zones import STARTS, ZONES
 
 Found = tuple[str, str, str, str, int]
 """A time as it is written: day, clock, fraction, zone (see Calendar.timestamp), and the index after it.

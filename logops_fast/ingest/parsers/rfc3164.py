@@ -8,7 +8,7 @@ from typing import Any, Final
 from logops_fast.ingest.parsers import cisco
 from logops_fast.ingest.parsers.dates import MONTHS, Calendar
 from logops_fast.ingest.parsers.syslog import PRIORITIES
-from logops_fast.ingest.parsers.zones import ZONES
+from logops_fast.ingest.zones import ZONES
 
 _PRI: Final = re.compile(r"<(\d{1,3})> ?")
 # Accepted beyond the RFC, because senders do: no PRI (as in /var/log/syslog), a day of one digit after one blank, a
