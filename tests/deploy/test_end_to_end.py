@@ -194,7 +194,10 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             running(
                 folder / "gateways",
                 "authgw",
-                settings={"forward": {"url": f"http://127.0.0.1:{ingest.ingest_port}/v1/logs"}},
+                settings={
+                    "forward": {"url": f"http://127.0.0.1:{ingest.ingest_port}/v1/logs"},
+                    "ratelimit": {"overrides": {"csv": {"capacity": 1000, "refill_per_sec": 100}}},
+                },
                 clients=clients,
             )
         )

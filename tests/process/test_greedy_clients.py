@@ -65,6 +65,7 @@ SETTINGS: dict[str, Any] = {
         "max_inflight_bytes": IN_FLIGHT,
         "header_timeout": 1,
         "body_grace": 1,
+        "first_byte_timeout": 2,
         "idle_timeout": 2,
         "drain_timeout": 3,
     },

@@ -61,6 +61,7 @@ def test_whichever_worker_answers_shows_the_sum() -> None:
     assert samples(bodies[0])["logops_batch_latency_seconds_bucket[('emitter', 'web'), ('le', '0.003')]"] == 0.0
 
 
+@pytest.mark.service
 def test_promtool_finds_nothing_to_complain_about(promtool: str) -> None:
     body, _ = render(everything())
     checked = subprocess.run([promtool, "check", "metrics"], input=body, capture_output=True, check=False)
