@@ -21,7 +21,7 @@ from tests.support.services import RedisServer, redis_server
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]
 
-TIMEOUT = 1.0
+TIMEOUT = 1.5
 
 
 @pytest.fixture
@@ -447,6 +447,8 @@ def test_one_step_is_corrected_once_however_many_gateways_see_it(stepping: tuple
     skew = float(server.ask(b"HGET logops:horizon skew").split(b"\r\n")[1])
     assert skew == pytest.approx(3600, abs=5)
     assert server.ask(b"HGET logops:horizon gen").split(b"\r\n")[1] == b"2"
+    one.close()
+    other.close()
 
 
 def test_a_claim_lasts_as_long_as_it_is_renewed_and_no_longer(server: RedisServer) -> None:
