@@ -135,7 +135,7 @@ def _loki_entries(streams: list[dict[str, Any]]) -> list[Unwrapped]:
 
 
 def _loki_event(ts: Any, line: str) -> dict[str, Any]:
-    """Return the event of an entry: its line as the message, or the JSON object that the line is, at the entry's time."""
+    """Return the event of an entry: at its time, its line as the message, or the JSON object that the line is."""
     held = read_event(line.encode("utf-8", "surrogatepass")) if line[:1] == "{" else ""
     if not isinstance(held, dict) or not held:
         return {"ts": ts, "msg": line}

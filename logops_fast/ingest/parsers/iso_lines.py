@@ -11,8 +11,8 @@ from logops_fast.ingest.parsers.level_word import is_level
 _TIME: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d))"
 _CRI: Final = re.compile(_TIME + r" (stdout|stderr) ([FP](?::[^\s:]{1,64}){0,4})(?: (.*))?", re.ASCII | re.DOTALL)
 _RSYSLOG: Final = re.compile(
-    _TIME
-    + r" (?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}) )?([^\s:\[\]]{1,255})(?:\[([^\]\s]{0,64})\])?:(?: |\Z)(.*)",
+    _TIME + r" (?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}) )?"
+    r"([^\s:\[\]]{1,255})(?:\[([^\]\s]{0,64})\])?:(?: |\Z)(.*)",
     re.ASCII | re.DOTALL,
 )
 _HOST_LIKE: Final = re.compile(r"[\d.-]", re.ASCII)
