@@ -18,12 +18,12 @@ _LOOKED_AT: Final = 1024  # characters: a level is written near the front
 _A: Final = re.ASCII
 
 _SPELLED: Final = {
-    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce verbose vrb finest finer",
-    "DEBUG": "debug dbg dbug fine debug1 debug2 debug3 debug4 debug5",
+    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce trac verbose vrb finest finer",
+    "DEBUG": "debug dbg dbug debu fine debug1 debug2 debug3 debug4 debug5",
     "INFO": "info inf information informational notice note success",
     "WARN": "warn warning wrn",
-    "ERROR": "error err eror severe fail",
-    "FATAL": "fatal ftl critical crit alert emerg emergency panic dpanic",
+    "ERROR": "error err eror erro severe fail",
+    "FATAL": "fatal ftl fata critical crit alert emerg emergency panic pani pnc dpanic",
 }
 _WORDS: Final[dict[str, str]] = {word: level for level, words in _SPELLED.items() for word in words.split()}
 # In capitals anywhere. The others are names of other things more often than levels.
@@ -41,6 +41,8 @@ _NOUNS: Final = re.compile(
     r"correct|list|number|total|metric|of|is|was|were|are|and|or)",
     _A,
 )
+# In capitals, after a time or in logrus' form in front: console writers of zerolog, Serilog and logrus.
+_SHORT: Final = frozenset(("TRC", "DBG", "INF", "WRN", "FTL", "PNC", "VRB", "TRAC", "DEBU", "ERRO", "FATA", "PANI"))
 _LETTERS: Final = {
     "V": "TRACE", "T": "TRACE", "D": "DEBUG", "I": "INFO", "N": "INFO", "A": "INFO", "W": "WARN", "E": "ERROR",
     "F": "FATAL", "C": "FATAL", "S": "INFO",
@@ -51,6 +53,10 @@ _POSTGRES: Final = ("LOG", "STATEMENT", "DETAIL", "HINT", "CONTEXT", "QUERY", "L
 
 _BY_CAPITALS: Final = {word: _WORDS.get(word.lower(), "INFO") for word in (*_CAPITALS, *_POSTGRES)}
 
+# A time of day in front, without a date: what follows is at the place of a level.
+_CLOCK: Final = re.compile(r"\[?(?:\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?|\d\d?:\d\d ?[AP]M)(?=[\] ])", _A)
+_LOGCAT_USER: Final = re.compile(r" +[a-z_]\w{0,31} +\d{1,10} +\d{1,10} ([VDIWEFS]) ", _A)
+_LOGCAT_FRONT: Final = re.compile(r"([VDIWEF])(?:/[A-Za-z][\w.-]{2,64} *: |\( *\d{1,10}(?:: *\w{1,10})?\) )", _A)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*+m")  # ECMA-48 SGR; container logs are full of it
 _FRONT: Final = re.compile(
     r"(?:([IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]))", _A
@@ -80,7 +86,7 @@ _ANYWHERE: Final = re.compile(
     "|".join(
         [rf"{word}{_AFTER}" for word in sorted(_CAPITALS, reverse=True)]
         + [rf"{word}(?=:  )" for word in _POSTGRES]
-        + [rf"\{opening} {{0,2}}(?:\w{{1,64}}:)?(?i:{'|'.join(_WORDS)}) {{0,6}}[\]>|]" for opening in "[<|"]
+        + [rf"\{opening} {{0,2}}(?:\w{{0,64}}:)?(?i:{'|'.join(_WORDS)}) {{0,6}}[\]>|]" for opening in "[<|"]
     ),
     _A,
 )
@@ -92,7 +98,7 @@ _MARKED: Final = (
     "panic",
 )  # fmt: skip
 _ENDINGS: Final = frozenset(end for word in _MARKED for end in (word[-3:], word[-3:].upper(), word.capitalize()[-3:]))
-_SEPARATORS: Final = frozenset(":])>|-,}")
+_SEPARATORS: Final = frozenset(" :])>|-,}")  # a blank before the blank: a column
 _MARKS: Final = (": ", " - ", "\t")
 _PHRASE: Final = re.compile(r"(?:php |fatal |parse |syntax )\Z", _A)
 
@@ -139,6 +145,10 @@ def level_after(text: str, end: int) -> str | None:
     level = _in_front(text, end)
     if level is not None:
         return level
+    if not end and ":" in text[1:4]:
+        clock = _CLOCK.match(text)
+        if clock is not None:
+            end = clock.end()
     # Most lines: a blank, a word, a blank. Only what is not of that form needs the pattern.
     start = end + 1 if end else 0
     blank = text.find(" ", start, start + _FIELD)
@@ -174,6 +184,15 @@ def _in_front(text: str, end: int) -> str | None:
         found = _FRONT.match(text)
         if found is not None:
             return _LETTERS[found[1] or found[2] or found[3]]
+    if text[1:2] in "/(" and first in "VDIWEF":
+        front = _LOGCAT_FRONT.match(text)
+        return None if front is None else _LETTERS[front[1]]
+    if text[4:5] == "[" and text[:4] in _SHORT:
+        return _WORDS[text[:4].lower()]
+    if end and text[2:3] == "-" and text[end : end + 1] == " ":
+        user = _LOGCAT_USER.match(text, end)
+        if user is not None:
+            return _LETTERS[user[1]]
     if end and text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " " and text[4:5] != "-":
         found = _REDIS.match(text)
         if found is not None:
@@ -201,6 +220,8 @@ def _at_place(text: str, end: int) -> str | None:
             return None
     level = _WORDS.get(word.lower())
     if level is None:
+        if word == "System" and opening and numbers and text.startswith("] [", after):  # MySQL
+            return "INFO"
         return "INFO" if word in _POSTGRES and text.startswith(":  ", after) else None
     if opening:
         closing = _CLOSING.match(text, after)
@@ -214,7 +235,11 @@ def _at_place(text: str, end: int) -> str | None:
         if following == "/":
             return level if end else None
         return (
-            level if opening != "<" and word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
+            level
+            if opening != "<"
+            and (word in _CAPITALS or (end and word in _SHORT))
+            and (not following or following in ' \t:]|)>,[(!;"')
+            else None
         )
     if not following:
         return level if end else None
@@ -241,7 +266,7 @@ def _letter(text: str, end: int, numbers: str, opening: str, word: str, after: i
     if opening == "[":
         return level if text[after : after + 2] == "] " else None
     if len(numbers.split()) >= 2:  # logcat: process, thread, letter, tag
-        return level if text[after : after + 1] == " " else None
+        return level if text[after : after + 1] in (" ", "/") else None
     if numbers or opening:
         return None
     for form in (_MONGOD, _CAPNSLOG, _LOGCAT_TAG, _SOURCE_LINE):
