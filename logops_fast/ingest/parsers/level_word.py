@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
+from logops_fast.ingest import names
+from logops_fast.ingest.levels import MONOLOG, SYSLOG, USUAL, level_of
 from logops_fast.ingest.parsers.line_time import scan
-from logops_fast.ingest.parsers.syslog import LEVELS
 
 _LOOKED_AT: Final = 1024  # characters: a level is written near the front
 _A: Final = re.ASCII
@@ -43,6 +44,7 @@ _NOUNS: Final = re.compile(
 )
 # In capitals, after a time or in logrus' form in front: console writers of zerolog, Serilog and logrus.
 _SHORT: Final = frozenset(("TRC", "DBG", "INF", "WRN", "FTL", "PNC", "VRB", "TRAC", "DEBU", "ERRO", "FATA", "PANI"))
+_JAVA: Final = frozenset(("FINE", "FINER", "FINEST"))
 _LETTERS: Final = {
     "V": "TRACE", "T": "TRACE", "D": "DEBUG", "I": "INFO", "N": "INFO", "A": "INFO", "W": "WARN", "E": "ERROR",
     "F": "FATAL", "C": "FATAL", "S": "INFO",
@@ -50,6 +52,7 @@ _LETTERS: Final = {
 _REDIS_MARKS: Final = {".": "DEBUG", "-": "DEBUG", "*": "INFO", "#": "WARN"}
 # PostgreSQL's words for what belongs to another message, or was logged on request.
 _POSTGRES: Final = ("LOG", "STATEMENT", "DETAIL", "HINT", "CONTEXT", "QUERY", "LOCATION")
+_PLACED: Final = frozenset((*_POSTGRES, "CONFIG"))
 
 _BY_CAPITALS: Final = {word: _WORDS.get(word.lower(), "INFO") for word in (*_CAPITALS, *_POSTGRES)}
 
@@ -59,7 +62,7 @@ _LOGCAT_USER: Final = re.compile(r" +[a-z_]\w{0,31} +\d{1,10} +\d{1,10} ([VDIWEF
 _LOGCAT_FRONT: Final = re.compile(r"([VDIWEF])(?:/[A-Za-z][\w.-]{2,64} *: |\( *\d{1,10}(?:: *\w{1,10})?\) )", _A)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*+m")  # ECMA-48 SGR; container logs are full of it
 _FRONT: Final = re.compile(
-    r"(?:([IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]))", _A
+    r"(?:([DIWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]|\d\d:\d\d:\d\d))", _A
 )
 _OTP: Final = re.compile(r"=([A-Z]{4,9}) REPORT====")
 _REDIS: Final = re.compile(r"(?:\d{1,10}:[A-Z]|\[\d{1,10}\]) \d\d [A-Z][a-z]{2} (?:\d{4} )?[\d:.]{8,15} ([.\-*#]) ", _A)
@@ -104,12 +107,9 @@ _PHRASE: Final = re.compile(r"(?:php |fatal |parse |syntax )\Z", _A)
 
 _LONGEST: Final = 12  # letters of a level
 _FIELD: Final = 24  # characters in which a field of logfmt has its "="
-_JSON_LEVELS: Final = (
-    "level", "lvl", "severity", "loglevel", "log.level", "levelname", "level_name", "severitytext", "severity_text",
-    "@l", "@level",
-)  # fmt: skip
-_NUMBERED: Final = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR", 6: "FATAL"}
-_JSON_MESSAGES: Final = ("msg", "message", "log", "text", "@m", "@message", "event")
+# The names of `names`, each as the path to its value.
+_JSON_LEVELS: Final = tuple((alias.name.lower(), alias.rule, alias.beside) for alias in names.LEVEL)
+_JSON_MESSAGES: Final = tuple(alias.name.lower() for alias in names.MSG)
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -157,7 +157,7 @@ def level_after(text: str, end: int) -> str | None:
         return _BY_CAPITALS[word]
     bare = word[:-1] if word[-1:] == ":" else word
     if len(bare) > 2 and bare.isalpha():
-        if bare.lower() in _WORDS or bare in _POSTGRES:
+        if bare.lower() in _WORDS or bare in _PLACED:
             level = _at_place(text, end)
     elif "=" not in word and word != "-":
         level = _at_place(text, end)
@@ -220,13 +220,15 @@ def _at_place(text: str, end: int) -> str | None:
             return None
     level = _WORDS.get(word.lower())
     if level is None:
+        if word == "CONFIG" and end:  # java.util.logging
+            return "INFO"
         if word == "System" and opening and numbers and text.startswith("] [", after):  # MySQL
             return "INFO"
         return "INFO" if word in _POSTGRES and text.startswith(":  ", after) else None
     if opening:
         closing = _CLOSING.match(text, after)
         # "<error>" with a word after it is a tag of HTML or XML.
-        if closing is not None and (opening != "<" or text.startswith(" ", closing.end())):
+        if closing is not None and (opening != "<" or text.startswith((" ", ": "), closing.end())):
             return level
         if opening == "<":
             return None
@@ -234,6 +236,8 @@ def _at_place(text: str, end: int) -> str | None:
     if word.isupper():
         if following == "/":
             return level if end else None
+        if word in _JAVA and (end or following == ":"):
+            return level
         return (
             level
             if opening != "<"
@@ -264,7 +268,7 @@ def _letter(text: str, end: int, numbers: str, opening: str, word: str, after: i
     if not end:
         return level if len(word) == 1 and _LOGCAT_TAG.match(text, after) is not None else None
     if opening == "[":
-        return level if text[after : after + 2] == "] " else None
+        return level if text[after : after + 2] in ("] ", "][") else None
     if len(numbers.split()) >= 2:  # logcat: process, thread, letter, tag
         return level if text[after : after + 1] in (" ", "/") else None
     if numbers or opening:
@@ -294,8 +298,15 @@ def _is_key(lowered: str, start: int, value: int) -> bool:
         start -= 4
     elif start >= 3 and lowered.startswith("log", start - 3):
         start -= 3
-    if start and lowered[start - 1] not in _BEFORE_KEY:
-        return False
+    if start:
+        before = lowered[start - 1]
+        if before not in _BEFORE_KEY:
+            return False
+        if before == '"':  # a name in JSON; after "=" it is the first word of a value
+            if lowered[start - 2 : start - 1] == "=":
+                return False
+        elif (lowered.count('"', 0, start) - lowered.count('\\"', 0, start)) % 2:
+            return False  # inside a quoted value
     # 'level: debug' in front, or after a separator, is a field; "log level: debug" is a sentence.
     return not start or lowered[value - 2 : value] != ": " or lowered[start - 2 : start] in _SEPARATED
 
@@ -307,7 +318,7 @@ def _anywhere(text: str) -> str | None:
         word = found[0]
         if word[0] in "[<|":
             # "<error>" with a word after it is a tag of HTML or XML
-            if word[-1] != ">" or text.startswith(" ", found.end()):
+            if word[-1] != ">" or text.startswith((" ", ": "), found.end()):
                 inner = _WORD.search(word)
                 return None if inner is None else _WORDS.get(inner[0].lower())
         elif not start or (text[start - 1] not in _JOINING and not text.startswith(("no ", "No "), start - 3)):
@@ -361,22 +372,30 @@ def _of_json(text: str) -> tuple[bool, str | None]:
     if not isinstance(value, dict):
         return False, None
     event: dict[str, Any] = {key.lower(): member for key, member in value.items()}
-    for name in _JSON_LEVELS:
-        level = _of_value(event.get(name))
+    scale = MONOLOG if "level_name" in event else SYSLOG if "short_message" in event else USUAL
+    for name, rule, beside in _JSON_LEVELS:
+        found = _below(event, name)
+        if found is None or found == "" or (beside and not any(other in event for other in beside)):
+            continue
+        if rule == names.MONGODB and not (isinstance(event.get("t"), dict) and "$date" in event["t"]):
+            continue
+        level = level_of(found, scale if rule == USUAL else rule)
         if level is not None:
             return True, level
+    if "@t" in event:  # CLEF leaves the level out when it is Information
+        return True, "INFO"
     for name in _JSON_MESSAGES:
-        message = event.get(name)
-        if isinstance(message, str) and message[:1] != "{":
+        message = _below(event, name)
+        if isinstance(message, str) and message and message[:1] != "{":
             return True, find_level(message)
     return True, None
 
 
-def _of_value(value: Any) -> str | None:
-    if isinstance(value, str):
-        return _WORDS.get(value.strip(" []()<>:").lower())
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    if 0 <= value <= 7:  # syslog
-        return LEVELS[value]
-    return _NUMBERED.get(value // 10)  # pino, bunyan
+def _below(event: dict[str, Any], path: str) -> Any:
+    """The value under a name, or below it under the names that its dots separate."""
+    found: Any = event.get(path)
+    if found is None and "." in path:
+        found = event
+        for name in path.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+    return found

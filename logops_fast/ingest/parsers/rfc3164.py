@@ -34,6 +34,8 @@ _COLON_HOST: Final = re.compile(
     r"((?=[^\s:]*,)[^\s:]++|\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}\]?):(?= )", re.ASCII
 )
 _BARE_TAG: Final = re.compile(r"([^\s:\[\]]+)\[(\d{1,10})\]")  # a tag that lacks its colon
+# No host: an application's own line, whose time is written as syslog writes it.
+_LEVEL_WORDS: Final = frozenset(("TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"))
 _WORD: Final = re.compile(r"\S++")
 _REPEATED: Final = ("last message repeated ", "--- last message repeated ", "message repeated ")
 
@@ -48,6 +50,8 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
     if usual is not None:
         pri, day, clock, fraction, host, tag, pid, msg = usual.groups()
         ts = calendar.timestamp(day, clock, fraction or "", "")
+        if pri is None and host in _LEVEL_WORDS:
+            return None
         if ts is not None and not tag.isdigit() and host not in ZONES and not (len(host) == 4 and host.isdigit()):
             if pri is not None:
                 known = PRIORITIES.get(pri)
@@ -74,7 +78,7 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
         return _parse_iso(line, start, event) if start else None
     first_year, day, year, clock, fraction, later_year, zone = time.groups()
     end = time.end()
-    if day[:3] not in MONTHS and not start:
+    if not start and (day[:3] not in MONTHS or (zone or line[end + 1 : end + 10].partition(" ")[0]) in _LEVEL_WORDS):
         return None
     if zone is not None and zone[0] not in "+-":
         if zone[3:4] in ("+", "-"):  # GMT+1
