@@ -29,7 +29,7 @@ _USUAL: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,](\d{1,9})\d
 _ISO: Final = re.compile(
     r"(\d{4}([-/.])\d\d\2\d\d)(?:[Tt _-]|\]\[| {2}|, )(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*+|:(\d{3})(?!\d))?", _A
 )
-_ISO_SINGLE_HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)  ?(\d:\d\d:\d\d)(?!\d)", _A)  # MariaDB
+_ISO_SINGLE_HOUR: Final = re.compile(r"(\d{4}([-/])\d\d\2\d\d)  ?(\d:\d\d:\d\d)(?!\d)", _A)  # MariaDB
 _HALF_DAY: Final = re.compile(r" ([AaPp])[Mm](?!\w)", _A)
 _ISO_MINUTES: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?=[\sZ\]]|\Z)", _A)  # pacman, ISO 8601
 _DB2: Final = re.compile(r"(\d{4}-\d\d-\d\d)-(\d\d)\.(\d\d)\.(\d\d)(?:\.(\d{1,9}))?(?=\s|[+-]\d{1,3}\s)", _A)
@@ -202,7 +202,7 @@ def iso(line: str, start: int) -> Found | None:
         return _with_zone(line, match[1], match[2] + ":00", "", match.end())
     match = _ISO_SINGLE_HOUR.match(line, start)
     if match is not None:
-        return _with_half_day(line, match[1], "0" + match[2], "", match.end())
+        return _with_half_day(line, match[1], "0" + match[3], "", match.end())
     match = _DB2.match(line, start)
     if match is not None:
         return match[1], f"{match[2]}:{match[3]}:{match[4]}", match[5] or "", "", match.end()

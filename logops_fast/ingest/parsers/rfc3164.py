@@ -50,7 +50,7 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
     if usual is not None:
         pri, day, clock, fraction, host, tag, pid, msg = usual.groups()
         ts = calendar.timestamp(day, clock, fraction or "", "")
-        if pri is None and host in _LEVEL_WORDS:
+        if pri is None and (host in _LEVEL_WORDS or host[0] == "["):
             return None
         if ts is not None and not tag.isdigit() and host not in ZONES and not (len(host) == 4 and host.isdigit()):
             if pri is not None:
@@ -78,7 +78,9 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
         return _parse_iso(line, start, event) if start else None
     first_year, day, year, clock, fraction, later_year, zone = time.groups()
     end = time.end()
-    if not start and (day[:3] not in MONTHS or (zone or line[end + 1 : end + 10].partition(" ")[0]) in _LEVEL_WORDS):
+    if not start and (
+        day[:3] not in MONTHS or (zone or line[end + 1 : end + 12].partition(" ")[0].strip("[]")) in _LEVEL_WORDS
+    ):
         return None
     if zone is not None and zone[0] not in "+-":
         if zone[3:4] in ("+", "-"):  # GMT+1
