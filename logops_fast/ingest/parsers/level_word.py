@@ -145,7 +145,7 @@ def level_after(text: str, end: int) -> str | None:
     level = _in_front(text, end)
     if level is not None:
         return level
-    if not end and ":" in text[1:4]:
+    if not end and (text[:1] < ":" or text[0] == "[") and ":" in text[1:4]:
         clock = _CLOCK.match(text)
         if clock is not None:
             end = clock.end()
@@ -177,23 +177,32 @@ _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)
 
 def _in_front(text: str, end: int) -> str | None:
     first = text[:1]
-    if first == "=":
+    if first > "[" or first < "0":
+        return None
+    if first <= "9":
+        if not end or text[4:5] == "-":
+            return None
+        if text[2:3] != "-":
+            return _redis(text, end)
+        user = _LOGCAT_USER.match(text, end)
+        return None if user is None else _LETTERS[user[1]]
+    if first < "A":
         report = _OTP.match(text)
         return None if report is None else _WORDS.get(report[1].lower())
-    if first in "IWEFDA[C" and first:
+    if text[1:2] in "/(":
+        front = _LOGCAT_FRONT.match(text)
+        return None if front is None else _LETTERS[front[1]]
+    if text[:4] in _SHORT and text[4:6].lstrip(" ")[:1] == "[":
+        return _WORDS[text[:4].lower()]
+    if first in "IWEFDAC[":
         found = _FRONT.match(text)
         if found is not None:
             return _LETTERS[found[1] or found[2] or found[3]]
-    if text[1:2] in "/(" and first in "VDIWEF":
-        front = _LOGCAT_FRONT.match(text)
-        return None if front is None else _LETTERS[front[1]]
-    if text[4:5] == "[" and text[:4] in _SHORT:
-        return _WORDS[text[:4].lower()]
-    if end and text[2:3] == "-" and text[end : end + 1] == " ":
-        user = _LOGCAT_USER.match(text, end)
-        if user is not None:
-            return _LETTERS[user[1]]
-    if end and text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " " and text[4:5] != "-":
+    return _redis(text, end) if end and first == "[" else None
+
+
+def _redis(text: str, end: int) -> str | None:
+    if text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " ":
         found = _REDIS.match(text)
         if found is not None:
             return _REDIS_MARKS[found[1]]
@@ -305,7 +314,8 @@ def _is_key(lowered: str, start: int, value: int) -> bool:
         if before == '"':  # a name in JSON; after "=" it is the first word of a value
             if lowered[start - 2 : start - 1] == "=":
                 return False
-        elif (lowered.count('"', 0, start) - lowered.count('\\"', 0, start)) % 2:
+        quotes = lowered.count('"', 0, start) if before != '"' else 0
+        if quotes and (quotes - lowered.count('\\"', 0, start)) % 2:
             return False  # inside a quoted value
     # 'level: debug' in front, or after a separator, is a field; "log level: debug" is a sentence.
     return not start or lowered[value - 2 : value] != ": " or lowered[start - 2 : start] in _SEPARATED
