@@ -45,6 +45,9 @@ _REST: Final = {mark: re.compile(rf"([^{re.escape(mark)}\n]*+)({re.escape(mark)}
 _BLANK_QUOTE: Final = {mark: re.compile(rf'(?:^|[{re.escape(mark)}\n]) ++"') for mark in DELIMITERS}
 _FILLED: Final = re.compile(r"\S", re.ASCII)  # what BLANKS and LF leave
 _COLUMN: Final = re.compile(r"[\w@.#/-]{1,40}(?: [\w@.#/-]{1,40}){0,3}")
+_TIME_FIRST: Final = re.compile(
+    r'"?\d{4}[-/.]\d\d[-/.]\d\d[T ]\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?(?:Z| ?[+-]\d\d:?\d\d)?"?([;|])', re.ASCII
+)
 _DATE: Final = re.compile(r"(\d{4})([-/.])(\d\d)\2(\d\d)", re.ASCII)
 _CLOCK: Final = re.compile(r"(\d{1,2}):(\d\d)(?::(\d\d)(?:[.,](\d{1,9}))?)?(Z| ?[+-]\d\d:?\d\d)?", re.ASCII)
 
@@ -67,7 +70,7 @@ def decode_text(body: bytes) -> str:
 def delimiter_of(text: str) -> str:
     """Return the delimiter by which the first line names columns; comma if none does.
 
-    Without a header it is a tab, if the line has one before any comma.
+    Without a header it is a tab, if the line has one before any comma, or the semicolon or bar after a time in front.
     """
     filled = _FILLED.search(text)
     if filled is None:
@@ -85,7 +88,10 @@ def delimiter_of(text: str) -> str:
             best, most = mark, settled
     if best:
         return best
-    return "\t" if "\t" in line and "," not in line[: line.index("\t")] else ","
+    if "\t" in line and "," not in line[: line.index("\t")]:
+        return "\t"
+    time = _TIME_FIRST.match(line)
+    return "," if time is None else time[1]
 
 
 def read_rows(text: str, delimiter: str = ",") -> Rows:

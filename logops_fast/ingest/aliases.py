@@ -170,6 +170,8 @@ def find_ts(event: dict[str, Any], layout: Layout, zone: tzinfo = UTC) -> Found 
         if candidate.path:
             value = _below(value, candidate.path) if isinstance(value, dict) else None
         if value is not None and value != "":
+            if candidate.rule == names.SECONDS:
+                value = {"seconds": value, "nanos": event.get("timestampNanos", 0)}
             settled = canonical(value, zone)
             if settled is not None:
                 return candidate, settled

@@ -24,13 +24,17 @@ BODY: Final = "body"  # text, an OTLP AnyValue, or anything in a record of the O
 # How a level is read, beside the scales of `levels`: a letter, where ``t`` is MongoDB's ``{"$date": ...}``.
 MONGODB: Final = "mongodb"
 
+# How a time is read: whole seconds, with the nanoseconds under ``timestampNanos`` beside them.
+SECONDS: Final = "seconds"
+
 
 class Alias(NamedTuple):
     """One name of a field.
 
-    ``rule``: how the value is read: for a level the scale of its numbers (see `levels`), for a message TEXT, ANY or
-    BODY. ``beside``: keys of which the event must have one, in lower case; none: the name alone is enough. ``cased``:
-    the name matches only as it is written here.
+     ``rule``: how the value is read: for a level the scale of its numbers (see `levels`), for a message TEXT, ANY or
+     BODY, for a time SECONDS.
+    ``beside``: keys of which the event must have one, in lower case; none: the name alone is enough. ``cased``:
+     the name matches only as it is written here.
     """
 
     name: str
@@ -67,7 +71,7 @@ TS: Final = (
     Alias("observed_time_unix_nano", "OpenTelemetry"),
     Alias("observedtimestamp", "OpenTelemetry"),
     Alias("observed_timestamp", "OpenTelemetry"),
-    Alias("t", "MongoDB 4.4 and later, log15"),
+    Alias("t", "MongoDB 4.4 and later, log15, zap (development)"),
     Alias("record.time", "loguru"),
     Alias("eventtime", "Google Cloud, AWS CloudTrail"),
     Alias("event_time", "common JSON loggers"),
@@ -93,6 +97,7 @@ TS: Final = (
     Alias("event.created", "Elastic Common Schema"),
     Alias("date", "Fluent Bit", cased=True),
     Alias("created", "python-json-logger"),
+    Alias("timestampSeconds", "Google Cloud", SECONDS, cased=True),
 )
 
 LEVEL: Final = (
@@ -129,6 +134,7 @@ LEVEL: Final = (
     Alias("levelno", "python-json-logger", PYTHON),
     Alias("severitylevel", "Azure", NO_NUMBERS),
     Alias("leveldisplayname", "Windows event log", NO_NUMBERS),
+    Alias("L", "zap, development", NO_NUMBERS, ("m", "t"), cased=True),
 )
 
 MSG: Final = (
@@ -157,6 +163,7 @@ MSG: Final = (
     Alias("log_s", "Azure Container Apps", TEXT),
     Alias("properties.message", "Azure", TEXT),
     Alias("properties.log", "Azure", TEXT),
+    Alias("M", "zap, development", TEXT, ("l", "t"), cased=True),
 )
 
 APP: Final = (

@@ -6,31 +6,45 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, Final
 
-from logops_fast.ingest.zones import COMMON_OFFSETS, offset_of
+from logops_fast.ingest.zones import COMMON_OFFSETS, offset_of, zone_or_none
 
 _MONTH_NAMES: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_MONTHS: Final = {name: number for number, name in enumerate(_MONTH_NAMES, 1)}
+_WRITTEN_OUT: Final = (
+    "january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november",
+    "december",
+)  # fmt: skip
+_MONTHS: Final = {name: number for names in (_MONTH_NAMES, _WRITTEN_OUT) for number, name in enumerate(names, 1)}
 
+_MONTH: Final = r"([A-Za-z]{3,9})"
 _CLOCK: Final = r"([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.,]([0-9]+))?)?"
 _DAY: Final = r"(?:(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)[a-z]{0,6},? +)?"
 # RFC 3339, 5.6, and what loggers make of it: a blank for the T, slashes (Go, nginx), a comma before the fraction
 # (log4j, Python's logging), no seconds (java.time), any zone that `offset_of` reads, or none.
-_ISO: Final = re.compile(r"([0-9]{4})([-/])([0-9]{2})\2([0-9]{2})[Tt ]" + _CLOCK + r"([^0-9].*)?")
+_ISO: Final = re.compile(r"([0-9]{4})([-/.])([0-9]{2})\2([0-9]{2})[Tt ]" + _CLOCK + r"([^0-9].*)?")
+# RFC 850's form of HTTP dates, whose weekday is written out: the one form with two digits for the year.
+_RFC_850: Final = re.compile(
+    r"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, ([0-9]{2})-([A-Za-z]{3})-([0-9]{2}) "
+    r"([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
+# The hour of a twelve-hour clock, and the rest after AM or PM.
+_HALF_DAY: Final = re.compile(r"(?: |\u202f)?([AP])M(.*)", re.IGNORECASE)
+# PHP, Java, Airflow: an IANA name after a blank or in brackets.
+_IANA: Final = re.compile(r" ?\[?([A-Z][A-Za-z]{1,31}(?:/[A-Za-z_+-]{1,31}){1,2}|UTC)\]?")
 # ISO 8601's basic form. Fourteen digits alone are not taken: they might be any number.
 _BASIC: Final = re.compile(
     r"([0-9]{4})([0-9]{2})([0-9]{2})([Tt]?)([0-9]{2})([0-9]{2})([0-9]{2})?(?:[.,]([0-9]+))?([^0-9].*)?"
 )
 # RFC 1123 (HTTP dates), RFC 5322, the Common Log Format, BIND, Tomcat, Redis.
 _DAY_FIRST: Final = re.compile(
-    _DAY + r"([0-9]{1,2})([ /-])([A-Za-z]{3})\2([0-9]{4})[ :T]" + _CLOCK + r"([^0-9].*)?", re.IGNORECASE
+    _DAY + r"([0-9]{1,2})([ /-])" + _MONTH + r"\2([0-9]{4})[ :T]" + _CLOCK + r"([^0-9].*)?", re.IGNORECASE
 )
 # C's asctime, date(1), Apache's error log, Ruby: the year stands last.
 _YEAR_LAST: Final = re.compile(
     _DAY + r"([A-Za-z]{3}) +([0-9]{1,2}) " + _CLOCK + r"( [A-Z]{1,5}| [+-][0-9]{4})? ([0-9]{4})", re.IGNORECASE
 )
-# java.util.logging (a narrow no-break space before AM since JDK 20), JavaScript's Date.toString(), Cisco.
+# java.util.logging (a narrow no-break space before AM since JDK 20), JavaScript's Date.toString(), Cisco, Kibana ("@").
 _MONTH_FIRST: Final = re.compile(
-    _DAY + r"([A-Za-z]{3}) +([0-9]{1,2}),? ([0-9]{4}),? ([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
+    _DAY + _MONTH + r" +([0-9]{1,2}),? ([0-9]{4}),? (?:@ )?([0-9]{1,2}):([0-9]{2}):([0-9]{2})(?:[.,]([0-9]+))?"
     "(?:[ \u202f]([AP])M)?([^0-9].*)?",
     re.IGNORECASE,
 )
@@ -60,8 +74,9 @@ def canonical(value: Any, zone: tzinfo = UTC) -> str | None:
 
     ``zone`` applies to times that carry no zone. Numbers, and texts of digits, are seconds, milliseconds,
     microseconds or nanoseconds since 1970 by their size. Also read: MongoDB's ``{"$date": ...}``, objects of seconds
-    and nanoseconds, PHP's DateTime. A date without a time of day, a time of day without a date, a date without a year
-    and a date whose day and month could be swapped (03/04/2026) are not read.
+    and nanoseconds, PHP's DateTime. After a time, the name of an IANA zone is read. A date without a time of day, a
+    time of day without a date, a date without a year and a date whose day and month could be swapped (03/04/2026) are
+    not read.
     """
     if isinstance(value, str):
         return _from_text(value, zone) if len(value) <= _LONGEST else None
@@ -146,6 +161,12 @@ def _from_words(text: str, zone: tzinfo) -> str | None:
     if found is not None:
         name, day, hour, minute, second, fraction, rest, year = found.groups()
         return _settled(year, _MONTHS.get(name.lower(), 0), day, hour, minute, second, fraction, rest, zone)
+    found = _RFC_850.fullmatch(text)
+    if found is not None:
+        day, name, year, hour, minute, second = found.groups()
+        # RFC 9110, 5.6.7: a year over 50 years ahead is in the past; 1970 is the pivot that POSIX has.
+        century = "19" if year >= "70" else "20"
+        return _settled(century + year, _MONTHS.get(name.lower(), 0), day, hour, minute, second, None, "Z", zone)
     found = _MONTH_FIRST.fullmatch(text)
     if found is not None:
         name, day, year, hour, minute, second, fraction, half, rest = found.groups()
@@ -170,6 +191,13 @@ def _settled(
 ) -> str | None:
     """The canonical form of a date that was taken apart; None for one that no calendar has, or in an unknown zone."""
     leap = second == "60"
+    if rest is not None and rest[-1] not in "Z0123456789":
+        half = _HALF_DAY.fullmatch(rest)
+        if half is not None:
+            if not 1 <= int(hour) <= 12:
+                return None
+            hour = str(int(hour) % 12 + (12 if half[1] in "Pp" else 0))
+            rest = half[2] or None
     try:
         moment = datetime(int(year), month, int(day), int(hour), int(minute), 59 if leap else int(second or 0))  # noqa: DTZ001
         if rest is None:
@@ -178,8 +206,12 @@ def _settled(
         elif rest != "Z":
             offset = offset_of(rest)
             if offset is None:
-                return None
-            if offset:
+                named = _IANA.fullmatch(rest)
+                iana = None if named is None else zone_or_none(named[1])
+                if iana is None:
+                    return None
+                moment = moment.replace(tzinfo=iana).astimezone(UTC)
+            elif offset:
                 moment = moment - timedelta(minutes=offset)
     except (ValueError, OverflowError):
         return None

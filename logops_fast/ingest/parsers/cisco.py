@@ -14,12 +14,19 @@ from logops_fast.ingest.parsers.syslog import LEVELS
 _MESSAGE: Final = re.compile(r"(%[A-Za-z][\w-]{0,63}?-([0-7])-\w{1,64}) ?: ?", re.ASCII)
 _MNEMONIC: Final = re.compile(r"%[A-Za-z][\w-]{0,63}?-([0-7])-\w{1,64}", re.ASCII)
 _HEAD_LENGTH: Final = 256  # characters in front of the message
-_SEQUENCE: Final = re.compile(r"(\d{1,12}): ?", re.ASCII)
+_SEQUENCE: Final = re.compile(r"(\d{1,12}):(?: |(?=\D))", re.ASCII)
 _HOST: Final = re.compile(r"([A-Za-z0-9](?:[\w.-]|:(?! ))*+): ", re.ASCII)
-_NODE: Final = re.compile(r"([A-Z]{1,4}/[\w/]{1,32}):(?=[*.]?[A-Z][a-z]{2} )", re.ASCII)  # IOS XR: RP/0/RSP0/CPU0
+_NODE: Final = re.compile(
+    r"([A-Z]{1,4}/[\w/]{1,32}):(?=[*.]?(?:\d{4} )?[A-Z][a-z]{2} )", re.ASCII
+)  # IOS XR: RP/0/RSP0/CPU0
 _TIME: Final = re.compile(
     r"[*.]?(?:(\d{4}) )?([A-Z][a-z]{2} {1,2}\d{1,2})(?: (\d{4}))? (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?"
-    r"(?: ([A-Z]{1,5}))?: ?",
+    r"(?: ([A-Z]{1,5}))? ?: ?",
+    re.ASCII,
+)
+# NX-OS: a blank after the time, and the host.
+_NXOS: Final = re.compile(
+    r"(\d{4} [A-Z][a-z]{2} {1,2}\d{1,2}) (\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?(?: ([A-Z]{1,5}))? ([\w.-]{1,255}) (?=%)",
     re.ASCII,
 )
 _UPTIME: Final = re.compile(r"((?:\d{1,4}:)?\d\d:\d\d|(?:\d{1,3}[ywdh]){1,4}): ", re.ASCII)
@@ -30,6 +37,11 @@ def severity_of(tag: str) -> str | None:
     """Return the level that a tag such as ``%ASA-4-106023`` holds, or None."""
     found = _MNEMONIC.fullmatch(tag) if tag[0] == "%" else None
     return None if found is None else LEVELS[int(found[1])]
+
+
+def begins(line: str, start: int) -> bool:
+    """Return whether a message without anything in front begins at ``start``."""
+    return _MESSAGE.match(line, start) is not None
 
 
 def parse_line(line: str, start: int, calendar: Calendar) -> dict[str, Any] | None:
@@ -45,6 +57,13 @@ def parse_line(line: str, start: int, calendar: Calendar) -> dict[str, Any] | No
     end = message.start()
     while line.startswith((" ", ":"), position) and position < end:
         position += 1
+    nxos = _NXOS.match(line, position, end + 1)
+    if nxos is not None:
+        ts = calendar.timestamp(nxos[1], nxos[2], nxos[3] or "", nxos[4] or "")
+        if ts is not None:
+            event["ts"] = ts
+        event["host"] = nxos[5]
+        position = nxos.end()
     sequence = _SEQUENCE.match(line, position, end)
     if sequence is not None:
         event["seq"] = sequence[1]

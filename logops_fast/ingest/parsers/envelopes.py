@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.ingest.parsers import base
+from logops_fast.ingest.parsers.json_values import read_event
 
 _OTLP_KEYS: Final = (
     "resourceLogs",
@@ -56,9 +57,9 @@ def kind_of(first: dict[str, Any], second: Any = None) -> str:
                 "The body is an OTLP export, which is not supported yet; send JSON, NDJSON, CSV or plain text.",
             )
     if type(first.get("logs")) is list and first.keys() == _NEW_RELIC_KEYS:
-        raise _unsupported("New Relic log payload")
+        raise _unsupported("a New Relic log payload")
     if type(first.get("records")) is list and first.keys() == _FIREHOSE_KEYS:
-        raise _unsupported("Amazon Data Firehose request")
+        raise _unsupported("an Amazon Data Firehose request")
     action = action_of(first)
     if action and (second is not None or action == "delete"):
         return BULK
@@ -68,7 +69,7 @@ def kind_of(first: dict[str, Any], second: Any = None) -> str:
 def _unsupported(name: str) -> base.MalformedBody:
     return base.MalformedBody(
         base.UNSUPPORTED_ENVELOPE,
-        f"The body is a {name}, which is not unwrapped; send the events themselves as JSON or NDJSON.",
+        f"The body is {name}, which is not unwrapped; send the events themselves as JSON or NDJSON.",
     )
 
 
@@ -122,7 +123,7 @@ def _loki_entries(streams: list[dict[str, Any]]) -> list[Unwrapped]:
                 found.append((base.BAD_ENTRY, entry))
                 continue
             ts = entry[0]
-            event: dict[str, Any] = {"ts": int(ts) if _is_number(ts) else ts, "msg": entry[1]}
+            event = _loki_event(int(ts) if _is_number(ts) else ts, entry[1])
             add_members(event, labels)
             if len(entry) == 3:
                 if type(entry[2]) is not dict:
@@ -131,6 +132,16 @@ def _loki_entries(streams: list[dict[str, Any]]) -> list[Unwrapped]:
                 add_members(event, entry[2])
             found.append(event)
     return found
+
+
+def _loki_event(ts: Any, line: str) -> dict[str, Any]:
+    """Return the event of an entry: at its time, its line as the message, or the JSON object that the line is."""
+    held = read_event(line.encode("utf-8", "surrogatepass")) if line[:1] == "{" else ""
+    if not isinstance(held, dict) or not held:
+        return {"ts": ts, "msg": line}
+    if "ts" in held:
+        add_members(held, {"ts_raw": held.pop("ts")})
+    return {"ts": ts, **held}
 
 
 def _is_number(value: Any) -> bool:

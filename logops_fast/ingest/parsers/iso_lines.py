@@ -11,7 +11,9 @@ from logops_fast.ingest.parsers.level_word import is_level
 _TIME: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d))"
 _CRI: Final = re.compile(_TIME + r" (stdout|stderr) ([FP](?::[^\s:]{1,64}){0,4})(?: (.*))?", re.ASCII | re.DOTALL)
 _RSYSLOG: Final = re.compile(
-    _TIME + r" (?:([^\s:\[\]]{1,255}) )?([^\s:\[\]]{1,255})(?:\[([^\]\s]{0,64})\])?:(?: |\Z)(.*)", re.ASCII | re.DOTALL
+    _TIME + r" (?:([^\s:\[\]]{1,255}|[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}) )?"
+    r"([^\s:\[\]]{1,255})(?:\[([^\]\s]{0,64})\])?:(?: |\Z)(.*)",
+    re.ASCII | re.DOTALL,
 )
 _HOST_LIKE: Final = re.compile(r"[\d.-]", re.ASCII)
 
@@ -53,6 +55,8 @@ def parse_rsyslog(line: str) -> dict[str, Any] | None:
         return None
     ts, host, tag, pid, msg = found.groups()
     if pid is None and (host is None or host.isdigit() or _HOST_LIKE.search(host) is None):
+        return None
+    if host is not None and not host.strip("-."):
         return None
     if (host is not None and is_level(host)) or is_level(tag):
         return None

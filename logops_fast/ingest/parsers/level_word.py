@@ -11,19 +11,20 @@ from typing import Any, Final
 
 import msgspec
 
+from logops_fast.ingest import names
+from logops_fast.ingest.levels import MONOLOG, SYSLOG, USUAL, level_of
 from logops_fast.ingest.parsers.line_time import scan
-from logops_fast.ingest.parsers.syslog import LEVELS
 
 _LOOKED_AT: Final = 1024  # characters: a level is written near the front
 _A: Final = re.ASCII
 
 _SPELLED: Final = {
-    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce verbose vrb finest finer",
-    "DEBUG": "debug dbg dbug fine debug1 debug2 debug3 debug4 debug5",
+    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce trac verbose vrb finest finer",
+    "DEBUG": "debug dbg dbug debu fine debug1 debug2 debug3 debug4 debug5",
     "INFO": "info inf information informational notice note success",
     "WARN": "warn warning wrn",
-    "ERROR": "error err eror severe fail",
-    "FATAL": "fatal ftl critical crit alert emerg emergency panic dpanic",
+    "ERROR": "error err eror erro severe fail",
+    "FATAL": "fatal ftl fata critical crit alert emerg emergency panic pani pnc dpanic",
 }
 _WORDS: Final[dict[str, str]] = {word: level for level, words in _SPELLED.items() for word in words.split()}
 # In capitals anywhere. The others are names of other things more often than levels.
@@ -41,6 +42,9 @@ _NOUNS: Final = re.compile(
     r"correct|list|number|total|metric|of|is|was|were|are|and|or)",
     _A,
 )
+# In capitals, after a time or in logrus' form in front: console writers of zerolog, Serilog and logrus.
+_SHORT: Final = frozenset(("TRC", "DBG", "INF", "WRN", "FTL", "PNC", "VRB", "TRAC", "DEBU", "ERRO", "FATA", "PANI"))
+_JAVA: Final = frozenset(("FINE", "FINER", "FINEST"))
 _LETTERS: Final = {
     "V": "TRACE", "T": "TRACE", "D": "DEBUG", "I": "INFO", "N": "INFO", "A": "INFO", "W": "WARN", "E": "ERROR",
     "F": "FATAL", "C": "FATAL", "S": "INFO",
@@ -48,12 +52,17 @@ _LETTERS: Final = {
 _REDIS_MARKS: Final = {".": "DEBUG", "-": "DEBUG", "*": "INFO", "#": "WARN"}
 # PostgreSQL's words for what belongs to another message, or was logged on request.
 _POSTGRES: Final = ("LOG", "STATEMENT", "DETAIL", "HINT", "CONTEXT", "QUERY", "LOCATION")
+_PLACED: Final = frozenset((*_POSTGRES, "CONFIG"))
 
 _BY_CAPITALS: Final = {word: _WORDS.get(word.lower(), "INFO") for word in (*_CAPITALS, *_POSTGRES)}
 
+# A time of day in front, without a date: what follows is at the place of a level.
+_CLOCK: Final = re.compile(r"\[?(?:\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?|\d\d?:\d\d ?[AP]M)(?=[\] ])", _A)
+_LOGCAT_USER: Final = re.compile(r" +[a-z_]\w{0,31} +\d{1,10} +\d{1,10} ([VDIWEFS]) ", _A)
+_LOGCAT_FRONT: Final = re.compile(r"([VDIWEF])(?:/[A-Za-z][\w.-]{2,64} *: |\( *\d{1,10}(?:: *\w{1,10})?\) )", _A)
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*+m")  # ECMA-48 SGR; container logs are full of it
 _FRONT: Final = re.compile(
-    r"(?:([IWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]))", _A
+    r"(?:([DIWEF])\d{4}(?:\d{4})? \d\d:\d\d:\d\d\.|([DIWEFA]), \[|\[([DIWECF]) (?=\d{4,6}[-: ]|\d\d:\d\d:\d\d))", _A
 )
 _OTP: Final = re.compile(r"=([A-Z]{4,9}) REPORT====")
 _REDIS: Final = re.compile(r"(?:\d{1,10}:[A-Z]|\[\d{1,10}\]) \d\d [A-Z][a-z]{2} (?:\d{4} )?[\d:.]{8,15} ([.\-*#]) ", _A)
@@ -80,7 +89,7 @@ _ANYWHERE: Final = re.compile(
     "|".join(
         [rf"{word}{_AFTER}" for word in sorted(_CAPITALS, reverse=True)]
         + [rf"{word}(?=:  )" for word in _POSTGRES]
-        + [rf"\{opening} {{0,2}}(?:\w{{1,64}}:)?(?i:{'|'.join(_WORDS)}) {{0,6}}[\]>|]" for opening in "[<|"]
+        + [rf"\{opening} {{0,2}}(?:\w{{0,64}}:)?(?i:{'|'.join(_WORDS)}) {{0,6}}[\]>|]" for opening in "[<|"]
     ),
     _A,
 )
@@ -92,18 +101,15 @@ _MARKED: Final = (
     "panic",
 )  # fmt: skip
 _ENDINGS: Final = frozenset(end for word in _MARKED for end in (word[-3:], word[-3:].upper(), word.capitalize()[-3:]))
-_SEPARATORS: Final = frozenset(":])>|-,}")
+_SEPARATORS: Final = frozenset(" :])>|-,}")  # a blank before the blank: a column
 _MARKS: Final = (": ", " - ", "\t")
 _PHRASE: Final = re.compile(r"(?:php |fatal |parse |syntax )\Z", _A)
 
 _LONGEST: Final = 12  # letters of a level
 _FIELD: Final = 24  # characters in which a field of logfmt has its "="
-_JSON_LEVELS: Final = (
-    "level", "lvl", "severity", "loglevel", "log.level", "levelname", "level_name", "severitytext", "severity_text",
-    "@l", "@level",
-)  # fmt: skip
-_NUMBERED: Final = {1: "TRACE", 2: "DEBUG", 3: "INFO", 4: "WARN", 5: "ERROR", 6: "FATAL"}
-_JSON_MESSAGES: Final = ("msg", "message", "log", "text", "@m", "@message", "event")
+# The names of `names`, each as the path to its value.
+_JSON_LEVELS: Final = tuple((alias.name.lower(), alias.rule, alias.beside) for alias in names.LEVEL)
+_JSON_MESSAGES: Final = tuple(alias.name.lower() for alias in names.MSG)
 _decode: Final = msgspec.json.Decoder().decode
 
 
@@ -139,6 +145,10 @@ def level_after(text: str, end: int) -> str | None:
     level = _in_front(text, end)
     if level is not None:
         return level
+    if not end and (text[:1] < ":" or text[0] == "[") and ":" in text[1:4]:
+        clock = _CLOCK.match(text)
+        if clock is not None:
+            end = clock.end()
     # Most lines: a blank, a word, a blank. Only what is not of that form needs the pattern.
     start = end + 1 if end else 0
     blank = text.find(" ", start, start + _FIELD)
@@ -147,7 +157,7 @@ def level_after(text: str, end: int) -> str | None:
         return _BY_CAPITALS[word]
     bare = word[:-1] if word[-1:] == ":" else word
     if len(bare) > 2 and bare.isalpha():
-        if bare.lower() in _WORDS or bare in _POSTGRES:
+        if bare.lower() in _WORDS or bare in _PLACED:
             level = _at_place(text, end)
     elif "=" not in word and word != "-":
         level = _at_place(text, end)
@@ -167,14 +177,32 @@ _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)
 
 def _in_front(text: str, end: int) -> str | None:
     first = text[:1]
-    if first == "=":
+    if first > "[" or first < "0":
+        return None
+    if first <= "9":
+        if not end or text[4:5] == "-":
+            return None
+        if text[2:3] != "-":
+            return _redis(text, end)
+        user = _LOGCAT_USER.match(text, end)
+        return None if user is None else _LETTERS[user[1]]
+    if first < "A":
         report = _OTP.match(text)
         return None if report is None else _WORDS.get(report[1].lower())
-    if first in "IWEFDA[C" and first:
+    if text[1:2] in "/(":
+        front = _LOGCAT_FRONT.match(text)
+        return None if front is None else _LETTERS[front[1]]
+    if text[:4] in _SHORT and text[4:6].lstrip(" ")[:1] == "[":
+        return _WORDS[text[:4].lower()]
+    if first in "IWEFDAC[":
         found = _FRONT.match(text)
         if found is not None:
             return _LETTERS[found[1] or found[2] or found[3]]
-    if end and text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " " and text[4:5] != "-":
+    return _redis(text, end) if end and first == "[" else None
+
+
+def _redis(text: str, end: int) -> str | None:
+    if text[end + 1 : end + 2] in ".-*#" and text[end + 2 : end + 3] == " ":
         found = _REDIS.match(text)
         if found is not None:
             return _REDIS_MARKS[found[1]]
@@ -201,11 +229,15 @@ def _at_place(text: str, end: int) -> str | None:
             return None
     level = _WORDS.get(word.lower())
     if level is None:
+        if word == "CONFIG" and end:  # java.util.logging
+            return "INFO"
+        if word == "System" and opening and numbers and text.startswith("] [", after):  # MySQL
+            return "INFO"
         return "INFO" if word in _POSTGRES and text.startswith(":  ", after) else None
     if opening:
         closing = _CLOSING.match(text, after)
         # "<error>" with a word after it is a tag of HTML or XML.
-        if closing is not None and (opening != "<" or text.startswith(" ", closing.end())):
+        if closing is not None and (opening != "<" or text.startswith((" ", ": "), closing.end())):
             return level
         if opening == "<":
             return None
@@ -213,8 +245,14 @@ def _at_place(text: str, end: int) -> str | None:
     if word.isupper():
         if following == "/":
             return level if end else None
+        if word in _JAVA and (end or following == ":"):
+            return level
         return (
-            level if opening != "<" and word in _CAPITALS and (not following or following in ' \t:]|)>,[(!;"') else None
+            level
+            if opening != "<"
+            and (word in _CAPITALS or (end and word in _SHORT))
+            and (not following or following in ' \t:]|)>,[(!;"')
+            else None
         )
     if not following:
         return level if end else None
@@ -239,9 +277,9 @@ def _letter(text: str, end: int, numbers: str, opening: str, word: str, after: i
     if not end:
         return level if len(word) == 1 and _LOGCAT_TAG.match(text, after) is not None else None
     if opening == "[":
-        return level if text[after : after + 2] == "] " else None
+        return level if text[after : after + 2] in ("] ", "][") else None
     if len(numbers.split()) >= 2:  # logcat: process, thread, letter, tag
-        return level if text[after : after + 1] == " " else None
+        return level if text[after : after + 1] in (" ", "/") else None
     if numbers or opening:
         return None
     for form in (_MONGOD, _CAPNSLOG, _LOGCAT_TAG, _SOURCE_LINE):
@@ -269,8 +307,16 @@ def _is_key(lowered: str, start: int, value: int) -> bool:
         start -= 4
     elif start >= 3 and lowered.startswith("log", start - 3):
         start -= 3
-    if start and lowered[start - 1] not in _BEFORE_KEY:
-        return False
+    if start:
+        before = lowered[start - 1]
+        if before not in _BEFORE_KEY:
+            return False
+        if before == '"':  # a name in JSON; after "=" it is the first word of a value
+            if lowered[start - 2 : start - 1] == "=":
+                return False
+        quotes = lowered.count('"', 0, start) if before != '"' else 0
+        if quotes and (quotes - lowered.count('\\"', 0, start)) % 2:
+            return False  # inside a quoted value
     # 'level: debug' in front, or after a separator, is a field; "log level: debug" is a sentence.
     return not start or lowered[value - 2 : value] != ": " or lowered[start - 2 : start] in _SEPARATED
 
@@ -282,7 +328,7 @@ def _anywhere(text: str) -> str | None:
         word = found[0]
         if word[0] in "[<|":
             # "<error>" with a word after it is a tag of HTML or XML
-            if word[-1] != ">" or text.startswith(" ", found.end()):
+            if word[-1] != ">" or text.startswith((" ", ": "), found.end()):
                 inner = _WORD.search(word)
                 return None if inner is None else _WORDS.get(inner[0].lower())
         elif not start or (text[start - 1] not in _JOINING and not text.startswith(("no ", "No "), start - 3)):
@@ -336,22 +382,30 @@ def _of_json(text: str) -> tuple[bool, str | None]:
     if not isinstance(value, dict):
         return False, None
     event: dict[str, Any] = {key.lower(): member for key, member in value.items()}
-    for name in _JSON_LEVELS:
-        level = _of_value(event.get(name))
+    scale = MONOLOG if "level_name" in event else SYSLOG if "short_message" in event else USUAL
+    for name, rule, beside in _JSON_LEVELS:
+        found = _below(event, name)
+        if found is None or found == "" or (beside and not any(other in event for other in beside)):
+            continue
+        if rule == names.MONGODB and not (isinstance(event.get("t"), dict) and "$date" in event["t"]):
+            continue
+        level = level_of(found, scale if rule == USUAL else rule)
         if level is not None:
             return True, level
+    if "@t" in event:  # CLEF leaves the level out when it is Information
+        return True, "INFO"
     for name in _JSON_MESSAGES:
-        message = event.get(name)
-        if isinstance(message, str) and message[:1] != "{":
+        message = _below(event, name)
+        if isinstance(message, str) and message and message[:1] != "{":
             return True, find_level(message)
     return True, None
 
 
-def _of_value(value: Any) -> str | None:
-    if isinstance(value, str):
-        return _WORDS.get(value.strip(" []()<>:").lower())
-    if isinstance(value, bool) or not isinstance(value, int):
-        return None
-    if 0 <= value <= 7:  # syslog
-        return LEVELS[value]
-    return _NUMBERED.get(value // 10)  # pino, bunyan
+def _below(event: dict[str, Any], path: str) -> Any:
+    """The value under a name, or below it under the names that its dots separate."""
+    found: Any = event.get(path)
+    if found is None and "." in path:
+        found = event
+        for name in path.split("."):
+            found = found.get(name) if isinstance(found, dict) else None
+    return found

@@ -25,14 +25,16 @@ _TIME: Final = r"(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*+)?"
 _MONTH: Final = r"[A-Z][A-Za-z]{2}"
 
 _USUAL: Final = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:[.,](\d{1,9})\d*+)?(?![\d:.,])", _A)
-# A blank, T or "][" (fern) before the clock; milliseconds after a colon (WebSphere).
+# A blank, T, "_" (svlogd), "-", ", " (Airflow) or "][" (fern) before the clock; milliseconds after a colon (WebSphere).
 _ISO: Final = re.compile(
-    r"(\d{4}([-/.])\d\d\2\d\d)(?:[Tt ]|\]\[| {2})(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*+|:(\d{3})(?!\d))?", _A
+    r"(\d{4}([-/.])\d\d\2\d\d)(?:[Tt _-]|\]\[| {2}|, )(\d\d:\d\d:\d\d)(?:[.,](\d{1,9})\d*+|:(\d{3})(?!\d))?", _A
 )
-_ISO_SINGLE_HOUR: Final = re.compile(r"(\d{4}-\d\d-\d\d)  ?(\d:\d\d:\d\d)(?!\d)", _A)  # MariaDB
+_ISO_SINGLE_HOUR: Final = re.compile(r"(\d{4}([-/])\d\d\2\d\d)  ?(\d:\d\d:\d\d)(?!\d)", _A)  # MariaDB
+_HALF_DAY: Final = re.compile(r" ([AaPp])[Mm](?!\w)", _A)
 _ISO_MINUTES: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d)(?=[\sZ\]]|\Z)", _A)  # pacman, ISO 8601
 _DB2: Final = re.compile(r"(\d{4}-\d\d-\d\d)-(\d\d)\.(\d\d)\.(\d\d)(?:\.(\d{1,9}))?(?=\s|[+-]\d{1,3}\s)", _A)
 _BASIC: Final = re.compile(r"(\d{8})[T-](\d\d):?(\d\d):?(\d\d)(?:[.,:](\d{1,9}))?(?=[Z\s|]|\Z)", _A)
+_BASIC_DAY: Final = re.compile(rf"(\d{{8}}) {_TIME}(?![\w:])", _A)
 _UNPADDED: Final = re.compile(r"(\d{8})-(\d{1,2}):(\d{1,2}):(\d{1,2}):(\d{1,3})\|", _A)  # HealthApp
 # After a blank two digits alone are an offset only in front of PostgreSQL's "[pid]".
 _OFFSET: Final = re.compile(
@@ -40,13 +42,15 @@ _OFFSET: Final = re.compile(
 )
 _ZONE_WORD: Final = re.compile(r" ([A-Z]{1,5})(?!\w)", _A)
 _LOGCAT: Final = re.compile(
-    r"(\d\d-\d\d) (\d\d:\d\d:\d\d)\.(\d{3,6})(?: ([+-]\d{4}))?(?=(?: +\d+){2,3} +[VDIWEFAS] | +[VDIWEFAS]/)", _A
+    r"(\d\d-\d\d) (\d\d:\d\d:\d\d)\.(\d{3,6})(?: ([+-]\d{4}))?"
+    r"(?=(?: +[a-z_]\w{0,31})?(?: +\d+:?){2,3} +[VDIWEFAS][ /]| +[VDIWEFAS]/)",
+    _A,
 )
 _DAY_FIRST: Final = re.compile(rf"(\d\d([-/ ]){_MONTH}\2\d{{4}})[: ]{_TIME}", _A)
 _REDIS: Final = re.compile(rf"(?:\d{{1,10}}:[A-Z]|\[\d{{1,10}}\]) (\d\d {_MONTH}(?: \d{{4}})?) {_TIME}(?= [.*#-] )", _A)
 # A number in front that counts something is no time.
 _EPOCH: Final = re.compile(
-    r"([12]\d{9}(?:\d{3}|\d{6}|\d{9})?)(?:\.(\d{1,9}))?(?=:?(?:\s|\Z))"
+    r"([12]\d{9}(?:\d{3}|\d{6}|\d{9})?)(?:\.(\d{1,9}))?(?=:?(?:\s|\Z)|\|)"
     r"(?! (?:bytes?|[kKMG]?i?B|rows?|items?|records?|events?|messages?|lines?|files?|times|[mun]s)\b)",
     _A,
 )
@@ -64,22 +68,25 @@ _MONTH_FIRST: Final = re.compile(
 )
 _BSD: Final = re.compile(rf"({_MONTH} [ \d]?\d) {_TIME}(?![\w:])", _A)
 _KLOG: Final = re.compile(r"[DIWEF](\d{4}(?:\d{4})?) (\d\d:\d\d:\d\d)\.(\d{1,9})(?= )", _A)
-# A level, or its first letter, in front of the time: Ruby, Django, Dropwizard, Jupyter.
+# A level, or its first letter, in front of the time: Ruby, Django, Dropwizard, Jupyter, logrus.
 _LEVEL_FIRST: Final = re.compile(
-    r"(?:[A-Z], \[|\[[DIWECF] |\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|SEVERE|CRITICAL|FATAL) {0,3}\]?"
-    r"[ :|-]{1,3}\[?|=[A-Z]{4,9} REPORT==== )(?=\d)",
+    r"(?:[A-Z], \[|\[[DIWECF] |\[?(?:TRACE|DEBUG|INFO|NOTICE|WARN(?:ING)?|ERROR|SEVERE|CRITICAL|FATAL|"
+    r"DEBU|ERRO|FATA|PANI|PANIC)(?: {0,3}\]?[ :|-]{1,3}\[?|\[)|=[A-Z]{4,9} REPORT==== )(?=\d)",
     _A,
 )
 _OTP: Final = re.compile(rf"(\d{{1,2}}-{_MONTH}-\d{{4}})::{_TIME}", _A)
 _NAGIOS: Final = re.compile(r"([12]\d{9})(?:\.(\d{1,9}))?(?=\])", _A)
 # The Blue Gene/L and Thunderbird archives: an alert's name or "-", the time, the date once more.
 _LABELLED: Final = re.compile(r"(?:-|[A-Z][A-Z0-9_]{1,31}) ([12]\d{9})(?= \d{4}\.\d\d\.\d\d )|- ([12]\d{9})(?= )", _A)
-_AUDIT: Final = re.compile(r"type=\S{1,64} msg=audit\(([12]\d{9})\.(\d{1,9}):\d", _A)
+_UWSGI: Final = re.compile(r"\[pid: \d{1,10}\|app: [^\[]{1,256}(?=\[)", _A)
+_AUDIT: Final = re.compile(r"(?:node=\S{1,255} )?type=\S{1,64} msg=audit\(([12]\d{9})\.(\d{1,9}):\d", _A)
 _KEY_LENGTH: Final = 130
 _LOGFMT: Final = re.compile(r"[A-Za-z_@][\w.@/-]{0,127}=", _A)
 _LOGFMT_TIME: Final = re.compile(r"(?:ts|time|timestamp|@timestamp|t|datetime)=(\"?)(?=\d)", _A)
 _LOGFMT_KEYS: Final = (" ts=", " time=", " t=", " timestamp=", " @timestamp=", " datetime=")
 _FORTIGATE: Final = re.compile(rf"date=(\d{{4}}-\d\d-\d\d) time={_TIME}(?![\w:])", _A)
+_FORTIGATE_ZONE: Final = re.compile(r" tz=\"([+-]\d{4})\"", _A)
+_FORTIGATE_REACH: Final = 1024
 _NUMBER: Final = re.compile(r"([12]\d{9}(?:\d{3}|\d{6}|\d{9})?)(?:\.(\d{1,9}))?(?![\w.])", _A)
 _PHP_ZONE: Final = re.compile(r" ([A-Z][A-Za-z_]{1,31}(?:/[A-Za-z_+-]{1,31}){1,2}|[A-Z]{2,5})\]", _A)
 
@@ -113,6 +120,12 @@ def scan(line: str, start: int = 0) -> Found | None:
         return _labelled(line, start) or _access_log(line, start)
     if first == "=":
         return _level_first(line, start)
+    if first == "(":
+        return iso(line, start + 1)
+    if first == "<":  # "< %m >", the prefix that PostgreSQL's packages set up
+        return iso(line, start + 2 if line[start + 1 : start + 2] == " " else start + 1)
+    if first == "#":
+        return iso(line, start + 8) if line.startswith("# Time: ", start) else None  # MySQL's slow query log
     if first == ":":  # an IPv6 client
         return _access_log(line, start)
     return _logfmt(line, start) if first == "_" else None
@@ -141,7 +154,11 @@ def _digits(line: str, start: int) -> Found | None:
         match = _EPOCH.match(line, start)
         if match is not None:
             return "", match[1], match[2] or "", "", match.end()
-    if line[start + 8 : start + 9] in ("T", "-"):
+    if line[start + 8 : start + 9] == " ":
+        match = _BASIC_DAY.match(line, start)
+        if match is not None:
+            return _with_zone(line, match[1], match[2], match[3] or "", match.end())
+    elif line[start + 8 : start + 9] in ("T", "-"):
         match = _UNPADDED.match(line, start)
         if match is not None:
             clock = f"{match[2]:0>2}:{match[3]:0>2}:{match[4]:0>2}"
@@ -170,21 +187,38 @@ def iso(line: str, start: int) -> Found | None:
                 if not line[end + 2 : end + 3].isdigit():
                     return day, clock, match[1] or "", "", end
             elif line[end + 1 : end + 4].rstrip(" ]:") not in STARTS:
+                if line[end + 2 : end + 3] in ("M", "m"):
+                    return _with_half_day(line, day, clock, match[1] or "", end)
                 return day, clock, match[1] or "", "", end
         return _with_zone(line, day, clock, match[1] or "", end)
     match = _ISO.match(line, start)
     if match is not None:
-        return _with_zone(line, match[1], match[3], match[4] or match[5] or "", match.end())
+        end = match.end()
+        if line[end + 2 : end + 3] in ("M", "m"):
+            return _with_half_day(line, match[1], match[3], match[4] or match[5] or "", end)
+        return _with_zone(line, match[1], match[3], match[4] or match[5] or "", end)
     match = _ISO_MINUTES.match(line, start)
     if match is not None:
         return _with_zone(line, match[1], match[2] + ":00", "", match.end())
     match = _ISO_SINGLE_HOUR.match(line, start)
     if match is not None:
-        return match[1], "0" + match[2], "", "", match.end()
+        return _with_half_day(line, match[1], "0" + match[3], "", match.end())
     match = _DB2.match(line, start)
     if match is not None:
         return match[1], f"{match[2]}:{match[3]}:{match[4]}", match[5] or "", "", match.end()
     return None
+
+
+def _with_half_day(line: str, day: str, clock: str, fraction: str, end: int) -> Found:
+    """Return a time whose clock may be one of twelve hours, with AM or PM after it."""
+    match = _HALF_DAY.match(line, end)
+    if match is None or not "01" <= clock[:2] <= "12":
+        return day, clock, fraction, "", end
+    return _with_zone(line, day, _in_24_hours(clock, match[1]), fraction, match.end())
+
+
+def _in_24_hours(clock: str, half: str) -> str:
+    return f"{int(clock[:2]) % 12 + (12 if half in 'Pp' else 0):02}{clock[2:]}"
 
 
 def _with_zone(line: str, day: str, clock: str, fraction: str, end: int) -> Found:
@@ -232,6 +266,14 @@ def _bracket(line: str, start: int) -> Found | None:
         if match is not None:
             return _of_weekday(match)
         return _level_first(line, start)
+    if second == " ":  # logcat's long form
+        match = _LOGCAT.match(line, start + 2)
+        return None if match is None else (match[1], match[2], match[3], match[4] or "", match.end())
+    if second == "p":
+        match = _UWSGI.match(line, start)
+        if match is not None:
+            match = _WEEKDAY.match(line, match.end() + 1)
+            return None if match is None else (*_of_weekday(match)[:4], -1)
     return None
 
 
@@ -274,10 +316,10 @@ def _month_first(line: str, start: int) -> Found | None:
     if match is None:
         match = _BSD.match(line, start)
         return None if match is None else (match[1], match[2], match[3] or "", "", match.end())
-    hour = int(match[2])
+    clock = f"{match[2]:0>2}:{match[3]}"
     if match[5] is not None:
-        hour = hour % 12 + (12 if match[5] == "P" else 0)
-    return match[1], f"{hour:02}:{match[3]}", match[4] or "", "", match.end()
+        clock = _in_24_hours(clock, match[5])
+    return match[1], clock, match[4] or "", "", match.end()
 
 
 def _level_first(line: str, start: int) -> Found | None:
@@ -319,7 +361,7 @@ def _small(line: str, start: int) -> Found | None:
     found = _logfmt_value(line, start)
     if found is not None:
         return found
-    if line.startswith("type=", start):
+    if line.startswith(("type=", "node="), start):
         match = _AUDIT.match(line, start)
         if match is not None:
             return "", match[1], match[2], "", match.end()
@@ -332,7 +374,8 @@ def _logfmt(line: str, start: int) -> Found | None:
     if line.startswith("date=", start):
         match = _FORTIGATE.match(line, start)
         if match is not None:
-            return match[1], match[2], match[3] or "", "", match.end()
+            zone = _FORTIGATE_ZONE.search(line, match.end(), match.end() + _FORTIGATE_REACH)
+            return match[1], match[2], match[3] or "", zone[1] if zone is not None else "", match.end()
     for key in _LOGFMT_KEYS:
         at = line.find(key, start)
         # A key inside a quoted value is text: quotes in front of it are in pairs.

@@ -14,6 +14,7 @@ from logops_fast.ingest.parsers.level_word import find_level, level_after, witho
 from logops_fast.ingest.parsers.line_time import find_time, scan, written
 
 _COUNT: Final = re.compile(r"\d{1,6} (?=<\d{1,3}>)", re.ASCII)
+_NODES: Final = frozenset(("RP/", "LC/", "SP/"))  # Cisco IOS XR
 _MAY_CONTINUE: Final = frozenset(" \tCT.")
 _HEAD: Final = 2048  # characters in which a time and a level are looked for
 
@@ -119,7 +120,7 @@ def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
         event = iso_lines.read_object(line)
         if event is not None:
             return event
-    elif first in "*.%:":
+    elif first in "*.%:" or (line[2:3] == "/" and line[:3] in _NODES):
         event = cisco.parse_line(line, 0, calendar)
     if event is None:
         return _plain(line, calendar)
@@ -144,7 +145,7 @@ def _begins_with_digit(line: str, calendar: Calendar) -> dict[str, Any] | None:
         if count is not None:
             rest = line[count.end() :]
             return rfc5424.parse_line(rest) or rfc3164.parse_line(rest, calendar)
-    elif ": " in line[:16]:
+    elif ": " in line[:16] or (line[4:5] == " " and line[5:8] in MONTHS):
         return cisco.parse_line(line, 0, calendar)
     return None
 

@@ -10,16 +10,18 @@ from logops_fast.ingest.parsers.dates import MONTHS, Calendar
 from logops_fast.ingest.parsers.syslog import PRIORITIES
 from logops_fast.ingest.zones import ZONES
 
-_PRI: Final = re.compile(r"<(\d{1,3})> ?")
+_PRI: Final = re.compile(r"<(\d{1,3})> {0,3}")
 # Accepted beyond the RFC, because senders do: no PRI (as in /var/log/syslog), a day of one digit after one blank, a
-# year before or after the clock, fractions of a second, a zone word or an offset.
+# year before the month or around the clock, fractions of a second, a zone word or an offset, a year after it (the RFC's
+# third example).
 _TIME: Final = re.compile(
-    r"([A-Za-z]{3} (?: \d|\d{1,2}))(?: (\d{4}))? (\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*+)?(?: ((?:19|20)\d\d)(?= ))?"
-    r"(?: ([A-Z]{1,5}|[+-]\d\d:?\d\d)(?=:? ))?",
+    r"(?:((?:19|20)\d\d) )?([A-Za-z]{3} (?: \d|\d{1,2}))(?: (\d{4}))? (\d\d:\d\d:\d\d)(?:\.(\d{1,9})\d*+)?"
+    r"(?: ((?:19|20)\d\d)(?= ))?(?: ((?:GMT|UTC)[+-]\d{1,2}|[A-Z]{1,5}|[+-]\d\d:?\d\d)(?=:? ))?",
     re.ASCII,
 )
 # RFC 3339 after a PRI: RSYSLOG_ForwardFormat
 _ISO: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[^\s:]*+(?::\d\d)?", re.ASCII)
+_LAST_YEAR: Final = re.compile(r" ((?:19|20)\d\d)(?= )", re.ASCII)
 _TAG: Final = re.compile(r"([^\s:\[\]]++)(?:\[([^\]\s]*+)\])?:(?= |\Z)")
 # The usual form, in one step; what has more to it goes the long way.
 _USUAL: Final = re.compile(
@@ -32,6 +34,8 @@ _COLON_HOST: Final = re.compile(
     r"((?=[^\s:]*,)[^\s:]++|\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9A-Fa-f]{0,4}(?::[0-9A-Fa-f]{0,4}){2,7}\]?):(?= )", re.ASCII
 )
 _BARE_TAG: Final = re.compile(r"([^\s:\[\]]+)\[(\d{1,10})\]")  # a tag that lacks its colon
+# No host: an application's own line, whose time is written as syslog writes it.
+_LEVEL_WORDS: Final = frozenset(("TRACE", "DEBUG", "INFO", "NOTICE", "WARN", "WARNING", "ERROR", "CRITICAL", "FATAL"))
 _WORD: Final = re.compile(r"\S++")
 _REPEATED: Final = ("last message repeated ", "--- last message repeated ", "message repeated ")
 
@@ -46,6 +50,8 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
     if usual is not None:
         pri, day, clock, fraction, host, tag, pid, msg = usual.groups()
         ts = calendar.timestamp(day, clock, fraction or "", "")
+        if pri is None and (host in _LEVEL_WORDS or host[0] == "["):
+            return None
         if ts is not None and not tag.isdigit() and host not in ZONES and not (len(host) == 4 and host.isdigit()):
             if pri is not None:
                 known = PRIORITIES.get(pri)
@@ -70,13 +76,22 @@ def parse_line(line: str, calendar: Calendar) -> dict[str, Any] | None:
     time = _TIME.match(line, start)
     if time is None:
         return _parse_iso(line, start, event) if start else None
-    day, year, clock, fraction, later_year, zone = time.groups()
+    first_year, day, year, clock, fraction, later_year, zone = time.groups()
     end = time.end()
-    if day[:3] not in MONTHS and not start:
+    if not start and (
+        day[:3] not in MONTHS or (zone or line[end + 1 : end + 12].partition(" ")[0].strip("[]")) in _LEVEL_WORDS
+    ):
         return None
-    if zone is not None and zone[0] not in "+-" and zone not in ZONES:
-        zone, end = None, time.start(6) - 1
-    year = year or later_year
+    if zone is not None and zone[0] not in "+-":
+        if zone[3:4] in ("+", "-"):  # GMT+1
+            zone = f"{zone[3]}{zone[4:]:0>2}:00"
+        elif zone not in ZONES:
+            zone, end = None, time.start(7) - 1
+    year = year or later_year or first_year
+    if zone is not None and year is None:
+        last_year = _LAST_YEAR.match(line, end)
+        if last_year is not None:
+            year, end = last_year[1], last_year.end()
     if line[end : end + 1] not in (" ", ":"):
         return None
     ts = calendar.timestamp(f"{day} {year}" if year else day, clock, fraction or "", zone or "")
@@ -138,6 +153,9 @@ def _host(line: str, position: int, event: dict[str, Any]) -> int:
         if host is not None:
             event["host"] = host[1].strip("[]")
             return host.end()
+        if line.startswith(" %", word.end()) and cisco.begins(line, word.end() + 1):  # Cisco ASA's device id
+            event["host"] = word[0][:-1]
+            return word.end()
         if _TAG.match(line, position) is not None:
             return position - 1
     bare = _BARE_TAG.fullmatch(word[0])

@@ -6,6 +6,7 @@ import re
 from typing import Any, Final
 
 from logops_fast.ingest.parsers import structured_data
+from logops_fast.ingest.parsers.dates import MONTHS
 from logops_fast.ingest.parsers.syslog import PRIORITIES
 
 # Nothing can backtrack: fields are separated by what they cannot hold, repetitions are possessive.
@@ -25,6 +26,8 @@ def parse_line(line: str) -> dict[str, Any] | None:
     if found is None:
         return _parse_epoch(line)
     pri, ts, host, app, pid, msgid, nil = found.groups()
+    if ts in MONTHS:  # "<34>11 Oct 2023 ...", and senders that put a version in front of RFC 3164
+        return None
     if "0" <= ts[0] <= "9" and "-" not in ts:
         event = _parse_epoch(line)
         if event is not None:
