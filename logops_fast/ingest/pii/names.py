@@ -18,7 +18,8 @@ KEEP: Final = "keep"
 OTHER: Final = ""
 
 SECRET_NAMES: Final = (
-    "password", "password1", "password2", "passwd", "passphrase", "passcode", "pwd", "db_pass", "user_pass",
+    "password", "password1", "password2", "password_confirmation", "passwd", "passphrase", "passcode", "pwd",
+    "db_pass", "user_pass",
     "secret", "secrets", "client_secret",
     "token", "jwt", "otp",
     "access_token", "auth_token", "refresh_token", "id_token", "csrf_token", "session_token", "api_token",
@@ -42,7 +43,7 @@ GLUED_NAMES: Final = (
 )  # fmt: skip
 """Names that are secret even with letters directly in front (``pgpassword``): no English word ends in them."""
 
-QUERY_NAMES: Final = ("sig", "signature", "auth", "sas")
+QUERY_NAMES: Final = ("sig", "signature", "hmac", "auth", "sas", "pass")
 """Names that are secret only as a parameter of a URL's query."""
 
 _COMPACT: Final = frozenset(name.replace("_", "") for name in SECRET_NAMES)
