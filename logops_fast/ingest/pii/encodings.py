@@ -24,8 +24,8 @@ _PERCENT: Final = rb"%(?![Bb][0-9][0-9 ]{11,22}(?:\^|%(?:25)?5[Ee]))[0-9A-Fa-f]{
 # A row of backslashes is one.
 _ESCAPE: Final = rb"\xfc(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[bfnrt/\xfd]|\xfc(?:\xfc\xfc)*+)"
 _REFERENCE: Final = rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos|nbsp|commat);"
-# A terminal's control sequence (ECMA-48, 5.4), such as a colour, parts words as a blank does: its last letter is none of
-# `Bearer` in `ESC[31mBearer`, and loggers set it between a name and its value.
+# A terminal's control sequence (ECMA-48, 5.4), such as a colour, parts words as a blank does: in `ESC[31mBearer` the
+# `m` is no part of the word, and console loggers set colours between a name and its value.
 _CONTROL: Final = rb"\x1b\[[0-9;:?]{0,32}[A-Za-z]"
 _ENCODED: Final = re.compile(rb"(" + rb"|".join((_PERCENT, _ESCAPE, _REFERENCE, _CONTROL)) + rb")")
 # A string with any of them is looked at closely; each begins with a literal, which a pattern skips to.

@@ -110,9 +110,9 @@ def _is_port(text: bytes, port: bytes, start: int, end: int) -> bool:
 def _is_version(text: bytes, start: int, end: int) -> bool:
     """Whether the four numbers at ``start`` are a version or an object identifier by what is around them."""
     before = text[start - 1]
-    if before == 0x7E:  # `amd64~~6.1.1.0`, in Windows' names of packages
-        return True
     head = text[max(0, start - _CONTEXT) : start]
+    if before == 0x7E and head.rstrip(b"~")[-1:].isalnum():  # `amd64~~6.1.1.0`, in Windows' names of packages
+        return True
     if before == 0x2E and head.endswith(b".so."):  # a shared library
         return True
     if before == 0x2F:

@@ -12,7 +12,7 @@ _WORD: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _TOKEN: Final = _WORD + b"_-."
 _PREFIX: Final = 64  # three numbers of Slack's and more
 
-# Each after something that is no letter, digit or underscore.
+# Each after something that is no letter or digit.
 FORMS: Final[dict[str, bytes]] = {
     "AWS access key id": rb"A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
     "GitHub token": rb"gh[pousr]_[A-Za-z0-9]{20,255}",
@@ -44,7 +44,7 @@ FORMS: Final[dict[str, bytes]] = {
 }
 """The forms by issuer, as patterns; shown in docs/privacy.md."""
 
-_FORM: Final = re.compile(rb"(?<![A-Za-z0-9_])(?:" + b"|".join(FORMS.values()) + rb")")
+_FORM: Final = re.compile(rb"(?<![A-Za-z0-9])(?:" + b"|".join(FORMS.values()) + rb")")
 # Without a separator before the long part: found by their first letter, which is rare as a capital.
 _CAPITAL_A: Final = re.compile(rb"A(?:[KSGRBI][IOPDZz][ABa]|IDA|NPA|NVA|CCA)")
 # Forms that begin before a slash: by how they start.
