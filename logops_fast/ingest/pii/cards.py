@@ -76,9 +76,15 @@ _LABEL: Final = 6
 _NEIGHBOURS: Final = 65
 _BLOCK: Final = (b"blk_", b"blk_-")  # HDFS: an identifier, whatever its digits
 _IN_STRING: Final = b" '=#*%\xfd"  # never right before a bare number: orjson writes no blanks
-_JSON_TEXT: Final = re.compile(rb"\xfd[ \xff]*+:[ \xff]*+(?:\[[ \xff]*+)?+\Z")
+# The beginning of an array of scalars, in JSON text inside a string.
+_ELEMENTS: Final = re.compile(
+    rb"[ \xff\xfe]*+\[(?:[0-9.eE+\[\], \xff\xfe-]|\xfd[^\xfd\xfc\x22]*+\xfd|null|true|false)*+"
+)
 _JSON_TEXT_END: Final = re.compile(rb"[ \xff\xfe]*+[,}\]]")
+_BEFORE_VALUE: Final = b" :[,\xff\xfe"
+_MINUS: Final = 0x2D
 _CONTEXT: Final = 16
+_ARRAY_CONTEXT: Final = 512
 
 
 def find_cards(text: bytes) -> list[Cut]:
@@ -162,6 +168,8 @@ def _stands_alone(text: bytes, start: int, end: int) -> bool:
     before = text[start - 1]
     if before == 0x2E and text[start - 2] in _DIGITS:  # the fraction of a number
         return False
+    if before in b"xX" and text[start - 2] == 0x30:  # `0x4111...`, a number in hex
+        return False
     if before in b"_-" and text[max(0, start - 5) : start].endswith(_BLOCK):
         return False
     after = text[end] if end < len(text) else 0
@@ -200,11 +208,15 @@ def _cuts(text: bytes, spans: list[tuple[int, int]]) -> list[Cut]:
             seen = start
             inside = quotes % 2 == 1
         if inside:
-            # A bare number in JSON text becomes a string, so that the text stays JSON.
-            if before in b" :[\xff" and _JSON_TEXT_END.match(text, end) is not None:
-                head = text[max(0, start - _CONTEXT) : start]
-                if _JSON_TEXT.search(head) is not None:
+            # A bare number in JSON text becomes a string, so that the text stays JSON; a negative one is no card's.
+            first = start - 1 if before == _MINUS else start
+            if text[first - 1] in _BEFORE_VALUE:
+                after = end + 2 if text.startswith(b".0", end) else end
+                if _JSON_TEXT_END.match(text, after) is not None and _is_json(text, first):
+                    if first < start:
+                        continue
                     mask = b"\xfd" + mask + b"\xfd"
+                    end = after
             cuts.append((start, end, mask))
             continue
         if before not in b":,[":  # the digits of a negative number, or of a fraction
@@ -215,6 +227,17 @@ def _cuts(text: bytes, spans: list[tuple[int, int]]) -> list[Cut]:
             continue
         cuts.append((start, end, b'"' + mask + b'"'))
     return cuts
+
+
+def _is_json(text: bytes, start: int) -> bool:
+    """Whether a number at ``start``, in a string, is a value of JSON text."""
+    colon = text.rfind(b":", max(0, start - _ARRAY_CONTEXT), start)
+    if colon < 0 or not text[max(0, colon - _CONTEXT) : colon].rstrip(b" \xff\xfe").endswith(b"\xfd"):
+        return False
+    between = text[colon + 1 : start]
+    return not between.strip(b" \xff\xfe") or (
+        between.rstrip(b" \xff\xfe")[-1] in b"[," and _ELEMENTS.fullmatch(between) is not None
+    )
 
 
 def _last_four(text: bytes, end: int) -> int:

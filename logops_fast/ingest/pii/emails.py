@@ -30,7 +30,7 @@ _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
 _REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
 _DOMAIN: Final = re.compile(
     rb"@(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
-    rb"(?![A-Za-z0-9_-]|\.[A-Za-z0-9]))"
+    rb"(?![A-Za-z0-9_-]|\.(?!d(?![A-Za-z0-9_-]))[A-Za-z0-9]))"
     rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++)?+[.-]"
     rb"(?![0-9]++(?![0-9A-Za-z._-]))|[1-9]x\.(?:png|jpe?g|gif|webp|svg)\b)[vV0-9]" + _REST + rb""
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
@@ -59,7 +59,7 @@ def find_emails(text: bytes) -> list[Cut]:
         if 0 < len(local) < _USUAL and local[0] in _LEADING and local.isascii():
             kept = sign - len(local) + 1
         elif text[sign - 1] == _QUOTE:
-            kept, end = _quoted(text, left, sign)
+            kept, end = _quoted(text, begin, sign)
             if kept >= 0:
                 cuts.append((kept, end, _MASK))
             continue
@@ -76,14 +76,17 @@ def find_emails(text: bytes) -> list[Cut]:
 def _quoted(text: bytes, left: int, sign: int) -> tuple[int, int]:
     """What to mask of the quoted local part (RFC 5321, 4.1.2) that ends before ``sign``; -1 if there is none.
 
-    ``","@example.com"`` in JSON text is two strings: before a local part's own opening quote is no word and no quote.
+    ``","@example.com"`` in JSON text is two strings: before a local part's own opening quote is no word, and another
+    quote only if the local part begins a string (``"\\"carol\\"@example.com"``).
     """
     opening = text.rfind(b"\xfd", max(left, sign - _LONGEST_QUOTED - 2), sign - 1)
     word = text[opening + 1 : sign - 1]
     if opening < 0 or not word or b'"' in word:
         return -1, -1
     before = text[opening - 1]
-    if before == _QUOTE or before in _WORD or word.strip(b" ,:;") == b"":
+    if before in _WORD or word.strip(b" ,:;") == b"":
+        return -1, -1
+    if before == _QUOTE and any(mark in word for mark in (b",", b":", b"{", b"}", b"[", b"]")):
         return -1, -1
     if word.endswith(_MASK) and len(word) <= len(_MASK) + 4:
         return -1, -1

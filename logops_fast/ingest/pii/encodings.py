@@ -1,4 +1,4 @@
-"""Text as it reads once it is decoded: percent-encoding, JSON's escapes inside a string, HTML's character references.
+"""Text as it reads once it is decoded: percent-encoding, JSON's escapes inside a string, HTML's references, colours.
 
 ``%3D203.0.113.77`` is an address after an ``=``, ``\\u003cbob@example.com`` one after a ``<``. The decoded copy is
 what the patterns see; what they find is masked in the text as it came, whole escapes at a time, so that JSON text in a
@@ -24,12 +24,16 @@ _PERCENT: Final = rb"%(?![Bb][0-9][0-9 ]{11,22}(?:\^|%(?:25)?5[Ee]))[0-9A-Fa-f]{
 # A row of backslashes is one.
 _ESCAPE: Final = rb"\xfc(?:u[0-9A-Fa-f]{4}|x[0-9A-Fa-f]{2}|[bfnrt/\xfd]|\xfc(?:\xfc\xfc)*+)"
 _REFERENCE: Final = rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos|nbsp|commat);"
-_ENCODED: Final = re.compile(rb"(" + _PERCENT + rb"|" + _ESCAPE + rb"|" + _REFERENCE + rb")")
+# A terminal's control sequence (ECMA-48, 5.4), such as a colour, parts words as a blank does: in `ESC[31mBearer` the
+# `m` is no part of the word, and console loggers set colours between a name and its value.
+_CONTROL: Final = rb"\x1b\[[0-9;:?]{0,32}[A-Za-z]"
+_ENCODED: Final = re.compile(rb"(" + rb"|".join((_PERCENT, _ESCAPE, _REFERENCE, _CONTROL)) + rb")")
 # A string with any of them is looked at closely; each begins with a literal, which a pattern skips to.
 _SIGNS: Final = (
     (b"%", re.compile(_PERCENT)),
     (BACKSLASH, re.compile(_ESCAPE)),
     (b"&", re.compile(_REFERENCE)),
+    (b"\x1b", re.compile(_CONTROL)),
 )
 
 _LETTERS: Final[dict[bytes, bytes]] = {
@@ -129,6 +133,8 @@ def _decoded(sign: bytes) -> bytes:
     first = sign[0]
     if first == 0x25:
         return _byte(int(sign[1:], 16))
+    if first == 0x1B:
+        return b" "
     if first == 0x26:
         name = sign[1:-1]
         if name[:1] != b"#":

@@ -39,17 +39,17 @@ _IPV4: Final = re.compile(
 _MASK: Final = b".x.x"
 
 # What may be a version is looked at closely: the byte before it, and the last letter of the word before a blank.
-_PLAIN_BEFORE: Final = b"([<>|,;@!\xfe\xf5?&{\x00"
+_PLAIN_BEFORE: Final = b"[<|,;@!\xfe\xf5?&{\x00"
 _SUSPECT: Final = b".nNrRsSdDeEvVfFkK:=\"'\xfd\xff "
 _CONTEXT: Final = 40
 _VERSION_WORD: Final = re.compile(
     rb"(?:[Vv]ersions?|VERSIONS?|(?<![A-Za-z])(?:[Vv]er|VER|[Bb]uild|BUILD|[Rr]elease|RELEASE|[Rr]evision|[Ff]irmware"
     rb"|[Oo]id|OID|[Oo]bject ?[Ii][Dd](?:entifier)?)|[a-z_](?:Ver|Build|Release|Firmware|Oid|OID))"
-    rb"(?:_|-|\.?+[ \xff]*+[\xfd'\x22]?+[ \xff]*+[:=]?+[ \xff]*+[\xfd'\x22]?+)\Z"
+    rb"(?:_|-|>|\.?+[ \xff]*+[\xfd'\x22]?+[ \xff]*+[:=]?+[ \xff]*+[\xfd'\x22]?+|\([\xfd'\x22]?+)\Z"
 )
-# A pinned package, `example==1.2.3.4`; not a comparison of addresses, `ip.src == 10.1.2.3`.
+# A pinned package, `example==1.2.3.4`, `example>=1.2.3.4`; not a comparison of addresses, `ip.src == 10.1.2.3`.
 _PINNED: Final = re.compile(
-    rb"(?<![A-Za-z0-9_.-])(?!(?:ip|src|dst|host|addr|peer|client|remote|server)[a-z_]*==)[A-Za-z][A-Za-z0-9_.-]*+==\Z",
+    rb"(?<![A-Za-z0-9_.-])(?!(?:ip|src|dst|host|addr|peer|client|remote|server)[a-z_]*[=~<>!]=)[A-Za-z][A-Za-z0-9_.-]*+(?:==|~=|>=|<=|!=)\Z",
     re.IGNORECASE,
 )
 # Products that a User-Agent names (RFC 9110, 10.1.5) with four numbers.
@@ -110,9 +110,11 @@ def _is_port(text: bytes, port: bytes, start: int, end: int) -> bool:
 def _is_version(text: bytes, start: int, end: int) -> bool:
     """Whether the four numbers at ``start`` are a version or an object identifier by what is around them."""
     before = text[start - 1]
-    if before == 0x7E:  # `amd64~~6.1.1.0`, in Windows' names of packages
-        return True
     head = text[max(0, start - _CONTEXT) : start]
+    if before == 0x7E and head.rstrip(b"~")[-1:].isalnum():  # `amd64~~6.1.1.0`, in Windows' names of packages
+        return True
+    if before == 0x2E and head.endswith(b".so."):  # a shared library
+        return True
     if before == 0x2F:
         found = _PRODUCT.search(head)
         if found is None or text[end : end + 1] == b":":

@@ -12,16 +12,17 @@ _WORD: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _TOKEN: Final = _WORD + b"_-."
 _PREFIX: Final = 64  # three numbers of Slack's and more
 
-# Each after something that is no letter, digit or underscore.
+# Each after something that is no letter or digit.
 FORMS: Final[dict[str, bytes]] = {
     "AWS access key id": rb"A(?:KIA|SIA|GPA|IDA|ROA|IPA|NPA|NVA|BIA|CCA)[A-Z0-9]{16}(?![A-Za-z0-9])",
     "GitHub token": rb"gh[pousr]_[A-Za-z0-9]{20,255}",
     "GitHub fine-grained token": rb"github_pat_[A-Za-z0-9_]{22,255}",
-    "GitLab token": rb"(?:gl(?:pat|dt|rt|cbt|ptt|ft|soat|imt|agent)-|GR1348941)[A-Za-z0-9_.-]{20,255}",
-    "Slack token": rb"xox[abeoprs]-[A-Za-z0-9-]{10,255}|xapp-[0-9]-[A-Za-z0-9-]{10,255}",
+    "GitLab token": rb"(?:gl(?:pat|oas|dt|rt|rtr|cbt|ptt|ft|soat|ffct|imt|agent|wt)-|GR1348941)[A-Za-z0-9_.-]{20,255}",
+    "Slack token": rb"xox[a-z][.-][A-Za-z0-9.%-]{10,255}|xapp-[0-9]-[A-Za-z0-9-]{10,255}",
     "Stripe key": rb"[sr]k_(?:live|test)_[A-Za-z0-9]{16,255}|whsec_[A-Za-z0-9]{20,255}",
     "Google API key": rb"AIza[A-Za-z0-9_-]{35}",
-    "Google OAuth secret": rb"GOCSPX-[A-Za-z0-9_-]{20,64}",
+    "Google OAuth token or secret": rb"GOCSPX-[A-Za-z0-9_-]{20,64}|ya29\.[A-Za-z0-9_-]{20,2048}"
+    rb"|1//0[A-Za-z0-9_-]{30,512}",
     "npm token": rb"npm_[A-Za-z0-9]{36,64}",
     "PyPI token": rb"pypi-A[A-Za-z0-9_-]{20,1024}",
     "SendGrid key": rb"SG\.[A-Za-z0-9_-]{16,64}\.[A-Za-z0-9_-]{16,64}",
@@ -30,12 +31,26 @@ FORMS: Final[dict[str, bytes]] = {
     "DigitalOcean token": rb"do[opr]_v1_[a-f0-9]{64}",
     "Vault token": rb"hv[sbr]\.[A-Za-z0-9_-]{24,255}",
     "Shopify token": rb"shp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}",
+    "Docker Hub token": rb"dckr_(?:pat|oat)_[A-Za-z0-9_-]{20,64}",
+    "Grafana token": rb"gl(?:sa|c)_[A-Za-z0-9_+/=-]{32,400}",
+    "Sentry token": rb"sntry[su]_[A-Za-z0-9_+/=-]{40,512}",
+    "RubyGems key": rb"rubygems_[a-f0-9]{48}",
+    "Linear key": rb"lin_(?:api|oauth)_[A-Za-z0-9]{32,64}",
+    "New Relic key": rb"NRAK-[A-Z0-9]{27}",
+    "Postman key": rb"PMAK-[a-f0-9]{24}-[a-f0-9]{34}",
+    "Slack or Discord webhook": rb"(?:(?<=hooks\.slack\.com/services/)|(?<=hooks\.slack\.com/workflows/)"
+    rb"|(?<=hooks\.slack\.com/triggers/))[A-Za-z0-9_/-]{20,255}|(?<=/api/webhooks/)[0-9]{15,21}/[A-Za-z0-9_-]{40,100}",
+    "age identity": rb"AGE-SECRET-KEY-1[0-9A-Z]{58}",
 }
 """The forms by issuer, as patterns; shown in docs/privacy.md."""
 
-_FORM: Final = re.compile(rb"(?<![A-Za-z0-9_])(?:" + b"|".join(FORMS.values()) + rb")")
+_FORM: Final = re.compile(rb"(?<![A-Za-z0-9])(?:" + b"|".join(FORMS.values()) + rb")")
 # Without a separator before the long part: found by their first letter, which is rare as a capital.
 _CAPITAL_A: Final = re.compile(rb"A(?:[KSGRBI][IOPDZz][ABa]|IDA|NPA|NVA|CCA)")
+# Forms that begin before a slash: by how they start.
+_REFRESH: Final = b"1//0"
+_WEBHOOK: Final = b"hooks"
+_WEBHOOK_AT: Final = re.compile(rb"hooks(?:\.slack\.com/(?:services|workflows|triggers))?/")
 
 # RFC 7468; the text between, with line ends in any spelling, is masked. Without an end, what is base64.
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----")
@@ -44,12 +59,12 @@ _PEM_END: Final = b"-----END "
 _PRIVATE_KEY: Final = b"PRIVATE KEY"
 
 # Every letter and digit is `a`, what parts the pieces of a key is `_`: then a long piece is one needle.
-_SHAPE: Final = bytes(0x61 if byte in _WORD else 0x5F if byte in b"_-." else 0x20 for byte in range(256))
+_SHAPE: Final = bytes(0x61 if byte in _WORD else 0x5F if byte in b"_-./" else 0x20 for byte in range(256))
 _LONG: Final = b"_" + b"a" * 16
 
 
 def has_long_words(text: bytes) -> bool:
-    """Whether the text holds 16 letters or digits in a row after a separator, as most keys and tokens do."""
+    """Whether the text holds 16 letters or digits in a row after a separator or a slash, as most keys and tokens do."""
     return text.translate(_SHAPE).rfind(_LONG) >= 0
 
 
@@ -75,6 +90,17 @@ def find_keys(text: bytes) -> list[Cut]:
     if b"A" in text:
         for found in _CAPITAL_A.finditer(text):
             exact = _FORM.match(text, found.start())
+            if exact is not None:
+                spans.append(exact.span())
+    at = text.find(_REFRESH)
+    while at >= 0:
+        exact = _FORM.match(text, at)
+        if exact is not None:
+            spans.append(exact.span())
+        at = text.find(_REFRESH, at + 1)
+    if text.rfind(_WEBHOOK) >= 0:
+        for found in _WEBHOOK_AT.finditer(text):
+            exact = _FORM.match(text, found.end())
             if exact is not None:
                 spans.append(exact.span())
     if spans:

@@ -94,7 +94,7 @@ class Masker:
             text, kept = self._mask_members(self._members, text, hits)
         strings: list[bytes] = []
         in_key = False
-        if b"%" in text or b"\xfc" in text or b"&" in text:
+        if b"%" in text or b"\xfc" in text or b"&" in text or b"\x1b" in text:
             spans = encoded_strings(text)
             if spans:
                 strings, in_key = self._mask_encoded(text, spans, hits)

@@ -18,12 +18,13 @@ KEEP: Final = "keep"
 OTHER: Final = ""
 
 SECRET_NAMES: Final = (
-    "password", "password1", "password2", "passwd", "passphrase", "passcode", "pwd", "db_pass", "user_pass",
+    "password", "password1", "password2", "password_confirmation", "passwd", "passphrase", "passcode", "pwd",
+    "db_pass", "user_pass",
     "secret", "secrets", "client_secret",
     "token", "jwt", "otp",
     "access_token", "auth_token", "refresh_token", "id_token", "csrf_token", "session_token", "api_token",
     "api_key", "access_key", "secret_key", "secret_access_key", "private_key", "signing_key", "encryption_key",
-    "master_key", "account_key", "storage_key", "ssh_key",
+    "master_key", "account_key", "storage_key", "subscription_key", "application_key", "auth_key", "ssh_key",
     "authorization", "credential", "credentials",
     "cookie", "cookies",
     "card_number", "credit_card", "credit_card_number", "debit_card", "cc_number",
@@ -37,12 +38,12 @@ separator or a capital letter begins it (``db.password``, ``userPassword``).
 """
 
 GLUED_NAMES: Final = (
-    "password", "passwd", "passphrase", "apikey", "secretkey", "privatekey", "clientsecret",
-    "accesstoken", "authtoken", "refreshtoken", "idtoken", "csrftoken", "sessiontoken", "creditcard", "cardnumber",
+    "password", "passwd", "passphrase", "token", "secret", "apikey", "secretkey", "privatekey",
+    "creditcard", "cardnumber",
 )  # fmt: skip
 """Names that are secret even with letters directly in front (``pgpassword``): no English word ends in them."""
 
-QUERY_NAMES: Final = ("sig", "signature", "auth", "sas")
+QUERY_NAMES: Final = ("sig", "signature", "hmac", "auth", "sas", "pass")
 """Names that are secret only as a parameter of a URL's query."""
 
 _COMPACT: Final = frozenset(name.replace("_", "") for name in SECRET_NAMES)

@@ -36,10 +36,14 @@ _TOKEN: Final = re.compile(
 )
 _STRING_END: Final = re.compile(rb'[^"]*+')
 _NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*+(?=[ \xfe\xff\xf5]*+[,}\]])")
-_PLAIN: Final = frozenset((b"null", b"true", b"false", b"None", b"True", b"False", b"nil", _MASK))
+# Reveals nothing; `(using password: YES)` is MySQL's.
+_PLAIN: Final = frozenset(
+    (b"null", b"true", b"false", b"none", b"None", b"True", b"False", b"nil", b"YES", b"NO", b"yes", b"no", _MASK)
+)
 
-# RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays.
-_SCHEME: Final = re.compile(rb"[A-Za-z][A-Za-z0-9-]*+[ +]++(?=[^ +])")
+# RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays; a word with a digit in it is no scheme but a
+# bare key, except for Amazon's.
+_SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})[ +]++(?=[^ +])")
 _PARAMETERS: Final = re.compile(
     rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
 )
@@ -91,7 +95,7 @@ class Pairs:
         separator = text[at]
         if separator == 0x3D and head.endswith(b":"):  # `:=`
             head = head[:-1]
-        head = head.rstrip(b" ")
+        head = head.rstrip(b" \xff")
         quote = head[-1] if head else 0
         if quote in _QUOTES:
             head = head[:-1]

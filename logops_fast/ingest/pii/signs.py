@@ -17,7 +17,8 @@ from typing import Final
 from logops_fast.ingest.pii.keyforms import has_long_words
 from logops_fast.ingest.pii.names import ENDINGS, NameRules
 
-_LEFT_OUT: Final = b" \"'`_-.+]\xfd\xff\xc2\xa0\xe2\x80\xaf"
+# The last of these are bytes of the blanks and dashes beyond ASCII that may part the groups of a card's number.
+_LEFT_OUT: Final = b" \"'`_-.+]\xfd\xff\xc2\xa0\xe2\xaf" + bytes(range(0x80, 0x96))
 _COPY: Final = bytes.maketrans(
     b"123456789=>ABCDEFGHIJKLMNOPQRSTUVWXYZ",
     b"000000000::abcdefghijklmnopqrstuvwxyz",

@@ -20,11 +20,12 @@ _BEARER_AT: Final = re.compile(rb"([ \xff+]++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+
 _WORD_BEFORE: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 # English and the radio networks' words: bearer bonds, bearer setup, bearer token expired, `Bearer realm="api"`.
 WORDS: Final = frozenset(
-    b"and as auth authentication authorization authorisation capability channel check cheque bond bonds "
-    b"certificate credential credentials context error establishment expired failed failure flow for from has "
-    b"have header headers id in independent invalid is lost may missing must modification must not of on or "
-    b"plane rejected released release realm required response scheme scope schemes service services setup shall "
-    b"share shares should supported the to token tokens type was were will with without".split()
+    b"activated activation and as auth authentication authorization authorisation capability channel check "
+    b"cheque bond bonds certificate credential credentials context deactivated deactivation error "
+    b"establishment expired failed failure flow for from has have header headers id in independent invalid is "
+    b"lost may missing modified must modification must not of on or plane rejected released release realm "
+    b"required response scheme scope schemes service services setup shall share shares should supported the to "
+    b"token tokens type was were will with without".split()
 )
 _WORD: Final = re.compile(rb"[A-Za-z]?[a-z]++(?:-[a-z]++)*+")
 _LONGEST_WORD: Final = 16
@@ -44,9 +45,11 @@ _DIGEST_AT: Final = re.compile(
 # RFC 7519: base64url of a JOSE header, a JSON object: `{"` begins eyJ, `{ ` eyA, with a line end ewo or ew0. JWS has
 # three parts, JWE five, of which some may be empty; of one that was cut the claims are left: two parts, both objects.
 _OBJECT: Final = rb"(?:eyJ|eyA|ewo|ew0|ewk|e30)"
+# A word may end in `eyJ` (`keyJson.a.b`): with a letter in front the header is at least as long as one can be.
 # `ewo` may also begin a word (`ewords.co.uk`): without `eyJ` the second part must be an object, too.
 _JWT: Final = re.compile(
-    rb"e(?:yJ[A-Za-z0-9_-]*+((?:\.[A-Za-z0-9_-]*+){2,4}+|\." + _OBJECT + rb"[A-Za-z0-9_-]{4,}+)?"
+    rb"e(?:yJ(?:(?<![A-Za-z0-9]eyJ)[A-Za-z0-9_-]*+|[A-Za-z0-9_-]{12,}+)"
+    rb"((?:\.[A-Za-z0-9_-]*+){2,4}+|\." + _OBJECT + rb"[A-Za-z0-9_-]{4,}+)?"
     rb"|(?<![A-Za-z0-9].)(?:yA|wo|w0|wk)[A-Za-z0-9_-]{8,}+(\." + _OBJECT + rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+)*+)?)"
 )
 

@@ -13,8 +13,8 @@ from typing import Final
 from logops_fast.ingest.pii.names import ENDINGS, NameRules
 
 ENDING: Final = 3  # letters
-_CLOSERS: Final = rb"[\xfd' `\]]"  # what may stand between a name and its separator in text: quotes, a blank, `]`
-_CLOSERS_OR_COLON: Final = rb"[\xfd' `\]:]"
+_CLOSERS: Final = rb"[\xfd' \xff`\]]"  # what may part a name from its separator in text: quotes, a blank, a tab, `]`
+_CLOSERS_OR_COLON: Final = rb"[\xfd' \xff`\]:]"
 _OPENERS: Final = b"\"\xfd'`"
 _ANY: Final = bytes(range(256))
 

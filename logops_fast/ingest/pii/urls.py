@@ -10,7 +10,12 @@ from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
 
-_AUTHORITY: Final = re.compile(rb"://([^\x00-\x20\x22/?#<>'`\\\xf5-\xff]*+)")
+# Looked ahead at, so that of a list (`nats://u:p@a,nats://u:p@b`) each is found.
+_AUTHORITY: Final = re.compile(rb"://(?=([^\x00-\x20\x22/?#<>'`\\\xf5-\xff]*+))")
+# A password with `/`, `?` or `#` in it that was not encoded: what comes after the colon is no port.
+_UNENCODED: Final = re.compile(
+    rb"[^\x00-\x20\x22/?#@:\[\]<>'`\\\xf5-\xff]*+:(?![0-9]*+[/?#])[^\x00-\x20\x22@<>'`\\\xf5-\xff]{1,128}@"
+)
 _MASK: Final = b"***"
 
 
@@ -21,7 +26,10 @@ def find_url_passwords(text: bytes) -> list[Cut]:
         authority = found[1]
         user, at, _ = authority.rpartition(b"@")
         if not at:
-            continue
+            unencoded = _UNENCODED.match(text, found.end()) if b":" in authority else None
+            if unencoded is None:
+                continue
+            user = unencoded[0][:-1]
         colon = user.find(b":")
         if colon < 0:
             continue
