@@ -47,6 +47,9 @@ _VERSION_WORD: Final = re.compile(
     rb"|[Oo]id|OID|[Oo]bject ?[Ii][Dd](?:entifier)?)|[a-z_](?:Ver|Build|Release|Firmware|Oid|OID))"
     rb"(?:_|-|\.?+[ \xff]*+[\xfd'\x22]?+[ \xff]*+[:=]?+[ \xff]*+[\xfd'\x22]?+)\Z"
 )
+# How those words end, and what may be between one and the numbers: the pattern costs five times as much.
+_VERSION_ENDS: Final = (b"n", b"N", b"s", b"S", b"r", b"R", b"d", b"D", b"se", b"SE", b"re")
+_BEFORE_WORD_ENDS: Final = b" \xff\xfd'\":"
 # A pinned package, `example==1.2.3.4`; not a comparison of addresses, `ip.src == 10.1.2.3`.
 _PINNED: Final = re.compile(
     rb"(?<![A-Za-z0-9_.-])(?!(?:ip|src|dst|host|addr|peer|client|remote|server)[a-z_]*==)[A-Za-z][A-Za-z0-9_.-]*+==\Z",
@@ -120,6 +123,8 @@ def _is_version(text: bytes, start: int, end: int) -> bool:
         return found[1].lower() in _PRODUCTS or (
             text[start:end].endswith(b".0.0.0") or (found[1].istitle() and _LOCAL.match(text, start) is None)
         )
+    if before in _BEFORE_WORD_ENDS and not head.rstrip(_BEFORE_WORD_ENDS).endswith(_VERSION_ENDS):
+        return False  # most of them: `"client_ip":"10.1.2.3"`
     if before in b"-_" and text[start - 2] in _LETTERS + _DIGITS and _FILE.match(text, end) is not None:
         return True
     if before == 0x40 and text[start - 2] in _LETTERS and _FILE.match(text, end) is not None:

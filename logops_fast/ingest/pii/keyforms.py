@@ -49,12 +49,12 @@ _LONG: Final = b"_" + b"a" * 16
 
 
 def has_long_words(text: bytes) -> bool:
-    """Whether the text holds 16 letters or digits in a row after a separator, as most keys and tokens do."""
+    """Return whether the text holds 16 letters or digits in a row after a separator, as most keys and tokens do."""
     return text.translate(_SHAPE).rfind(_LONG) >= 0
 
 
 def may_hold_keys(text: bytes) -> bool:
-    """Whether `find_keys` may find any that has no long word."""
+    """Return whether `find_keys` may find any that has no long word."""
     return (b"A" in text and _CAPITAL_A.search(text) is not None) or (b"K" in text and text.rfind(_PRIVATE_KEY) >= 0)
 
 
@@ -63,7 +63,7 @@ def find_keys(text: bytes) -> list[Cut]:
     cuts = _private_keys(text) if b"K" in text and text.rfind(_PRIVATE_KEY) >= 0 else []
     spans: list[tuple[int, int]] = []
     shape = text.translate(_SHAPE)
-    at = shape.find(_LONG) if shape.rfind(_LONG) >= 0 else -1
+    at = shape.find(_LONG)
     reached = 0
     while at >= 0:
         start, end = _token(text, at + 1)

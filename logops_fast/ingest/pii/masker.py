@@ -22,7 +22,7 @@ from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS, Kind
 from logops_fast.ingest.pii.members import Members
 from logops_fast.ingest.pii.names import FIELD, SECRET, NameRules
 from logops_fast.ingest.pii.pairs import Pairs
-from logops_fast.ingest.pii.signs import Signs, Triggers
+from logops_fast.ingest.pii.signs import Signs, Triggers, named_spans
 from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
 
@@ -90,8 +90,9 @@ class Masker:
         """Neutral text with every member and string masked, and whether anything was masked in a key."""
         signs = Signs(text, self._triggers)
         kept: list[bytes] = []
-        if signs.names and self._members is not None:
-            text, kept = self._mask_members(self._members, text, hits)
+        named = signs.every_line or bool(signs.named_lines)
+        if named and self._members is not None:
+            text, kept = self._mask_members(self._members, text, signs, hits)
         strings: list[bytes] = []
         in_key = False
         if b"%" in text or b"\xfc" in text or b"&" in text:
@@ -113,12 +114,13 @@ class Masker:
         """What is masked of a text: all that any kind finds in it as it is, whatever another kind finds next to it."""
         cuts: list[Cut] = []
         several = False
-        if self._pairs is not None and (signs.names or b"=" in text):
-            cuts, fields, secrets = self._pairs.cuts(text, colons=signs.names)
+        found = signs.found
+        if self._pairs is not None and (signs.every_line or signs.named_lines or b"=" in text):
+            cuts, fields, secrets = self._pairs.cuts(text, named_spans(text, signs))
             _count(hits, FIELD, fields)
             _count(hits, SECRET, secrets)
         for kind in kinds:
-            if kind.asks(text, signs):
+            if found & kind.sign:
                 more = kind.find(text)
                 if more:
                     _count(hits, kind.label, len(more))
@@ -126,15 +128,17 @@ class Masker:
                     cuts = cuts + more if cuts else more
         return merged(cuts) if several else cuts
 
-    def _mask_members(self, members: Members, text: bytes, hits: dict[str, int]) -> tuple[bytes, list[bytes]]:
+    def _mask_members(
+        self, members: Members, text: bytes, signs: Signs, hits: dict[str, int]
+    ) -> tuple[bytes, list[bytes]]:
         """The text with the values of named members masked and those of kept ones taken out, and the latter."""
-        cuts, fields, secrets, kept = members.cuts(text)
+        cuts, fields, secrets, kept = members.cuts(text, named_spans(text, signs))
         _count(hits, FIELD, fields)
         _count(hits, SECRET, secrets)
         if cuts:
             text = replaced(text, cuts)
             if kept:
-                kept = members.cuts(text)[3]
+                kept = members.cuts(text, named_spans(text, signs))[3]
         values = [text[start:end] for start, end in kept]
         if kept:
             text = replaced(text, [(start, end, _VALUE_OUT) for start, end in kept])

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from logops_fast.ingest.pii.keyforms import has_long_words
+from logops_fast.ingest.pii.keyforms import has_long_words, may_hold_keys
 from logops_fast.ingest.pii.names import ENDINGS, NameRules
 
 _LEFT_OUT: Final = b" \"'`_-.+]\xfd\xff\xc2\xa0\xe2\x80\xaf"
@@ -26,9 +26,23 @@ _PAD: Final = b"\x00" * 8  # so that a look-behind has something to look at
 _CARD: Final = b"0" * 13
 _GAP: Final = b"::"
 _HEX: Final = b"0abcdef"
+_GROUPS: Final = rb"[0a-f]{1,4}+:[0a-f]{1,4}+:"
+_GROUPS_AT: Final = re.compile(rb":" + _GROUPS)
 _CLASSES: Final = 3
 _LONGEST: Final = 6
 _ANY: Final = bytes(range(256))
+
+# The triggers of the kinds (`kinds`), a bit each.
+KEY: Final = 1
+URL: Final = 2
+BEARER: Final = 4
+BASIC: Final = 8
+DIGEST: Final = 16
+JWT: Final = 32
+EMAIL: Final = 64
+CARD: Final = 128
+IPV4: Final = 256  # of any text: the pattern is anchored at a dot, and asks as cheaply as anything else
+IPV6: Final = 512
 
 
 class Triggers:
@@ -54,7 +68,6 @@ def _reduced(name: str) -> bytes:
 
 
 def _pattern(names: list[bytes]) -> re.Pattern[bytes]:
-    groups = rb"[0a-f]{1,4}+:[0a-f]{1,4}+:"
     # Three places before the colon, each of which may hold part of a name or of an address.
     places = []
     for place in range(_CLASSES, 0, -1):
@@ -78,9 +91,11 @@ def _pattern(names: list[bytes]) -> re.Pattern[bytes]:
         if same:
             pattern = rb"(?<=(?:" + b"|".join(map(re.escape, same)) + rb"):)"
             (short if width < _CLASSES else whole).append(pattern)
-    alternatives = [groups, *short]
+    # Names first: `token:ab:cd:` is one, whatever else begins at the same colon.
+    alternatives = [*short]
     if whole:
         alternatives.append(rb"(?<=(?:" + b"|".join(ends) + rb"):)(?:" + b"|".join(whole) + rb")")
+    alternatives.append(_GROUPS)
     return re.compile(rb":(?<=" + b"".join(places) + rb":)(?:" + b"|".join(alternatives) + rb")")
 
 
@@ -91,25 +106,76 @@ def _class(chars: bytes) -> bytes:
 
 
 class Signs:
-    """What a text may hold; computed once, before anything in it is masked."""
+    """What a text may hold; computed once, before anything in it is masked.
 
-    __slots__ = ("basic", "bearer", "cards", "digest", "ipv6", "long_words", "names")
+    ``found`` has a bit for each kind's trigger; ``named_lines`` are the numbers of the lines, in order, that may hold a
+    name that matters, ``every_line`` whether all may.
+    """
+
+    __slots__ = ("every_line", "found", "named_lines")
 
     def __init__(self, text: bytes, triggers: Triggers) -> None:
         copy = _PAD + text.translate(_COPY, _LEFT_OUT)
-        self.cards = copy.rfind(_CARD) >= 0
-        self.bearer = copy.rfind(b"bearer") >= 0
-        self.basic = copy.rfind(b"basic") >= 0
-        self.digest = b"=" in text and copy.rfind(b"digest") >= 0
-        self.ipv6 = copy.rfind(_GAP) >= 0
-        self.long_words = has_long_words(text)
-        self.names = triggers.always_names
-        found = triggers.pattern.search(copy)
-        while found is not None:
-            if found.end() - found.start() > 1:
-                self.ipv6 = True
+        found = IPV4
+        if b"@" in text:
+            found |= EMAIL
+            if text.rfind(b"://") >= 0:
+                found |= URL
+        if copy.rfind(_CARD) >= 0:
+            found |= CARD
+        if copy.rfind(b"bearer") >= 0:
+            found |= BEARER
+        if copy.rfind(b"basic") >= 0:
+            found |= BASIC
+        if b"=" in text and copy.rfind(b"digest") >= 0:
+            found |= DIGEST
+        if has_long_words(text):
+            found |= KEY | JWT
+        elif may_hold_keys(text):
+            found |= KEY
+        if b"J" in text and text.rfind(b"eyJ") >= 0:
+            found |= JWT
+        if copy.rfind(_GAP) >= 0:
+            found |= IPV6
+        self.every_line = triggers.always_names
+        self.named_lines: list[int] = []
+        search = triggers.pattern.search
+        hit = search(copy)
+        line = counted = 0
+        while hit is not None:
+            end = hit.end()
+            if end - hit.start() > 1:
+                found |= IPV6
             else:
-                self.names = True
-            if self.names and self.ipv6:
-                return
-            found = triggers.pattern.search(copy, found.end())
+                line += copy.count(b"\n", counted, end)
+                counted = end
+                if not self.named_lines or self.named_lines[-1] != line:
+                    self.named_lines.append(line)
+                if found & IPV6 or _GROUPS_AT.match(copy, end - 1) is not None:
+                    # One name is enough to have the line looked at.
+                    found |= IPV6
+                    end = copy.find(b"\n", end)
+                    if end < 0:
+                        break
+            hit = search(copy, end)
+        self.found = found
+
+
+def named_spans(text: bytes, signs: Signs) -> list[tuple[int, int]]:
+    """Return the spans of the lines that may hold a name that matters; lines that follow each other as one span."""
+    if signs.every_line:
+        return [(0, len(text))]
+    spans: list[tuple[int, int]] = []
+    line = start = 0
+    for number in signs.named_lines:
+        while line < number:
+            start = text.find(b"\n", start) + 1
+            line += 1
+        end = text.find(b"\n", start)
+        if end < 0:
+            end = len(text)
+        if spans and spans[-1][1] + 1 == start:
+            spans[-1] = (spans[-1][0], end)
+        else:
+            spans.append((start, end))
+    return spans
