@@ -82,19 +82,20 @@ def find_ipv4(text: bytes) -> list[Cut]:
     cuts: list[Cut] = []
     for found in _IPV4.finditer(text):
         start, end = found.span(1)
-        if found.lastindex == 2:
-            port = found[2][1:]
-            if not _is_port(text, port, found.start(), found.end()):
-                continue
-        first = found.start() - 1
-        while text[first] in _DIGITS:
+        dot = found.start()
+        if found.lastindex == 2 and not _is_port(text, found[2][1:], dot, found.end()):
+            continue
+        # The octet before the dot has one to three digits.
+        first = dot - 2
+        if text[first] in _DIGITS:
             first -= 1
+            if text[first] in _DIGITS:
+                first -= 1
         before = text[first]
-        if (
-            before in _PLAIN_BEFORE
-            or (before == 0x20 and text[first - 1] not in _SUSPECT)
-            or not _is_version(text, first + 1, end)
-        ):
+        if before == 0x20:
+            if text[first - 1] not in _SUSPECT or not _is_version(text, first + 1, end):
+                cuts.append((start, end, _MASK))
+        elif before in _PLAIN_BEFORE or not _is_version(text, first + 1, end):
             cuts.append((start, end, _MASK))
     return cuts
 

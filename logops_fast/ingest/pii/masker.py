@@ -9,7 +9,7 @@ only a line with personal data in a key is parsed again, to tell keys apart that
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -18,11 +18,11 @@ from logops_fast.ingest.pii.cuts import Cut, any_in_key, merged, replaced
 from logops_fast.ingest.pii.encodings import MOST_LEVELS, Decoded, encoded_strings
 from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
-from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS, Kind
+from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
 from logops_fast.ingest.pii.members import Members
 from logops_fast.ingest.pii.names import FIELD, SECRET, NameRules
 from logops_fast.ingest.pii.pairs import Pairs
-from logops_fast.ingest.pii.signs import Signs, Triggers, named_spans
+from logops_fast.ingest.pii.signs import FREQUENT, Excerpt, Signs, Triggers, named_spans
 from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
 
@@ -32,6 +32,9 @@ _LEFT_BY_MASK: Final = re.compile(rb"\*\*\*|\.x\.x|:x:x")
 # Bytes that UTF-8 never uses and no escape stands for (see `escapes`): a string, or a value, that was taken out.
 _STRING_OUT: Final = b"\xc0"
 _VALUE_OUT: Final = b"\xc1"
+
+_Finder = tuple[int, str, Callable[[bytes], list[Cut]]]
+"""Of a `Kind`: sign, label and find."""
 
 
 class Masker:
@@ -58,8 +61,10 @@ class Masker:
         self._triggers = Triggers(rules)
         self._members = None if endings is None else Members(rules, endings)
         self._pairs = None if endings is None else Pairs(rules, endings)
-        self._delimited = (*SECRETS, *CREDENTIALS) if secrets else CREDENTIALS
-        self._all = (*self._delimited, *PLAIN)
+        delimited = (*SECRETS, *CREDENTIALS) if secrets else CREDENTIALS
+        # Bare tuples: an attribute of a named one costs as much as asking a small text for its sign.
+        self._delimited = tuple((kind.sign, kind.label, kind.find) for kind in delimited)
+        self._all = (*self._delimited, *((kind.sign, kind.label, kind.find) for kind in PLAIN))
 
     def mask_lines(
         self,
@@ -110,7 +115,7 @@ class Masker:
             text = _put_back(text, _VALUE_OUT, kept)
         return text, in_key
 
-    def _cuts(self, text: bytes, signs: Signs, kinds: tuple[Kind, ...], hits: dict[str, int]) -> list[Cut]:
+    def _cuts(self, text: bytes, signs: Signs, kinds: tuple[_Finder, ...], hits: dict[str, int]) -> list[Cut]:
         """What is masked of a text: all that any kind finds in it as it is, whatever another kind finds next to it."""
         cuts: list[Cut] = []
         several = False
@@ -119,11 +124,12 @@ class Masker:
             cuts, fields, secrets = self._pairs.cuts(text, named_spans(text, signs))
             _count(hits, FIELD, fields)
             _count(hits, SECRET, secrets)
-        for kind in kinds:
-            if found & kind.sign:
-                more = kind.find(text)
+        rare = Excerpt(text, signs.rare_lines) if found & ~FREQUENT else None
+        for sign, label, find in kinds:
+            if found & sign:
+                more = find(text) if rare is None or sign & FREQUENT else rare.originals(find(rare.text))
                 if more:
-                    _count(hits, kind.label, len(more))
+                    _count(hits, label, len(more))
                     several = several or bool(cuts)
                     cuts = cuts + more if cuts else more
         return merged(cuts) if several else cuts
