@@ -49,6 +49,7 @@ _VERSION_WORD: Final = re.compile(
 )
 # How those words end, and what may be between one and the numbers: the pattern costs five times as much.
 _VERSION_ENDS: Final = (b"n", b"N", b"s", b"S", b"r", b"R", b"d", b"D", b"se", b"SE", b"re")
+_NAME_ENDS: Final = b"nNsSrRdDeE. \xff"
 _BEFORE_WORD_ENDS: Final = b" \xff\xfd'\":"
 # A pinned package, `example==1.2.3.4`; not a comparison of addresses, `ip.src == 10.1.2.3`.
 _PINNED: Final = re.compile(
@@ -95,6 +96,8 @@ def find_ipv4(text: bytes) -> list[Cut]:
         if before == 0x20:
             if text[first - 1] not in _SUSPECT or not _is_version(text, first + 1, end):
                 cuts.append((start, end, _MASK))
+        elif before == 0x22 and text[first - 1] == 0x3A and text[first - 3] not in _NAME_ENDS:
+            cuts.append((start, end, _MASK))  # `"client_ip":"10.1.2.3"`, whose name does not end as a version's
         elif before in _PLAIN_BEFORE or not _is_version(text, first + 1, end):
             cuts.append((start, end, _MASK))
     return cuts
@@ -125,7 +128,7 @@ def _is_version(text: bytes, start: int, end: int) -> bool:
             text[start:end].endswith(b".0.0.0") or (found[1].istitle() and _LOCAL.match(text, start) is None)
         )
     if before in _BEFORE_WORD_ENDS and not head.rstrip(_BEFORE_WORD_ENDS).endswith(_VERSION_ENDS):
-        return False  # most of them: `"client_ip":"10.1.2.3"`
+        return False
     if before in b"-_" and text[start - 2] in _LETTERS + _DIGITS and _FILE.match(text, end) is not None:
         return True
     if before == 0x40 and text[start - 2] in _LETTERS and _FILE.match(text, end) is not None:

@@ -43,24 +43,19 @@ _PEM_BODY: Final = re.compile(rb"(?:[A-Za-z0-9+/=:,. \xfe\xff\xf5-]|\xfc[nrt])*+
 _PEM_END: Final = b"-----END "
 PRIVATE_KEY: Final = b"PRIVATE KEY"
 
-# Every letter and digit is `a`, what parts the pieces of a key is `_`: then a long piece is one needle.
-_SHAPE: Final = bytes(
+SHAPE: Final = bytes(
     0x61 if byte in _WORD else 0x5F if byte in b"_-." else byte if byte == 0x0A else 0x20 for byte in range(256)
 )
+"""For a copy with the same lines in which each letter and digit is `a`, what parts a key's pieces `_`."""
 LONG_WORD: Final = b"_" + b"a" * 16
 """16 letters or digits in a row after a separator, as most keys and tokens have them, in a shape."""
-
-
-def shape_of(text: bytes) -> bytes:
-    """Return a copy of the text, line for line and byte for byte, in which a long word is one needle."""
-    return text.translate(_SHAPE)
 
 
 def find_keys(text: bytes) -> list[Cut]:
     """The keys and private key blocks in neutral text."""
     cuts = _private_keys(text) if b"K" in text and text.rfind(PRIVATE_KEY) >= 0 else []
     spans: list[tuple[int, int]] = []
-    shape = text.translate(_SHAPE)
+    shape = text.translate(SHAPE)
     at = shape.find(LONG_WORD)
     reached = 0
     while at >= 0:

@@ -46,7 +46,7 @@ class Masker:
     `NameRules` does.
     """
 
-    __slots__ = ("_all", "_delimited", "_members", "_pairs", "_triggers")
+    __slots__ = ("_delimited", "_frequent", "_members", "_pairs", "_rare", "_triggers")
 
     def __init__(
         self,
@@ -64,7 +64,9 @@ class Masker:
         delimited = (*SECRETS, *CREDENTIALS) if secrets else CREDENTIALS
         # Bare tuples: an attribute of a named one costs as much as asking a small text for its sign.
         self._delimited = tuple((kind.sign, kind.label, kind.find) for kind in delimited)
-        self._all = (*self._delimited, *((kind.sign, kind.label, kind.find) for kind in PLAIN))
+        plain = tuple((kind.sign, kind.label, kind.find) for kind in PLAIN)
+        self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
+        self._rare = (*self._delimited, *(kind for kind in plain if not kind[0] & FREQUENT))
 
     def mask_lines(
         self,
@@ -105,7 +107,7 @@ class Masker:
             if spans:
                 strings, in_key = self._mask_encoded(text, spans, hits)
                 text = replaced(text, [(start, end, _STRING_OUT) for start, end in spans])
-        cuts = self._cuts(text, signs, self._all, hits)
+        cuts = self._cuts(text, signs, self._rare, self._frequent, hits)
         if cuts:
             in_key = in_key or any_in_key(text, cuts)
             text = replaced(text, cuts)
@@ -115,7 +117,14 @@ class Masker:
             text = _put_back(text, _VALUE_OUT, kept)
         return text, in_key
 
-    def _cuts(self, text: bytes, signs: Signs, kinds: tuple[_Finder, ...], hits: dict[str, int]) -> list[Cut]:
+    def _cuts(
+        self,
+        text: bytes,
+        signs: Signs,
+        rare: tuple[_Finder, ...],
+        frequent: tuple[_Finder, ...],
+        hits: dict[str, int],
+    ) -> list[Cut]:
         """What is masked of a text: all that any kind finds in it as it is, whatever another kind finds next to it."""
         cuts: list[Cut] = []
         several = False
@@ -124,10 +133,18 @@ class Masker:
             cuts, fields, secrets = self._pairs.cuts(text, named_spans(text, signs))
             _count(hits, FIELD, fields)
             _count(hits, SECRET, secrets)
-        rare = Excerpt(text, signs.rare_lines) if found & ~FREQUENT else None
-        for sign, label, find in kinds:
+        if found & ~FREQUENT:
+            lines = Excerpt(text, signs.rare_lines)
+            for sign, label, find in rare:
+                if found & sign:
+                    more = lines.originals(find(lines.text))
+                    if more:
+                        _count(hits, label, len(more))
+                        several = several or bool(cuts)
+                        cuts = cuts + more if cuts else more
+        for sign, label, find in frequent:
             if found & sign:
-                more = find(text) if rare is None or sign & FREQUENT else rare.originals(find(rare.text))
+                more = find(text)
                 if more:
                     _count(hits, label, len(more))
                     several = several or bool(cuts)
@@ -160,14 +177,14 @@ class Masker:
         decoded = Decoded(raw)
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, hits)
+            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, (), hits)
             if cuts:
                 raw = replaced(raw, decoded.originals(cuts))
                 decoded = _decoded(raw, level)
             if level == MOST_LEVELS or not decoded.decode():
                 break
             level += 1
-        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._all, hits)
+        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._rare, self._frequent, hits)
         if cuts:
             raw = replaced(raw, decoded.originals(cuts))
         masked = raw.split(b'"')[1::2]

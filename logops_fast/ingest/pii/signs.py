@@ -17,7 +17,7 @@ from itertools import accumulate
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
-from logops_fast.ingest.pii.keyforms import CAPITAL_A, LONG_WORD, PRIVATE_KEY, shape_of
+from logops_fast.ingest.pii.keyforms import CAPITAL_A, LONG_WORD, PRIVATE_KEY, SHAPE
 from logops_fast.ingest.pii.names import ENDINGS, NameRules
 
 _LEFT_OUT: Final = b" \"'`_-.+]\xfd\xff\xc2\xa0\xe2\x80\xaf"
@@ -151,72 +151,90 @@ class Signs:
     def __init__(self, text: bytes, triggers: Triggers) -> None:
         copy = _PAD + text.translate(_COPY, _LEFT_OUT)
         found = IPV4
-        rare: set[int] = set()
-        copy_lines = _Lines(copy)
-        text_lines = _Lines(text)
+        # What was found: the copy, the needle, its last place.
+        seen: list[tuple[bytes, bytes, int]] = []
         if b"@" in text:
             found |= EMAIL
             at = text.rfind(b"://")
             if at >= 0:
                 found |= URL
-                text_lines.add(rare, text, b"://", at)
+                seen.append((text, b"://", at))
         at = copy.rfind(_CARD)
         if at >= 0:
             found |= CARD
-            copy_lines.add(rare, copy, _CARD, at)
+            seen.append((copy, _CARD, at))
         at = copy.rfind(b"bearer")
         if at >= 0:
             found |= BEARER
-            copy_lines.add(rare, copy, b"bearer", at)
+            seen.append((copy, b"bearer", at))
         at = copy.rfind(b"basic")
         if at >= 0:
             found |= BASIC
-            copy_lines.add(rare, copy, b"basic", at)
+            seen.append((copy, b"basic", at))
         if b"=" in text:
             at = copy.rfind(b"digest")
             if at >= 0:
                 found |= DIGEST
-                copy_lines.add(rare, copy, b"digest", at)
-        shape = shape_of(text)
+                seen.append((copy, b"digest", at))
+        shape = text.translate(SHAPE)
         at = shape.rfind(LONG_WORD)
         if at >= 0:
             found |= KEY | JWT
-            text_lines.add(rare, shape, LONG_WORD, at)
-        if b"A" in text:
-            begun = CAPITAL_A.search(text)
-            while begun is not None:
-                found |= KEY
-                line = text_lines.at(begun.start())
-                rare.add(line)
-                begun = CAPITAL_A.search(text, text_lines.end(line))
+            seen.append((shape, LONG_WORD, at))
+        key = CAPITAL_A.search(text) if b"A" in text else None
         if b"K" in text:
             at = text.rfind(PRIVATE_KEY)
             if at >= 0:
                 found |= KEY
-                text_lines.add(rare, text, PRIVATE_KEY, at)
+                seen.append((text, PRIVATE_KEY, at))
         if b"J" in text:
             at = text.rfind(b"eyJ")
             if at >= 0:
                 found |= JWT
-                text_lines.add(rare, text, b"eyJ", at)
+                seen.append((text, b"eyJ", at))
         at = copy.rfind(_GAP)
         if at >= 0:
             found |= IPV6
-            copy_lines.add(rare, copy, _GAP, at)
+            seen.append((copy, _GAP, at))
         self.every_line = triggers.always_names
         self.named_lines: list[int] = []
-        search = triggers.pattern.search
-        hit = search(copy)
-        while hit is not None:
-            end = hit.end()
-            line = copy_lines.at(hit.start())
-            if end - hit.start() > 1 or _GROUPS_AT.match(copy, end - 1) is not None:
-                found |= IPV6
-                rare.add(line)
-            if end - hit.start() == 1 and (not self.named_lines or self.named_lines[-1] != line):
-                self.named_lines.append(line)
-            hit = search(copy, end)
+        self.rare_lines: list[int] = []
         self.found = found
+        anchor = triggers.pattern.search(copy)
+        if seen or anchor is not None or key is not None:
+            self._find_lines(text, copy, triggers, seen, key, anchor)
+
+    def _find_lines(
+        self,
+        text: bytes,
+        copy: bytes,
+        triggers: Triggers,
+        seen: list[tuple[bytes, bytes, int]],
+        key: re.Match[bytes] | None,
+        anchor: re.Match[bytes] | None,
+    ) -> None:
+        """Find the lines of all that was seen, and of what follows the first key and anchor."""
+        rare: set[int] = set()
+        copy_lines = _Lines(copy)
+        text_lines = _Lines(text)
+        for searched, needle, at in seen:
+            (copy_lines if searched is copy else text_lines).add(rare, searched, needle, at)
+        while key is not None:
+            self.found |= KEY
+            line = text_lines.at(key.start())
+            rare.add(line)
+            key = CAPITAL_A.search(text, text_lines.end(line))
+        search = triggers.pattern.search
+        while anchor is not None:
+            end = anchor.end()
+            line = copy_lines.at(anchor.start())
+            is_name = end - anchor.start() == 1
+            if not is_name or _GROUPS_AT.match(copy, end - 1) is not None:
+                self.found |= IPV6
+                rare.add(line)
+            if is_name and (not self.named_lines or self.named_lines[-1] != line):
+                self.named_lines.append(line)
+            anchor = search(copy, end)
         self.rare_lines = sorted(rare)
 
 
