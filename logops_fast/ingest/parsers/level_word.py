@@ -311,9 +311,9 @@ def _is_key(lowered: str, start: int, value: int) -> bool:
         before = lowered[start - 1]
         if before not in _BEFORE_KEY:
             return False
-        if before == '"':  # a name in JSON; after "=" it is the first word of a value
-            if lowered[start - 2 : start - 1] == "=":
-                return False
+        # In JSON a quote before it is a name's; after "=" it begins the first word of a value.
+        if before == '"' and lowered[start - 2 : start - 1] == "=":
+            return False
         quotes = lowered.count('"', 0, start) if before != '"' else 0
         if quotes and (quotes - lowered.count('\\"', 0, start)) % 2:
             return False  # inside a quoted value

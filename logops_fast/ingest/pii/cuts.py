@@ -43,12 +43,14 @@ def any_in_key(text: bytes, cuts: list[Cut]) -> bool:
     million cuts in one string stay linear.
     """
     string_end = -1
-    for _, end, _ in cuts:
+    last = len(text) - 1
+    for cut in cuts:
+        end = cut[1]
         if end > string_end:
             string_end = text.find(b'"', end)
-            if string_end < 0:
+            if not 0 <= string_end < last:
                 return False
-            if text.startswith(b":", string_end + 1):
+            if text[string_end + 1] == 0x3A:
                 return True
     return False
 

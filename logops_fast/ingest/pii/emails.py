@@ -54,9 +54,11 @@ def find_emails(text: bytes) -> list[Cut]:
             left = begin
         # The usual local part: short, ASCII, and led by what the mask keeps.
         start = sign - _USUAL
-        tail = text[start if start > left else left : sign]
+        if start < left:
+            start = left
+        tail = text[start:sign]
         local = tail[len(tail.rstrip(_LOCAL)) :]
-        if 0 < len(local) < _USUAL and local[0] in _LEADING and local.isascii():
+        if local and len(local) < _USUAL and local[0] in _LEADING and local.isascii():
             kept = sign - len(local) + 1
         elif text[sign - 1] == _QUOTE:
             kept, end = _quoted(text, begin, sign)

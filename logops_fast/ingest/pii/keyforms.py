@@ -46,7 +46,7 @@ FORMS: Final[dict[str, bytes]] = {
 
 _FORM: Final = re.compile(rb"(?<![A-Za-z0-9])(?:" + b"|".join(FORMS.values()) + rb")")
 # Without a separator before the long part: found by their first letter, which is rare as a capital.
-_CAPITAL_A: Final = re.compile(rb"A(?:[KSGRBI][IOPDZz][ABa]|IDA|NPA|NVA|CCA)")
+CAPITAL_A: Final = re.compile(rb"A(?:[KSGRBI][IOPDZz][ABa]|IDA|NPA|NVA|CCA)")
 # Forms that begin before a slash: by how they start.
 _REFRESH: Final = b"1//0"
 _WEBHOOK: Final = b"hooks"
@@ -56,29 +56,22 @@ _WEBHOOK_AT: Final = re.compile(rb"hooks(?:\.slack\.com/(?:services|workflows|tr
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----")
 _PEM_BODY: Final = re.compile(rb"(?:[A-Za-z0-9+/=:,. \xfe\xff\xf5-]|\xfc[nrt])*+")
 _PEM_END: Final = b"-----END "
-_PRIVATE_KEY: Final = b"PRIVATE KEY"
+PRIVATE_KEY: Final = b"PRIVATE KEY"
 
-# Every letter and digit is `a`, what parts the pieces of a key is `_`: then a long piece is one needle.
-_SHAPE: Final = bytes(0x61 if byte in _WORD else 0x5F if byte in b"_-./" else 0x20 for byte in range(256))
-_LONG: Final = b"_" + b"a" * 16
-
-
-def has_long_words(text: bytes) -> bool:
-    """Whether the text holds 16 letters or digits in a row after a separator or a slash, as most keys and tokens do."""
-    return text.translate(_SHAPE).rfind(_LONG) >= 0
-
-
-def may_hold_keys(text: bytes) -> bool:
-    """Whether `find_keys` may find any that has no long word."""
-    return (b"A" in text and _CAPITAL_A.search(text) is not None) or (b"K" in text and text.rfind(_PRIVATE_KEY) >= 0)
+SHAPE: Final = bytes(
+    0x61 if byte in _WORD else 0x5F if byte in b"_-./" else byte if byte == 0x0A else 0x20 for byte in range(256)
+)
+"""For a copy with the same lines in which each letter and digit is `a`, what parts a key's pieces `_`."""
+LONG_WORD: Final = b"_" + b"a" * 16
+"""16 letters or digits in a row after a separator or a slash, as most keys and tokens have them, in a shape."""
 
 
 def find_keys(text: bytes) -> list[Cut]:
     """The keys and private key blocks in neutral text."""
-    cuts = _private_keys(text) if b"K" in text and text.rfind(_PRIVATE_KEY) >= 0 else []
+    cuts = _private_keys(text) if b"K" in text and text.rfind(PRIVATE_KEY) >= 0 else []
     spans: list[tuple[int, int]] = []
-    shape = text.translate(_SHAPE)
-    at = shape.find(_LONG) if shape.rfind(_LONG) >= 0 else -1
+    shape = text.translate(SHAPE)
+    at = shape.find(LONG_WORD)
     reached = 0
     while at >= 0:
         start, end = _token(text, at + 1)
@@ -86,9 +79,9 @@ def find_keys(text: bytes) -> list[Cut]:
             start = reached
         spans += [found.span() for found in _FORM.finditer(text, start, end)]
         reached = end
-        at = shape.find(_LONG, end)
+        at = shape.find(LONG_WORD, end)
     if b"A" in text:
-        for found in _CAPITAL_A.finditer(text):
+        for found in CAPITAL_A.finditer(text):
             exact = _FORM.match(text, found.start())
             if exact is not None:
                 spans.append(exact.span())

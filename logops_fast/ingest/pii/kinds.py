@@ -6,33 +6,31 @@ decides nothing but what is asked first: secrets known by their form, HTTP crede
 itself.
 """
 
-# ruff: noqa: ARG005 - a trigger needs the text, what was found out about it, or neither
-
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from logops_fast.ingest.pii import signs
 from logops_fast.ingest.pii.cards import find_cards
 from logops_fast.ingest.pii.cuts import Cut
 from logops_fast.ingest.pii.emails import find_emails
 from logops_fast.ingest.pii.ipv4 import find_ipv4
 from logops_fast.ingest.pii.ipv6 import find_ipv6
-from logops_fast.ingest.pii.keyforms import find_keys, may_hold_keys
-from logops_fast.ingest.pii.signs import Signs
-from logops_fast.ingest.pii.tokens import find_basic, find_bearer, find_digest, find_jwts, may_hold_jwts
+from logops_fast.ingest.pii.keyforms import find_keys
+from logops_fast.ingest.pii.tokens import find_basic, find_bearer, find_digest, find_jwts
 from logops_fast.ingest.pii.urls import find_url_passwords
 
 
 class Kind(NamedTuple):
     """One kind of personal data.
 
-    ``label`` is that of the metric. ``asks`` is the trigger: whether it may be there at all, at a cost of next to
-    nothing. ``find`` returns the places to mask. The texts are shown in docs/privacy.md.
+    ``label`` is that of the metric. ``sign`` is the bit of `Signs.found` that says whether it may be there at all.
+    ``find`` returns the places to mask. The texts are shown in docs/privacy.md.
     """
 
     label: str
-    asks: Callable[[bytes, Signs], bool]
+    sign: int
     find: Callable[[bytes], list[Cut]]
     trigger: str
     leaves: str
@@ -42,7 +40,7 @@ class Kind(NamedTuple):
 SECRETS: Final = (
     Kind(
         "secret",
-        lambda text, signs: signs.long_words or may_hold_keys(text),
+        signs.KEY,
         find_keys,
         "a capital `A` or `K`; a separator followed by 16 letters or digits",
         "`***`",
@@ -50,7 +48,7 @@ SECRETS: Final = (
     ),
     Kind(
         "secret",
-        lambda text, signs: b"@" in text and text.rfind(b"://") >= 0,
+        signs.URL,
         find_url_passwords,
         "`://` and an `@`",
         "scheme, user, host and path",
@@ -62,7 +60,7 @@ SECRETS: Final = (
 CREDENTIALS: Final = (
     Kind(
         "token",
-        lambda text, signs: signs.bearer,
+        signs.BEARER,
         find_bearer,
         "`bearer` in any case",
         "the scheme: `Bearer ***`",
@@ -70,7 +68,7 @@ CREDENTIALS: Final = (
     ),
     Kind(
         "token",
-        lambda text, signs: signs.basic,
+        signs.BASIC,
         find_basic,
         "`basic` in any case",
         "the scheme: `Basic ***`",
@@ -78,7 +76,7 @@ CREDENTIALS: Final = (
     ),
     Kind(
         "token",
-        lambda text, signs: signs.digest,
+        signs.DIGEST,
         find_digest,
         "`digest` in any case, and an `=`",
         "the scheme: `Digest ***`",
@@ -86,7 +84,7 @@ CREDENTIALS: Final = (
     ),
     Kind(
         "token",
-        lambda text, signs: signs.long_words or may_hold_jwts(text),
+        signs.JWT,
         find_jwts,
         "`eyJ`, `eyA`, `ewo` and the like",
         "`***jwt***`",
@@ -98,7 +96,7 @@ CREDENTIALS: Final = (
 PLAIN: Final = (
     Kind(
         "email",
-        lambda text, signs: b"@" in text,
+        signs.EMAIL,
         find_emails,
         "an `@`",
         "the first character of the local part, and the domain",
@@ -106,7 +104,7 @@ PLAIN: Final = (
     ),
     Kind(
         "card",
-        lambda text, signs: signs.cards,
+        signs.CARD,
         find_cards,
         "13 digits in a row, or two groups as cards print them",
         "the last four digits",
@@ -114,7 +112,7 @@ PLAIN: Final = (
     ),
     Kind(
         "ipv4",
-        lambda text, signs: True,
+        signs.IPV4,
         find_ipv4,
         "a dot between two numbers",
         "the first two octets",
@@ -122,7 +120,7 @@ PLAIN: Final = (
     ),
     Kind(
         "ipv6",
-        lambda text, signs: signs.ipv6,
+        signs.IPV6,
         find_ipv6,
         "`::`, or three groups between colons",
         "the first two groups",

@@ -9,7 +9,7 @@ only a line with personal data in a key is parsed again, to tell keys apart that
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
@@ -18,11 +18,11 @@ from logops_fast.ingest.pii.cuts import Cut, any_in_key, merged, replaced
 from logops_fast.ingest.pii.encodings import MOST_LEVELS, Decoded, encoded_strings
 from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
-from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS, Kind
+from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
 from logops_fast.ingest.pii.members import Members
 from logops_fast.ingest.pii.names import FIELD, SECRET, NameRules
 from logops_fast.ingest.pii.pairs import Pairs
-from logops_fast.ingest.pii.signs import Signs, Triggers
+from logops_fast.ingest.pii.signs import FREQUENT, Excerpt, Signs, Triggers, named_spans
 from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
 
@@ -32,6 +32,9 @@ _LEFT_BY_MASK: Final = re.compile(rb"\*\*\*|\.x\.x|:x:x")
 # Bytes that UTF-8 never uses and no escape stands for (see `escapes`): a string, or a value, that was taken out.
 _STRING_OUT: Final = b"\xc0"
 _VALUE_OUT: Final = b"\xc1"
+
+_Finder = tuple[int, str, Callable[[bytes], list[Cut]]]
+"""Of a `Kind`: sign, label and find."""
 
 
 class Masker:
@@ -43,7 +46,7 @@ class Masker:
     `NameRules` does.
     """
 
-    __slots__ = ("_all", "_delimited", "_members", "_pairs", "_triggers")
+    __slots__ = ("_delimited", "_frequent", "_members", "_pairs", "_rare", "_triggers")
 
     def __init__(
         self,
@@ -58,8 +61,12 @@ class Masker:
         self._triggers = Triggers(rules)
         self._members = None if endings is None else Members(rules, endings)
         self._pairs = None if endings is None else Pairs(rules, endings)
-        self._delimited = (*SECRETS, *CREDENTIALS) if secrets else CREDENTIALS
-        self._all = (*self._delimited, *PLAIN)
+        delimited = (*SECRETS, *CREDENTIALS) if secrets else CREDENTIALS
+        # Bare tuples: an attribute of a named one costs as much as asking a small text for its sign.
+        self._delimited = tuple((kind.sign, kind.label, kind.find) for kind in delimited)
+        plain = tuple((kind.sign, kind.label, kind.find) for kind in PLAIN)
+        self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
+        self._rare = (*self._delimited, *(kind for kind in plain if not kind[0] & FREQUENT))
 
     def mask_lines(
         self,
@@ -90,8 +97,9 @@ class Masker:
         """Neutral text with every member and string masked, and whether anything was masked in a key."""
         signs = Signs(text, self._triggers)
         kept: list[bytes] = []
-        if signs.names and self._members is not None:
-            text, kept = self._mask_members(self._members, text, hits)
+        named = signs.every_line or bool(signs.named_lines)
+        if named and self._members is not None:
+            text, kept = self._mask_members(self._members, text, signs, hits)
         strings: list[bytes] = []
         in_key = False
         if b"%" in text or b"\xfc" in text or b"&" in text or b"\x1b" in text:
@@ -99,7 +107,7 @@ class Masker:
             if spans:
                 strings, in_key = self._mask_encoded(text, spans, hits)
                 text = replaced(text, [(start, end, _STRING_OUT) for start, end in spans])
-        cuts = self._cuts(text, signs, self._all, hits)
+        cuts = self._cuts(text, signs, self._rare, self._frequent, hits)
         if cuts:
             in_key = in_key or any_in_key(text, cuts)
             text = replaced(text, cuts)
@@ -109,32 +117,51 @@ class Masker:
             text = _put_back(text, _VALUE_OUT, kept)
         return text, in_key
 
-    def _cuts(self, text: bytes, signs: Signs, kinds: tuple[Kind, ...], hits: dict[str, int]) -> list[Cut]:
+    def _cuts(
+        self,
+        text: bytes,
+        signs: Signs,
+        rare: tuple[_Finder, ...],
+        frequent: tuple[_Finder, ...],
+        hits: dict[str, int],
+    ) -> list[Cut]:
         """What is masked of a text: all that any kind finds in it as it is, whatever another kind finds next to it."""
         cuts: list[Cut] = []
         several = False
-        if self._pairs is not None and (signs.names or b"=" in text):
-            cuts, fields, secrets = self._pairs.cuts(text, colons=signs.names)
+        found = signs.found
+        if self._pairs is not None and (signs.every_line or signs.named_lines or b"=" in text):
+            cuts, fields, secrets = self._pairs.cuts(text, named_spans(text, signs))
             _count(hits, FIELD, fields)
             _count(hits, SECRET, secrets)
-        for kind in kinds:
-            if kind.asks(text, signs):
-                more = kind.find(text)
+        if found & ~FREQUENT:
+            lines = Excerpt(text, signs.rare_lines)
+            for sign, label, find in rare:
+                if found & sign:
+                    more = lines.originals(find(lines.text))
+                    if more:
+                        _count(hits, label, len(more))
+                        several = several or bool(cuts)
+                        cuts = cuts + more if cuts else more
+        for sign, label, find in frequent:
+            if found & sign:
+                more = find(text)
                 if more:
-                    _count(hits, kind.label, len(more))
+                    _count(hits, label, len(more))
                     several = several or bool(cuts)
                     cuts = cuts + more if cuts else more
         return merged(cuts) if several else cuts
 
-    def _mask_members(self, members: Members, text: bytes, hits: dict[str, int]) -> tuple[bytes, list[bytes]]:
+    def _mask_members(
+        self, members: Members, text: bytes, signs: Signs, hits: dict[str, int]
+    ) -> tuple[bytes, list[bytes]]:
         """The text with the values of named members masked and those of kept ones taken out, and the latter."""
-        cuts, fields, secrets, kept = members.cuts(text)
+        cuts, fields, secrets, kept = members.cuts(text, named_spans(text, signs))
         _count(hits, FIELD, fields)
         _count(hits, SECRET, secrets)
         if cuts:
             text = replaced(text, cuts)
             if kept:
-                kept = members.cuts(text)[3]
+                kept = members.cuts(text, named_spans(text, signs))[3]
         values = [text[start:end] for start, end in kept]
         if kept:
             text = replaced(text, [(start, end, _VALUE_OUT) for start, end in kept])
@@ -150,14 +177,14 @@ class Masker:
         decoded = Decoded(raw)
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, hits)
+            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, (), hits)
             if cuts:
                 raw = replaced(raw, decoded.originals(cuts))
                 decoded = _decoded(raw, level)
             if level == MOST_LEVELS or not decoded.decode():
                 break
             level += 1
-        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._all, hits)
+        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._rare, self._frequent, hits)
         if cuts:
             raw = replaced(raw, decoded.originals(cuts))
         masked = raw.split(b'"')[1::2]

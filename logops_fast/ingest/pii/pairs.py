@@ -63,11 +63,12 @@ class Pairs:
         self._colon = pair_pattern(endings, b":")
         self._element = re.compile(rb">" + endings.before(b">"))
 
-    def cuts(self, text: bytes, *, colons: bool = True) -> tuple[list[Cut], int, int]:
-        """The values to mask, how many of them are fields and how many secrets."""
-        places: list[int] = []
-        if colons:
-            places = [found.start() for found in self._colon.finditer(text)]
+    def cuts(self, text: bytes, named: list[tuple[int, int]]) -> tuple[list[Cut], int, int]:
+        """Return the values to mask, how many of them are fields and how many secrets.
+
+        Names before a colon are looked for in the spans ``named`` alone, those before a `=` or a `>` in the whole text.
+        """
+        places = [found.start() for begin, end in named for found in self._colon.finditer(text, begin, end)]
         if b"=" in text:
             places += [found.start() for found in self._equals.finditer(text)]
         if b"<" in text and b"</" in text:

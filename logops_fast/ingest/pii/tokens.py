@@ -52,6 +52,8 @@ _JWT: Final = re.compile(
     rb"((?:\.[A-Za-z0-9_-]*+){2,4}+|\." + _OBJECT + rb"[A-Za-z0-9_-]{4,}+)?"
     rb"|(?<![A-Za-z0-9].)(?:yA|wo|w0|wk)[A-Za-z0-9_-]{8,}+(\." + _OBJECT + rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+)*+)?)"
 )
+_USUAL_BEGINNING: Final = b"eyJ"
+_SECOND_OBJECT: Final = re.compile(rb"\.(?=e(?:y[JA]|w[o0k]|30))")
 
 
 def _places(text: bytes, word: bytes) -> list[int]:
@@ -131,11 +133,23 @@ def find_digest(text: bytes) -> list[Cut]:
     return cuts
 
 
-def may_hold_jwts(text: bytes) -> bool:
-    """Whether the text holds a token of the usual form; one with blanks in its header has a long word."""
-    return b"J" in text and text.rfind(b"eyJ") >= 0
-
-
 def find_jwts(text: bytes) -> list[Cut]:
-    """JSON Web Tokens in neutral text."""
-    return [(*found.span(), _JWT_MASK) for found in _JWT.finditer(text) if found.lastindex is not None]
+    """Return the JSON Web Tokens in neutral text."""
+    # The usual beginning first: the pattern alone would stop at each `e`, the most frequent of letters.
+    cuts: list[Cut] = []
+    at = text.find(_USUAL_BEGINNING)
+    while at >= 0:
+        found = _JWT.match(text, at)
+        end = at + len(_USUAL_BEGINNING) if found is None else found.end()
+        if found is not None and found.lastindex is not None:
+            cuts.append((at, end, _JWT_MASK))
+        at = text.find(_USUAL_BEGINNING, end)
+    # A token that begins in another way has a second object, after a dot.
+    known = 0
+    for found in _SECOND_OBJECT.finditer(text):
+        at = found.start()
+        while known < len(cuts) and cuts[known][1] <= at:
+            known += 1
+        if known == len(cuts) or at < cuts[known][0]:
+            return [(*found.span(), _JWT_MASK) for found in _JWT.finditer(text) if found.lastindex is not None]
+    return cuts

@@ -245,3 +245,35 @@ def test_two_keys_of_one_object_stay_two_whatever_kind_they_are(key: str) -> Non
     stored = mask({"o": {key: 1, others[key]: 2}})["o"]
     assert sorted(stored.values()) == [1, 2]
     assert not any(name in stored for name in (key, others[key]))
+
+
+@pytest.mark.parametrize(
+    ("event", "masked"),
+    [
+        ({"password": "ab:cd:12:34"}, {"password": "***"}),
+        ({"msg": "token: ab:cd:12:34:ef"}, {"msg": "token: ***"}),
+        ({"msg": "password: x1 from fe80:1:2:3:4:5:6:7"}, {"msg": "password: *** from fe80:1:x:x:x:x:x:x"}),
+        ({"token": "1:2:3:4:5:6:7:8", "ip": "fe80:1:2:3:4:5:6:7"}, {"token": "***", "ip": "fe80:1:x:x:x:x:x:x"}),
+    ],
+)
+def test_a_secret_that_begins_like_an_address_is_masked(event: dict[str, Any], masked: dict[str, Any]) -> None:
+    assert mask(event) == masked
+
+
+def test_only_the_lines_with_a_name_are_searched_and_all_of_those() -> None:
+    plain = {"msg": "from 10.1.2.3"}
+    named = {"msg": "password: hunter2", "token": "abc"}
+    for order in ([plain, named, plain, named, named], [named, plain], [plain, plain, named], [named, named]):
+        stored = Masker().mask_lines(to_lines(order), order, {}).splitlines()
+        assert [json.loads(line) for line in stored] == [mask(event) for event in order]
+        assert sum(b"hunter2" in line or b'"abc"' in line for line in stored) == 0
+
+
+@pytest.mark.parametrize(
+    "header", ["eyJhbGciOiJub25lIn0", "eyAiYWxnIjoibm9uZSJ9", "ewoiYWxnIjoibm9uZSJ9", "ew0KImFsZyI6Im4ifQ"]
+)
+def test_a_token_is_masked_next_to_one_that_begins_in_another_way(header: str) -> None:
+    usual = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmVk"
+    other = f"{header}.eyJzdWIiOiJkZW1vIn0."
+    assert mask({"msg": f"{usual} and {other}"}) == {"msg": "***jwt*** and ***jwt***"}
+    assert mask({"msg": f"{other} and {usual}"}) == {"msg": "***jwt*** and ***jwt***"}
