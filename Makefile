@@ -13,7 +13,7 @@ PARALLEL := --dist worksteal
 NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release
 NO_PROCESS := not (process or service or fault or bench or long or release)
 
-.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench faults
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench faults fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ test-compiled: compiled ## The tests against the compiled packages
 
 faults: $(VENV)/.dev ## N injected faults of every kind (default 1000), and the table of what became of the events
 	@$(BIN)/python -m tests.faults --faults $(or $(N),1000) --out tests/faults/table.md $(ARGS)
+
+fuzz: $(VENV)/.dev ## Fuzz each target for MINUTES (default 2), by atheris if installed: ARGS="http parsers --seed N"
+	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2) $(ARGS)
 
 bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.eps_sweep $(ARGS)

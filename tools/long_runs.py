@@ -21,6 +21,11 @@ sys.path.insert(0, str(ROOT))
 
 from bench.machine import facts, one_line  # noqa: E402
 
+FUZZING: Final = """\
+To fuzz alone: `make fuzz MINUTES=10`, or `make fuzz MINUTES=10 ARGS="http parsers masks config"` for some targets
+of `tests/fuzz/targets.py`. With `pip install atheris` in `.venv` it is coverage-guided, otherwise the built-in engine
+mutates the seeds. Input that breaks a target is kept in `build/fuzz`: repair the fault, and make the input a test.
+"""
 OUT: Final = ROOT / "docs" / "long-runs.md"
 LOGS: Final = ROOT / "build" / "long"
 PYTEST: Final = ("-m", "pytest", "-m")
@@ -60,7 +65,7 @@ def main(names: list[str]) -> int:
         rows.append(f"| {name} | {'passed' if good else 'FAILED'} | {minutes:.1f} | {last.replace('|', '/')} |")
         print(rows[-1], flush=True)
     table = "\n".join(["| step | result | minutes | last line |", "|---|---|---:|---|", *rows])
-    OUT.write_text(f"# Long runs\n\nMade by `make long`. Seed {seed}.\n\n{table}\n\n{machine}\n")
+    OUT.write_text(f"# Long runs\n\nMade by `make long`. Seed {seed}.\n\n{FUZZING}\n{table}\n\n{machine}\n")
     return 1 if failed else 0
 
 

@@ -1,6 +1,7 @@
 """Runs once before the others: makes what each installation has of its own, and leaves alone what is there.
 
-The clients' keys (a random client ``demo``), Grafana's administrator's password, and the collectors' directories.
+The clients' keys (a random client ``demo``), the passwords of Grafana's administrator and of Redis, and the collectors'
+directories.
 """
 
 from __future__ import annotations
@@ -20,19 +21,21 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--keys", type=Path, required=True)
     parser.add_argument("--grafana-password", type=Path, required=True)
+    parser.add_argument("--redis-password", type=Path, required=True)
     parser.add_argument("--positions", type=Path, required=True)
     args = parser.parse_args(argv)
     if args.keys.exists():
         print(f"{args.keys}: kept")
     else:
         print(f"{args.keys}: made, with one random client, {make_demo_keys(args.keys).id}")
-    if args.grafana_password.exists():
-        print(f"{args.grafana_password}: kept")
-    else:
-        # Grafana runs as another user; nothing but Grafana mounts the volume this file is alone on.
-        args.grafana_password.write_text(secrets.token_urlsafe(18))
-        args.grafana_password.chmod(0o444)
-        print(f"{args.grafana_password}: made")
+    for path in (args.grafana_password, args.redis_password):
+        if path.exists():
+            print(f"{path}: kept")
+            continue
+        # Grafana and Redis run as other users; only those who need the file mount the volume it is alone on.
+        path.write_text(secrets.token_urlsafe(18))
+        path.chmod(0o444)
+        print(f"{path}: made")
     for name in COLLECTORS:
         (args.positions / name).mkdir(parents=True, exist_ok=True)
     return 0

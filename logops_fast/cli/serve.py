@@ -92,6 +92,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
             log=logger.warning,
             exclusive=workers == 1,
             redis_allow_eviction=settings.state.redis_allow_eviction,
+            redis_password_file=settings.state.redis_password_file,
         )
     except ValueError as error:
         raise StartupError(str(error)) from None

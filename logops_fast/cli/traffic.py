@@ -37,17 +37,27 @@ _HINTS: Final = {
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add ``--url``, ``--key``, ``--secret`` and ``--own-emitter``."""
+    """Add ``--url``, ``--key``, ``--secret``, ``--audience`` and ``--own-emitter``."""
     parser.add_argument("--url", metavar="URL", help="the gateway (ENTRYPOINT_URL, else http://127.0.0.1:8081/ingest)")
     parser.add_argument("--key", metavar="NAME", help="the client (LOGOPS_API_KEY, else the first of the keys file)")
     parser.add_argument("--secret", metavar="TEXT", help="its secret (LOGOPS_SECRET, else of the keys file)")
+    parser.add_argument(
+        "--audience", metavar="A", help="the gateway's auth.audience (default: that of the configuration)"
+    )
     parser.add_argument("--own-emitter", action="store_true", help="send no X-Emitter: all is the client's own emitter")
 
 
 def target_of(args: argparse.Namespace) -> Target:
     """Return the target that the options of ``add_target`` name. Raises ConfigError."""
-    keys_file = Path(load_settings(args, quiet=True).settings.auth.keys_file)
-    return Target.resolve(url=args.url, key=args.key, secret=args.secret, env=os.environ, keys_file=keys_file)
+    auth = load_settings(args, quiet=True).settings.auth
+    return Target.resolve(
+        url=args.url,
+        key=args.key,
+        secret=args.secret,
+        env=os.environ,
+        keys_file=Path(auth.keys_file),
+        audience=auth.audience if args.audience is None else args.audience,
+    )
 
 
 def drive(

@@ -239,6 +239,9 @@ class StateSettings(Section, frozen=True):
     redis_url: Annotated[
         str, Meta(description="The Redis or Valkey server, for `redis`; a password in it is never shown.", extra=SECRET)
     ] = "redis://127.0.0.1:6379/0"
+    redis_password_file: Annotated[
+        str, Meta(description="A file with the password of `redis_url`, instead of one in the URL. Read at the start.")
+    ] = ""
     dir: Annotated[
         str,
         Meta(

@@ -1,8 +1,12 @@
-"""Signs batches and sends them over pooled connections, without waiting for anything: answers come to callbacks."""
+"""Signs batches and sends them over pooled connections, without waiting for anything: answers come to callbacks.
+
+Requests are signed by version 2, which every client may use and some are held to.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import secrets
 import time
@@ -17,7 +21,7 @@ from logops_fast.emitters.scenario import EmitterPlan
 from logops_fast.emitters.target import Target
 from logops_fast.emitters.totals import LatencyRecorder, Totals
 from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
-from logops_fast.formats.signature import SigningKey, canonical
+from logops_fast.formats.signature import SigningKey, canonical_v2
 from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import HttpPool
 
@@ -32,14 +36,17 @@ _SPREAD: Final = 0.25  # of a wait, so that batches refused together are not ret
 
 
 class Lane:
-    """One emitter of a run: what it makes, the head of its requests, and the outcomes."""
+    """One emitter of a run: what it makes, the header fields of its requests, and the outcomes.
 
-    __slots__ = ("attacked", "emitter", "head", "latency", "plan", "tick_latency", "total", "window")
+    ``fields`` are those that are signed and the same in each request, by lower-case name.
+    """
 
-    def __init__(self, plan: EmitterPlan, emitter: Emitter, head: bytes) -> None:
+    __slots__ = ("attacked", "emitter", "fields", "latency", "plan", "tick_latency", "total", "window")
+
+    def __init__(self, plan: EmitterPlan, emitter: Emitter, fields: dict[bytes, bytes]) -> None:
         self.plan = plan
         self.emitter = emitter
-        self.head = head
+        self.fields = fields
         self.window = Totals()
         self.total = Totals()
         self.latency = LatencyRecorder()
@@ -84,6 +91,8 @@ class Sender:
         )
         self._path = self._pool.endpoint.target
         self._key = SigningKey(target.secret)
+        self._key_id = target.key.encode()
+        self._audience = os.fsencode(target.audience)
         self._scenario_id = scenario_id.encode()
         self._clock = clock
         self._run = secrets.token_hex(8).encode()
@@ -104,14 +113,10 @@ class Sender:
     def lane(self, plan: EmitterPlan, claim: str | None) -> Lane:
         """Return a lane for an emitter that sends ``claim`` as X-Emitter (None: no such header)."""
         emitter = plan.make()
-        head = b"content-type: %b\r\nx-api-key: %b\r\nx-scenario-id: %b\r\n" % (
-            emitter.content_type,
-            self._target.key.encode(),
-            self._scenario_id,
-        )
+        fields = {b"content-type": emitter.content_type, b"x-scenario-id": self._scenario_id}
         if claim is not None:
-            head += b"x-emitter: %b\r\n" % claim.encode()
-        return Lane(plan, emitter, head)
+            fields[b"x-emitter"] = claim.encode()
+        return Lane(plan, emitter, fields)
 
     def send(self, lane: Lane, count: int, due: float, wall: float) -> None:
         """Make and send a batch of ``count`` events that is due at ``due``, which was ``wall`` on the wall clock."""
@@ -155,11 +160,17 @@ class Sender:
         flight.attempts += 1
         stamp = b"%d" % time.time()
         nonce = b"%b.%x" % (self._run, self._nonces)
-        signature = self._key.signature(canonical(b"POST", self._path, flight.digest, stamp, nonce))
-        headers = (
-            b"%bx-batch-id: %b\r\nx-timestamp: %b\r\nx-nonce: %b\r\nx-content-sha256: %b\r\nx-signature: %b\r\n"
-            % (flight.lane.head, flight.batch_id, stamp, nonce, flight.digest, signature)
-        )
+        fields = {**flight.lane.fields, b"x-batch-id": flight.batch_id}
+        message = canonical_v2(b"POST", self._path, flight.digest, stamp, nonce, fields, self._audience)
+        fields |= {
+            b"x-api-key": self._key_id,
+            b"x-timestamp": stamp,
+            b"x-nonce": nonce,
+            b"x-content-sha256": flight.digest,
+            b"x-signature-version": b"2",
+            b"x-signature": self._key.signature(message),
+        }
+        headers = b"".join([b"%b: %b\r\n" % field for field in fields.items()])
         self._pool.send(
             b"POST", self._path, headers, flight.body, partial(self._answered, flight, headers), timeout=ANSWER_TIMEOUT
         )

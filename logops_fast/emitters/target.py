@@ -20,18 +20,20 @@ DEFAULT_URL: Final = "http://127.0.0.1:8081/ingest"
 class Target:
     """A gateway's URL and one of its clients.
 
-    ``emitters``: those the client may name in X-Emitter; None if that is unknown.
+    ``emitters``: those the client may name in X-Emitter; None if that is unknown. ``audience`` is the gateway's
+    ``auth.audience``, which signatures of version 2 cover.
     """
 
     url: str
     key: str
     secret: bytes = field(repr=False)
     emitters: frozenset[str] | None = None
+    audience: str = ""
 
     @classmethod
-    def of(cls, client: Client, url: str = DEFAULT_URL) -> Target:
+    def of(cls, client: Client, url: str = DEFAULT_URL, audience: str = "") -> Target:
         """Return the target for a client of a keys file, with its newest secret."""
-        return cls(url, client.id, client.secrets[0], client.emitters)
+        return cls(url, client.id, client.secrets[0], client.emitters, audience)
 
     @classmethod
     def resolve(
@@ -42,6 +44,7 @@ class Target:
         secret: str | None = None,
         env: Mapping[str, str],
         keys_file: Path,
+        audience: str = "",
     ) -> Target:
         """Return what is given, else what the environment has, else the first client of the keys file.
 
@@ -57,7 +60,7 @@ class Target:
         # the environment's secret belongs to the environment's client, not to one that is named here
         text = secret or (given.secret if name == given.api_key else "")
         if name and text:
-            return cls(address, name, os.fsencode(text))
+            return cls(address, name, os.fsencode(text), audience=audience)
         if text:
             raise ConfigError("a secret without its client; name it with --key or LOGOPS_API_KEY")
         if not keys_file.exists():
@@ -70,4 +73,4 @@ class Target:
         name = name or next(iter(clients))
         if name not in clients:
             raise ConfigError(f"{keys_file} has no client {name}; give its secret with --secret or LOGOPS_SECRET")
-        return cls.of(clients[name], address)
+        return cls.of(clients[name], address, audience)

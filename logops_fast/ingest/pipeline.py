@@ -173,7 +173,7 @@ class IngestPipeline:
             return
         entry = None
         if batch.repeatable and reading.count:
-            entry = LedgerEntry(batch.emitter, batch.batch_id, answer)
+            entry = LedgerEntry(batch.emitter, batch.batch_id, answer, body_digest(batch.body))
         if len(batch.body) > PIECE_BYTES:
             batch = batch._replace(body=b"")  # nothing of it is needed while the disk is waited for
         done = partial(self._stored, batch, reply, reading, answer)

@@ -26,8 +26,8 @@ def state_place(configured: str, tables: Iterable[Geometry], tmpfs: Path = TMPFS
     """Return the directory of the state: the configured one, else one on tmpfs, else ``data/state``.
 
     The one on tmpfs is named after the absolute path of ``data/state``, so that gateways in different working
-    directories do not share it. It is used only if ``tmpfs`` has room for full tables: a page that is missing when it
-    is written would end the process (SIGBUS).
+    directories do not share it. It is used only if ``tmpfs`` has room for full tables, although they take it only as
+    they fill: one that cannot grow refuses requests.
     """
     if configured != AUTO:
         return Path(configured)

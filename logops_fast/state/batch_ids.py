@@ -101,15 +101,15 @@ class TableBatchIds:
             held = False
         done(held)
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
         """See ``BatchIds``."""
         table = self._table
-        digest, bucket = table.locate(_key(emitter, batch_id))
+        key, bucket = table.locate(_key(emitter, batch_id))
         try:
-            position = self._arena.append(digest, answer) if len(answer) <= MAX_ANSWER_BYTES else 0
+            position = self._arena.append(key, answer) if len(answer) <= MAX_ANSWER_BYTES else 0
             table.lock(bucket)
             try:
-                self._finish(digest, bucket, position)
+                self._finish(key, bucket, position, digest)
             finally:
                 table.unlock(bucket)
         except OSError:
@@ -161,20 +161,22 @@ class TableBatchIds:
         digest = values[4 * slot + 3] if slot >= 0 else NO_DIGEST
         return self._begin(key, bucket, digest)[0] is ClaimKind.NEW
 
-    def _finish(self, key: bytes, bucket: int, position: int) -> None:
+    def _finish(self, key: bytes, bucket: int, position: int, digest: int) -> None:
         table = self._table
         values = table.values
         now = int(self._clock() * 1000)
         slot = table.find(key, bucket)
         if slot >= 0 and values[4 * slot] > now:
             values[4 * slot + 2] = position
+            if values[4 * slot + 3] == NO_DIGEST:
+                values[4 * slot + 3] = digest
             values[4 * slot + 1] = _DONE
             values[4 * slot] = now + self._ttl_ms
             return
         if slot < 0:
             slot = self._room(bucket, now)
         if slot >= 0:
-            self._write(slot, key, now, _DONE, position, NO_DIGEST)
+            self._write(slot, key, now, _DONE, position, digest)
 
     def _write(self, slot: int, key: bytes, now: int, state: int, position: int, digest: int) -> None:
         values = self._table.values

@@ -26,6 +26,7 @@ def open_state(
     log: Callable[[str], None] | None = None,
     exclusive: bool = False,
     redis_allow_eviction: bool = False,
+    redis_password_file: str = "",
 ) -> StateStore:
     """Open the state store: once, before the workers are forked, so that all have the same one.
 
@@ -35,8 +36,8 @@ def open_state(
     which saves it all locking. A Redis that is down is no error: ``healthy`` says so, and it is used once it is back.
 
     Raises:
-        ValueError: for a back-end that is unknown or does not suit, a URL that is none, or a Redis that may evict
-            nonces, unless ``redis_allow_eviction``.
+        ValueError: for a back-end that is unknown or does not suit, a URL that is none, a password file that cannot be
+            used, or a Redis that may evict nonces, unless ``redis_allow_eviction``.
         StateError: (``state.shared``) for a directory that cannot be used.
     """
     if backend in ("auto", "shared"):
@@ -54,8 +55,11 @@ def open_state(
         return open_memory(tolerance, caps, wall, clock)
     if backend == "redis":
         from logops_fast.state.redis_check import check_policy
+        from logops_fast.state.redis_password import url_with_password
         from logops_fast.state.redis_store import RedisStore
 
+        if redis_password_file:
+            redis_url = url_with_password(redis_url, Path(redis_password_file))
         store = RedisStore(
             redis_url, tolerance, batch_ttl=caps.batch_ttl, allow_eviction=redis_allow_eviction, wall=wall
         )

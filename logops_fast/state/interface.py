@@ -136,8 +136,11 @@ class BatchIds(Protocol):
         ``done`` is called once, with whether the caller holds the claim; False also if the store does not answer.
         """
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
-        """Record that the batch is stored. Also makes the entry if there is none (when a journal is replayed)."""
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+        """Record that the batch is stored. Also makes the entry if there is none (when a journal is replayed).
+
+        ``digest`` is that of such an entry; a digest that was given to ``begin`` is kept.
+        """
 
     def abandon(self, emitter: str, batch_id: str) -> None:
         """Release the caller's claim: the batch was not stored, and the next try may claim it."""

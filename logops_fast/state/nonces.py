@@ -1,7 +1,8 @@
 """Nonces in a table: an atomic insert, and a horizon up to which nothing counts as new.
 
 The table has three levels of 1, 3 and 12 sixteenths of its buckets, used one after the other as the former is full, so
-that memory is touched only as it fills: a quiet gateway uses the first, and looks in no other. The bucket of a key in a
+that memory and file space are taken only as it fills (see ``state.growth``): a quiet gateway uses the first level, and
+looks in no other. The bucket of a key in a
 larger level determines its bucket in the first, whose lock therefore covers all of them.
 """
 
@@ -12,6 +13,7 @@ from collections.abc import Callable
 from math import ceil, floor
 from typing import Final
 
+from logops_fast.state.growth import Growth
 from logops_fast.state.interface import NonceVerdict
 from logops_fast.state.table import BUCKET_BYTES, Geometry, Table
 from logops_fast.state.tallies import SHARED, TALLY_BYTES, Tallies
@@ -45,6 +47,11 @@ def geometry(max_nonces: int) -> Geometry:
     return Geometry(KIND, buckets, "I", 1, TALLY_BYTES, KEY_BYTES)
 
 
+def first_buckets(buckets: int) -> int:
+    """Return how many of a table's buckets are its first level, which is used from the start."""
+    return _levels(buckets)[0][1]
+
+
 def fresh_horizon(started_at: float, tolerance: float) -> float:
     """Return the horizon of a table created at ``started_at`` (wall seconds): what was signed before is refused.
 
@@ -73,15 +80,20 @@ class TableNonces:
     a free slot.
 
     Once the table is nearly full, a client that holds at least as much as the largest holder did at the last check is
-    refused as ``CROWDED``: one client, at any rate, never takes the room of another.
+    refused as ``CROWDED``: one client, at any rate, never takes the room of another. A table that
+    cannot grow, because the file system is full, is full.
     """
 
-    __slots__ = ("_inserts", "_levels", "_looked_at", "_nearly_full", "_recheck", "_table", "_tallies", "_top", "_wall")
+    __slots__ = (
+        "_growth", "_inserts", "_levels", "_looked_at", "_nearly_full",
+        "_recheck", "_table", "_tallies", "_top", "_wall",
+    )  # fmt: skip
 
     def __init__(self, table: Table, wall: Callable[[], float], lifetime: float = LIFETIME) -> None:
         self._table = table
         self._wall = wall
         self._levels = _levels(table.buckets)
+        self._growth = Growth(table)
         self._tallies = Tallies(table, lifetime) if len(table.extra) >= TALLY_BYTES else None
         self._nearly_full = int(table.buckets * SLOTS * LOAD)
         self._recheck = self._nearly_full // _CHECKS
@@ -155,7 +167,10 @@ class TableNonces:
             if not table.words[level]:
                 break
             first, buckets = self._levels[level]
-            slot = table.find(fingerprint, first + hashed % buckets)
+            bucket = first + hashed % buckets
+            if self._growth.missing(bucket):
+                continue
+            slot = table.find(fingerprint, bucket)
             if slot >= 0:
                 return slot
         return -1
@@ -200,6 +215,8 @@ class TableNonces:
         last = len(self._levels) - 1
         for level, (first, buckets) in enumerate(self._levels):
             bucket = first + hashed % buckets
+            if level and self._growth.missing(bucket) and not self._growth.reserve(bucket, now):
+                return -1
             if level < last:
                 slot = table.next_in_turn(bucket, now)
             else:

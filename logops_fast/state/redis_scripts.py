@@ -155,11 +155,13 @@ redis.call('SET', KEYS[1], held or ('C' .. ARGV[1] .. ARGV[2]), 'PX', ARGV[3])
 return 1
 """
 
-# KEYS: batch. ARGV: answer, milliseconds, the digest of a batch that was never claimed.
+# KEYS: batch. ARGV: answer, milliseconds, the digest of a batch that was never claimed, or claimed without one.
 FINISH: Final = """
 local held = redis.call('GET', KEYS[1])
 local digest = ARGV[3]
-if held and (held:sub(1, 1) == 'C' or held:sub(1, 1) == 'S') then digest = held:sub(2, 17) end
+if held and (held:sub(1, 1) == 'C' or held:sub(1, 1) == 'S') then
+    if held:sub(2, 17) ~= '0000000000000000' then digest = held:sub(2, 17) end
+end
 redis.call('SET', KEYS[1], 'S' .. digest .. ARGV[1], 'PX', ARGV[2])
 return 1
 """

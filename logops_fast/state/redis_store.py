@@ -221,11 +221,11 @@ class RedisBatchIds:
         )  # fmt: skip
         self._pump.submit(Command(args, partial(_renewed, done)))
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
         """See ``BatchIds``."""
         kept = answer if len(answer) <= MAX_ANSWER_BYTES else b""
         key = _batch_key(emitter, batch_id)
-        command = Command(("EVALSHA", _FINISH, 1, key, kept, self._ttl_ms, _hex(NO_DIGEST)))
+        command = Command(("EVALSHA", _FINISH, 1, key, kept, self._ttl_ms, _hex(digest)))
         command.compensation = command
         self._pump.submit(command)
 

@@ -12,7 +12,6 @@ import errno
 import fcntl
 import os
 import secrets
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -23,6 +22,7 @@ from typing import Final
 from logops_fast.errors import StartupError
 from logops_fast.state import nonces
 from logops_fast.state.boot import boot_id
+from logops_fast.state.growth import mark_missing, reserve_first
 from logops_fast.state.local_store import DEFAULT_CAPS, Caps, LocalStore
 from logops_fast.state.table import Geometry, Table, header, header_fault
 from logops_fast.state.upgrade import carry_over, old_geometry
@@ -30,7 +30,6 @@ from logops_fast.state.upgrade import carry_over, old_geometry
 FILES: Final = ("nonces.table", "buckets.table", "batch_ids.table")
 LOCK_FILE: Final = "lock"
 JOIN_SECONDS: Final = 2.0
-_CHUNK: Final = 1 << 20
 
 
 class StateError(StartupError):
@@ -149,7 +148,7 @@ def _open(
     if not (found and _upgraded(path, geometry, boot, times, log)):
         if found and log is not None:
             log(f"{path} is created again: {fault}. Requests signed before now are refused.")
-        _create(path, geometry, boot, secrets.randbits(64), fresh)
+        _create(path, geometry, boot, secrets.randbits(64), fresh, grows=fresh is not None)
     table, fault = _map(os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW), geometry, boot, exclusive)
     if table is None:
         raise StateError(f"{path} was just created and cannot be used: {fault}.")
@@ -163,14 +162,13 @@ def _map(fd: int, geometry: Geometry, boot: str, exclusive: bool) -> tuple[Table
         fault = header_fault(os.pread(fd, 4096, 0), geometry, boot)
         if fault is None and os.fstat(fd).st_size != geometry.size:
             fault = "its size is wrong"
-        if fault is None and not exclusive:
-            return Table(mmap(fd, geometry.size), geometry, fd), ""
-        table = Table(mmap(fd, geometry.size), geometry) if fault is None else None
+        if fault is None:
+            return Table(mmap(fd, geometry.size), geometry, None if exclusive else fd, fd), ""
     except BaseException:
         os.close(fd)
         raise
     os.close(fd)
-    return table, fault or ""
+    return None, fault
 
 
 def _upgraded(
@@ -187,23 +185,31 @@ def _upgraded(
         def fill(new: Table) -> None:
             counts.append(carry_over(mmap(file.fileno(), old.size), old, new, *times))
 
-        _create(path, geometry, boot, seed, fill)
+        _create(path, geometry, boot, seed, fill, grows=False)
     if log is not None:
         log(f"{path} of an earlier version was taken over, with {counts[0]} entries")
     return True
 
 
-def _create(path: Path, geometry: Geometry, boot: str, seed: int, fresh: Callable[[Table], None] | None) -> None:
-    """Create a table under another name and move it into place as a whole."""
+def _create(
+    path: Path, geometry: Geometry, boot: str, seed: int, fresh: Callable[[Table], None] | None, grows: bool
+) -> None:
+    """Create a table under another name and move it into place as a whole.
+
+    ``fresh`` fills it. Only the first level of a table of nonces is reserved, unless one of an earlier version is taken
+    over into it.
+    """
+    first = nonces.first_buckets(geometry.buckets) if grows else geometry.buckets
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with contextlib.suppress(FileNotFoundError):
         temporary.unlink()
     fd = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        _reserve(fd, geometry.size)
+        reserve_first(fd, geometry, first)
         os.pwrite(fd, header(geometry, seed, boot), 0)
         if fresh is not None:
             table = Table(mmap(fd, geometry.size), geometry)
+            mark_missing(table, first)
             fresh(table)
             table.close()
         temporary.rename(path)
@@ -212,15 +218,6 @@ def _create(path: Path, geometry: Geometry, boot: str, seed: int, fresh: Callabl
         raise
     finally:
         os.close(fd)
-
-
-def _reserve(fd: int, size: int) -> None:
-    """Reserve the file's space on disk now: a write into a hole of a full disk would kill the process (SIGBUS)."""
-    if sys.platform != "darwin":
-        os.posix_fallocate(fd, 0, size)
-        return
-    for at in range(0, size, _CHUNK):
-        os.pwrite(fd, bytes(min(_CHUNK, size - at)), at)
 
 
 def _sentence(directory: Path, caps: Caps, error: OSError) -> str:

@@ -167,7 +167,9 @@ def header_fault(data: bytes, geometry: Geometry, boot: str) -> str | None:
 
 
 class Table:
-    """A mapped table. ``fd`` is the file to lock; None for memory of one process.
+    """A mapped table. ``fd`` is the file to lock; None for memory of one process. The table closes its descriptors.
+
+    ``file`` is the file to reserve space in (see ``state.growth``), which may be the same; None if it is complete.
 
     Users work on a bucket as: ``digest, bucket = locate(key)``, ``lock(bucket)``, ``find``/``values``/``metas``,
     ``unlock(bucket)``. ``lock`` raises OSError if the kernel refuses it (ENOLCK).
@@ -175,14 +177,16 @@ class Table:
 
     __slots__ = (
         "_buckets", "_fd", "_key_bytes", "_keys", "_memory", "_seed", "_slots", "_step", "_views",
-        "extra", "metas", "values", "words",
+        "extra", "file", "geometry", "metas", "values", "words",
     )  # fmt: skip
 
-    def __init__(self, memory: mmap, geometry: Geometry, fd: int | None = None) -> None:
+    def __init__(self, memory: mmap, geometry: Geometry, fd: int | None = None, file: int | None = None) -> None:
         metas, keys, values, extra, _ = geometry.sections()
         view = memoryview(memory)
         self._memory = memory
         self._fd = fd
+        self.file = file
+        self.geometry = geometry
         self._keys = keys
         self._buckets = geometry.buckets
         self._key_bytes = geometry.key_bytes
@@ -295,7 +299,8 @@ class Table:
         for view in self._views:
             view.release()
         self._memory.close()
-        if self._fd is not None:
-            with contextlib.suppress(OSError):
-                os.close(self._fd)
-            self._fd = None
+        for fd in {self._fd, self.file}:
+            if fd is not None:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+        self._fd = self.file = None

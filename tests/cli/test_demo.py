@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.gateway import write_keys
+
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 DEMO = [sys.executable, "-m", "logops_fast", "demo"]
@@ -33,6 +35,15 @@ def test_the_files_hold_what_was_accepted_and_the_summary_says_so(tmp_path: Path
     for words in ("sent", "accepted", "refused", "stored", "p50", "p95", "p99", "SLO: under 500 ms", "Where"):
         assert words in text
     assert "\x1b" not in text, "no colours in a pipe"
+
+
+def test_a_client_held_to_version_2_is_served(tmp_path: Path) -> None:
+    folder = tmp_path / "data" / "demo"
+    client = {"secrets": ["test-secret-of-the-demo"], "emitters": ["web", "batch", "csv"], "signature_version": 2}
+    write_keys(folder / "keys.yaml", {"demo": client})
+    done = subprocess.run([*DEMO, "--duration", "1", "--json"], cwd=tmp_path, capture_output=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["stored"] == lines_in(folder / "ingest") > 0
 
 
 def test_ctrl_c_ends_with_a_summary_and_leaves_no_gateway_behind(tmp_path: Path) -> None:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from redis import AuthenticationError, Redis
+from redis.backoff import ConstantBackoff
+from redis.retry import Retry
 
 from logops_fast.cli.main import COMMANDS
 from logops_fast.config.loader import load
 from logops_fast.config.settings import Settings
 from tests.deploy.support import DEPLOY, ROOT, compose, read_yaml
+from tests.support.ports import free_port
+from tests.support.services import require_service
 
 COMPOSE = compose()
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
@@ -221,8 +228,45 @@ def test_no_secret_stands_in_the_environment() -> None:
     for name in SERVICES:
         for key, value in environment(name).items():
             if re.search(r"PASSWORD|SECRET|TOKEN|API_KEY", key):
-                assert key.endswith("__FILE"), f"{name}: {key}"
+                assert key.endswith("_FILE"), f"{name}: {key}"
                 assert value.startswith("/run/")
+
+
+def test_the_gateway_and_the_server_read_one_password_of_redis() -> None:
+    path = load(None, environment("authgw")).settings.state.redis_password_file
+    script = SERVICES["redis"]["command"][2]
+    check = SERVICES["redis"]["healthcheck"]["test"][3]
+    assert f"$$(cat {path})" in script
+    assert f"$$(cat {path})" in check
+    assert f"--redis-password={path}" in SERVICES["init"]["command"]
+    for name, mode in (("init", "rw"), ("authgw", "ro"), ("redis", "ro")):
+        assert ("redis-password", path.rpartition("/")[0], mode) in list(mounts(name))
+
+
+@pytest.mark.service
+def test_the_command_of_redis_sets_the_password_and_shows_it_to_no_process_list(tmp_path: Path) -> None:
+    """By the real server, which differs from the image's Valkey in its name."""
+    (tmp_path / "valkey-server").symlink_to(require_service("redis-server"))
+    (tmp_path / "password").write_text("s3cr3t-of-redis")
+    words = [word.replace("$$", "$") for word in SERVICES["redis"]["command"]]
+    words[2] = words[2].replace("/run/redis-password", str(tmp_path))
+    port = free_port()
+    command = [*words, "--port", str(port), "--bind", "127.0.0.1"]
+    environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL)
+    try:
+        client = Redis(port=port, password="s3cr3t-of-redis", retry=Retry(ConstantBackoff(0.1), 300))
+        with client:
+            assert client.ping()
+            assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+        with Redis(port=port) as stranger, pytest.raises(AuthenticationError):
+            stranger.ping()
+        listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
+        assert f":{port}" in listed.stdout
+        assert "s3cr3t" not in listed.stdout
+    finally:
+        process.terminate()
+        process.wait(20)
 
 
 def test_secret_files_are_those_that_alertmanager_reads() -> None:

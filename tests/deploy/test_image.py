@@ -68,11 +68,12 @@ def test_volumes_are_mounted_where_the_image_has_directories_of_its_user() -> No
 
 
 def run_init(folder: Path) -> str:
-    for name in ("keys", "grafana", "positions"):
+    for name in ("keys", "grafana", "redis", "positions"):
         (folder / name).mkdir(exist_ok=True)
     command = [
         *(sys.executable, str(INIT), f"--keys={folder}/keys/keys.yaml"),
-        *(f"--grafana-password={folder}/grafana/password", f"--positions={folder}/positions"),
+        *(f"--grafana-password={folder}/grafana/password", f"--redis-password={folder}/redis/password"),
+        f"--positions={folder}/positions",
     ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 0, done.stderr
@@ -87,11 +88,15 @@ def test_init_makes_what_is_missing_and_keeps_what_is_there(tmp_path: Path) -> N
     assert stat.S_IMODE(keys.stat().st_mode) == 0o600
     assert {path.name for path in (tmp_path / "positions").iterdir()} == {"promtail", "alloy"}
     assert len(password.read_text()) >= 20
+    redis = tmp_path / "redis" / "password"
+    assert len(redis.read_text()) >= 20
+    assert redis.read_text() != password.read_text()
+    assert redis.read_text() not in said
     assert client.secrets[0].decode() not in said
     assert password.read_text() not in said
-    before = keys.read_bytes(), password.read_bytes()
-    assert run_init(tmp_path).count("kept") == 2
-    assert (keys.read_bytes(), password.read_bytes()) == before
+    before = keys.read_bytes(), password.read_bytes(), redis.read_bytes()
+    assert run_init(tmp_path).count("kept") == 3
+    assert (keys.read_bytes(), password.read_bytes(), redis.read_bytes()) == before
 
 
 @pytest.mark.process

@@ -11,7 +11,7 @@ import yaml
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.slo import load_slo
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.telemetry.families import ProcessMetrics, build_info, worker_restarts
+from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
 from logops_fast.telemetry.registry import Registry
 from tests.deploy import support
 from tests.deploy.support import DEPLOY, program, run
@@ -29,6 +29,8 @@ def metric_names() -> set[str]:
     ProcessMetrics(registry)
     build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
+    worker_kills(registry)
+    heartbeat_age(registry)
     return {snapshot.shape.name for snapshot in registry.collect()}
 
 

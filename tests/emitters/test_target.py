@@ -33,6 +33,13 @@ def test_the_first_client_of_the_keys_file_is_the_last_resort(keys: Path) -> Non
     assert found == Target(DEFAULT_URL, "first", b"new-secret", frozenset({"first", "a"}))
 
 
+def test_the_audience_is_kept_wherever_the_client_comes_from(keys: Path) -> None:
+    for key in ("k", "next"):
+        secret = "s" if key == "k" else None
+        found = Target.resolve(key=key, secret=secret, env={}, keys_file=keys, audience="eu-1")
+        assert found.audience == "eu-1"
+
+
 def test_a_client_named_here_is_not_given_the_environments_secret(keys: Path) -> None:
     assert Target.resolve(key="next", env=ENV, keys_file=keys).secret == b"x" * 9
     with pytest.raises(ConfigError, match="has no client stranger"):

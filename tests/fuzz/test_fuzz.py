@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
+from tests.fuzz import __main__ as command
 from tests.fuzz.engine import Outcome, fuzz, shrink
-from tests.fuzz.targets import TARGETS
+from tests.fuzz.targets import TARGETS, Target
 
+ROOT = Path(__file__).parents[2]
 INPUTS = 1500
 SECONDS = float(os.environ.get("LOGOPS_FUZZ_SECONDS", "120"))
 SEED = int(os.environ.get("LOGOPS_FUZZ_SEED", "1"))
@@ -24,6 +29,30 @@ def test_no_input_breaks_a_promise(name: str) -> None:
     outcome = fuzz(TARGETS[name], SEED, inputs=INPUTS)
     judge(name, outcome)
     assert outcome.runs == len(TARGETS[name].seeds) + INPUTS
+
+
+@pytest.mark.process
+def test_the_command_runs_each_target_and_says_what_was_broken() -> None:
+    words = [sys.executable, "-m", "tests.fuzz", "--engine", "built-in", "--minutes", "0.005", "--seed", "3"]
+    done = subprocess.run([*words, "keys", "headers"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert [line.split(":")[0] for line in lines[:2]] == ["keys", "headers"]
+    assert lines[2].endswith("nothing broken")
+    done = subprocess.run([*words, "other"], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert "no target other" in done.stderr
+
+
+def test_the_command_keeps_what_breaks_a_target(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fragile(data: bytes) -> None:
+        if b"!" in data:
+            raise ValueError("it has an exclamation mark")
+
+    monkeypatch.setitem(TARGETS, "fragile", Target(fragile, [b"a"], [b"!"]))
+    monkeypatch.setattr(command, "FOUND", tmp_path)
+    assert command.mutating("fragile", 60, 1) == 1
+    assert (tmp_path / "fragile-1").read_bytes() == b"!"
 
 
 @pytest.mark.long

@@ -37,7 +37,7 @@ class Claims:
     def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
         raise AssertionError("nothing waits")
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
         raise AssertionError("nothing is stored")
 
     def abandon(self, emitter: str, batch_id: str) -> None:

@@ -7,6 +7,8 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
+import signal
 import socket
 import time
 from collections import Counter
@@ -380,6 +382,23 @@ def test_one_batch_id_for_two_bodies_is_422_and_the_second_is_not_stored(gateway
     again = gateway.send(packed, headers={"X-Batch-Id": "reused-1", "Content-Encoding": "gzip"})
     assert (again.status, again.body) == (200, first.body), "a retry may be compressed"
     assert len(gateway.stored()) == stored
+
+
+def test_an_id_from_the_journal_is_422_for_another_body(tmp_path: Path) -> None:
+    """After a crash that also lost the tables of state, the journal alone knows the id."""
+    fields = {"X-Batch-Id": "journal-1"}
+    with running(tmp_path) as gateway:
+        first = gateway.send(BODY, headers=fields)
+        assert first.status == 200
+        os.killpg(gateway.process.pid, signal.SIGKILL)
+        gateway.process.wait()
+    shutil.rmtree(tmp_path / "data" / "state")
+    with running(tmp_path) as gateway:
+        other = gateway.send(BODY.replace(b"hello", b"other"), headers=fields)
+        assert (other.status, other.reason) == (422, "batch_id_reused")
+        again = gateway.send(BODY, headers=fields)
+        assert (again.status, again.body) == (200, first.body)
+        assert len(gateway.stored()) == 1
 
 
 @pytest.mark.parametrize(

@@ -157,3 +157,37 @@ def test_burst_then_ramp_loses_nothing(tmp_path: Path) -> None:
         totals = scenario(gateway, tmp_path, tree)
         assert totals["accepted"] == len(gateway.stored()) > 1000
         assert totals["refused"] == {}
+
+
+def test_emit_and_a_scenario_work_for_a_client_that_is_held_to_version_2(tmp_path: Path) -> None:
+    clients = {KEY: {"secrets": [SECRET], "emitter": "web", "signature_version": 2}}
+    flow = {
+        "name": "small",
+        "duration_sec": 1,
+        "tick_sec": 0.5,
+        "emitters": [{"name": "web", "kind": "json", "eps": 40}],
+    }
+    with running(tmp_path, settings={"auth": {**LENIENT, "audience": "eu-1"}}, clients=clients) as gateway:
+        options = ["--json", "--url", f"http://127.0.0.1:{gateway.auth_port}/ingest"]
+        emit = [
+            sys.executable,
+            "-m",
+            "logops_fast",
+            "emit",
+            "json",
+            "--emitter",
+            "web",
+            "--eps",
+            "40",
+            "--duration",
+            "1",
+        ]
+        done = subprocess.run([*emit, *options], cwd=tmp_path, capture_output=True, timeout=90)
+        assert done.returncode == 0, done.stderr
+        accepted = json.loads(done.stdout)["accepted"]
+        assert accepted > 0
+        accepted += scenario(gateway, tmp_path, flow)["accepted"]
+        assert len(gateway.stored()) == accepted
+        wrong = [*emit, *options, "--audience", "us-1"]
+        done = subprocess.run(wrong, cwd=tmp_path, capture_output=True, timeout=90)
+        assert set(json.loads(done.stdout)["refused"]) == {"401 bad_signature"}

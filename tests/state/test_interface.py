@@ -173,6 +173,18 @@ def test_one_id_for_two_bodies_is_told_while_in_progress_and_once_stored(asker: 
     assert asker.begin("web", "b-1", digest=7).answer == b"answer"
 
 
+def test_the_digest_of_a_replayed_batch_is_kept_and_an_earlier_one_is_not_replaced(asker: Asker) -> None:
+    asker.finish("web", "journal", b"answer", 7)
+    assert asker.begin("web", "journal", digest=8).kind is ClaimKind.OTHER_BODY
+    assert asker.begin("web", "journal", digest=7).answer == b"answer"
+    asker.begin("web", "claimed", digest=7)
+    asker.finish("web", "claimed", b"answer", 8)
+    assert asker.begin("web", "claimed", digest=7).answer == b"answer"
+    asker.finish("web", "old journal", b"answer")
+    asker.finish("web", "old journal", b"answer", 7)
+    assert asker.begin("web", "old journal", digest=8).kind is ClaimKind.OTHER_BODY
+
+
 def test_an_abandoned_id_may_be_used_for_another_body(asker: Asker) -> None:
     asker.begin("web", "b-1", digest=7)
     asker.abandon("web", "b-1")

@@ -6,14 +6,13 @@ import fcntl
 import os
 import resource
 import signal
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
 
-from logops_fast.state import shared
+from logops_fast.state import growth, shared
 from logops_fast.state.interface import BucketVerdict, NonceVerdict
 from logops_fast.state.local_store import Caps, LocalStore
 from logops_fast.state.shared import FILES, StateError, open_shared
@@ -171,6 +170,13 @@ def test_a_directory_that_cannot_be_used_is_said_in_a_sentence(tmp_path: Path) -
         open_shared(tmp_path / "file" / "state", 300, CAPS)
 
 
+@pytest.mark.interpreted
+def test_a_start_needs_room_for_full_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(growth, "_free", lambda fd: CAPS.geometries()[0].size - 1)
+    with pytest.raises(StateError, match=r"has no room for its \d+ MiB"):
+        open_shared(tmp_path, 300, CAPS)
+
+
 @pytest.mark.process
 def test_no_room_for_the_files_is_a_start_up_error_and_leaves_none_behind(tmp_path: Path) -> None:
     def work(index: int) -> str:
@@ -251,24 +257,13 @@ def test_a_file_that_is_wrong_as_soon_as_it_is_made_ends_the_start(
 @pytest.mark.interpreted
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
 def test_a_full_disk_is_said_with_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    def full(fd: int, size: int) -> None:
+    def full(fd: int, start: int, length: int) -> None:
         raise OSError(number, "full")
 
-    monkeypatch.setattr(shared, "_reserve", full)
+    monkeypatch.setattr(growth, "_reserve", full)
     with pytest.raises(StateError, match=r"has no room for its \d+ MiB: free some, or lower state.max_request_rate\."):
         open_shared(tmp_path, 300, CAPS)
     assert [path.name for path in tmp_path.iterdir()] == ["lock"]
-
-
-@pytest.mark.interpreted
-def test_where_the_system_cannot_reserve_the_file_is_written_out(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sys, "platform", "darwin")
-    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
-    shared._reserve(fd, shared._CHUNK + 5)
-    assert os.fstat(fd).st_size == shared._CHUNK + 5
-    os.close(fd)
 
 
 def test_a_gateway_waits_for_one_that_is_creating_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

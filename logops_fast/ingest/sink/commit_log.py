@@ -15,7 +15,7 @@ acknowledged is missing (durability ``fsync``), but a batch whose answer was los
 would double the time of each group.
 
 Format of a segment ``w<worker>.<number>.log``: MAGIC, then records of a little-endian header (length and CRC-32 of
-the payload) and the payload.
+the payload) and the payload. Segments of version 0.4 begin with OLD_MAGIC, and their entries have no digest.
 """
 
 from __future__ import annotations
@@ -31,25 +31,33 @@ from logops_fast.files.replace import replacing
 from logops_fast.ingest.sink.append_file import AppendFile, EndMovedError
 from logops_fast.ingest.sink.file_ops import FileOps
 
-MAGIC: Final = b"LOGOPSJ1"
+MAGIC: Final = b"LOGOPSJ2"
+OLD_MAGIC: Final = b"LOGOPSJ1"
 TTL: Final = 600.0  # s: as long as batch ids are remembered
 SEGMENT_BYTES: Final = 16 << 20
 MAX_BYTES: Final = 5 * SEGMENT_BYTES  # about 250,000 batches, more than the store of batch ids holds
 JOURNAL_MODE: Final = 0o600
+NO_DIGEST: Final = 0
+"""In place of a body's digest: not known, and equal to any, as in the store of batch ids."""
 
 _HEADER: Final = struct.Struct("<II")
 _GROUP: Final = struct.Struct("<dBI")
 _PART: Final = struct.Struct("<QQQH")
-_ENTRY: Final = struct.Struct("<HHI")
+_ENTRY: Final = struct.Struct("<HHIQ")
+_OLD_ENTRY: Final = struct.Struct("<HHI")
 _SEGMENT: Final = re.compile(r"w([0-9]{1,4})\.([0-9]{10})\.log")
 
 
 class LedgerEntry(NamedTuple):
-    """A batch that may be sent again: its id belongs to its emitter, a repeat gets the same answer."""
+    """A batch that may be sent again: its id belongs to its emitter, a repeat gets the same answer.
+
+    ``digest`` is the ``body_digest`` of its decoded body, or NO_DIGEST: another body under the id is refused.
+    """
 
     emitter: str
     batch_id: str
     answer: bytes
+    digest: int = NO_DIGEST
 
 
 class Part(NamedTuple):
@@ -72,7 +80,12 @@ class GroupRecord(NamedTuple):
 def encode_entry(entry: LedgerEntry) -> bytes:
     """Return an entry as a record holds it. Raises ValueError or struct.error for ids that cannot be written."""
     emitter, batch_id, answer = entry.emitter.encode(), entry.batch_id.encode(), entry.answer
-    return b"%b%b%b%b" % (_ENTRY.pack(len(emitter), len(batch_id), len(answer)), emitter, batch_id, answer)
+    return b"%b%b%b%b" % (
+        _ENTRY.pack(len(emitter), len(batch_id), len(answer), entry.digest),
+        emitter,
+        batch_id,
+        answer,
+    )
 
 
 def encode_record(wall: float, parts: Sequence[Part], entries: Sequence[bytes]) -> bytes:
@@ -88,19 +101,20 @@ def encode_record(wall: float, parts: Sequence[Part], entries: Sequence[bytes]) 
 
 def decode_segment(blob: bytes) -> Iterator[GroupRecord]:
     """Yield the valid records of a segment, up to the first that is torn or damaged."""
-    if not blob.startswith(MAGIC):
+    if not blob.startswith((MAGIC, OLD_MAGIC)):
         return
     at = len(MAGIC)
+    with_digests = blob.startswith(MAGIC)
     while at + _HEADER.size <= len(blob):
         length, crc = _HEADER.unpack_from(blob, at)
         payload = blob[at + _HEADER.size : at + _HEADER.size + length]
         if len(payload) != length or length < _GROUP.size or zlib.crc32(payload) != crc:
             return
-        yield _decode_payload(payload)
+        yield _decode_payload(payload, with_digests)
         at += _HEADER.size + length
 
 
-def _decode_payload(payload: bytes) -> GroupRecord:
+def _decode_payload(payload: bytes, with_digests: bool) -> GroupRecord:
     wall, part_count, entry_count = _GROUP.unpack_from(payload)
     at = _GROUP.size
     parts = []
@@ -111,14 +125,16 @@ def _decode_payload(payload: bytes) -> GroupRecord:
         at += size
     entries = []
     for _ in range(entry_count):
-        emitter_size, id_size, answer_size = _ENTRY.unpack_from(payload, at)
-        at += _ENTRY.size
+        emitter_size, id_size, answer_size = _OLD_ENTRY.unpack_from(payload, at)
+        digest = NO_DIGEST
+        if with_digests:
+            digest = _ENTRY.unpack_from(payload, at)[3]
+        at += _ENTRY.size if with_digests else _OLD_ENTRY.size
         ids = at + emitter_size
         answer = ids + id_size
-        entries.append(
-            LedgerEntry(payload[at:ids].decode(), payload[ids:answer].decode(), payload[answer : answer + answer_size])
-        )
-        at = answer + answer_size
+        end = answer + answer_size
+        entries.append(LedgerEntry(payload[at:ids].decode(), payload[ids:answer].decode(), payload[answer:end], digest))
+        at = end
     return GroupRecord(wall, tuple(parts), tuple(entries))
 
 

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from logops_fast.files.locks import try_lock
 from logops_fast.ingest.sink.append_file import COPY_BYTES, cut_torn_tail, move_tail
 from logops_fast.ingest.sink.commit_log import (
+    NO_DIGEST,
     TTL,
     CommitLog,
     GroupRecord,
@@ -46,6 +47,7 @@ class Remembered(NamedTuple):
     emitter: str
     batch_id: str
     answer: bytes
+    digest: int
     age: float
 
 
@@ -74,7 +76,7 @@ class RecoveryReport(NamedTuple):
 class AnswerStore(Protocol):
     """The part of the store of batch ids that a replay needs."""
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
         """Note that the batch is stored with this answer; creates the entry if there is none."""
 
 
@@ -85,7 +87,7 @@ def replay(report: RecoveryReport, store: AnswerStore) -> int:
     stored batches must be finished by then.
     """
     for batch in report.remembered:
-        store.finish(batch.emitter, batch.batch_id, batch.answer)
+        store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest)
     return len(report.remembered)
 
 

@@ -4,6 +4,7 @@ import errno
 import os
 import struct
 import time
+import zlib
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,13 @@ records = st.builds(
         max_size=2,
     ).map(tuple),
     st.lists(
-        st.builds(LedgerEntry, st.text("abc.-", max_size=64), st.text("abc~", max_size=128), st.binary(max_size=300)),
+        st.builds(
+            LedgerEntry,
+            st.text("abc.-", max_size=64),
+            st.text("abc~", max_size=128),
+            st.binary(max_size=300),
+            st.integers(0, 2**64 - 1),
+        ),
         max_size=4,
     ).map(tuple),
 )
@@ -73,6 +80,17 @@ def test_a_flipped_bit_never_gives_a_record_that_was_not_written(
     read = list(decode_segment(bytes(blob)))
     assert read == written[: len(read)]
     assert len(read) < len(written)
+
+
+def test_a_segment_of_version_04_is_read_without_digests() -> None:
+    entries = b"".join(
+        struct.pack("<HHI", len(emitter), len(name), len(answer)) + emitter + name + answer
+        for emitter, name, answer in ((b"web", b"b-1", b"{}"), (b"app", b"b-2", b""))
+    )
+    payload = struct.pack("<dBI", NOON, 0, 2) + entries
+    blob = b"LOGOPSJ1" + struct.pack("<II", len(payload), zlib.crc32(payload)) + payload
+    expected = GroupRecord(NOON, (), (LedgerEntry("web", "b-1", b"{}"), LedgerEntry("app", "b-2", b"")))
+    assert list(decode_segment(blob)) == [expected]
 
 
 def test_ids_that_cannot_be_written_are_refused_before_they_meet_others() -> None:

@@ -211,7 +211,9 @@ def test_nothing_to_do_says_nothing(tmp_path: Path) -> None:
     assert RecoveryReport().text() == ""
 
 
-@pytest.mark.parametrize("junk", [b"", b"LOGO", b"x" * 100, b"LOGOPSJ1\xff\xff\xff\xff1234"])
+@pytest.mark.parametrize(
+    "junk", [b"", b"LOGO", b"x" * 100, b"LOGOPSJ1\xff\xff\xff\xff1234", b"LOGOPSJ2\xff\xff\xff\xff1234"]
+)
 def test_a_damaged_journal_does_not_stop_the_start(tmp_path: Path, junk: bytes) -> None:
     written(tmp_path, [[(b"a\n", b"", 1)]])
     (tmp_path / ".journal" / "w0.0000000009.log").write_bytes(junk)
@@ -221,17 +223,17 @@ def test_a_damaged_journal_does_not_stop_the_start(tmp_path: Path, junk: bytes) 
 
 class Answers:
     def __init__(self) -> None:
-        self.finished: list[tuple[str, str, bytes]] = []
+        self.finished: list[tuple[str, str, bytes, int]] = []
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes) -> None:
-        self.finished.append((emitter, batch_id, answer))
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
+        self.finished.append((emitter, batch_id, answer, digest))
 
 
 def test_every_stored_batch_is_finished_with_its_first_answer() -> None:
     answers = Answers()
-    report = RecoveryReport((Remembered("web", "a", b"1", 5.0), Remembered("app", "a", b"2", 1.0)))
+    report = RecoveryReport((Remembered("web", "a", b"1", 7, 5.0), Remembered("app", "a", b"2", 0, 1.0)))
     assert replay(report, answers) == 2
-    assert answers.finished == [("web", "a", b"1"), ("app", "a", b"2")]
+    assert answers.finished == [("web", "a", b"1", 7), ("app", "a", b"2", 0)]
 
 
 # What other programs did to the files before the crash.
