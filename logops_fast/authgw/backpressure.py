@@ -1,4 +1,4 @@
-"""Backpressure: the caps on bytes and items (SPEC 3, checks 1, 8 and 9)."""
+"""Backpressure: the caps on bytes and items (contract 3, checks 1, 8 and 9)."""
 
 from __future__ import annotations
 

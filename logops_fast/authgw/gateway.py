@@ -1,4 +1,4 @@
-"""The Auth Gateway's door: one request through the ten checks of SPEC 3, in their order.
+"""The Auth Gateway's door: one request through the ten checks of contract 3, in their order.
 
 Checks 1 to 7 need the headers alone and run before a byte of the body is taken, so that a stranger cannot
 make the gateway buffer or hash anything; 8 runs while the body arrives; 9 and 10 once it is whole.

@@ -12,7 +12,7 @@ from logops_fast.formats.lines import BLANKS, without_bom
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 
-# The names a settled field may arrive under (SPEC 5), in the order in which they win.
+# The names a settled field may arrive under (contract 5), in the order in which they win.
 TS_NAMES: Final = ("ts", "timestamp", "time", "@timestamp")
 LEVEL_NAMES: Final = ("level", "lvl", "severity", "loglevel")
 MSG_NAMES: Final = ("msg", "message", "log", "text")
@@ -115,7 +115,7 @@ def read_rows(text: str, delimiter: str = ",") -> Rows:
 def is_header(row: list[str]) -> bool:
     """Return whether a first row names columns rather than being an event.
 
-    Two names of different settled fields (SPEC 5; any case, blanks around) make a header. One name alone does if no
+    Two names of different settled fields (contract 5; any case, blanks around) make a header. One name alone does if no
     cell is empty or begins with a digit, and no level is in the column where an event without header has it.
     """
     cells = [cell.strip() for cell in row]

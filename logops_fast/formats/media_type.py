@@ -1,4 +1,4 @@
-"""Content-Type to body format (SPEC 2)."""
+"""Content-Type to body format (contract 2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was read of a batch so far, and the answer that it makes (SPEC 2)."""
+"""What was read of a batch so far, and the answer that it makes (contract 2)."""
 
 from __future__ import annotations
 

@@ -321,8 +321,9 @@ FAULTS: Final = [
     Fault("short writes, then no space", faulty(), disk("write_short"), SINK, steady=True),
     Fault("fsync fails", faulty(), disk("sync_eio"), SINK, steady=True),
     Fault("fsync fails, nor can it be cut away", faulty(), disk("sync_and_truncate_eio"), SINK, steady=True),
-    Fault("the same, and kill -9", faulty(), disk_and_kill("sync_and_truncate_eio"), SINK, steady=True),
-    Fault("EIO on write, and kill -9", faulty(), disk_and_kill("write_eio"), SINK, steady=True),
+    # Not steady: a worker that was just restarted learns of the disk by its first write.
+    Fault("the same, and kill -9", faulty(), disk_and_kill("sync_and_truncate_eio"), SINK),
+    Fault("EIO on write, and kill -9", faulty(), disk_and_kill("write_eio"), SINK),
     Fault("fsync takes 0.7 s", faulty(), disk("sync_slow", 1.0), harmless=True),
     Fault("Redis down, 0.8 s, memory lost", on_redis(), redis_down, STATE, steady=True),
     Fault("Redis restarted, memory lost", on_redis(), redis_restart, may_be_unready=STATE),

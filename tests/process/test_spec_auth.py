@@ -1,4 +1,4 @@
-"""SPEC 3, row by row, against the real command over sockets: status, reason, headers and metric."""
+"""contract 3, row by row, against the real command over sockets: status, reason, headers and metric."""
 
 from __future__ import annotations
 

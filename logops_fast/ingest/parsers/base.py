@@ -10,7 +10,7 @@ from logops_fast.http.refusal import Reason
 
 TEXT_LIMIT: Final = 65536  # bytes of UTF-8 kept of an item that could not be read
 
-# Reasons of faults (SPEC 2, `errors`).
+# Reasons of faults (contract 2, `errors`).
 NOT_AN_OBJECT: Final = "not_an_object"  # JSON, but not an object
 BAD_JSON: Final = "bad_json"  # a line, or an object of a sequence, that is not JSON
 BAD_UTF8: Final = "bad_utf8"  # JSON whose strings are not UTF-8

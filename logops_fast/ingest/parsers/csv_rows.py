@@ -18,7 +18,7 @@ from logops_fast.formats.csv_text import (
 from logops_fast.formats.lines import is_blank, without_bom
 from logops_fast.ingest.parsers import base
 
-DEFAULT_COLUMNS: Final = ["ts", "level", "msg"]  # SPEC 4: without a known header
+DEFAULT_COLUMNS: Final = ["ts", "level", "msg"]  # contract 4: without a known header
 EXTRA: Final = "extra"  # the field that holds, as a list, the cells after the last column
 _MAY_BE_MISSING: Final = (*TS_NAMES, *LEVEL_NAMES)
 

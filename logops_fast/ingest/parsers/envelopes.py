@@ -1,4 +1,4 @@
-"""Envelopes of other systems: wrappers around events that are unwrapped, or refused by name (SPEC 4).
+"""Envelopes of other systems: wrappers around events that are unwrapped, or refused by name (contract 4).
 
 An envelope is recognised by its exact shape, in the first event of a body: an event of one's own that has a member
 called ``logs`` or ``event`` beside others stays what it is. Ordinary batches pay one set operation on the keys of their
