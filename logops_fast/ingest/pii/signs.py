@@ -235,6 +235,8 @@ class Signs:
                 rare.add(line)
             if is_name and (not self.named_lines or self.named_lines[-1] != line):
                 self.named_lines.append(line)
+            if is_name and self.found & IPV6 and line in rare:
+                end = copy_lines.end(line)  # all is known of this line
             anchor = search(copy, end)
         self.rare_lines = sorted(rare)
 

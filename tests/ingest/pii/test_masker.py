@@ -253,6 +253,10 @@ def test_two_keys_of_one_object_stay_two_whatever_kind_they_are(key: str) -> Non
         ({"password": "ab:cd:12:34"}, {"password": "***"}),
         ({"msg": "token: ab:cd:12:34:ef"}, {"msg": "token: ***"}),
         ({"msg": "password: x1 from fe80:1:2:3:4:5:6:7"}, {"msg": "password: *** from fe80:1:x:x:x:x:x:x"}),
+        (
+            {"n": 4111111111111111, "msg": "token: x1 from 2001:db8:1:2:c6b3:1ff:fecd:467f"},
+            {"n": "************1111", "msg": "token: *** from 2001:db8:x:x:x:x:x:x"},
+        ),
         ({"token": "1:2:3:4:5:6:7:8", "ip": "fe80:1:2:3:4:5:6:7"}, {"token": "***", "ip": "fe80:1:x:x:x:x:x:x"}),
     ],
 )
