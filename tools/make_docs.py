@@ -201,6 +201,8 @@ def _alias(alias: names.Alias) -> tuple[str, ...]:
         conditions.append("it is text")
     if alias.rule == names.BODY:
         conditions.append("it is text, or the event has OpenTelemetry's other names")
+    if alias.rule == names.SECONDS:
+        conditions.append("with `timestampNanos`, if it is there")
     if alias.rule == names.MONGODB:
         conditions.append('`t` is `{"$date": ...}`')
     elif alias.beside:

@@ -100,5 +100,5 @@ def zone_or_none(name: str) -> tzinfo | None:
 
 @lru_cache(maxsize=1)
 def _known_names() -> frozenset[str]:
-    """The names of the database, listed once: to look for an unknown one in the file system takes 0.1 ms each time."""
+    """The names of the database, listed once: to look for an unknown one in the file system takes 29 us each time."""
     return frozenset(available_timezones())
