@@ -54,7 +54,7 @@ class Batch(NamedTuple):
     scenario_id: str
     batch_id: str
     repeatable: bool
-    """True where somebody else knows the batch id and may send it again: it must then be remembered."""
+    """True if the client chose the batch id and may send it again: it must then be remembered."""
     started: float
     """Monotonic seconds of the request's first byte, from which batch latency is counted."""
     items: int = 0
@@ -68,7 +68,7 @@ class Reply(NamedTuple):
     body: bytes
     headers: tuple[tuple[bytes, bytes], ...] = ()
     items: int | None = None
-    """Events accepted and rejected together, where they were counted; None where nobody got that far."""
+    """Events accepted and rejected together, if they were counted; None if the batch did not get that far."""
     doubtful: bool = False
     """True if an earlier try of the batch may have been stored: the outcome is not known."""
 

@@ -20,8 +20,8 @@ from logops_fast.formats.json_text import (
     BrokenJsonError,
     count_array,
     elements,
-    mend_surrogates,
     next_object,
+    replace_lone_surrogates,
     skip_blanks,
     value_end,
     where,
@@ -222,10 +222,10 @@ class _Cutter:
                 continue
             if not self._mended:
                 self._mended = True
-                mended = mend_surrogates(window)
-                if mended is not window:
-                    self._window = mended
-                    self._view = memoryview(mended)
+                replaced = replace_lone_surrogates(window)
+                if replaced is not window:
+                    self._window = replaced
+                    self._view = memoryview(replaced)
                     continue
             if end == BROKEN or (base + stop >= size and size - pos <= limit):
                 raise BrokenJsonError(self._where(pos))
@@ -239,7 +239,7 @@ class _Cutter:
         self._mended = False
 
     def _value(self, pos: int, end: int) -> bytes:
-        """Return the text of a value that was found in the window, with its surrogates mended."""
+        """Return the text of a value that was found in the window, with its surrogates replaced."""
         base = self._base
         return self._window[pos - base : end - base] if self._mended else self._text[pos:end]
 

@@ -44,7 +44,7 @@ class BrokenJsonError(LogOpsError):
     """The body is not JSON; the message says where, and never holds text of the body."""
 
 
-def mend_surrogates(text: bytes) -> bytes:
+def replace_lone_surrogates(text: bytes) -> bytes:
     r"""Return the JSON text with each unpaired ``\udXXX`` escape replaced by ``\ufffd``: UTF-8 cannot store it.
 
     The length does not change, so positions stay valid. Text without such an escape comes back as the same object.
@@ -52,10 +52,10 @@ def mend_surrogates(text: bytes) -> bytes:
     if b"\\" not in text:
         return text
     if rb"\\" not in text:
-        mended = _LONE.sub(rb"\\ufffd", text)
-        return text if mended == text else mended
-    mended = _SURROGATE.sub(lambda found: found[0][:-6] + b"\\ufffd" if found[1] else found[0], text)
-    return text if mended == text else mended
+        replaced = _LONE.sub(rb"\\ufffd", text)
+        return text if replaced == text else replaced
+    replaced = _SURROGATE.sub(lambda found: found[0][:-6] + b"\\ufffd" if found[1] else found[0], text)
+    return text if replaced == text else replaced
 
 
 def skip_blanks(text: bytes, pos: int) -> int:
@@ -93,24 +93,24 @@ def items(body: bytes) -> list[bytes]:
     text = without_bom(body)
     if is_blank(text):
         return []
-    mended = text
+    replaced = text
     while True:
         try:
-            return [bytes(raw) for raw in _frame(mended)]
+            return [bytes(raw) for raw in _frame(replaced)]
         except RecursionError:
             broken = "it nests too deeply"
         except msgspec.DecodeError:
-            again = mend_surrogates(mended)
-            if again is not mended:
-                mended = again
+            again = replace_lone_surrogates(replaced)
+            if again is not replaced:
+                replaced = again
                 continue
             broken = ""
         break
-    if mended[skip_blanks(mended, 0)] == _OBJECT:
-        found = sequence(mended)
+    if replaced[skip_blanks(replaced, 0)] == _OBJECT:
+        found = sequence(replaced)
         if found:
             return found
-    raise BrokenJsonError(broken or where(mended))
+    raise BrokenJsonError(broken or where(replaced))
 
 
 def sequence(text: bytes) -> list[bytes]:

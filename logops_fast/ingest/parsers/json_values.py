@@ -13,7 +13,7 @@ from typing import Any, Final, NoReturn
 import msgspec
 import orjson
 
-from logops_fast.formats.json_text import mend_surrogates
+from logops_fast.formats.json_text import replace_lone_surrogates
 from logops_fast.ingest.parsers import base
 
 INT_MIN: Final = -(2**63)
@@ -42,8 +42,8 @@ def read_event(text: bytes) -> dict[str, Any] | str:
     except msgspec.ValidationError:  # well-formed, but a number is out of range
         return _read_wide_numbers(text)
     except msgspec.DecodeError:
-        mended = mend_surrogates(text)
-        return base.BAD_JSON if mended is text else read_event(mended)
+        replaced = replace_lone_surrogates(text)
+        return base.BAD_JSON if replaced is text else read_event(replaced)
     except UnicodeDecodeError:
         return base.BAD_UTF8
     except RecursionError:
@@ -54,7 +54,7 @@ def read_event(text: bytes) -> dict[str, Any] | str:
 def _read_wide_numbers(text: bytes) -> dict[str, Any] | str:
     try:
         value = json.loads(
-            mend_surrogates(text).decode(), parse_int=_int, parse_float=_float, parse_constant=_refuse_constant
+            replace_lone_surrogates(text).decode(), parse_int=_int, parse_float=_float, parse_constant=_refuse_constant
         )
     except UnicodeDecodeError:
         return base.BAD_UTF8
