@@ -127,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._on_open = on_open
         self._on_close = on_close
         self._transport = cast(asyncio.Transport, None)  # set by connection_made, before any other call
-        self._flow = cast(FlowControl, None)  # likewise
+        self._flow = FlowControl()
         self._buffer = ReceiveBuffer(context.budget)
         self._tls = False
         self._state = _IDLE
@@ -165,7 +165,7 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Count the connection, or turn it away."""
         self._transport = cast(asyncio.Transport, transport)
-        self._flow = FlowControl(self._transport)
+        self._flow.attach(self._transport)
         address = transport.get_extra_info("peername")
         if isinstance(address, tuple):
             self.peer = str(address[0]).removeprefix("::ffff:")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import Final, cast
 
 READ_HIGH_WATER: Final = 65_536
 """Bytes buffered while a request is unanswered; reading pauses above it."""
@@ -20,10 +20,14 @@ class FlowControl:
 
     __slots__ = ("_transport", "reading_paused", "writing_paused")
 
-    def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+    def __init__(self) -> None:
+        self._transport = cast(asyncio.Transport, None)  # set by attach, before any other call
         self.reading_paused = False
         self.writing_paused = False
+
+    def attach(self, transport: asyncio.Transport) -> None:
+        """Use the connection's transport from now on."""
+        self._transport = transport
         transport.set_write_buffer_limits(high=WRITE_HIGH_WATER)
 
     def pause_reading(self) -> None:
