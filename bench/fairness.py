@@ -97,8 +97,8 @@ def measure(name: str, body: bytes, headers: dict[str, str], seconds: float, gre
             thread.join()
         most = peak(worker)
     good = beside <= max(TIMES * quiet, LEAST) and most < PEAK
-    told = ", ".join(f"{count} x {status or 'cut'}" for status, count in sorted(answers.items()))
-    cells = (name, f"{quiet * 1000:.1f}", f"{beside * 1000:.1f}", f"{most / MIB:.0f}", told, "" if good else "NO")
+    counts = ", ".join(f"{count} x {status or 'cut'}" for status, count in sorted(answers.items()))
+    cells = (name, f"{quiet * 1000:.1f}", f"{beside * 1000:.1f}", f"{most / MIB:.0f}", counts, "" if good else "NO")
     print("| " + " | ".join(cells) + " |", flush=True)
     return good
 

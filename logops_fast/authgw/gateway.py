@@ -110,7 +110,7 @@ class _Exchange:
             self._refuse(blocked)
             return
         # A signature is checked from a blocked address too: others behind it must get through, and only what fails is
-        # held back. It takes the same time whoever is named.
+        # held back. It takes the same time for every client name.
         verified = gateway.auth.verify(request.method, request.target, request.headers)
         if isinstance(verified, Refusal):
             if blocked is not None:

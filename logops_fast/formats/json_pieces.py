@@ -216,7 +216,7 @@ class _Cutter:
                 if len(value) <= limit and (pos - base + len(value) < end or value[-1:] in (b"}", b"]", b'"')):
                     return pos + len(value)
             elif end == TOO_DEEP:
-                return UNENDED  # how long it is can be told without the decoder
+                return UNENDED  # its length can be found without the decoder
             if base != pos and base + stop < size and stop - (pos - base) <= limit:
                 self._look(pos)  # it may end behind the window
                 continue
