@@ -259,5 +259,5 @@ class _Exchange:
     def _answer(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         if self._grant is not None:
             headers = (*headers, *self._grant.headers)
-        self._request.respond(Response(status, body, headers=headers))
-        self._gateway.metrics.request_done(status, self._emitter, monotonic() - self._request.received_at)
+        sent = self._request.respond(Response(status, body, headers=headers))
+        self._gateway.metrics.request_done(sent, self._emitter, monotonic() - self._request.received_at)

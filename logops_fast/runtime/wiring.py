@@ -22,6 +22,7 @@ from logops_fast.backoff import Backoff
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
+from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.batch import Downstream
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
@@ -100,7 +101,15 @@ def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_prox
     Its clock is finer than the loop's, whose milliseconds would blur the latency histograms.
     """
     proxies = TrustedProxies(trusted_proxies)
-    return HttpServer(router, limits, budget, single=SINGLE_FIELDS, clock=time.monotonic, proxies=proxies)
+    return HttpServer(
+        router,
+        limits,
+        budget,
+        single=SINGLE_FIELDS,
+        clock=time.monotonic,
+        proxies=proxies,
+        encoder_of=encoder_of,
+    )
 
 
 def work_queue(settings: Settings) -> WorkQueue:
