@@ -145,7 +145,7 @@ class _Exchange:
             return
         self._emitter = emitter
         try:
-            self._head = BatchHead.of(headers)
+            self._head = BatchHead.of(headers, self._request.path)
         except BatchHeaderError as error:
             self._refuse(error.refusal)
             return

@@ -85,7 +85,7 @@ class _Exchange:
             self._emitter = emitter.decode("ascii")
         if request.content_length is not None and request.content_length > self._gateway.max_body_bytes:
             raise BatchHeaderError(self._gateway.too_large()._replace(reason="too_large_hdr"))
-        self._head = BatchHead.of(headers)
+        self._head = BatchHead.of(headers, request.path)
 
     def feed(self, data: bytes) -> None:
         """Keep the piece, within the cap."""

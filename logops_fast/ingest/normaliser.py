@@ -263,8 +263,8 @@ class Normaliser:
                 encryptor.add_tokens(event)
 
             if "emitter" in event or "scenario_id" in event:
-                _overrule(event, "emitter", emitter)
-                _overrule(event, "scenario_id", scenario_id)
+                overrule(event, "emitter", emitter)
+                overrule(event, "scenario_id", scenario_id)
             variant = 0
             own = event.get("app")
             if type(own) is not str or not own:
@@ -459,7 +459,7 @@ def _keep(event: dict[str, Any], name: str, value: Any) -> None:
     event[name] = value
 
 
-def _overrule(event: dict[str, Any], name: str, value: str) -> None:
+def overrule(event: dict[str, Any], name: str, value: str) -> None:
     """Take the event's own ``name`` out, since the request's wins. One that says something else is kept as ``_raw``."""
     own = event.pop(name, None)
     if own is not None and own != "" and own != value:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from time import monotonic, time
 from typing import Final, assert_never
 
@@ -31,6 +32,7 @@ MALFORMED_STATUS: Final = {
     "empty": 400,
     "malformed": 400,
     "too_many_items": 413,
+    "too_large": 413,
     "otlp_not_supported": 415,
     "unsupported_envelope": 415,
 }
@@ -130,7 +132,16 @@ class IngestPipeline:
         # The common case: read in one step.
         failure: Exception | None = None
         try:
-            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+            if batch.format in registry.SPREADING:
+                pieces = self._pieces(batch, reading)
+                parsed, more = next(pieces), next(pieces, None)
+                if more is not None:
+                    self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
+                    return
+            else:
+                parsed = registry.parse(
+                    batch.format, batch.body, reading.received_at, self._limits, self._options(batch)
+                )
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
@@ -146,9 +157,10 @@ class IngestPipeline:
         return self._text_of.get(batch.emitter, self._text)
 
     def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
-        options = self._options(batch)
-        pieces = registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
-        self._enqueue(batch, reading, pieces, done)
+        self._enqueue(batch, reading, self._pieces(batch, reading), done)
+
+    def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
+        return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
 
     def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
         job = _ReadingJob(reading, pieces, done)

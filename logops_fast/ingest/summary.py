@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.formats.batch import Batch
-from logops_fast.ingest.normaliser import Normalised, Normaliser
+from logops_fast.ingest.normaliser import Normalised, Normaliser, overrule
 from logops_fast.ingest.parsers.base import EVENT_TOO_LARGE, Fault, Parsed, fault
 from logops_fast.ingest.rejected import rejected_lines
 
@@ -75,6 +75,10 @@ class Reading:
 
     def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault]) -> None:
         """Normalise events whose first item has the index ``first``; ``faults`` are among them."""
+        if self.batch.tenant:
+            for event in events:
+                overrule(event, "tenant", self.batch.tenant)
+                event["tenant"] = self.batch.tenant
         # Each event without a time of its own gets a microsecond of its own, in all pieces together.
         normalised = self._normaliser.run(
             events,

@@ -19,6 +19,7 @@ from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Settings
 from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
+from logops_fast.formats.media_type import LOKI_PATH
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
 from logops_fast.http.refusal import Refusal
@@ -119,7 +120,8 @@ class IngestPart(Part):
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
-        return {b"/v1/logs": self._gateway.handle}
+        handle = self._gateway.handle
+        return {b"/v1/logs": handle, LOKI_PATH: handle}
 
     def checks(self) -> Sequence[Check]:
         """Return the check of the sink."""
@@ -165,7 +167,7 @@ class AuthPart(Part):
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
         handle = self._gateway.handle
-        return {b"/ingest": handle, b"/v1/logs": handle}
+        return {b"/ingest": handle, b"/v1/logs": handle, LOKI_PATH: handle}
 
     async def start(self) -> None:
         """Nothing to open: connections to the Ingest Gateway are made as they are needed."""

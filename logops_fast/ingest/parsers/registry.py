@@ -9,12 +9,15 @@ from logops_fast.formats.line_pieces import csv_pieces, line_pieces
 from logops_fast.formats.lines import frames, is_blank, without_bom
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
-from logops_fast.ingest.parsers import base, csv_rows, json_array, ndjson, plain
+from logops_fast.ingest.parsers import base, csv_rows, json_array, loki_json, loki_protobuf, ndjson, plain
 from logops_fast.ingest.parsers.base import Limits, Parsed, TextOptions
 from logops_fast.ingest.parsers.json_reader import JsonReader
 
 DEFAULT_LIMITS: Final = Limits()
 DEFAULT_TEXT: Final = TextOptions()
+SPREADING: Final = frozenset((Format.LOKI, Format.LOKI_JSON))
+"""Formats of which a small body may make many pieces, as its labels go to each of its entries."""
+
 _NOTHING: Final = Parsed([], [])
 _DEFAULT_HEADER: Final = ",".join(csv_rows.DEFAULT_COLUMNS).encode() + b"\n"
 
@@ -27,7 +30,7 @@ def parse(
     Raises base.MalformedBody if the body as a whole is refused. Nothing else is ever raised, whatever the bytes.
     """
     if len(body) <= limits.max_event_bytes:
-        parsed = _parse_whole(format, body, now, text)
+        parsed = _parse_whole(format, body, now, limits, text)
     else:
         parsed = _NOTHING
         for piece in parse_pieces(format, body, now, limits, text):
@@ -52,7 +55,7 @@ def parse_pieces(
         yield parsed
 
 
-def _parse_whole(format: Format, body: bytes, now: float, text: TextOptions) -> Parsed:
+def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Parsed:
     match format:
         case Format.JSON:
             return json_array.parse(body)
@@ -62,11 +65,15 @@ def _parse_whole(format: Format, body: bytes, now: float, text: TextOptions) -> 
             return csv_rows.parse(body)
         case Format.PLAIN:
             return plain.parse(body, now, text)
+        case Format.LOKI | Format.LOKI_JSON:
+            return _in_one(_pieces(format, body, now, limits, text))
         case _:
             assert_never(format)
 
 
 def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Iterator[Parsed]:
+    if format is Format.LOKI:
+        return loki_protobuf.read_pieces(body, limits)
     if is_blank(body[:PIECE_BYTES]) and is_blank(without_bom(body)):
         raise base.empty_body()
     match format:
@@ -78,8 +85,17 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
             return _csv(without_bom(body), limits.max_event_bytes)
         case Format.PLAIN:
             return _plain(without_bom(body), now, limits.max_event_bytes, text)
+        case Format.LOKI_JSON:
+            return loki_json.read_pieces(body, limits)
         case _:
             assert_never(format)
+
+
+def _in_one(pieces: Iterator[Parsed]) -> Parsed:
+    parsed = next(pieces)
+    for piece in pieces:
+        parsed = base.joined(parsed, piece)
+    return parsed
 
 
 def _ndjson(body: bytes, limit: int) -> Iterator[Parsed]:
