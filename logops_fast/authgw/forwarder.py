@@ -305,13 +305,15 @@ _NOT_ADMITTED: Final = Admission("", 0, 0)
 def header_lines(batch: Batch) -> bytes:
     """Return the header lines of a batch; a value that could end its line is percent-encoded, and so refused."""
     emitter, scenario_id, batch_id = batch.emitter, batch.scenario_id, batch.batch_id
-    tenant = f"x-scope-orgid: {batch.tenant}\r\n" if batch.tenant else ""  # its form was checked
+    more = f"x-scope-orgid: {batch.tenant}\r\n" if batch.tenant else ""  # its form was checked
+    if batch.body_id:
+        more += f"x-body-id: {batch.body_id}\r\n"
     values = emitter + scenario_id + batch_id
     if not (values.isascii() and values.isprintable()):
         emitter, scenario_id, batch_id = quote(emitter), quote(scenario_id), quote(batch_id)
     return (
         f"content-type: {_CONTENT_TYPES[batch.format]}\r\naccept: {OWN_FORM}\r\nx-emitter: {emitter}\r\n"
-        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n{tenant}"
+        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n{more}"
     ).encode("ascii")
 
 

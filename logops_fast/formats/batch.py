@@ -74,6 +74,8 @@ class Batch(NamedTuple):
     """Upper bound of the items in the body, if the gateway has counted them; 0 if it has not."""
     tenant: str = ""
     """Loki's tenant, which each event gets as a field; empty if there is none."""
+    body_id: str = ""
+    """What the batch is recognised by if all its events bring times of their own; empty if it is not to be."""
 
 
 class Reply(NamedTuple):
@@ -206,10 +208,19 @@ class BatchHead(NamedTuple):
             return charset.to_utf8(decoded, self.charset, cap)
         return decoded
 
-    def batch(self, body: bytes, emitter: str, started: float, items: int = 0) -> Batch:
+    def batch(self, body: bytes, emitter: str, started: float, items: int = 0, body_id: str = "") -> Batch:
         """Return the batch that these headers and this decoded body make."""
         return Batch(
-            body, self.format, emitter, self.scenario_id, self.batch_id, self.repeatable, started, items, self.tenant
+            body,
+            self.format,
+            emitter,
+            self.scenario_id,
+            self.batch_id,
+            self.repeatable,
+            started,
+            items,
+            self.tenant,
+            body_id,
         )
 
 

@@ -51,7 +51,10 @@ class JsonStream(NamedTuple):
 
 
 def streams(body: bytes) -> Iterator[tuple[int, int]]:
-    """Return where each stream of a protobuf push begins and ends. Raises WireError, by a step."""
+    """Return where each stream of a protobuf push begins and ends; of another field an empty one.
+
+    Raises WireError, by a step.
+    """
     pos, end = 0, len(body)
     while pos < end:
         tag, pos = read_varint(body, pos, end)
@@ -60,6 +63,7 @@ def streams(body: bytes) -> Iterator[tuple[int, int]]:
             yield begin, pos
         else:
             pos = skip(body, tag & 7, pos, end)
+            yield pos, pos
 
 
 def count(body: bytes, limit: int | None = None) -> int:
@@ -76,6 +80,8 @@ def _count(body: bytes, limit: int) -> int:
     for begin, end in streams(body):
         pos = begin
         spare -= 1
+        if spare <= 0:
+            return limit + 1
         while pos < end:
             tag, pos = read_varint(body, pos, end)
             if tag == ENTRIES << 3 | BYTES:
@@ -83,25 +89,27 @@ def _count(body: bytes, limit: int) -> int:
             else:
                 spare -= 1
             pos = skip(body, tag & 7, pos, end)
-            if entries > limit or not spare:
+            if entries > limit or spare <= 0:
                 return limit + 1
     return entries
 
 
 def json_streams(body: bytes) -> Iterator[JsonStream | None]:
-    """Return the streams of a JSON push in order, in steps; None for a step that ended no stream.
+    """Return the streams of a JSON push in order, in steps; None between two steps.
 
     Raises BrokenJsonError, by a step, if the body is not JSON, or has no list of streams.
     """
     text = without_bom(body)
     held = _list_of_streams(text)
+    begun = False
     # No limit: one stream may be the whole body, and its entries are cut apart later.
     for piece in json_pieces(held, len(held)):
-        if piece.kind is not PieceKind.ITEMS:
+        if begun:
             yield None
-            continue
-        for element in elements(piece.text):
-            yield _json_stream(element)
+        begun = True
+        if piece.kind is PieceKind.ITEMS:
+            for element in elements(piece.text):
+                yield _json_stream(element)
 
 
 def json_counting(body: bytes, limit: int) -> Generator[None, None, int]:

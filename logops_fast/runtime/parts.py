@@ -116,6 +116,7 @@ class IngestPart(Part):
             max_body_bytes=settings.backpressure.max_body_bytes,
             max_items=settings.backpressure.max_items,
             queue=queue,
+            dedup=frozenset(settings.dedup.by_body),
         )
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
@@ -138,6 +139,7 @@ class IngestPart(Part):
     def reload(self, reloaded: Reloaded) -> None:
         """Use other emitters and Fernet keys."""
         super().reload(reloaded)
+        self._gateway.dedup = frozenset(reloaded.settings.dedup.by_body)
         if self._encryptor is not None and reloaded.fernet_keys:
             self._encryptor.replace_keys(reloaded.fernet_keys)
 

@@ -57,6 +57,7 @@ SINGLE_FIELDS: Final = frozenset(
         b"x-scope-orgid",
         b"x-emitter",
         b"x-batch-id",
+        b"x-body-id",
         b"x-scenario-id",
         b"x-scenario",
         b"content-type",
@@ -173,6 +174,7 @@ def auth_gateway(
         backpressure=Backpressure(settings.backpressure.max_body_bytes, settings.backpressure.max_items, queue),
         downstream=downstream,
         metrics=metrics,
+        dedup=frozenset(settings.dedup.by_body),
     )
 
 
@@ -183,6 +185,7 @@ def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> N
     gateway.buckets.replace_limits(limit(settings.ratelimit.per_emitter), overrides(settings), settings.ratelimit.unit)
     gateway.backpressure.max_body_bytes = settings.backpressure.max_body_bytes
     gateway.backpressure.max_items = settings.backpressure.max_items
+    gateway.dedup = frozenset(settings.dedup.by_body)
 
 
 def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, HttpPool]:
@@ -267,6 +270,7 @@ def pipeline(
         text=text,
         text_of=text_of,
         queue=queue,
+        window=settings.dedup.window,
     )
 
 

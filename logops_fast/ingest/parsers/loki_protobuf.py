@@ -16,6 +16,9 @@ from logops_fast.ingest.parsers import base
 from logops_fast.ingest.parsers.loki_entries import EntryReader
 from logops_fast.ingest.parsers.loki_labels import MAX_LABELS_BYTES, parse_labels
 
+STEP_STREAMS: Final = 4096
+"""Most streams that are read in one step, be they empty."""
+
 _TIMESTAMP: Final = 1 << 3 | BYTES
 _LINE: Final = 2 << 3 | BYTES
 _METADATA: Final = 3 << 3 | BYTES
@@ -36,9 +39,14 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
         raise base.empty_body()
     reader = EntryReader()
     limit = limits.max_event_bytes
+    seen = 0
     try:
         for begin, end in streams(body):
-            _begin(reader, body, begin, end)
+            seen += 1
+            if seen % STEP_STREAMS == 0:
+                yield reader.take()
+            if begin < end:
+                _begin(reader, body, begin, end)
             pos = begin
             while pos < end:
                 tag, pos = read_varint(body, pos, end)
@@ -49,7 +57,10 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
                 if pos - first > limit:
                     reader.fault(base.EVENT_TOO_LARGE, body[first : min(pos, first + base.TEXT_LIMIT)])
                 else:
-                    _entry(reader, body, first, pos)
+                    try:
+                        _entry(reader, body, first, pos)
+                    except WireError:
+                        reader.fault(base.BAD_ENTRY, body[first : min(pos, first + base.TEXT_LIMIT)])
                 if reader.full:
                     yield reader.take()
     except WireError as error:
