@@ -8,6 +8,7 @@ labels = 1; repeated EntryAdapter entries = 2; uint64 hash = 3}`` (grafana/loki,
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from types import GenericAlias
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -36,7 +37,7 @@ _RAW_STREAM: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
 )
 _COUNTED_STREAM: Final = msgspec.defstruct("CountedStream", [("values", list[msgspec.Raw])])
 _COUNTED_PUSH: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
-    msgspec.defstruct("CountedPush", [("streams", list[_COUNTED_STREAM])])  # type: ignore[valid-type]
+    msgspec.defstruct("CountedPush", [("streams", GenericAlias(list, (_COUNTED_STREAM,)))])
 )
 
 
