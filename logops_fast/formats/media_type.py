@@ -13,6 +13,9 @@ class Format(Enum):
     NDJSON = "ndjson"
     CSV = "csv"
     PLAIN = "plain"
+    OTLP = "otlp"
+    """An ExportLogsServiceRequest in protobuf."""
+    OTLP_JSON = "otlp_json"
 
     @property
     def label(self) -> str:
@@ -32,6 +35,8 @@ _FORMATS: Final[dict[bytes, Format]] = {
     b"text/csv": Format.CSV,
     b"text/tab-separated-values": Format.CSV,
     b"text/plain": Format.PLAIN,
+    b"application/x-protobuf": Format.OTLP,
+    b"application/protobuf": Format.OTLP,
 }
 
 
@@ -39,7 +44,8 @@ def format_of(content_type: bytes | None) -> Format | None:
     """Return the format that a Content-Type names, or None if it names no known one (415).
 
     Case and parameters make no difference (RFC 9110, 8.3.1); no Content-Type means JSON, as does any
-    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's.
+    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's. OTLP in JSON has no type of its own:
+    BatchHead.settled finds it.
     """
     if content_type is None:
         return Format.JSON
