@@ -69,7 +69,7 @@ _CONTENT_TYPES: Final = {
     Format.CSV: "text/csv",
     Format.PLAIN: "text/plain",
     Format.OTLP: "application/x-protobuf",
-    Format.OTLP_JSON: "application/json",
+    Format.OTLP_JSON: "application/vnd.logops.otlp+json",
 }
 _RETRYABLE: Final = (502, 503, 504)
 _IN_PROGRESS: Final = "batch_in_progress"

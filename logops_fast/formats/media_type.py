@@ -37,6 +37,7 @@ _FORMATS: Final[dict[bytes, Format]] = {
     b"text/plain": Format.PLAIN,
     b"application/x-protobuf": Format.OTLP,
     b"application/protobuf": Format.OTLP,
+    b"application/vnd.logops.otlp+json": Format.OTLP_JSON,  # between the gateways alone
 }
 
 
