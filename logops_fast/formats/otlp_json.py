@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -31,22 +31,18 @@ _OBJECT_END: Final = 0x7D
 _NULL: Final = 0x6E
 
 
-class _ScopeLogs(msgspec.Struct):
-    logRecords: list[msgspec.Raw] | None = None  # noqa: N815 - the names are the protocol's
-    log_records: list[msgspec.Raw] | None = None
+def _message(name: str, member: str, other: str, element: Any) -> Any:
+    """Return the type of a message of which one repeated field is read, under its JSON name and protobuf's own.
+
+    Made by a call: mypyc cannot compile a class of msgspec's.
+    """
+    repeated = list[element] | None
+    return msgspec.defstruct(name, [(member, repeated, None), (other, repeated, None)])
 
 
-class _ResourceLogs(msgspec.Struct):
-    scopeLogs: list[_ScopeLogs] | None = None  # noqa: N815
-    scope_logs: list[_ScopeLogs] | None = None
-
-
-class _Export(msgspec.Struct):
-    resourceLogs: list[_ResourceLogs] | None = None  # noqa: N815
-    resource_logs: list[_ResourceLogs] | None = None
-
-
-_FRAME: Final = msgspec.json.Decoder(_Export)
+_SCOPE_LOGS: Final = _message("ScopeLogs", "logRecords", "log_records", msgspec.Raw)
+_RESOURCE_LOGS: Final = _message("ResourceLogs", "scopeLogs", "scope_logs", _SCOPE_LOGS)
+_FRAME: Final = msgspec.json.Decoder(_message("Export", "resourceLogs", "resource_logs", _RESOURCE_LOGS))
 
 
 def is_export(body: bytes) -> bool:
@@ -65,7 +61,7 @@ def count(body: bytes) -> int:
     return 0
 
 
-def _count(export: _Export) -> int:
+def _count(export: Any) -> int:
     total = 0
     for resource in export.resourceLogs or export.resource_logs or ():
         for scope in resource.scopeLogs or resource.scope_logs or ():
