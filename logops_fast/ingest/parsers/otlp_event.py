@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+import orjson
+
 from logops_fast.ingest.levels import OTEL, level_of
-from logops_fast.ingest.serialiser import to_text
 from logops_fast.ingest.timestamps import utc_seconds
 
 MOST_LEVELS: Final = 64
@@ -120,7 +121,7 @@ def make(
             event["level" if level is None else "level_raw"] = severity_text
     else:
         event["level"] = level
-    event["msg"] = body if type(body) is str else "" if body is None else to_text(body)
+    event["msg"] = body if type(body) is str else "" if body is None else orjson.dumps(body).decode()
     if origin.app:
         event["app"] = origin.app
     if origin.host:

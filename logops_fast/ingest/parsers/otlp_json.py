@@ -15,6 +15,8 @@ from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from typing import Any, Final
 
+import orjson
+
 from logops_fast.errors import LogOpsError
 from logops_fast.formats.json_text import BrokenJsonError, items
 from logops_fast.formats.lines import without_bom
@@ -33,7 +35,6 @@ from logops_fast.ingest.parsers.otlp_event import (
     of_resource,
     of_scope,
 )
-from logops_fast.ingest.serialiser import to_json
 
 _DIGITS: Final = re.compile(r"-?[0-9]{1,20}")
 _HEX: Final = re.compile(r"(?:[0-9A-Fa-f]{2})*")
@@ -120,7 +121,7 @@ class _Reader:
             for record in records:
                 event = event_of(record, origin, self._clock) if isinstance(record, dict) else base.NOT_AN_OBJECT
                 if isinstance(event, str):
-                    faults.append(base.fault(len(events) + len(faults), event, to_json(record)))
+                    faults.append(base.fault(len(events) + len(faults), event, _as_text(record)))
                     continue
                 events.append(event)
                 left -= origin.size
@@ -188,6 +189,14 @@ class _Reader:
         return held[""]
 
 
+def _as_text(value: Any) -> bytes:
+    """Return a decoded value as text again, to be kept or to be measured."""
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:  # it nests deeper than orjson goes
+        return repr(value).encode("utf-8", "replace")
+
+
 def _length(span: Span) -> int:
     return span[1] - span[0]
 
@@ -218,11 +227,11 @@ def _sections(export: dict[str, Any]) -> Iterator[tuple[Origin, list[Any]]]:
     for resource_logs in _objects(export, "resourceLogs", "resource_logs"):
         resource = _object(resource_logs, "resource", "resource")
         url = _get(resource_logs, "schemaUrl", "schema_url")
-        of_resource = resource_of(resource, url, len(to_json(resource)))
+        of_resource = resource_of(resource, url, len(_as_text(resource)))
         for scope_logs in _objects(resource_logs, "scopeLogs", "scope_logs"):
             scope = _object(scope_logs, "scope", "scope")
             url = _get(scope_logs, "schemaUrl", "schema_url")
-            origin = scope_of(of_resource, scope, url, len(to_json(scope)))
+            origin = scope_of(of_resource, scope, url, len(_as_text(scope)))
             yield origin, _list(scope_logs, "logRecords", "log_records")
 
 

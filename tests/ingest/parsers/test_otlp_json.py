@@ -13,7 +13,7 @@ from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES
 from logops_fast.ingest.parsers import json_array, otlp_json
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed
-from logops_fast.ingest.parsers.registry import parse, parse_pieces
+from logops_fast.ingest.parsers.registry import parse_pieces
 from tests.data.regen import DATA, NOW
 from tests.ingest.parsers.support import outcome
 
@@ -35,25 +35,6 @@ def event(record: dict[str, Any]) -> dict[str, Any]:
     (one,), faults = otlp_json.parse(export(record), LIMITS)
     assert not faults
     return one
-
-
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"resourceLogs":[]}',
-        b' {"resource_logs" : [ ]}',
-        b'\xef\xbb\xbf\n{"resourceLogs":[{}]}',
-        b'{"resourceLogs":null}',
-    ],
-)
-def test_an_export_is_known_by_its_first_member(body: bytes) -> None:
-    assert text_form.is_export(body)
-    assert parse(Format.OTLP_JSON, body, NOW) == ([], [])
-
-
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'[{"resourceLogs":[]}]', b'{"resourceLogs":"x"}', b'{"a":1}'])
-def test_anything_else_is_none(body: bytes) -> None:
-    assert not text_form.is_export(body)
 
 
 @pytest.mark.parametrize("body", [b'{"a":1,"resourceLogs":%b}', b'[{"resource_logs":%b}]', b'{"resourceLogs":%b}'])
