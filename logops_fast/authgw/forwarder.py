@@ -70,6 +70,8 @@ _CONTENT_TYPES: Final = {
     Format.PLAIN: "text/plain",
     Format.LOKI: "application/vnd.logops.loki+protobuf",
     Format.LOKI_JSON: "application/vnd.logops.loki+json",
+    Format.OTLP: "application/x-protobuf",
+    Format.OTLP_JSON: "application/vnd.logops.otlp+json",
 }
 _RETRYABLE: Final = (502, 503, 504)
 _IN_PROGRESS: Final = "batch_in_progress"

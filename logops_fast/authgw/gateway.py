@@ -16,6 +16,7 @@ from logops_fast.authgw.hmac_auth import GUESSES, HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
+from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
 from logops_fast.formats.body_id import body_id
@@ -193,6 +194,7 @@ class _Exchange:
     def _decoded(self, body: bytes, items: int | Refusal) -> None:
         """Take the decoded and counted body to the bucket."""
         gateway = self._gateway
+        self._settle_format(body)
         if isinstance(items, Refusal):
             if items.status == 503:
                 self._give_nonce_back()
@@ -201,6 +203,13 @@ class _Exchange:
         self._size = len(body)
         cost = gateway.buckets.cost(items, len(body))
         gateway.buckets.take(self._emitter, cost, partial(self._bucket_answered, body, items, cost))
+
+    def _settle_format(self, body: bytes) -> None:
+        """Note what the body is, if that is not by its type: from now on the sender is answered in that protocol."""
+        settled = self._head.settled(body)
+        if settled is not self._head:
+            self._head = settled
+            self._request.encoder = encoder_by_body(self._request, settled.format)
 
     def abort(self, reason: str) -> None:
         """The sender vanished or stalled in mid-body; the HTTP layer has answered if it still could."""

@@ -11,7 +11,7 @@ from typing import Final
 
 from logops_fast.formats import loki_answers, otlp_answers
 from logops_fast.formats.answer import OWN_FORM
-from logops_fast.formats.media_type import LOKI_PATH
+from logops_fast.formats.media_type import LOKI_PATH, Format
 from logops_fast.http.exchange import Encoder, Request
 
 _OWN_FORM: Final = OWN_FORM.encode()
@@ -40,6 +40,13 @@ def encoder_of(request: Request) -> Encoder | None:
     if encoder is None and headers.get(b"user-agent", b"").startswith(_OTLP_AGENT):
         return otlp_answers.encode_json
     return encoder
+
+
+def encoder_by_body(request: Request, format: Format) -> Encoder | None:
+    """Return the encoder for a body whose format is not that of its type; None for the gateway's own form."""
+    if format is Format.OTLP_JSON and not wants_own_form(request.headers):
+        return otlp_answers.encode_json
+    return request.encoder
 
 
 def wants_own_form(headers: dict[bytes, bytes]) -> bool:

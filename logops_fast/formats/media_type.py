@@ -16,6 +16,9 @@ class Format(Enum):
     LOKI = "loki"
     """Loki's push in protobuf, out of its snappy block."""
     LOKI_JSON = "loki_json"
+    OTLP = "otlp"
+    """An ExportLogsServiceRequest in protobuf."""
+    OTLP_JSON = "otlp_json"
 
     @property
     def label(self) -> str:
@@ -38,6 +41,9 @@ _FORMATS: Final[dict[bytes, Format]] = {
     # Between the gateways alone: what came to Loki's path, decoded.
     b"application/vnd.logops.loki+protobuf": Format.LOKI,
     b"application/vnd.logops.loki+json": Format.LOKI_JSON,
+    b"application/x-protobuf": Format.OTLP,
+    b"application/protobuf": Format.OTLP,
+    b"application/vnd.logops.otlp+json": Format.OTLP_JSON,  # between the gateways alone
 }
 
 LOKI_PATH: Final = b"/loki/api/v1/push"
@@ -55,7 +61,8 @@ def format_of(content_type: bytes | None) -> Format | None:
     """Return the format that a Content-Type names, or None if it names no known one (415).
 
     Case and parameters make no difference (RFC 9110, 8.3.1); no Content-Type means JSON, as does any
-    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's.
+    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's. OTLP in JSON has no type of its own:
+    BatchHead.settled finds it.
     """
     if content_type is None:
         return Format.JSON

@@ -29,6 +29,8 @@ def read_varint(data: bytes, pos: int, end: int) -> tuple[int, int]:
 
     Raises WireError if it does not end before ``end``, or is longer than ten bytes.
     """
+    if pos < end and data[pos] < 0x80:
+        return data[pos], pos + 1
     value = 0
     shift = 0
     stop = min(end, pos + _LONGEST_VARINT)

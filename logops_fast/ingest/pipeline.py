@@ -142,16 +142,15 @@ class IngestPipeline:
         # The common case: read in one step.
         failure: Exception | None = None
         try:
-            if batch.format in registry.SPREADING:
+            if registry.shares(batch.format):
                 pieces = self._pieces(batch, reading)
-                parsed, more = next(pieces), next(pieces, None)
+                parsed = next(pieces)
+                more = next(pieces, None)
                 if more is not None:
                     self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
                     return
             else:
-                parsed = registry.parse(
-                    batch.format, batch.body, reading.received_at, self._limits, self._options(batch)
-                )
+                parsed = self._parse(batch, reading)
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
@@ -166,11 +165,15 @@ class IngestPipeline:
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
 
-    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
-        self._enqueue(batch, reading, self._pieces(batch, reading), done)
+    def _parse(self, batch: Batch, reading: Reading) -> Parsed:
+        return registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
 
     def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
-        return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+        options = self._options(batch)
+        return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
+
+    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+        self._enqueue(batch, reading, self._pieces(batch, reading), done)
 
     def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
         job = _ReadingJob(reading, pieces, done)
@@ -270,7 +273,7 @@ class IngestPipeline:
                 metrics.parse_errors(batch.emitter, batch.format.label, reading.faults - reading.too_large)
             if reading.too_large:
                 metrics.events_too_large(batch.emitter, reading.too_large)
-        if not reading.count:
+        if not reading.count and (reading.faults or not registry.may_be_empty(batch.format)):
             self._release(batch)
             detail = (
                 f"None of the {items} events could be read (the first: {reading.errors[0].reason})."

@@ -45,6 +45,8 @@ from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 
 MIN_BATCH_IDS: Final = 100_000
+MIN_STORED_BYTES: Final = 1 << 20
+"""Bytes that the lines of one batch may always take, however small a body must be."""
 
 SINGLE_FIELDS: Final = frozenset(
     {
@@ -276,7 +278,10 @@ def pipeline(
 
 def batch_limits(settings: Settings) -> Limits:
     """Return what one batch may hold."""
-    return Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items)
+    backpressure = settings.backpressure
+    return Limits(
+        backpressure.max_event_bytes, backpressure.max_items, max(4 * backpressure.max_body_bytes, MIN_STORED_BYTES)
+    )
 
 
 def text_options(settings: Settings) -> tuple[TextOptions, dict[str, TextOptions]]:

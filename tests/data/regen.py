@@ -25,6 +25,8 @@ CORPUS: Final = {
     "events.log": Format.PLAIN,
     "events_loki.json": Format.LOKI_JSON,
     "events_loki.pb": Format.LOKI,  # the same push
+    "events_otlp.json": Format.OTLP_JSON,
+    "events_otlp.pb": Format.OTLP,
 }
 
 

@@ -9,14 +9,23 @@ from logops_fast.formats.line_pieces import csv_pieces, line_pieces
 from logops_fast.formats.lines import frames, is_blank, without_bom
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
-from logops_fast.ingest.parsers import base, csv_rows, json_array, loki_json, loki_protobuf, ndjson, plain
+from logops_fast.ingest.parsers import (
+    base,
+    csv_rows,
+    json_array,
+    loki_json,
+    loki_protobuf,
+    ndjson,
+    otlp_json,
+    otlp_protobuf,
+    plain,
+)
 from logops_fast.ingest.parsers.base import Limits, Parsed, TextOptions
 from logops_fast.ingest.parsers.json_reader import JsonReader
 
 DEFAULT_LIMITS: Final = Limits()
 DEFAULT_TEXT: Final = TextOptions()
-SPREADING: Final = frozenset((Format.LOKI, Format.LOKI_JSON))
-"""Formats of which a small body may make many pieces, as its labels go to each of its entries."""
+_SHARING: Final = frozenset((Format.OTLP, Format.OTLP_JSON, Format.LOKI, Format.LOKI_JSON))
 
 _NOTHING: Final = Parsed([], [])
 _DEFAULT_HEADER: Final = ",".join(csv_rows.DEFAULT_COLUMNS).encode() + b"\n"
@@ -55,6 +64,16 @@ def parse_pieces(
         yield parsed
 
 
+def shares(format: Format) -> bool:
+    """Return whether events of this format share what is in each of their lines: a small body may be a large batch."""
+    return format in _SHARING
+
+
+def may_be_empty(format: Format) -> bool:
+    """Return whether a body without any event is a success, as the sender's protocol has it."""
+    return format is Format.OTLP or format is Format.OTLP_JSON
+
+
 def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Parsed:
     match format:
         case Format.JSON:
@@ -67,6 +86,10 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
             return plain.parse(body, now, text)
         case Format.LOKI | Format.LOKI_JSON:
             return _in_one(_pieces(format, body, now, limits, text))
+        case Format.OTLP:
+            return otlp_protobuf.parse(body, limits)
+        case Format.OTLP_JSON:
+            return otlp_json.parse(body, limits)
         case _:
             assert_never(format)
 
@@ -74,6 +97,8 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
 def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Iterator[Parsed]:
     if format is Format.LOKI:
         return loki_protobuf.read_pieces(body, limits)
+    if format is Format.OTLP:
+        return otlp_protobuf.read_pieces(body, limits)  # an empty body is an empty export
     if is_blank(body[:PIECE_BYTES]) and is_blank(without_bom(body)):
         raise base.empty_body()
     match format:
@@ -87,6 +112,8 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
             return _plain(without_bom(body), now, limits.max_event_bytes, text)
         case Format.LOKI_JSON:
             return loki_json.read_pieces(body, limits)
+        case Format.OTLP_JSON:
+            return otlp_json.read_pieces(body, limits)
         case _:
             assert_never(format)
 
