@@ -1,5 +1,7 @@
 //! Events: a body of them to finished lines, and slices of those that the reference has to look at.
 
+use std::collections::HashSet;
+
 use crate::bitmaps::Bitmaps;
 use crate::layouts::{Layouts, Plan, Role};
 use crate::numbers::number;
@@ -38,6 +40,8 @@ pub struct Outcome {
     pub slices: Vec<Slice>,
     /// Finished events.
     pub count: usize,
+    pub missing_ts: u64,
+    pub missing_level: u64,
     pub levels: [u64; LEVELS],
     pub masked: Masked,
     /// Whether the first event is one of `slices`.
@@ -51,6 +55,8 @@ pub struct Request<'a> {
     /// What follows the event's own members, for each `Plan::constants`.
     pub constants: &'a [Vec<u8>],
     pub zone_is_utc: bool,
+    /// Of the first event without a time, in microseconds since 1970.
+    pub receipt: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -116,8 +122,8 @@ pub fn read(
         names,
         cuts,
         out: Outcome { lines: Vec::with_capacity(body.len() + body.len() / 2), ..Outcome::default() },
-        levels: [0; LEVELS],
-        masked: Masked::default(),
+        here: Here::default(),
+        receipts_known: true,
     };
     if by_line {
         reader.by_line()?;
@@ -135,8 +141,17 @@ struct Reader<'a> {
     names: &'a mut Vec<u8>,
     cuts: &'a mut Vec<Cut>,
     out: Outcome,
-    // Of the event that is being read.
-    levels: [u64; LEVELS],
+    here: Here,
+    /// Whether no event that was handed back may take a time of receipt: they are given in order.
+    receipts_known: bool,
+}
+
+/// What is counted of the event that is being read.
+#[derive(Default)]
+struct Here {
+    level: Option<usize>,
+    missing_ts: bool,
+    missing_level: bool,
     masked: Masked,
 }
 
@@ -220,16 +235,17 @@ impl Reader<'_> {
         let is_first = self.out.count == 0 && self.out.slices.is_empty();
         let place = self.out.lines.len();
         let (end, known) = self.members_of(start)?;
-        self.levels = [0; LEVELS];
-        self.masked = Masked::default();
+        self.here = Here::default();
         let stop = match if known { self.write(is_first) } else { Err(Stop::Hand) } {
             Ok(()) => {
                 self.out.count += 1;
-                for (all, here) in self.out.levels.iter_mut().zip(self.levels) {
-                    *all += here;
+                if let Some(level) = self.here.level {
+                    self.out.levels[level] += 1;
                 }
-                self.out.masked.emails += self.masked.emails;
-                self.out.masked.addresses += self.masked.addresses;
+                self.out.missing_ts += u64::from(self.here.missing_ts);
+                self.out.missing_level += u64::from(self.here.missing_level);
+                self.out.masked.emails += self.here.masked.emails;
+                self.out.masked.addresses += self.here.masked.addresses;
                 return Ok(end);
             }
             Err(stop) => stop,
@@ -240,6 +256,8 @@ impl Reader<'_> {
             Stop::Learn => true,
             Stop::Body => return Err(Refused),
         };
+        self.receipts_known = self.receipts_known && known && self.has_time();
+        self.out.lines.truncate(place);
         self.out.slices.push(Slice { place, start, end, unknown });
         self.out.first_is_slice |= is_first;
         Ok(end)
@@ -347,6 +365,14 @@ impl Reader<'_> {
         }
     }
 
+    /// Whether the event whose members were found certainly has a time of its own.
+    fn has_time(&mut self) -> bool {
+        match self.layouts.plan(self.names) {
+            Some(Some(Plan { time: Some(at), .. })) => self.time(self.members[*at]).is_ok(),
+            _ => false,
+        }
+    }
+
     /// Write the line of the event whose members were found.
     fn write(&mut self, is_first: bool) -> Result<(), Stop> {
         let plan: &Plan = match self.layouts.plan(self.names) {
@@ -364,6 +390,26 @@ impl Reader<'_> {
                     let member = self.members[at];
                     self.copy(member, Before::Name(item.last), 0)?;
                 }
+                Role::Flat(at) => {
+                    let member = self.members[at];
+                    if matches!(member.kind, Kind::Nested) {
+                        return Err(Stop::Hand);
+                    }
+                    self.copy(member, Before::Name(item.last), 0)?;
+                }
+                Role::Receipt => {
+                    if !self.receipts_known {
+                        return Err(Stop::Hand);
+                    }
+                    self.here.missing_ts = true;
+                    let micros = self.request.receipt + self.out.missing_ts;
+                    let lines = &mut self.out.lines;
+                    lines.push(b'"');
+                    if !times::from_micros(micros, lines) {
+                        return Err(Stop::Hand);
+                    }
+                    lines.push(b'"');
+                }
                 Role::Time(at) => self.time(self.members[at])?,
                 Role::Level(at, scale) => {
                     let level = self.level(self.members[at], scale)?;
@@ -377,7 +423,8 @@ impl Reader<'_> {
                 Role::Leading(at, strip) => {
                     let member = self.message(at, strip)?;
                     let level = self.leading(member)?;
-                    self.put_level(level);
+                    self.here.missing_level = level.is_none();
+                    self.put_level(level.unwrap_or(self.text.table.default_level));
                 }
                 Role::Text(at) => {
                     let member = self.members[at];
@@ -393,7 +440,7 @@ impl Reader<'_> {
     }
 
     fn put_level(&mut self, level: usize) {
-        self.levels[level] += 1;
+        self.here.level = Some(level);
         self.out.lines.push(b'"');
         self.out.lines.extend_from_slice(&self.text.table.levels[level]);
         self.out.lines.push(b'"');
@@ -459,16 +506,20 @@ impl Reader<'_> {
         if member.start == member.end { Err(Stop::Hand) } else { Ok(member) }
     }
 
-    /// The level that a message begins with.
-    fn leading(&self, member: Member) -> Result<usize, Stop> {
-        if !matches!(member.kind, Kind::Plain) {
+    /// The level that a message begins with; None if it certainly names none anywhere.
+    fn leading(&self, member: Member) -> Result<Option<usize>, Stop> {
+        if !matches!(member.kind, Kind::Plain) || self.text.bitmaps.has_wide(member.start, member.end) {
             return Err(Stop::Hand);
         }
         let table = self.text.table;
         let text = &self.text.body[member.start..member.end];
         let head = &text[..text.len().min(table.longest_leading)];
         let word = head.split(|&byte| byte == b' ').next().unwrap_or(head);
-        table.leading.get(word).copied().ok_or(Stop::Hand)
+        match table.leading.get(word) {
+            Some(&level) => Ok(Some(level)),
+            None if may_name_level(text, &table.front) => Err(Stop::Hand),
+            None => Ok(None),
+        }
     }
 
     /// Write a value as the reference does.
@@ -478,7 +529,7 @@ impl Reader<'_> {
             Kind::Plain => {
                 self.cuts.clear();
                 self.text
-                    .cuts(member.start, member.end, before, self.cuts, &mut self.masked)
+                    .cuts(member.start, member.end, before, self.cuts, &mut self.here.masked)
                     .ok_or(Stop::Hand)?;
                 let lines = &mut self.out.lines;
                 lines.push(b'"');
@@ -621,6 +672,37 @@ impl Reader<'_> {
             }
         }
     }
+}
+
+/// As `may_name_level` of the reference, for ASCII: whether a search of a message for a level can find one.
+fn may_name_level(text: &[u8], front: &HashSet<Vec<u8>>) -> bool {
+    let has = |word: &[u8]| text.windows(word.len()).any(|part| part == word);
+    let has_small = |word: &[u8]| text.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    let begins = &text[..text.len().min(3)];
+    if !text[..text.len().min(2)].iter().all(u8::is_ascii_alphabetic)
+        || front.contains(&begins.to_ascii_lowercase())
+        || text.iter().any(|byte| matches!(byte, b'[' | b'=' | b'|' | b'<'))
+        || has(b" - ")
+    {
+        return true;
+    }
+    if text.contains(&b':')
+        && (has(b": ")
+            || text.ends_with(b":")
+            || text[..text.len().min(16)].contains(&b'.')
+            || has(b"lvl")
+            || has_small(b"evel")
+            || has_small(b"everity"))
+    {
+        return true;
+    }
+    text.iter().any(u8::is_ascii_uppercase)
+        && [
+            b"ERR".as_slice(), b"WARN", b"CRIT", b"ALERT", b"EMERG", b"SEVERE", b"TRACE", b"INFO", b"FATAL", b"NOTICE",
+            b"PANIC", b"DEBUG",
+        ]
+        .iter()
+        .any(|word| has(word))
 }
 
 /// Whether a string holds only escapes that are written as they came, and no control character.

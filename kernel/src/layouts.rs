@@ -20,7 +20,11 @@ pub struct Item {
 pub enum Role {
     /// As it came, its strings masked.
     Copy(usize),
+    /// The same, and no object: what could be under it would be another field's.
+    Flat(usize),
     Time(usize),
+    /// The time of receipt.
+    Receipt,
     /// A word, or a number of the scale with this place in the table.
     Level(usize, usize),
     /// Not empty; `true`: without the newline that ends it.
@@ -29,13 +33,15 @@ pub enum Role {
     Text(usize),
     /// The layout says it.
     Implied(Level),
-    /// What the message begins with.
+    /// What the message begins with, or none if it certainly names none.
     Leading(usize, bool),
 }
 
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub items: Vec<Item>,
+    /// Which member is the time.
+    pub time: Option<usize>,
     /// Which of the request's constant members follow.
     pub constants: usize,
     /// If the first event has these members, the body may be an envelope.

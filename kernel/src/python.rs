@@ -13,8 +13,9 @@ use crate::table::{Endings, Table, LEVELS};
 
 /// Where the line of a slice belongs among the finished ones; where it starts and ends; whether its layout is new.
 type Handed = (usize, usize, usize, bool);
-/// Lines, slices, events finished, levels, e-mails and IPv4 addresses masked, whether the first event is a slice, new names.
-type Answer<'py> = (Bound<'py, PyBytes>, Vec<Handed>, usize, [u64; LEVELS], u64, u64, bool, Vec<String>);
+/// Lines, slices, events finished, times and levels missing, levels, e-mails and IPv4 addresses masked, whether the first
+/// event is a slice, new names.
+type Answer<'py> = (Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], u64, u64, bool, Vec<String>);
 
 /// One for each worker: it remembers layouts.
 #[pyclass(frozen, module = "logops_kernel")]
@@ -56,6 +57,8 @@ impl Kernel {
                 scales: field(table, "scales")?,
                 leading: by_name("leading")?.into_iter().map(|(word, level)| (word.into_bytes(), level)).collect(),
                 longest_leading: field(table, "longest_leading")?,
+                front: field::<Vec<String>>(table, "front")?.into_iter().map(String::into_bytes).collect(),
+                default_level: field(table, "default_level")?,
                 offsets: offsets.into_iter().map(|(text, minutes)| (text.into_bytes(), minutes)).collect(),
                 cards: cards
                     .into_iter()
@@ -74,7 +77,8 @@ impl Kernel {
 
     /// Read a body; None if the reference has to read all of it.
     ///
-    /// `constants`: for each number that a plan has, what follows the event's own members, up to the newline.
+    /// `constants`: for each number that a plan has, what follows the event's own members, up to the newline. `receipt`: in
+    /// microseconds since 1970, of the first event without a time; each one after it gets a microsecond of its own.
     fn read<'py>(
         &self,
         py: Python<'py>,
@@ -82,11 +86,12 @@ impl Kernel {
         by_line: bool,
         constants: Vec<Vec<u8>>,
         zone_is_utc: bool,
+        receipt: u64,
     ) -> PyResult<Option<Answer<'py>>> {
         let found = py.detach(|| {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let State { layouts, scratch } = &mut *state;
-            let request = Request { constants: &constants, zone_is_utc };
+            let request = Request { constants: &constants, zone_is_utc, receipt };
             events::read(body, by_line, &self.table, layouts, &request, scratch)
         });
         let Ok(out) = found else { return Ok(None) };
@@ -96,6 +101,8 @@ impl Kernel {
             PyBytes::new(py, &out.lines),
             slices,
             out.count,
+            out.missing_ts,
+            out.missing_level,
             out.levels,
             out.masked.emails,
             out.masked.addresses,
@@ -108,7 +115,7 @@ impl Kernel {
     ///
     /// `items`: role, member, further number and name of each member that is written; None: the reference reads such
     /// events. Roles: 0 as it came, 1 time, 2 level of a scale, 3 message, 4 text, 5 a level by itself, 6 the level that
-    /// the message begins with.
+    /// the message begins with, 7 time of receipt, 8 as it came and no object.
     #[pyo3(signature = (names, items, constants, telltale))]
     fn learn(
         &self,
@@ -125,6 +132,7 @@ impl Kernel {
         let plan = match items {
             None => None,
             Some(items) => Some(Plan {
+                time: items.iter().find(|item| item.0 == 1).map(|item| item.1),
                 items: items
                     .into_iter()
                     .enumerate()
@@ -142,6 +150,8 @@ impl Kernel {
                             4 => Role::Text(at),
                             5 => Role::Implied(at),
                             6 => Role::Leading(at, more != 0),
+                            7 => Role::Receipt,
+                            8 => Role::Flat(at),
                             _ => return Err(PyValueError::new_err("an unknown role")),
                         };
                         let Some(&last) = name.as_bytes().last() else {

@@ -22,6 +22,10 @@ pub struct Table {
     /// What a message may begin with, up to its first blank, and its level.
     pub leading: HashMap<Vec<u8>, Level>,
     pub longest_leading: usize,
+    /// The first three letters of the words for a level.
+    pub front: HashSet<Vec<u8>>,
+    /// The level of an event that names none.
+    pub default_level: Level,
     pub offsets: Offsets,
     /// The lengths of card numbers by their first four digits, a bit each.
     pub cards: HashMap<[u8; 4], u32>,

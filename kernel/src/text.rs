@@ -23,6 +23,9 @@ const IPV4_MASK: &[u8] = b".x.x";
 /// A longer local part is left to the reference.
 const LONGEST_LOCAL: usize = 47;
 const LONGEST_CARD: usize = 19;
+/// What follows the A of a key that begins with one: those of AWS, and Google's.
+const KEYS_IN_A: [&[u8; 3]; 11] =
+    [b"KIA", b"SIA", b"GPA", b"IDA", b"ROA", b"IPA", b"NPA", b"NVA", b"BIA", b"CCA", b"Iza"];
 
 /// What stands before a string in the line that is written.
 #[derive(Clone, Copy)]
@@ -293,8 +296,11 @@ impl Text<'_> {
             }
         }
         // A key that begins with an A: AKIA..., AIza...
-        if head.last() == Some(&b'A') && matches!(tail[0], b'K' | b'S' | b'G' | b'R' | b'B' | b'I' | b'N' | b'C') {
-            return None;
+        if let Some((b'A', before)) = head.split_last() {
+            let part = before.last().is_none_or(|byte| !byte.is_ascii_alphanumeric());
+            if part && tail.first_chunk::<3>().is_some_and(|next| KEYS_IN_A.contains(&next)) {
+                return None;
+            }
         }
         if is_long_word(head, tail) {
             return None;

@@ -85,6 +85,16 @@ pub fn from_number(whole: &[u8], fraction: &[u8], out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Append microseconds since 1970.
+pub fn from_micros(micros: u64, out: &mut Vec<u8>) -> bool {
+    let Ok(seconds) = i64::try_from(micros / 1_000_000) else { return false };
+    if !put_seconds(seconds, out) {
+        return false;
+    }
+    put_fraction(format!("{:06}", micros % 1_000_000).as_bytes(), out);
+    true
+}
+
 fn put_fraction(fraction: &[u8], out: &mut Vec<u8>) {
     if !fraction.is_empty() {
         out.push(b'.');

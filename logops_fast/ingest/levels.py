@@ -47,7 +47,7 @@ _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # ECMA-48 SGR: winston, and othe
 _STEPPED: Final = re.compile(r"(?:severity_number_)?([a-z]+)(?:[+-]?[0-9]{1,2})?")
 _PYTHON_LEVEL: Final = re.compile(r"level ([0-9]{1,3})")
 _NUMBER: Final = re.compile(r"[0-9]{1,3}")
-_FRONT: Final = frozenset(name[:3] for names in WORDS.values() for name in names.split())
+FRONT: Final = frozenset(name[:3] for names in WORDS.values() for name in names.split())
 _CAPITALS: Final = (
     "TRACE DEBUG INFO NOTICE WARNING WARN ERROR ERR SEVERE CRITICAL CRIT ALERT FATAL EMERGENCY EMERG PANIC"
 )
@@ -110,7 +110,7 @@ def may_name_level(text: str) -> bool:
     """
     return (
         not text[:2].isalpha()
-        or text[:3].lower() in _FRONT
+        or text[:3].lower() in FRONT
         or "[" in text
         or "=" in text
         or "|" in text

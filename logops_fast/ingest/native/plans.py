@@ -22,6 +22,8 @@ MESSAGE: Final = 3
 TEXT: Final = 4
 IMPLIED: Final = 5
 LEADING: Final = 6
+RECEIPT: Final = 7
+FLAT: Final = 8
 
 _MOST_NAMES: Final = 64
 _LONGEST: Final = 2048
@@ -50,6 +52,8 @@ def plan_of(keys: tuple[str, ...], aliases: Aliases) -> Plan | None:
         return None  # overruled by the request's, and kept under another name if they differ
     event: dict[str, Item] = {key: (COPY, place, 0, key) for place, key in enumerate(keys)}
     places = {key: place for place, key in enumerate(keys)}
+    flat: set[str] = set()
+    found_msg: Candidate | None = None
     layout = aliases.layout(dict.fromkeys(keys))
 
     def move(key: str, to: str, role: int, more: int) -> None:
@@ -76,28 +80,40 @@ def plan_of(keys: tuple[str, ...], aliases: Aliases) -> Plan | None:
         # As its `_settle`: the level's other names first, then the time's, then the message's.
         if layout.has_origin:
             return None
-        if level is None and layout.has_level:
-            if layout.level:
-                candidate = layout.level[0]
-                if candidate.path or candidate.rule not in SCALES or candidate.key not in event:
-                    return None
-                move(candidate.key, "level", LEVEL, SCALES.index(candidate.rule))
-            else:
-                event["level"] = (IMPLIED, LEVELS.index(DEFAULT_LEVEL), 0, "level")
-            level = "level"
-        if ts is None:
-            found = _usable(layout.ts, event)
-            if found is None or found.rule == names.SECONDS:
-                return None
-            move(found.key, "ts", TIME, 0)
         if msg is None:
-            found = _usable(layout.msg, event)
-            if found is None:
+            found_msg = _usable(layout.msg, event, flat)
+            if found_msg is None:
                 return None
-            msg = found.key
-            move(found.key, "msg", MESSAGE, int(found.key in _LINES))
-        if level is None:
-            event["level"] = (LEADING, places[msg], int(msg in _LINES and event["msg"][2] == 1), "level")
+            flat.add(found_msg.key)  # it must be text
+        if level is None and layout.has_level:
+            found = _usable(layout.level, event, flat)
+            if found is not None:
+                if found.rule not in SCALES:
+                    return None
+                move(found.key, "level", LEVEL, SCALES.index(found.rule))
+                level = "level"
+            elif not _all_flat(layout.level, event, flat):
+                return None
+            elif layout.is_clef:
+                event["level"] = (IMPLIED, LEVELS.index(DEFAULT_LEVEL), 0, "level")
+                level = "level"
+        if ts is None:
+            found = _usable(layout.ts, event, flat)
+            if found is not None:
+                if found.rule == names.SECONDS:
+                    return None
+                move(found.key, "ts", TIME, 0)
+            elif _all_flat(layout.ts, event, flat):
+                event["ts"] = (RECEIPT, 0, 0, "ts")
+            else:
+                return None
+        if msg is None and found_msg is not None:
+            if event.get(found_msg.key, (TIME,))[0] != COPY:
+                return None
+            msg = found_msg.key
+            move(found_msg.key, "msg", MESSAGE, int(found_msg.key in _LINES))
+        if level is None and msg is not None:
+            event["level"] = (LEADING, places[msg], event["msg"][2], "level")
     constants = 0
     for name, absent in (("app", _NO_APP), ("source", _NO_SOURCE)):
         item = event.get(name)
@@ -107,6 +123,10 @@ def plan_of(keys: tuple[str, ...], aliases: Aliases) -> Plan | None:
             event[name] = (TEXT, item[1], 0, name)
         else:
             return None
+    for name in flat:
+        item = event.get(name)
+        if item is not None and item[0] == COPY:
+            event[name] = (FLAT, *item[1:])
     return Plan(list(event.values()), constants, may_be_envelope(keys))
 
 
@@ -114,11 +134,23 @@ def _first(event: dict[str, Item], wanted: tuple[str, ...]) -> str | None:
     return next((name for name in wanted if name in event), None)
 
 
-def _usable(candidates: tuple[Candidate, ...], event: dict[str, Item]) -> Candidate | None:
-    """Return the first candidate if it is a member of its own that no other field has taken."""
-    if not candidates or candidates[0].path or candidates[0].key not in event:
-        return None
-    return candidates[0] if event[candidates[0].key][0] == COPY else None
+def _usable(candidates: tuple[Candidate, ...], event: dict[str, Item], flat: set[str]) -> Candidate | None:
+    """Return the first candidate that is a member of its own which no other field has taken.
+
+    Candidates below a member are passed over: that member joins ``flat``, the plan holds if it is no object.
+    """
+    for candidate in candidates:
+        if candidate.key not in event or event[candidate.key][0] != COPY:
+            return None
+        if not candidate.path:
+            return candidate
+        flat.add(candidate.key)
+    return None
+
+
+def _all_flat(candidates: tuple[Candidate, ...], event: dict[str, Item], flat: set[str]) -> bool:
+    """Return whether all candidates are below members, which then must be no objects."""
+    return all(candidate.path and candidate.key in event and candidate.key in flat for candidate in candidates)
 
 
 def _scale(event: dict[str, Item]) -> str:

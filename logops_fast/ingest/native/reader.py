@@ -24,7 +24,7 @@ _LONGEST_NAME: Final = 128
 class _Kernel(Protocol):
     """`logops_kernel.Kernel`, see kernel/src/python.rs."""
 
-    def read(self, body: bytes, by_line: bool, constants: list[bytes], zone_is_utc: bool) -> Any: ...
+    def read(self, body: bytes, by_line: bool, constants: list[bytes], zone_is_utc: bool, receipt: int) -> Any: ...
     def learn(
         self, names: list[str], items: list[tuple[int, int, int, str]] | None, constants: int, telltale: bool
     ) -> None: ...
@@ -55,10 +55,11 @@ class NativeReader:
             ]
             self._request = (emitter, scenario_id)
         normaliser = self._normaliser
-        answer = self._kernel.read(body, by_line, self._constants, normaliser.is_utc(emitter))
+        receipt = round(received_at * 1e6) + receipts_before
+        answer = self._kernel.read(body, by_line, self._constants, normaliser.is_utc(emitter), receipt)
         if answer is None:
             return None
-        lines, slices, count, numbers, emails, addresses, first_is_slice, names = answer
+        lines, slices, count, missing_ts, missing_level, numbers, emails, addresses, first_is_slice, names = answer
         for name in names:
             self._kernel.learn_name(name, normaliser.leaves(name))
         levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
@@ -68,7 +69,7 @@ class NativeReader:
         if addresses:
             masked["ipv4"] = addresses
         if not slices:
-            return Normalised(lines, count, 0, 0, levels, masked) if count else None
+            return Normalised(lines, count, missing_ts, missing_level, levels, masked) if count else None
         events = self._events(body, slices, first_is_slice)
         if events is None:
             return None
@@ -77,7 +78,7 @@ class NativeReader:
             emitter=emitter,
             scenario_id=scenario_id,
             received_at=received_at,
-            receipts_before=receipts_before,
+            receipts_before=receipts_before + missing_ts,
         )
         for level, number in rest.levels.items():
             levels[level] = levels.get(level, 0) + number
@@ -87,7 +88,9 @@ class NativeReader:
             lines = _merged(lines, slices, rest.lines)
         else:
             lines = rest.lines
-        return Normalised(lines, count + rest.count, rest.missing_ts, rest.missing_level, levels, masked)
+        missing_ts += rest.missing_ts
+        missing_level += rest.missing_level
+        return Normalised(lines, count + rest.count, missing_ts, missing_level, levels, masked)
 
     def _events(
         self, body: bytes, slices: list[tuple[int, int, int, bool]], first_is_slice: bool

@@ -37,6 +37,8 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
         "scales": [[_level(number, scale) for number in range(_NUMBERS)] for scale in SCALES],
         "leading": [(word, levels.LEVELS.index(level)) for word, level in sorted(levels.LEADING.items())],
         "longest_leading": levels.LONGEST_LEADING,
+        "front": sorted(levels.FRONT),
+        "default_level": levels.LEVELS.index(levels.DEFAULT_LEVEL),
         "offsets": sorted(zones.COMMON_OFFSETS.items()),
         "cards": [(first.decode(), sum(1 << length for length in lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
         "masks": masks,
