@@ -37,7 +37,10 @@ Item = tuple[int, int, int, str]
 
 
 class Plan(NamedTuple):
-    """The members that are written, in order; which of the request's constants follow; whether it may be an envelope."""
+    """What is written of an event: members in order, which of the request's constants follow them.
+
+    ``telltale``: whether a body may be an envelope if its first event has these keys.
+    """
 
     items: list[Item]
     constants: int
@@ -67,10 +70,8 @@ def plan_of(keys: tuple[str, ...], aliases: Aliases) -> Plan | None:
         move(ts, "ts", TIME, 0)
     level = "level" if "level" in event else None
     if level is None:
-        if "severity" in event and "lvl" not in event:
-            level = "severity"
-        else:
-            level = _first(event, ("lvl", "loglevel"))
+        exact = ("severity", "loglevel") if "lvl" not in event else ("lvl",)
+        level = _first(event, exact)
     if level is not None:
         move(level, "level", LEVEL, SCALES.index(_scale(event)))
     msg = "msg" if "msg" in event else "message" if "message" in event else None

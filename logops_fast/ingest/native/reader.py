@@ -6,12 +6,13 @@ import importlib
 import os
 from typing import Any, Final, Protocol
 
+from logops_fast.errors import LogOpsError
+from logops_fast.ingest.levels import LEVELS
 from logops_fast.ingest.native.plans import plan_of
 from logops_fast.ingest.native.table import digest, table
 from logops_fast.ingest.normaliser import Normalised, Normaliser, constants
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
-from logops_fast.ingest.levels import LEVELS
 
 MODULE: Final = "logops_kernel"
 SWITCH: Final = "LOGOPS_NATIVE"
@@ -84,10 +85,7 @@ class NativeReader:
             levels[level] = levels.get(level, 0) + number
         for kind, number in rest.masked.items():
             masked[kind] = masked.get(kind, 0) + number
-        if count:
-            lines = _merged(lines, slices, rest.lines)
-        else:
-            lines = rest.lines
+        lines = _merged(lines, slices, rest.lines) if count else rest.lines
         missing_ts += rest.missing_ts
         missing_level += rest.missing_level
         return Normalised(lines, count + rest.count, missing_ts, missing_level, levels, masked)
@@ -134,24 +132,41 @@ def _merged(lines: bytes, slices: list[tuple[int, int, int, bool]], others: byte
     return b"".join(parts)
 
 
-class Unavailable(Exception):  # noqa: N818 - it says what the kernel is
-    """The kernel cannot be used; the text says why."""
+class KernelMismatchError(LogOpsError):
+    """The kernel that is installed was built for other masks than these."""
 
 
 def open_kernel(normaliser: Normaliser) -> NativeReader | None:
-    """Return a reader with the kernel, or None if it is not installed, switched off, or the settings need the reference.
+    """Return a reader with the kernel; None if it is not installed or switched off, or the settings need the reference.
 
-    Raises Unavailable if it is installed and was built for other masks than these.
+    Raises KernelMismatchError if it was built for another release.
     """
-    if os.environ.get(SWITCH, "") == "0" or not normaliser.is_plain:
+    if not normaliser.is_plain:
+        return None
+    module = _module()
+    if module is None:
+        return None
+    return NativeReader(module.Kernel(table(masks=normaliser.masks, secrets=normaliser.secrets)), normaliser)
+
+
+def is_native() -> bool:
+    """Return whether the kernel is installed, fits, and is not switched off."""
+    try:
+        return _module() is not None
+    except KernelMismatchError:
+        return False
+
+
+def _module() -> Any:
+    if os.environ.get(SWITCH, "") == "0":
         return None
     try:
         module = importlib.import_module(MODULE)
     except ImportError:
         return None
     if digest() != module.DIGEST:
-        raise Unavailable(
+        raise KernelMismatchError(
             f"the native kernel {module.__version__} was built for other masks than this version has, and stays off: "
             "install the kernel of the same release"
         )
-    return NativeReader(module.Kernel(table(masks=normaliser.masks, secrets=normaliser.secrets)), normaliser)
+    return module

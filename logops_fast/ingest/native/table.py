@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ _KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
 
 
 def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
-    """Return the table that the kernel is made with; ``masks``, ``secrets``: whether personal data, secrets are masked."""
+    """Return the table that a kernel is made with; ``masks``, ``secrets``: whether personal data and secrets are masked."""
     return {
         "levels": list(levels.LEVELS),
         "spellings": [(name, levels.LEVELS.index(level)) for name, level in sorted(levels.BY_NAME.items())],
@@ -40,7 +40,7 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
         "front": sorted(levels.FRONT),
         "default_level": levels.LEVELS.index(levels.DEFAULT_LEVEL),
         "offsets": sorted(zones.COMMON_OFFSETS.items()),
-        "cards": [(first.decode(), sum(1 << length for length in lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
+        "cards": [(first.decode(), _bits(lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
         "masks": masks,
         "endings": sorted(map(_reduced, (*names.ENDINGS, *names.QUERY_NAMES))) if secrets else [],
         "plain_before": bytes(byte for byte in ipv4.PLAIN_BEFORE if byte < 0x80),
@@ -71,6 +71,10 @@ def _written(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(map(_written, value)) + "]"
     return repr(value)
+
+
+def _bits(lengths: Iterable[int]) -> int:
+    return sum(1 << length for length in lengths)
 
 
 def _level(number: int, scale: str) -> int | None:

@@ -71,8 +71,7 @@ def may_be_envelope(keys: Collection[str]) -> bool:
     names = set(keys)
     return (
         not names.isdisjoint(_OTLP_KEYS)
-        or names == _NEW_RELIC_KEYS
-        or names == _FIREHOSE_KEYS
+        or names in (_NEW_RELIC_KEYS, _FIREHOSE_KEYS)
         or (len(names) == 1 and not names.isdisjoint((*_ACTIONS, *_LIST_KEYS, "streams")))
         or ("event" in names and names <= _HEC_KEYS)
         or "logEvents" in names

@@ -82,7 +82,7 @@ class Masker:
         return self._rename(masked) if in_key else masked
 
     def leaves(self, name: str) -> bool:
-        """Whether the name of a member is stored as it came, and its value is no named field, no secret and not kept."""
+        """Whether a member's name is stored as it came, and its value is no named field, no secret and not kept."""
         if self._members is not None and self._members.kind(name) != OTHER:
             return False
         line = to_json({name: 0})
