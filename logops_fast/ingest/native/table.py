@@ -30,7 +30,7 @@ _KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
 
 
 def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
-    """Return the table that a kernel is made with; ``masks``, ``secrets``: whether personal data and secrets are masked."""
+    """Return the table of a kernel; ``masks``, ``secrets``: whether personal data is masked, and secrets are."""
     return {
         "levels": list(levels.LEVELS),
         "spellings": [(name, levels.LEVELS.index(level)) for name, level in sorted(levels.BY_NAME.items())],
