@@ -193,7 +193,11 @@ impl Reader<'_> {
         } else {
             return Err(Refused);
         }
-        if self.skip_blanks(at) == self.text.body.len() { Ok(()) } else { Err(Refused) }
+        if self.skip_blanks(at) == self.text.body.len() {
+            Ok(())
+        } else {
+            Err(Refused)
+        }
     }
 
     fn by_line(&mut self) -> Result<(), Refused> {
@@ -463,7 +467,11 @@ impl Reader<'_> {
             _ => false,
         };
         lines.push(b'"');
-        if read { Ok(()) } else { Err(Stop::Hand) }
+        if read {
+            Ok(())
+        } else {
+            Err(Stop::Hand)
+        }
     }
 
     fn level(&self, member: Member, scale: usize) -> Result<usize, Stop> {
@@ -503,7 +511,11 @@ impl Reader<'_> {
             Kind::Escaped => {}
             _ => return Err(Stop::Hand),
         }
-        if member.start == member.end { Err(Stop::Hand) } else { Ok(member) }
+        if member.start == member.end {
+            Err(Stop::Hand)
+        } else {
+            Ok(member)
+        }
     }
 
     /// The level that a message begins with; None if it certainly names none anywhere.
@@ -528,9 +540,7 @@ impl Reader<'_> {
         match member.kind {
             Kind::Plain => {
                 self.cuts.clear();
-                self.text
-                    .cuts(member.start, member.end, before, self.cuts, &mut self.here.masked)
-                    .ok_or(Stop::Hand)?;
+                self.text.cuts(member.start, member.end, before, self.cuts, &mut self.here.masked).ok_or(Stop::Hand)?;
                 let lines = &mut self.out.lines;
                 lines.push(b'"');
                 let mut from = member.start;
@@ -698,8 +708,18 @@ fn may_name_level(text: &[u8], front: &HashSet<Vec<u8>>) -> bool {
     }
     text.iter().any(u8::is_ascii_uppercase)
         && [
-            b"ERR".as_slice(), b"WARN", b"CRIT", b"ALERT", b"EMERG", b"SEVERE", b"TRACE", b"INFO", b"FATAL", b"NOTICE",
-            b"PANIC", b"DEBUG",
+            b"ERR".as_slice(),
+            b"WARN",
+            b"CRIT",
+            b"ALERT",
+            b"EMERG",
+            b"SEVERE",
+            b"TRACE",
+            b"INFO",
+            b"FATAL",
+            b"NOTICE",
+            b"PANIC",
+            b"DEBUG",
         ]
         .iter()
         .any(|word| has(word))

@@ -83,14 +83,18 @@ impl Endings {
             }
         }
         let tail = &tail[tail.len() - have..];
-        let Some(last) = tail.last() else { return false };
+        let Some(last) = tail.last() else {
+            return false;
+        };
         self.by_last.get(last).is_some_and(|names| names.iter().any(|name| tail.ends_with(name)))
     }
 }
 
 /// Whether a network issues numbers of these digits, and they pass Luhn (ISO/IEC 7812-1, annex B).
 pub fn is_card(cards: &HashMap<[u8; 4], u32>, digits: &[u8]) -> bool {
-    let Some(first) = digits.first_chunk::<4>() else { return false };
+    let Some(first) = digits.first_chunk::<4>() else {
+        return false;
+    };
     let lengths = cards.get(first).copied().unwrap_or(0);
     if digits.len() > 31 || lengths & (1 << digits.len()) == 0 {
         return false;
@@ -104,5 +108,5 @@ pub fn is_card(cards: &HashMap<[u8; 4], u32>, digits: &[u8]) -> bool {
             value / 10 + value % 10
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }

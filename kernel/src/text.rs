@@ -45,7 +45,14 @@ pub struct Text<'a> {
 
 impl Text<'_> {
     /// Find what is masked in the string `start..end` of the body, which holds no escape; None if it is not certain.
-    pub fn cuts(&self, start: usize, end: usize, before: Before, cuts: &mut Vec<Cut>, masked: &mut Masked) -> Option<()> {
+    pub fn cuts(
+        &self,
+        start: usize,
+        end: usize,
+        before: Before,
+        cuts: &mut Vec<Cut>,
+        masked: &mut Masked,
+    ) -> Option<()> {
         if !self.table.masks {
             return if self.bitmaps.has_wide(start, end) { self.wide(start, end) } else { Some(()) };
         }
@@ -108,7 +115,8 @@ impl Text<'_> {
     /// The mask of the address whose sign is at `place`; `Some(None)` if there certainly is none.
     fn email(&self, place: usize, start: usize, end: usize) -> Option<Option<Cut>> {
         let domain = &self.body[place + 1..end];
-        let run = domain.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-'));
+        let run =
+            domain.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b':' | b'-'));
         let domain = &domain[..run.count()];
         let first = *domain.first()?;
         if !first.is_ascii_alphabetic() || matches!(first, b'v' | b'V') {
@@ -322,5 +330,6 @@ fn is_long_word(head: &[u8], tail: &[u8]) -> bool {
 }
 
 fn is_local(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'+' | b'%' | b'\'' | b'!' | b'#' | b'$' | b'^' | b'~')
+    byte.is_ascii_alphanumeric()
+        || matches!(byte, b'_' | b'.' | b'-' | b'+' | b'%' | b'\'' | b'!' | b'#' | b'$' | b'^' | b'~')
 }

@@ -25,7 +25,9 @@ pub fn from_text(text: &[u8], offsets: &Offsets, zone_is_utc: bool, out: &mut Ve
     if date[4] != b'-' || date[7] != b'-' || !matches!(date[10], b'T' | b' ') || date[13] != b':' || date[16] != b':' {
         return false;
     }
-    let Some(fields) = fields(date) else { return false };
+    let Some(fields) = fields(date) else {
+        return false;
+    };
     let digits = match rest.first() {
         Some(b'.' | b',') => rest[1..].iter().take_while(|byte| byte.is_ascii_digit()).count(),
         _ => 0,
@@ -87,7 +89,9 @@ pub fn from_number(whole: &[u8], fraction: &[u8], out: &mut Vec<u8>) -> bool {
 
 /// Append microseconds since 1970.
 pub fn from_micros(micros: u64, out: &mut Vec<u8>) -> bool {
-    let Ok(seconds) = i64::try_from(micros / 1_000_000) else { return false };
+    let Ok(seconds) = i64::try_from(micros / 1_000_000) else {
+        return false;
+    };
     if !put_seconds(seconds, out) {
         return false;
     }

@@ -37,7 +37,8 @@ NAMES: Final = tuple(
             *names.TS_NAMES, *names.LEVEL_NAMES, *names.MSG_NAMES,
             "ts", "level", "msg", "app", "source", "host", "pid", "emitter", "scenario_id", "ts_raw", "level_raw",
             "user", "userId", "password", "api_key", "token", "card_number", "session_id", "Properties", "http", "tags",
-            "log", "stream", "events", "logs", "index", "data", "a b", "x.y", "10.1.2.3", "bob@example.com", "k\u00e9y", "",
+            "log", "stream", "events", "logs", "index", "data", "a b", "x.y", "10.1.2.3", "bob@example.com",
+            "k\u00e9y", "",
         }
     )
 )  # fmt: skip
@@ -48,14 +49,19 @@ VALUES: Final[tuple[str, ...]] = (
     "1.50", "0.1", "12345678901234567890", "4111111111111111", "5555555555554444.0", "0.00001", "1E400", "007", "1.",
     "30.0", "7", "true", "false", "null", '""', '"-"', "{}", "[]", '{"level":"warn","message":"x"}', '["a","10.1.2.3"]',
     '{"a":1,"a":2}', '{"name":"x","level":{"name":"err"}}', '"INFO"', '"warning"', '"Error"', '"DEBUG2"', '" info "',
-    '"line\\n"', '"line\\r\\n"', '"\\n"', '"a\\\\n"', '"tab\\there"', '"say \\"no\\""', '"\\u0041\\u00e9"', '"\\ud800"', '"gr\u00fc\u00dfe"',
-    '"4111\u00a01111\u00a01111\u00a01111"', '"https://bob:secret@example.com/x?sig=1"', '"ERROR: it broke"', '"[WARN] it broke"',
-    '"request failed, level=error"', '"connection refused"', '"a password: hunter2 b"', '"pass word=x"', '"version 1.2.3.4"',
-    '"v1.2.3.4"', '"10.1.2.3:8080"', '"10.1.2.3.4"', '"300.1.2.3"', '"bob@example.com"', '"a@b.co, c@d.org"', '"bob@localhost"',
+    '"line\\n"', '"line\\r\\n"', '"\\n"', '"a\\\\n"', '"tab\\there"', '"say \\"no\\""', '"\\u0041\\u00e9"',
+    '"\\ud800"', '"gr\u00fc\u00dfe"',
+    '"4111\u00a01111\u00a01111\u00a01111"', '"https://bob:secret@example.com/x?sig=1"', '"ERROR: it broke"',
+    '"[WARN] it broke"',
+    '"request failed, level=error"', '"connection refused"', '"a password: hunter2 b"', '"pass word=x"',
+    '"version 1.2.3.4"',
+    '"v1.2.3.4"', '"10.1.2.3:8080"', '"10.1.2.3.4"', '"300.1.2.3"', '"bob@example.com"', '"a@b.co, c@d.org"',
+    '"bob@localhost"',
     '"user@1000.service"', '"::1"', '"12:34:56:78"', '"fe80::beef"', '"a%40b.co"', '"x&#64;y.org"', '"Bearer abc.def"',
     '"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2ln"', '"AKIAIOSFODNN7EXAMPLE"', '"sk_live_0123456789abcdef"',
     '"/api/0123456789abcdef01234567"', '"4111 1111 1111 1111"', '"3782-822463-10005"', '"2026-11-25 order 4111"',
-    '"https://hooks.slack.com/services/T0/B0/x"', '"-----BEGIN PRIVATE KEY-----abc"', '"1//0abcdefghijklmnopqrstuvwxyz0123456789"',
+    '"https://hooks.slack.com/services/T0/B0/x"', '"-----BEGIN PRIVATE KEY-----abc"',
+    '"1//0abcdefghijklmnopqrstuvwxyz0123456789"',
 )  # fmt: skip
 LAYOUTS: Final = (
     '{{"ts":"2026-03-01T00:00:01.5Z","level":"INFO","msg":"{}","app":"{}"}}',
@@ -65,9 +71,12 @@ LAYOUTS: Final = (
     '{{"@timestamp":"2026-03-01T00:00:01.5Z","message":"{}","error.type":"{}"}}',
 )
 PARTS: Final = (
-    " ", ",", ":", "=", "@", ".", "-", "/", "_", "::", "//", "\\n", "\\\"", "%3D", "&amp;", "key", "password", "token=", "Bearer ",
-    "basic ", "10.", "1.2.3.4", "10.1.2.3", "bob@example.com", "4111111111111111", "4111 ", "1111", "A", "AKIA", "eyJ", "v",
-    "version ", "\u00e9", "\u00a0", "x", "INFO ", "ERROR", ": ", " - ", "[", "]", "e", ".e", "J", "0123456789abcdef", "sig", "code",
+    " ", ",", ".service", ".path.x", "@host.", "crit ", "fine ", "TRACE", ":", "=", "@", ".", "-", "/", "_", "::",
+    "//", "\\n", "\\\"", "%3D", "&amp;", "key", "password", "token=", "Bearer ",
+    "basic ", "10.", "1.2.3.4", "10.1.2.3", "bob@example.com", "4111111111111111", "4111 ", "1111", "A", "AKIA",
+    "eyJ", "v",
+    "version ", "\u00e9", "\u00a0", "x", "INFO ", "ERROR", ": ", " - ", "[", "]", "e", ".e", "J", "0123456789abcdef",
+    "sig", "code",
 )  # fmt: skip
 
 
@@ -195,9 +204,7 @@ def by_reference(normaliser: Normaliser, body: bytes, by_line: bool, receipts: i
         return refused.reason
     if parsed.faults:
         return "faults"
-    return normaliser.run(
-        parsed.events, emitter=EMITTER, scenario_id="na", received_at=NOW, receipts_before=receipts
-    )
+    return normaliser.run(parsed.events, emitter=EMITTER, scenario_id="na", received_at=NOW, receipts_before=receipts)
 
 
 def difference(reader: NativeReader, normaliser: Normaliser, body: bytes, by_line: bool, receipts: int = 0) -> str:
@@ -254,7 +261,9 @@ def main(words: list[str] | None = None) -> int:
         bodies += 1
         if found:
             differences += 1
-            print(f"body {bodies} of seed {args.seed}, settings {(bodies - 1) // 2000 % 7}: {body!r}\n{found}", flush=True)
+            print(
+                f"body {bodies} of seed {args.seed}, settings {(bodies - 1) // 2000 % 7}: {body!r}\n{found}", flush=True
+            )
             if differences == args.most:
                 break
         if time.monotonic() - said > 10:
