@@ -110,7 +110,7 @@ class Maker:
         self.usual = [
             [(name, json.dumps(value, ensure_ascii=False)) for name, value in event.items()]
             for kind in ("mixed", "clean", "field")
-            for event in corpus.events(1200, kind)  # type: ignore[arg-type]  # one of its kinds
+            for event in corpus.events(1200, kind)
         ]
         self.odd = [[(name, json.dumps(value)) for name, value in event.items()] for event in cases()]
         self.texts = [value[1:-1] for event in (*self.usual, *self.odd) for _, value in event if value[:1] == '"']
@@ -249,12 +249,13 @@ def main(words: list[str] | None = None) -> int:
     done = bodies = differences = 0
     began = said = time.monotonic()
     while done < args.events:
-        normaliser = settings(bodies // 2000)
         if bodies % 2000 == 0:
-            reader = open_kernel(normaliser)
-            if reader is None:
+            normaliser = settings(bodies // 2000)
+            opened = open_kernel(normaliser)
+            if opened is None:
                 print("the kernel is not installed", file=sys.stderr)
                 return 2
+            reader = opened
         body, by_line, count = maker.body()
         found = difference(reader, normaliser, body, by_line, maker.rng.randrange(3))
         done += count
