@@ -54,7 +54,8 @@ def test_60_000_lines_of_fluent_bit_in_one_body(gateway: Gateway) -> None:
 def test_10_mb_of_vector_in_one_body(content_type: str, gateway: Gateway) -> None:
     marks: dict[Path, int] = {}
     stored_since(gateway, marks)
-    texts, size = [], 0
+    texts: list[str] = []
+    size = 0
     while size < VECTOR_BYTES:
         stamp = f"2026-11-25T10:00:{len(texts) // 1000 % 60:02}.{len(texts) % 1000:03}Z"
         line = f"request {len(texts)} of a checkout that took {len(texts) % 97} ms and touched shard {len(texts) % 13}"
