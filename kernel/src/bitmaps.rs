@@ -195,10 +195,13 @@ impl Bitmaps {
         self.wide.clear();
         self.look.clear();
         let mut before = Classes::default();
-        let (blocks, rest) = body.as_chunks::<64>();
-        for block in blocks {
-            before = self.add(classes(block), &before);
+        let mut blocks = body.chunks_exact(64);
+        for block in &mut blocks {
+            if let Ok(block) = block.try_into() {
+                before = self.add(classes(block), &before);
+            }
         }
+        let rest = blocks.remainder();
         let mut last = [b' '; 64];
         last[..rest.len()].copy_from_slice(rest);
         self.add(classes(&last), &before);

@@ -108,5 +108,5 @@ pub fn is_card(cards: &HashMap<[u8; 4], u32>, digits: &[u8]) -> bool {
             value / 10 + value % 10
         })
         .sum();
-    sum.is_multiple_of(10)
+    sum % 10 == 0
 }

@@ -1,6 +1,7 @@
 """The kernel against the reference: the same lines, counts and refusals, byte for byte, whatever the body.
 
     python -m tests.fuzz.native --events 1000000 --seed 1
+    python -m tests.fuzz.native --seconds 60
 
 Bodies are made of events of every corpus and case file, with names, values and bytes changed, joined as an array, one
 event, or one a line. Each is read twice by the kernel: at first it knows few of the layouts, then all of them.
@@ -242,13 +243,14 @@ def main(words: list[str] | None = None) -> int:
     """Entry point; 1 if there was a difference."""
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz.native", description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--events", type=int, default=1_000_000, help="about how many events to read (1000000)")
+    parser.add_argument("--seconds", type=float, help="stop after so many seconds instead")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--most", type=int, default=5, help="differences that end the run (5)")
     args = parser.parse_args(words)
     maker = Maker(args.seed)
     done = bodies = differences = 0
     began = said = time.monotonic()
-    while done < args.events:
+    while time.monotonic() - began < args.seconds if args.seconds else done < args.events:
         if bodies % 2000 == 0:
             normaliser = settings(bodies // 2000)
             opened = open_kernel(normaliser)
