@@ -45,6 +45,7 @@ _WHOLE_LENGTH: Final = 20
 # fromisoformat ignores what follows the sixth fraction digit, and accepts a dot without any digit.
 _SHORTEST: Final = 22
 _LONGEST: Final = 27
+_NANOSECONDS: Final = 30  # Go and OpenTelemetry write nine digits; the last three are checked by themselves
 
 # Placeholders for the constant fields until the masks are done: bytes that UTF-8 never uses, so no client can send
 # them. One for each of: own app and source, no app, no source, neither.
@@ -239,8 +240,12 @@ class Normaliser:
                     todo = _FROM_AT_TIMESTAMP
             if type(ts) is str:
                 shape = ts[4:20:3]
-                if (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z") or (
-                    shape == _WHOLE_SECONDS and len(ts) == _WHOLE_LENGTH
+                if (
+                    (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z")
+                    or (shape == _WHOLE_SECONDS and len(ts) == _WHOLE_LENGTH)
+                    or (
+                        len(ts) == _NANOSECONDS and shape == _WITH_FRACTION and ts[-1] == "Z" and _are_digits(ts[26:29])
+                    )
                 ):
                     try:
                         read(ts)
@@ -366,6 +371,10 @@ class Normaliser:
             tally.levels[level] += 1
         if layout is not None and layout.has_origin:
             _settle_origin(event, layout)
+
+
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
 def _apply_own_names(event: dict[str, Any], own: Aliases, zone: tzinfo) -> None:

@@ -38,6 +38,12 @@ CIRCUIT_OPEN: Final = Refusal(
     503, "circuit_open", "The Ingest Gateway fails too often, so nothing is forwarded to it for a while.", 1
 )
 
+NOT_SERVED: Final[Mapping[bytes, str]] = {
+    b"/v1/metrics": "This gateway takes logs alone, at /v1/logs: send metrics to an OpenTelemetry collector.",
+    b"/v1/traces": "This gateway takes logs alone, at /v1/logs: send traces to an OpenTelemetry collector.",
+}
+"""Paths of OTLP/HTTP at which exporters look for what is not served, and what to tell them."""
+
 
 @dataclass(frozen=True)
 class Reloaded:
