@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -143,8 +142,10 @@ class TableBatchIds:
         key, bucket = table.locate(_key(emitter, batch_id))
         position = 0
         if len(answer) <= MAX_ANSWER_BYTES:
-            with suppress(BlockingIOError):  # the answer is worked out again from the body if it is needed
+            try:
                 position = self._arena.append(key, answer)
+            except BlockingIOError:
+                position = 0  # the answer is worked out again from the body if it is needed
         table.lock(bucket)
         try:
             self._finish(key, bucket, position, digest)
