@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
 from logops_fast.http.refusal import Refusal
+from logops_fast.ingest import zones
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.gateway import IngestGateway
 from logops_fast.ingest.metrics import IngestMetrics
@@ -133,6 +135,7 @@ class IngestPart(Part):
 
     async def start(self) -> None:
         """Open and recover the sink. Raises SinkStartError."""
+        threading.Thread(target=zones.load, name="time-zones", daemon=True).start()
         await self._storage.start()
 
     async def finish(self, timeout: float) -> None:  # noqa: ARG002, ASYNC109 (the worker bounds it)
