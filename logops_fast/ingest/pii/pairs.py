@@ -11,7 +11,7 @@ from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut, is_masked
 from logops_fast.ingest.pii.names import FIELD, KEEP, QUERY_NAMES, SECRET, NameRules, is_secret
-from logops_fast.ingest.pii.triggers import Endings, endings_of, pair_pattern
+from logops_fast.ingest.pii.triggers import Endings, element_pattern, endings_of, pair_pattern
 
 _MASK: Final = b"***"
 _QUOTE: Final = 0xFD
@@ -61,14 +61,11 @@ class Pairs:
         self._rules = rules
         self._equals = pair_pattern(endings_of(rules, QUERY_NAMES) or endings, b"=")
         self._colon = pair_pattern(endings, b":")
-        self._element = re.compile(rb">" + endings.before(b">"))
+        self._element = element_pattern(endings)
 
-    def cuts(self, text: bytes, named: list[tuple[int, int]]) -> tuple[list[Cut], int, int]:
-        """Return the values to mask, how many of them are fields and how many secrets.
-
-        Names before a colon are looked for in the spans ``named`` alone, those before a `=` or a `>` in the whole text.
-        """
-        places = [found.start() for begin, end in named for found in self._colon.finditer(text, begin, end)]
+    def cuts(self, text: bytes) -> tuple[list[Cut], int, int]:
+        """Return the values to mask, how many of them are fields and how many secrets."""
+        places = [found.start() for found in self._colon.finditer(text)]
         if b"=" in text:
             places += [found.start() for found in self._equals.finditer(text)]
         if b"<" in text and b"</" in text:
