@@ -56,7 +56,7 @@ _SEPARATOR: Final = rb"(?:[ .+-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
 _FORMS: Final = tuple(
     re.compile(form.replace(b"S", _SEPARATOR) + rb"(?![0-9])")
     for form in (
-        rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{1,3}",
+        rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{3}",
         rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{1,4}",
         rb"[0-9]{4}S[0-9]{6}S[0-9]{4,5}",
     )
@@ -151,16 +151,19 @@ def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, in
     overlap become one: else the card would be cut in two and its first digits left to be read.
     """
     spans: list[tuple[int, int]] = []
+    known: dict[bytes, bool] = {}
     for start in starts:
         if folded[start - 1 : start] == DIGIT:
             continue
         for form in _FORMS:
             found = form.match(text, start)
-            if (
-                found is not None
-                and _is_number(found[0].translate(None, _NOT_DIGITS))
-                and _stands_alone(text, start, found.end())
-            ):
+            if found is None:
+                continue
+            written = found[0]
+            is_number = known.get(written)
+            if is_number is None:
+                is_number = known[written] = _is_number(written.translate(None, _NOT_DIGITS))
+            if is_number and _stands_alone(text, start, found.end()):
                 if spans and start < spans[-1][1]:
                     spans[-1] = (spans[-1][0], max(spans[-1][1], found.end()))
                 else:

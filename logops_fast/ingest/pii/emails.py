@@ -53,9 +53,11 @@ def find_emails(text: bytes) -> list[Cut]:
     begin = 0
     sign = text.find(b"@")
     while sign >= 0:
-        if _USUAL_DOMAIN.match(text, sign) is None and _DOMAIN.match(text, sign) is None:
-            sign = text.find(b"@", sign + 1)
-            continue
+        if _USUAL_DOMAIN.match(text, sign) is None:
+            found = _DOMAIN.search(text, sign)  # a row of signs without domains costs no step of its own
+            if found is None:
+                break
+            sign = found.start()
         # The usual local part: short, ASCII, and led by what the mask keeps.
         start = sign - _USUAL
         if start < begin:

@@ -52,18 +52,21 @@ _NEUTRAL: Final[dict[int, bytes]] = {
 def encoded_strings(text: bytes) -> list[tuple[int, int]]:
     """The spans of the strings of neutral text, without their quotes, that hold anything encoded."""
     spans: list[tuple[int, int]] = []
+    several = False
     for sign, pattern in ENCODED_BY:
         if sign not in text:
             continue
+        several = several or bool(spans)
         found = pattern.search(text)
         while found is not None:
-            start = text.rfind(b'"', 0, found.start()) + 1
-            end = text.find(b'"', found.end())
+            place = found.start()
+            start = text.rfind(b'"', 0, place) + 1
+            end = text.find(b'"', place)
             if end < 0:
                 end = len(text)
             spans.append((start, end))
             found = pattern.search(text, end)
-    return sorted(set(spans)) if spans else spans
+    return sorted(set(spans)) if several else spans
 
 
 class Decoded:
