@@ -205,7 +205,8 @@ def _stands_alone(text: bytes, start: int, end: int) -> bool:
     if (left and right) or left.strip(b"abcdefABCDEF") or right.strip(b"abcdefABCDEF"):
         return False
     letters = len(left) + len(right)
-    return letters <= _LABEL and letters + end - start not in _IDENTIFIERS
+    # Digits in groups are no identifier, however long they are with what parts them.
+    return letters <= _LABEL and (letters + end - start not in _IDENTIFIERS or not text[start:end].isdigit())
 
 
 def _goes_on(char: bytes) -> bool:

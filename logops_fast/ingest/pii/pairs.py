@@ -48,8 +48,9 @@ _PARAMETERS: Final = re.compile(
     rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
 )
 _CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
-# RFC 6265: pairs parted by `; `.
-_COOKIES: Final = re.compile(rb"[^\x00-\x20\x22;,'`\xf5-\xff]++(?:; *+[^\x00-\x20\x22;,'`\xf5-\xff]++)*+")
+# RFC 6265: pairs parted by `; `. They end at a quote, or a bracket, that is written as a character reference.
+_COOKIE: Final = rb"(?:[^\x00-\x20\x22;,'`&\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);))++"
+_COOKIES: Final = re.compile(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
 
 
 class Pairs:

@@ -46,8 +46,10 @@ class Endings:
                 place.update(chars)
         quick = b"".join(_class(bytes(place)) for place in places)
         exact = [_exactly(self.endings, tail)] if self.endings else []
-        for width in sorted({len(word) for word in self.words}):
-            exact.append(_exactly([_places(word) for word in self.words if len(word) == width], tail))
+        exact += [
+            _exactly([_places(word) for word in self.words if len(word) == width], tail)
+            for width in sorted({len(word) for word in self.words})
+        ]
         return rb"(?<=" + quick + tail + rb")(?:" + b"|".join(exact) + rb")"
 
 
