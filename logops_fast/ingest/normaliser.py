@@ -126,7 +126,17 @@ class Normaliser:
     ``zone``: of times that carry none; ``zones``: by emitter, where it is another one.
     """
 
-    __slots__ = ("_encryptor", "_layouts", "_masker", "_zone", "_zones", "aliases", "own_aliases", "secrets")
+    __slots__ = (
+        "_encryptor",
+        "_layouts",
+        "_masker",
+        "_skips_settled",
+        "_zone",
+        "_zones",
+        "aliases",
+        "own_aliases",
+        "secrets",
+    )
 
     def __init__(
         self,
@@ -144,6 +154,10 @@ class Normaliser:
         zones: dict[str, tzinfo] | None = None,
     ) -> None:
         self._masker = Masker(fields, keep, secrets=secrets, aliases=names.SETTLED_AS) if mask else None
+        # A time and a level in their settled forms hold nothing to mask, unless they are named.
+        self._skips_settled = not (
+            self._masker is None or self._masker.is_named("ts") or self._masker.is_named("level")
+        )
         self._encryptor = encryptor
         self.secrets = secrets
         self.aliases = Aliases()
@@ -307,6 +321,9 @@ class Normaliser:
 
         lines = to_lines(events)
         if self._masker is not None:
+            if self._skips_settled:
+                for event in events:
+                    del event["ts"], event["level"]
             lines = self._masker.mask_lines(lines, events, tally.masked)
         for variant, place in enumerate(PLACES):
             if place in lines:

@@ -29,6 +29,7 @@ from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import MalformedBody
+from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.serialiser import to_lines
 from tests.formats import bodies
@@ -153,12 +154,14 @@ def _texts(value: Any) -> list[str]:
 
 
 def masks(data: bytes) -> None:
-    """Text in a value, in a key and alone: the lines stay JSON, and nothing that the reference knows is left.
+    """A case of the field is stored as the reference says; of any text beside it nothing is left that it knows.
 
-    The first four bytes are the seed of a case in the surroundings that the field has; the rest is put after it.
+    The first four bytes are the seed of the case, the rest is text in a value, in a key and after the case. The lines
+    stay JSON, and they are the same whether the names are asked with the values or by themselves.
     """
     case = contexts.case(int.from_bytes(data[:4], "big"))
     text = data[4:].decode("utf-8", "replace")
+    assert MASKER.mask_text(case.text) == reference.masked(case.text), case.text
     event = {"k": text, "l": [case.text, f"{case.text} {text}"], "o": {text: 1, "m": {text: text}}}
     stored = orjson.loads(MASKER.mask_lines(to_lines([event]), [event], {}))
     known = [text for text in _texts(stored) if any(reference.leaks(text))]
@@ -168,6 +171,11 @@ def masks(data: bytes) -> None:
     if case.is_json:
         json.loads(stored["l"][0])
     MASKER.mask_text(text)
+    whole, hits = MASKER.mask_lines(to_lines([event]), [], (counts := {})), counts
+    event["emitter"] = orjson.Fragment(PLACES[0])
+    apart, hits_apart = MASKER.mask_lines(to_lines([event]), [event], (counts := {})), counts
+    assert apart.replace(b',"emitter":' + PLACES[0], b"") == whole
+    assert hits_apart == hits
 
 
 MASKER: Final = Masker(["account_*", "nick"], ["kept"])
