@@ -39,11 +39,11 @@ class EntryReader:
         "_faults",
         "_label_bytes",
         "_labels",
+        "_minute",
         "_most",
         "_plain",
         "_prefix",
         "_repeated",
-        "_minute",
         "_weight",
     )
 
