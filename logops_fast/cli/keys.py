@@ -23,6 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(add)
     rotate = actions.add_parser("rotate", help="a new secret; the current one stays valid until revoked")
     rotate.add_argument("name", metavar="NAME")
+    rotate.add_argument("--drop-oldest", action="store_true", help="end the validity of the older of two secrets")
     add_json(rotate)
     revoke = actions.add_parser("revoke", help="remove a client, or with --old its older secret")
     revoke.add_argument("name", metavar="NAME")
@@ -35,9 +36,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 logops keys add web-1 --emitter web --emitters batch
 logops keys rotate web-1         # senders change over, then:
 logops keys revoke web-1 --old
-kill -HUP $(pgrep -o -f 'logops up')   # a running gateway reads the file again
+kill -HUP PID                    # a running gateway reads the file again; its log names PID
 
-The file is rewritten: comments in it are not kept.
+With auth.watch_keys a gateway needs no signal. The file is rewritten: comments in it are not kept.
 """,
     )
 
@@ -53,7 +54,8 @@ def run(args: argparse.Namespace) -> int:
         emitters = [name.strip() for name in args.emitters.split(",") if name.strip()]
         _tell_secret(args.name, add_client(path, args.name, args.emitter, emitters), as_json=args.json)
     elif action == "rotate":
-        _tell_secret(args.name, rotate_client(path, args.name), as_json=args.json)
+        secret = rotate_client(path, args.name, drop_oldest=args.drop_oldest)
+        _tell_secret(args.name, secret, as_json=args.json)
         if not args.json:
             print(f"The one before it stays valid until: logops keys revoke {args.name} --old")
     elif action == "revoke":

@@ -21,6 +21,17 @@ def test_a_client_from_add_to_revoke(logops: Logops, keys: Path) -> None:
     assert "batch-1" not in Keyring.load(keys).clients
 
 
+def test_a_second_rotation_drops_no_secret_unless_asked_to(logops: Logops, keys: Path) -> None:
+    before = keys.read_bytes()
+    done = logops("keys", "rotate", "web-1")
+    assert (done.code, done.out) == (2, "")
+    assert "logops keys revoke web-1 --old" in done.err
+    assert "--drop-oldest" in done.err
+    assert keys.read_bytes() == before
+    rotated = json.loads(logops("keys", "rotate", "web-1", "--drop-oldest", "--json").out)
+    assert Keyring.load(keys).clients["web-1"].secrets == (rotated["secret"].encode(), b"s3cr3t-now")
+
+
 def test_list_shows_everything_but_secrets(logops: Logops, keys: Path) -> None:
     assert logops("keys", "list").out.splitlines() == [
         "client  emitter  may send as  secrets",
