@@ -142,7 +142,7 @@ def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
         # It authenticates no client; if it can read the file, the emitters in it become labels of the metrics.
         return Keyring.load(path) if path.exists() and os.access(path, os.R_OK) else None
     if role == "up" and not path.exists() and loaded.provenance["auth.keys_file"] == "default":
-        client = make_demo_keys(path)
+        client = make_demo_keys(path, token=settings.auth.mode in ("any", "api_key"))
         logger.info("created %s (mode 0600) with one random client, %s", path, client.id)
     return read_keyring(settings)
 

@@ -137,8 +137,8 @@ class AuthSettings(Section, frozen=True):
     mode: Annotated[
         Mode,
         Meta(
-            description="`hmac`: signed requests; `api_key`: the secret itself in X-Api-Key; `any`: either; "
-            "`none`: no authentication."
+            description="`hmac`: signed requests; `api_key`: tokens; `any`: either; `none`: no authentication; see "
+            "[authentication](authentication.md)."
         ),
     ] = "hmac"
     clock_tolerance: Annotated[
@@ -158,7 +158,17 @@ class AuthSettings(Section, frozen=True):
             description="What requests of signature version 2 must name as their receiver; they are good nowhere else.",
         ),
     ] = ""
-    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = False
+    secrets_as_keys: Annotated[
+        bool,
+        Meta(description="Whether a client's signing secret may be sent as its token, as in LogOps v0.4."),
+    ] = False
+    allow_plaintext_tokens: Annotated[
+        bool,
+        Meta(
+            description="Whether tokens are accepted over plain HTTP from other machines; otherwise 403 `tls_required`."
+        ),
+    ] = False
+    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = True
     failures: AuthFailures = AuthFailures()
 
 

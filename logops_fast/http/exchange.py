@@ -77,6 +77,10 @@ class Exchange(Protocol):
         """Deliver the body."""
         ...
 
+    def is_private(self, request: Request) -> bool:
+        """Whether no one between the client and this process could read the request."""
+        ...
+
 
 class Request:
     """One request, passed on as soon as its head is complete. It must be answered exactly once."""
@@ -129,6 +133,11 @@ class Request:
         """Called once if the request becomes ``closed`` before it is answered, after the consumer's ``abort``."""
         self._exchange = exchange
         self._accepted = False
+
+    @property
+    def private(self) -> bool:
+        """Whether no one on the way could read the request: over TLS, from loopback, or a trusted proxy says so."""
+        return self._exchange.is_private(self)
 
     def respond(self, response: Response) -> None:
         """Answer. Before the end of an announced body the answer says ``Connection: close`` and is the last one.

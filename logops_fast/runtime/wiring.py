@@ -17,6 +17,7 @@ from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
+from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, EmitterBuckets, Limit
 from logops_fast.backoff import Backoff
 from logops_fast.config.keys_file import Keyring
@@ -150,6 +151,12 @@ def auth_gateway(
             anonymous_emitters=known_emitters(settings, keyring),
             audience=auth.audience,
         ),
+        tokens=TokenAuth(
+            keyring,
+            mode=auth.mode,
+            allow_plaintext=auth.allow_plaintext_tokens,
+            secrets_as_keys=auth.secrets_as_keys,
+        ),
         failures=AuthFailureLimiter(state.buckets, failure_limit(settings)),
         nonces=NonceGuard(
             state.nonces, auth.clock_tolerance, on_unavailable=lambda _verdict: metrics.state_error("nonces")
@@ -170,6 +177,7 @@ def auth_gateway(
 def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> None:
     """Replace the keys and limits of a running gateway; the content of buckets and the used nonces stay."""
     gateway.auth.replace_keyring(keyring)
+    gateway.tokens.replace_keyring(keyring)
     gateway.failures.replace_limit(failure_limit(settings))
     gateway.buckets.replace_limits(limit(settings.ratelimit.per_emitter), overrides(settings), settings.ratelimit.unit)
     gateway.backpressure.max_body_bytes = settings.backpressure.max_body_bytes

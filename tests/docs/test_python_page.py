@@ -16,7 +16,7 @@ from tests.docs.console import ROOT
 from tests.docs.recipes import recipes
 from tests.support.gateway import Gateway, running
 
-CLIENT, SECRET = "demo", "test-secret-of-demo"
+CLIENT, SECRET, TOKEN = "demo", "test-secret-of-demo", "0123456789abcdef0123456789abcdef"
 RECIPES = recipes(ROOT / "docs" / "python.md")
 # What each program sends: a few fields of its events.
 SENT: dict[str, list[dict[str, Any]]] = {
@@ -29,6 +29,7 @@ SENT: dict[str, list[dict[str, Any]]] = {
         {"msg": "payment refused", "order": 17, "level": "WARN", "app": "shop", "logger": "shop"},
     ],
     "loguru_sender.py": [{"msg": "payment refused", "level": "WARN", "app": "shop", "extra": {"order": 17}}],
+    "with_token.py": [{"msg": "sent with a token", "level": "WARN", "emitter": CLIENT}],
     "asynchronous.py": [
         {"msg": "stored", "scenario_id": "import-7"},
         {"msg": "when this returns", "scenario_id": "import-7"},
@@ -40,15 +41,16 @@ SENT: dict[str, list[dict[str, Any]]] = {
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("gateway")
-    with running(folder, clients={CLIENT: {"secrets": [SECRET]}}) as gateway:
+    clients = {CLIENT: {"secrets": [SECRET], "tokens": [TOKEN]}}
+    with running(folder, clients=clients, settings={"auth": {"mode": "any"}}) as gateway:
         write_package(ROOT, folder / "site" / PACKAGE, __version__)
         yield gateway
 
 
-def run(gateway: Gateway, name: str, **replaced: str) -> list[dict[str, Any]]:
+def run(gateway: Gateway, name: str) -> list[dict[str, Any]]:
     """Run a program of the page, and return what it had stored."""
     text = RECIPES[name].text.replace("127.0.0.1:8081", f"127.0.0.1:{gateway.auth_port}")
-    for old, new in {"the client's secret": SECRET, **replaced}.items():
+    for old, new in {"the client's secret": SECRET, "the client's token": TOKEN}.items():
         text = text.replace(old, new)
     program = gateway.dir / name
     program.write_text(text)
@@ -75,4 +77,4 @@ def test_a_program_of_the_page_sends_what_it_says(gateway: Gateway, name: str) -
 
 
 def test_every_program_of_the_page_is_run() -> None:
-    assert set(RECIPES) == {*SENT, "with_token.py"}
+    assert set(RECIPES) == set(SENT)

@@ -16,9 +16,11 @@ import orjson
 import zstandard
 
 from logops_fast.authgw.hmac_auth import HmacAuth
+from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.config.loader import load
+from logops_fast.config.tokens import token_of
 from logops_fast.formats import item_count
 from logops_fast.formats.batch import BatchHead, BatchHeaderError
 from logops_fast.formats.content_encoding import EncodingError, decode
@@ -189,11 +191,14 @@ AUTHS: Final = [
         require_nonce=mode == "hmac",
         wall=lambda: NOW,
     )
-    for mode in ("hmac", "any", "api_key", "none")
+    for mode in ("hmac", "none")
 ]
+TOKENS: Final = TokenAuth(
+    Keyring.of([Client("web-1", (), "web", frozenset({"web"}), 1, (token_of(b"kX2vQ9bT7mLs4RzW8nYp3c"),))]), mode="any"
+)
 HEADERS: Final = (
     b"x-api-key", b"x-timestamp", b"x-nonce", b"x-content-sha256", b"x-signature",
-    b"x-emitter", b"x-scenario-id", b"x-batch-id", b"content-type", b"content-encoding",
+    b"x-emitter", b"x-scenario-id", b"x-batch-id", b"content-type", b"content-encoding", b"authorization",
 )  # fmt: skip
 
 
@@ -210,6 +215,13 @@ def headers(data: bytes) -> None:
             assert fields[b"x-signature"] == GOOD_SIGNATURE, "let in without the secret"
         emitter = auth.choose_emitter(verified.client, fields.get(b"x-emitter"))
         assert isinstance(emitter, Refusal) or emitter in ("web", "unknown")
+    credential = TOKENS.credential(fields)
+    if credential is not None:
+        found = TOKENS.verify(credential, fields, private=True)
+        if isinstance(found, Refusal):
+            assert found.status == 401
+        else:
+            assert credential.token == b"kX2vQ9bT7mLs4RzW8nYp3c"
     try:
         BatchHead.of(fields)
     except BatchHeaderError as bad:
@@ -374,8 +386,10 @@ TARGETS: Final[dict[str, Target]] = {
                     "gzip",
                 )
             ),
-            b"secret-of-web-1",
-            b"web-1:secret-of-web-1",
+            b"kX2vQ9bT7mLs4RzW8nYp3c",
+            b"web-1:kX2vQ9bT7mLs4RzW8nYp3c",
+            b"\n" * 10 + b"Bearer kX2vQ9bT7mLs4RzW8nYp3c",
+            b"\n" * 10 + b"Basic d2ViLTE6a1gydlE5YlQ3bUxzNFJ6Vzhuk",
             b"web-1\n2025-10-09T08:53:20Z\n\n" + b"a" * 64 + b"\n" + b"A" * 43 + b"=",
         ],
         [b"9999-12-31T23:59:59-23:59", b"0001-01-01T00:00:00+23:59", b"\xff", b"\xc3\xa9", b"1_0", b"=", b"\0", b"%0a"],
@@ -457,6 +471,9 @@ TARGETS: Final[dict[str, Target]] = {
             b"secrets",
             b"emitter",
             b"emitters",
+            b"tokens",
+            b"modes",
+            b"sha256:",
             b"file",
             b"[",
             b"]",
