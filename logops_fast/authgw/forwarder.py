@@ -68,6 +68,8 @@ _CONTENT_TYPES: Final = {
     Format.NDJSON: "application/x-ndjson",
     Format.CSV: "text/csv",
     Format.PLAIN: "text/plain",
+    Format.SYSLOG: "application/vnd.logops.syslog",
+    Format.SYSLOG_UDP: "application/vnd.logops.syslog-udp",
 }
 _RETRYABLE: Final = (502, 503, 504)
 _IN_PROGRESS: Final = "batch_in_progress"

@@ -33,6 +33,7 @@ MAX_LOCAL_BUCKETS: Final = 4096
 MAX_BLOCKED_PEERS: Final = 10_000
 
 _EMITTER: Final = b"emitter\0"
+_UNPROVEN: Final = b"unproven\0"
 _PEER: Final = b"peer\0"
 _CLIENT: Final = b"client\0"
 _V4_MAPPED: Final = bytes(10) + b"\xff\xff"
@@ -132,10 +133,14 @@ class EmitterBuckets:
         """Return what a batch of ``items`` events in ``size`` decoded bytes costs."""
         return max(items, size // BYTES_PER_TOKEN) if self._unit == "events" else 1
 
-    def take(self, emitter: str, cost: int, done: OnGrant) -> None:
-        """Charge a batch to its emitter; a grant that denies it holds the refusal."""
+    def take(self, emitter: str, cost: int, done: OnGrant, *, unproven: bool = False) -> None:
+        """Charge a batch to its emitter; a grant that denies it holds the refusal.
+
+        What only claims to be of the emitter (``unproven``) has a bucket of its own, of the same size: it must not use
+        up what the emitter itself may send.
+        """
         limit = self.limit_of(emitter)
-        key = _EMITTER + emitter.encode()
+        key = (_UNPROVEN if unproven else _EMITTER) + emitter.encode()
         self._store.take(key, cost, *limit, partial(self._taken, done, key, cost, limit))
 
     def settle(self, emitter: str, grant: BucketGrant, charged: int, cost: int) -> BucketGrant:

@@ -111,7 +111,7 @@ def _unknown(name: str) -> ConfigError:
 
 def _example(path: Path, node: Branch | Open) -> str:
     if isinstance(node, Open):
-        path, node = (*path, "WEB"), node.child
+        return variable(next(leaves(node.child, (*path, "WEB")))[0])
     return variable(next(leaves(node, path))[0])
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final, assert_never
 
-from logops_fast.formats import csv_text, json_text
+from logops_fast.formats import csv_text, json_text, syslog_text
 from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.line_pieces import filled_lines
 from logops_fast.formats.lines import count_filled, frames, is_blank, may_be_framed, without_bom
@@ -41,6 +41,8 @@ def upper_bound(format: Format, body: bytes) -> int:
             # Octet-counted frames need no newline.
             framed = body.count(b"<") if may_be_framed(without_bom(body)) else 0
             return body.count(b"\n") + framed + 1
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return body.count(b"\n") + body.count(b"\0") + 1
         case _:
             assert_never(format)
 
@@ -62,6 +64,8 @@ def exact(format: Format, body: bytes, limit: int | None = None) -> int:
             text = without_bom(body)
             found = frames(text)
             return count_filled(text) if found is None else len(found)
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return syslog_text.count(body)
         case _:
             assert_never(format)
 

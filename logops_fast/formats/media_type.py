@@ -13,6 +13,10 @@ class Format(Enum):
     NDJSON = "ndjson"
     CSV = "csv"
     PLAIN = "plain"
+    SYSLOG = "syslog"
+    """Messages of syslog connections; see formats/syslog_text.py."""
+    SYSLOG_UDP = "syslog_udp"
+    """Messages of datagrams, whose source address proves nothing: their events say so."""
 
     @property
     def label(self) -> str:
@@ -32,6 +36,8 @@ _FORMATS: Final[dict[bytes, Format]] = {
     b"text/csv": Format.CSV,
     b"text/tab-separated-values": Format.CSV,
     b"text/plain": Format.PLAIN,
+    b"application/vnd.logops.syslog": Format.SYSLOG,  # between the gateways
+    b"application/vnd.logops.syslog-udp": Format.SYSLOG_UDP,
 }
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -17,6 +18,10 @@ from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
+from logops_fast.authgw.syslog.lane import Shared
+from logops_fast.authgw.syslog.metrics import SyslogMetrics
+from logops_fast.authgw.syslog.server import SyslogServer
+from logops_fast.authgw.syslog.sources import Sources
 from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, EmitterBuckets, Limit
 from logops_fast.backoff import Backoff
@@ -43,6 +48,7 @@ from logops_fast.ingest.zones import zone_of
 from logops_fast.runtime.state_place import state_place
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
+from logops_fast.telemetry.registry import Registry
 
 MIN_BATCH_IDS: Final = 100_000
 
@@ -112,6 +118,8 @@ def work_queue(settings: Settings) -> WorkQueue:
 def known_emitters(settings: Settings, keyring: Keyring | None) -> frozenset[str]:
     """Return the emitters that may be labels of metrics."""
     named = frozenset(settings.ratelimit.overrides)
+    if settings.syslog.enabled:
+        named |= {settings.syslog.emitter, *settings.syslog.emitters.values()}
     return named if keyring is None else named | keyring.emitters()
 
 
@@ -172,6 +180,27 @@ def auth_gateway(
         downstream=downstream,
         metrics=metrics,
     )
+
+
+def syslog_server(
+    settings: Settings, gateway: AuthGateway, auth_metrics: AuthMetrics, registry: Registry, *, repeatable: bool
+) -> SyslogServer:
+    """Return the syslog server in front of what the Auth Gateway's batches go to. ``repeatable``: over a network."""
+    syslog = settings.syslog
+    shared = Shared(
+        gateway.downstream,
+        gateway.buckets,
+        SyslogMetrics(registry),
+        auth_metrics,
+        _call_later,
+        repeatable=repeatable,
+    )
+    sources = Sources(syslog.allow, syslog.emitters, syslog.emitter)
+    return SyslogServer(sources, shared, Budget(http_limits(settings)), settings.backpressure.max_event_bytes)
+
+
+def _call_later(delay: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(delay, callback)
 
 
 def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> None:
