@@ -56,19 +56,27 @@ def parts_of(body: bytes) -> list[bytes]:
 
 def messages(part: bytes) -> list[bytes] | None:
     """Return the messages of a part of octet-counted frames, None if it is one of lines. What is no frame is a line."""
-    count = _COUNT.match(part)
-    if count is None:
+    frame = _frame_end(part, 0)
+    if frame is None:
         return None
     found: list[bytes] = []
     position = 0
-    while count is not None:
-        start = count.end()
-        position = start + int(count[1])
-        found.append(part[start:position])
-        position += part[position : position + 1] == b"\n"
-        count = _COUNT.match(part, position)
+    while frame is not None:
+        start, end = frame
+        found.append(part[start:end])
+        position = end + 1
+        frame = _frame_end(part, position)
     found += [line for line in part[position:].split(b"\n") if not is_blank(line)]
     return found
+
+
+def _frame_end(part: bytes, position: int) -> tuple[int, int] | None:
+    """Return where the message of the frame at ``position`` begins and ends, None if there is no whole frame."""
+    length = _COUNT.match(part, position)
+    if length is None:
+        return None
+    end = length.end() + int(length[1])
+    return (length.end(), end) if part[end : end + 1] == b"\n" else None
 
 
 def count(body: bytes) -> int:

@@ -50,4 +50,4 @@ def test_any_other_content_type_names_none(content_type: bytes) -> None:
 
 
 def test_labels_differ() -> None:
-    assert {known.label for known in Format} == {"json", "ndjson", "csv", "plain"}
+    assert {known.label for known in Format} == {"json", "ndjson", "csv", "plain", "syslog", "syslog_udp"}

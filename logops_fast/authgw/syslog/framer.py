@@ -21,6 +21,7 @@ _COUNT: Final = re.compile(rb"([1-9][0-9]{0,5}) (?=<)")
 _COUNT_AFTER_LINE: Final = re.compile(rb"\n[1-9][0-9]{0,5} <")
 _END: Final = re.compile(rb"[\n\0]")
 _DECIDED: Final = 8  # bytes after which it is known whether a frame begins with a count: six digits, a blank, <
+_LINE_ENDS: Final = b"\r\n\0"
 _BLANKS: Final = b" \t\r\n\x0b\x0c\0"
 
 
@@ -75,7 +76,8 @@ class Framer:
         rest = bytes(self._rest)
         self._rest.clear()
         count = _COUNT.match(rest)
-        return _segments([(rest[count.end() :] if count else rest)[: self._limit + 1]])
+        message = rest[count.end() :].rstrip(_LINE_ENDS) if count else rest
+        return _segments([message[: self._limit + 1]])
 
     def _dropped(self, data: bytes) -> bytes:
         """Drop the rest of a message that is too long; return what follows it."""
@@ -129,7 +131,8 @@ class Framer:
             if start + kept > size:
                 self._need = start + kept - position
                 break
-            frames.append(data[start : start + kept])
+            # rsyslog counts the newline that its templates end in.
+            frames.append(data[start : start + kept].rstrip(_LINE_ENDS))
             position = start + length
         if position < size:
             self._rest += data[position:]
