@@ -56,7 +56,8 @@ def encode(record: logging.LogRecord, app: str | None, formatter: logging.Format
             event["exc"] = record.exc_text or _EXC.formatException(record.exc_info)  # type: ignore[arg-type]
         if record.stack_info:
             event["stack"] = record.stack_info
-        if isinstance(record.msg, Mapping) and not record.args:
+        # A text first: asking whether a value is a Mapping costs a tenth of all this.
+        if not isinstance(record.msg, str) and isinstance(record.msg, Mapping) and not record.args:
             return _lifted(_with_extras(event, record), record.msg)
         event["msg"] = record.getMessage()
     return dumps(_with_extras(event, record))
