@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.names import SETTLED_AS
+from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, open_kernel
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
@@ -295,7 +297,17 @@ def pipeline(
         text=text,
         text_of=text_of,
         queue=queue,
+        native=native_reader(normaliser),
     )
+
+
+def native_reader(normaliser: Normaliser) -> NativeReader | None:
+    """Return the reader with the native kernel, if it is installed and fits the settings and the masks."""
+    try:
+        return open_kernel(normaliser)
+    except KernelMismatchError as mismatch:
+        logging.getLogger(__name__).warning("%s", mismatch)
+        return None
 
 
 def batch_limits(settings: Settings) -> Limits:

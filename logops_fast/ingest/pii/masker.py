@@ -20,7 +20,7 @@ from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
 from logops_fast.ingest.pii.members import Members
-from logops_fast.ingest.pii.names import FIELD, SECRET, NameRules
+from logops_fast.ingest.pii.names import FIELD, OTHER, SECRET, NameRules
 from logops_fast.ingest.pii.pairs import Pairs
 from logops_fast.ingest.pii.signs import FREQUENT, Excerpt, Signs, Triggers, named_spans
 from logops_fast.ingest.pii.triggers import endings_of
@@ -80,6 +80,13 @@ class Masker:
         """
         masked, in_key = self._mask(lines, hits)
         return self._rename(masked) if in_key else masked
+
+    def leaves(self, name: str) -> bool:
+        """Whether a member's name is stored as it came, and its value is no named field, no secret and not kept."""
+        if self._members is not None and self._members.kind(name) != OTHER:
+            return False
+        line = to_json({name: 0})
+        return self._mask(line, {})[0] == line
 
     def mask_text(self, text: str) -> str:
         """Raw text, such as an event that could not be parsed, masked as a string value is."""

@@ -68,6 +68,10 @@ class Members:
             cuts.append((start, end, _MASK))
         return cuts, fields, secrets, kept
 
+    def kind(self, name: str) -> str:
+        """FIELD, KEEP, SECRET or OTHER."""
+        return self._rules.kind(name)
+
     def _kind(self, name: bytes) -> str:
         try:
             return self._rules.kind(name.decode())
