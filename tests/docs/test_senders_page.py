@@ -127,6 +127,16 @@ def test_the_opentelemetry_sdk_of_python(gateway: Gateway, tmp_path: Path) -> No
     assert event["attributes"]["order"] == 17
 
 
+@needs_loki
+@pytest.mark.process
+def test_python_logging_loki(gateway: Gateway, tmp_path: Path) -> None:
+    (tmp_path / "logging_loki_handler.py").write_text(recipe("logging_loki_handler.py", gateway))
+    with arrives(gateway) as arrived:
+        run([sys.executable, "logging_loki_handler.py"], tmp_path)
+        (event,) = arrived()
+    assert (event["msg"], event["level"], event["order"], event["app"]) == (MESSAGE, "WARN", "17", "shop")
+
+
 @pytest.fixture(scope="module")
 def node() -> Path:
     """A folder with what the recipes for Node import, kept in build/ between runs."""
@@ -176,6 +186,17 @@ input(type="imtcp" address="127.0.0.1" port="{port}")
         (event,) = arrived()
     assert (event["msg"], event["level"], event["host"], event["app"]) == (MESSAGE, "WARN", "web-1", "shop")
     assert event["ts"].startswith("2025-11-25T10:00:00.5")
+
+
+@pytest.mark.process
+@pytest.mark.service
+def test_logger(gateway: Gateway, tmp_path: Path) -> None:
+    require_service("logger")
+    (tmp_path / "logger.sh").write_text(recipe("logger.sh", gateway))
+    with arrives(gateway) as arrived:
+        run(["bash", "logger.sh"], tmp_path)
+        (event,) = arrived()
+    assert (event["msg"], event["level"], event["app"], event["emitter"]) == (MESSAGE, "WARN", "shop", "syslog")
 
 
 @pytest.fixture(scope="module")
