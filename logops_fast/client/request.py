@@ -2,7 +2,7 @@
 
 Requests are signed by version 2, which covers the batch id and everything else that decides where a batch goes. A
 gateway before 0.5 knows only version 1. A token is sent as ``Authorization: Bearer`` (RFC 6750, 2.1), and over plain
-HTTP to this machine alone: whoever reads it can send as the client.
+HTTP to this machine alone: anyone who reads it can send as the client.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ Sender = Callable[..., Counter[str]]
 
 @contextmanager
 def listening(answer: bytes | None, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """A server that sends ``answer`` to whoever connects and closes; None: that reads and is silent."""
+    """A server that sends ``answer`` to each connection and closes it; None: that reads and is silent."""
     ended = threading.Event()
 
     def attend(peer: socket.socket) -> None:

@@ -37,7 +37,7 @@ class Sent(NamedTuple):
 
 
 def otel_collector(recipe: str) -> Sent:
-    """Make the request of exporter/otlphttpexporter: protobuf, gzip unless told otherwise."""
+    """Make the request of exporter/otlphttpexporter: protobuf, gzip by default."""
     exporter = yaml.safe_load(recipe)["exporters"]["otlphttp/logops"]
     headers = {"Content-Type": PROTOBUF, "User-Agent": "OpenTelemetry Collector Contrib/0.161.0 (linux/amd64)"}
     headers |= exporter["headers"]
@@ -206,7 +206,7 @@ def _varint(number: int) -> bytes:
 
 
 def _snappy(data: bytes) -> bytes:
-    """Return a snappy block of literals alone, each of at most 60 bytes: their length stands in the tag."""
+    """Return a snappy block of literals alone, each of at most 60 bytes: their length is in the tag."""
     pieces = [data[start : start + 60] for start in range(0, len(data), 60)]
     return _varint(len(data)) + b"".join(bytes([len(piece) - 1 << 2]) + piece for piece in pieces)
 
