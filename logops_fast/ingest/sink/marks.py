@@ -22,6 +22,7 @@ import orjson
 
 MAGIC: Final = b"LOGOPSM1"
 SLOT_BYTES: Final = 1024
+MARKS_SUFFIX: Final = ".marks"
 MARKS_MODE: Final = 0o640  # as the files that they are about
 
 _HEAD: Final = struct.Struct("<8sIIQ")  # magic, CRC-32 of the rest, length of the text, number
@@ -37,7 +38,7 @@ class Mark(NamedTuple):
 
 def marks_path(journal: Path, worker: int) -> Path:
     """Return the path of a worker's marks."""
-    return journal / f"w{worker}.marks"
+    return journal / f"w{worker}{MARKS_SUFFIX}"
 
 
 def encode_slot(number: int, marks: tuple[Mark, ...]) -> bytes:
