@@ -396,7 +396,7 @@ class ShipSettings(Section, frozen=True):
     machine: Annotated[
         str,
         Meta(
-            description="The machine in the label `instance`. Empty: the one in the positions, at first the host's name."
+            description="The machine in the label `instance`. Empty: that of the positions, at first the host's name."
         ),
     ] = ""
     start: Annotated[
@@ -428,8 +428,8 @@ class ShipSettings(Section, frozen=True):
         float,
         Meta(
             ge=0,
-            description="Seconds to wait after a push without an answer, before Loki is asked what it has of it. Longer "
-            "than Loki may go on with it: its `ingester_client.remote_timeout` is 5 s.",
+            description="Seconds to wait after a push without an answer, before Loki is asked about it: longer "
+            "than Loki may go on with it. Its `ingester_client.remote_timeout` is 5 s.",
         ),
     ] = 6.0
     base_delay: Annotated[float, Meta(gt=0, description="Seconds to wait after the first failure; doubles.")] = 0.5

@@ -37,7 +37,7 @@ class Lane(NamedTuple):
 class TailedFile:
     """An open file and its positions: ``position`` is what Loki has, ``cursor`` what was read."""
 
-    __slots__ = ("cursor", "fd", "listed", "name", "position", "replaced", "stem", "worker")
+    __slots__ = ("cursor", "doubt", "fd", "listed", "name", "position", "replaced", "stem", "worker")
 
     def __init__(self, fd: int, stem: str, worker: int, position: Position) -> None:
         self.fd = fd
@@ -46,6 +46,8 @@ class TailedFile:
         self.worker = worker
         self.position = position
         self.cursor = position.offset
+        self.doubt = position.reserved
+        """Up to where an earlier process may have pushed lines."""
         self.listed = True
         """Whether it is still under its name."""
         self.replaced = False
@@ -131,6 +133,29 @@ class Tail:
                     return chunk
         return None
 
+    def reserve(self, chunk: Chunk, ahead: int) -> bool:
+        """Note that a chunk is going to be pushed; return whether the positions must be saved before.
+
+        They then allow for ``ahead`` bytes more, so that not each chunk asks for that.
+        """
+        position = chunk.file.position
+        if chunk.end <= position.reserved:
+            return False
+        position.reserved = chunk.end + ahead
+        return True
+
+    def rewind(self) -> None:
+        """Read again from the positions on; what may have been pushed is in doubt."""
+        for tailed in self._open.values():
+            tailed.cursor = tailed.position.offset
+            tailed.doubt = max(tailed.doubt, tailed.position.reserved)
+
+    def settle(self) -> None:
+        """Give up what is reserved: nothing of it was pushed. Call it only if no chunk is under way."""
+        for tailed in self._open.values():
+            position = tailed.position
+            position.reserved = max(position.offset, tailed.doubt if position.offset < tailed.doubt else 0)
+
     def shipped(self, chunk: Chunk) -> None:
         """Move the position past a chunk that is in Loki."""
         position = chunk.file.position
@@ -208,7 +233,7 @@ class Tail:
         if not tailed.position.head:
             tailed.position.head = _head(tailed.fd, f"{min(limit, HEAD_BYTES)}:")
         tailed.cursor = start + end
-        return Chunk(tailed, start, start + end, lines, start < tailed.position.reserved)
+        return Chunk(tailed, start, start + end, lines, start < tailed.doubt)
 
     def _find_strays(self, listed: set[int]) -> None:
         """Find files that were renamed while no shipper ran."""
