@@ -8,6 +8,7 @@ Paths are text and relative to the working directory. ``Meta(extra={"secret": Tr
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -522,3 +523,8 @@ def worker_count(settings: Settings) -> int:
         return workers
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def ship_dir(settings: Settings) -> Path:
+    """Return where the shipper keeps its positions and unshippable lines."""
+    return Path(settings.ship.dir) if settings.ship.dir else Path(settings.sink.dir) / "ship"

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from logops_fast.config.settings import Settings
+from logops_fast.config.settings import Settings, ship_dir
 from logops_fast.errors import StartupError
 from logops_fast.http.pool import HttpPool
 from logops_fast.ingest.sink.acknowledged import Acknowledged
@@ -29,11 +29,6 @@ MAX_ANSWER: Final = 64 << 20
 """Bytes of an answer to a question: 4 MiB of lines, as JSON, with what other entries are in its range."""
 
 logger = logging.getLogger(__name__)
-
-
-def state_dir(settings: Settings) -> Path:
-    """Return where the shipper keeps positions and unshippable lines."""
-    return Path(settings.ship.dir) if settings.ship.dir else Path(settings.sink.dir) / "ship"
 
 
 def loki(settings: Settings) -> Loki:
@@ -70,7 +65,7 @@ def options(settings: Settings, import_positions: Path | None = None) -> ShipOpt
     ship = settings.ship
     return ShipOptions(
         directory=Path(settings.sink.dir),
-        state=state_dir(settings),
+        state=ship_dir(settings),
         machine=ship.machine,
         hostname=socket.gethostname() or "localhost",
         from_beginning=ship.start == "beginning",

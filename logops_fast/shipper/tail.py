@@ -239,10 +239,10 @@ class Tail:
         """Find files that were renamed while no shipper ran."""
         self._strays_found = True
         for position in [*self._known.values()]:
-            if position.inode in listed or position.offset >= position.size:
+            if position.inode in listed:
                 continue
             path = self._source.find(position.inode, rejected=self._rejected)
-            if path is None:
+            if path is None or not _begins(path, position.head):
                 continue
             stem = Path(position.name).name.removesuffix(".ndjson")
             status = path.stat()
@@ -276,6 +276,15 @@ def lane_of(name: str) -> Lane:
     parts = Path(name).name.split(".")
     worker = int(parts[1][1:]) if len(parts) == 3 and parts[1][1:].isdigit() else 0
     return Lane("rejected" if name.startswith("rejected/") else "events", worker)
+
+
+def _begins(path: Path, head: str) -> bool:
+    """Return whether a file begins as its digest says; an inode may be another file's by now."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return bool(head) and _head(fd, head) == head
+    finally:
+        os.close(fd)
 
 
 def _differs(tailed: TailedFile) -> bool:

@@ -16,6 +16,7 @@ from typing import Literal
 from urllib.parse import parse_qs, urlsplit
 
 from tests.loki.answers import query_body
+from tests.loki.real import RealStore
 from tests.loki.store import Answer, Limits, Store
 from tests.loki.wire import decode_push
 
@@ -92,7 +93,7 @@ class LokiServer:
                 text = "ingestion rate limit exceeded for user fake (limit: 1 bytes/sec)" if fault == "429" else "boom"
                 answer = Answer(int(fault[:3]), f"{text}\n")
             else:
-                answer = self.store.push(decode_push(body))
+                answer = await self._push(body)
                 if self.delay:
                     await asyncio.sleep(self.delay)
                 if fault == "cut after":
@@ -101,20 +102,28 @@ class LokiServer:
                     answer = Answer(500, "rpc error: code = DeadlineExceeded\n")
             kind = b"text/plain"
         elif (method, url.path) == ("GET", "/loki/api/v1/query_range"):
-            answer, kind = self._query(head, url.query), b"application/json"
+            answer, kind = await self._query(head, target), b"application/json"
         else:
             answer, kind = Answer(404, "404 page not found\n"), b"text/plain"
         await self._write(writer, answer, kind)
         return True
 
-    def _query(self, head: bytes, query: str) -> Answer:
+    async def _push(self, body: bytes) -> Answer:
+        if isinstance(self.store, RealStore):
+            return await asyncio.to_thread(self.store.push_body, body)
+        return self.store.push(decode_push(body))
+
+    async def _query(self, head: bytes, target: str) -> Answer:
         if not self.may_query:
             return Answer(403, "no permission to query\n")
-        fields = {name: values[0] for name, values in parse_qs(query).items()}
+        categorized = b"\r\nx-loki-response-encoding-flags: categorize-labels\r\n" in head.lower()
+        if isinstance(self.store, RealStore):
+            flags = {"x-loki-response-encoding-flags": "categorize-labels"} if categorized else {}
+            return await asyncio.to_thread(self.store.query_target, target, flags)
+        fields = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         found = self.store.query(fields["query"], int(fields["start"]), int(fields["end"]), int(fields["limit"]))
         if isinstance(found, Answer):
             return found
-        categorized = b"\r\nx-loki-response-encoding-flags: categorize-labels\r\n" in head.lower()
         return Answer(200, query_body(found, categorized=categorized).decode())
 
     async def _write(self, writer: asyncio.StreamWriter, answer: Answer, kind: bytes) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,13 @@ from logops_fast.shipper.entries import rfc3339_ns
 from logops_fast.shipper.replay import replay
 from logops_fast.shipper.shipper import Shipper
 from logops_fast.telemetry.registry import Registry
+from tests.loki.real import RealStore, real_loki
 from tests.loki.server import LokiServer, seqs
 from tests.loki.store import HOUR, Limits
 from tests.support.scripted_server import run
 
 DAY = 86_400.0
-FAR = 60.0  # s
+FAR = 120.0  # s
 
 
 class World:
@@ -32,7 +34,14 @@ class World:
 
     def __init__(self, directory: Path, limits: Limits | None = None, **ship: Any) -> None:
         self.dir = directory / "ingest"
-        self.loki = LokiServer(limits)
+        self.machine = "m"
+        store = None
+        if (url := real_loki()) is not None:
+            if limits is not None and limits.max_line_size != Limits().max_line_size:
+                pytest.skip("a real Loki has its own limits")
+            self.machine = f"m{uuid.uuid4().hex}"
+            store = RealStore(url, self.machine)
+        self.loki = LokiServer(limits, store=store)
         self.ship = ship
         self.clock = 0.0
         self.wall = self.loki.store.wall() / 1e9
@@ -89,15 +98,13 @@ class World:
             worker = stem.partition(".w")[2] or "0"
             at = 0
             for line in path.read_bytes().splitlines(keepends=True):
-                found.add(
-                    ("rejected" if path.parent.name == "rejected" else "events", f"m-{worker}", f"{stem}.{at:012d}")
-                )
+                found.add((stream, f"{self.machine}-{worker}", f"{stem}.{at:012d}"))
                 at += len(line)
         return found
 
     def settings(self) -> Settings:
         ship: dict[str, Any] = {
-            "url": self.loki.url, "machine": "m", "poll_interval": 0.01, "base_delay": 0.01, "max_delay": 0.05,
+            "url": self.loki.url, "machine": self.machine, "poll_interval": 0.01, "base_delay": 0.01, "max_delay": 0.05,
             "settle": 0.01, "start": "beginning", "query_within": 0.0, **self.ship,
         }  # fmt: skip
         return Settings(sink=SinkSettings(dir=str(self.dir)), ship=ShipSettings(**ship))
@@ -129,6 +136,11 @@ class World:
         await until(lambda: set(seqs(self.loki.store)) >= wanted)
         assert set(seqs(self.loki.store)) == wanted
         assert set(seqs(self.loki.store).values()) <= {1}
+        if isinstance(self.loki.store, RealStore):
+            assert self.loki.store.counted() == len(wanted)
+            self.loki.store.flush()
+            await until(lambda: set(seqs(self.loki.store)) == wanted)
+            assert self.loki.store.counted() == len(wanted)
 
     def metric(self, name: str) -> float:
         return sum(values[0] for values in self.registry.sums(name).values())
@@ -160,8 +172,9 @@ def test_lines_arrive_with_their_labels_time_and_metadata(tmp_path: Path) -> Non
         await world.start()
         await world.arrive()
         events, rejected = sorted(world.loki.store.entries(), key=lambda entry: entry.labels)
-        assert events.labels == '{emitter="web", instance="m-0", level="ERROR", stream="events"}'
-        assert rejected.labels == '{emitter="web", instance="m-0", stream="rejected"}'
+        instance = f"{world.machine}-0"
+        assert events.labels == f'{{emitter="web", instance="{instance}", level="ERROR", stream="events"}}'
+        assert rejected.labels == f'{{emitter="web", instance="{instance}", stream="rejected"}}'
         assert events.ns == now - 5
         assert dict(events.metadata) == {
             "app": "shop", "trace_id": "abc", "source": "rejected", "seq": f"{_day(world.wall)}.000000000000",
@@ -371,7 +384,8 @@ def test_day_rollover_and_workers(tmp_path: Path) -> None:
         for worker in (0, 1):
             world.put(5, worker=worker, workers=2, rejected=2)
         await world.arrive()
-        assert {stream.labels["instance"] for stream in world.loki.store.streams.values()} == {"m-0", "m-1"}
+        instances = {stream.labels["instance"] for stream in world.loki.store.streams.values()}
+        assert instances == {f"{world.machine}-0", f"{world.machine}-1"}
         await world.stop()
         await world.loki.stop()
 
