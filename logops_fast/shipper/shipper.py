@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from logops_fast.backoff import Backoff
 from logops_fast.errors import LogOpsError, StartupError
@@ -49,10 +49,13 @@ ResultT = TypeVar("ResultT")
 logger = logging.getLogger(__name__)
 
 
+TroubleReason = Literal["loki_unreachable", "loki_refuses", "files_unreadable", "ship_failed"]
+
+
 class Trouble(NamedTuple):
     """Why a lane does not get on: a reason of ``/readyz``, and a sentence."""
 
-    reason: str
+    reason: TroubleReason
     text: str
 
 
@@ -481,7 +484,7 @@ class Shipper:
                 return
         delivery.unasked(allowed=False, now=self._wall())
 
-    def _note(self, lane: Lane, reason: str, text: str) -> None:
+    def _note(self, lane: Lane, reason: TroubleReason, text: str) -> None:
         if self.trouble is None:
             logger.warning("%s", text[:500])
         self._trouble[lane] = Trouble(reason, text[:500])

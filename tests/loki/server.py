@@ -10,15 +10,17 @@ import contextlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from tests.loki.answers import query_body
 from tests.loki.real import RealStore
-from tests.loki.store import Answer, Limits, Store
+from tests.loki.store import Answer, Limits, Store, Stored
 from tests.loki.wire import decode_push
+
+ResultT = TypeVar("ResultT")
 
 Fault = Literal["cut before", "cut after", "500 before", "500 after", "503", "429", "hang"]
 
@@ -159,11 +161,21 @@ class ThreadedLoki:
 
     def seqs(self) -> Counter[tuple[str, ...]]:
         """How often each line is in Loki, by stream, instance without its suffix, and seq."""
+        return self._on_loop(lambda: seqs(self.store))
 
-        async def count() -> Counter[tuple[str, ...]]:
-            return seqs(self.store)
+    def entries(self) -> list[Stored]:
+        """Everything that is stored."""
+        return self._on_loop(self.store.entries)
 
-        return asyncio.run_coroutine_threadsafe(count(), self._loop).result()
+    def count(self) -> int:
+        """How many entries are stored."""
+        return len(self.entries())
+
+    def _on_loop(self, call: Callable[[], ResultT]) -> ResultT:
+        async def run() -> ResultT:
+            return call()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result()
 
     def __enter__(self) -> ThreadedLoki:
         self._thread.start()
