@@ -109,8 +109,8 @@ METRICS_INTRO: Final = """\
 
 `GET /metrics` is answered in the Prometheus text format, or in OpenMetrics if Accept asks for it, by the admin listener
 (`admin.port`; that of the shipper is 8091) and, unless `admin.only` is true, on the ports of the gateways. The numbers
-are the sums over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group once,
-best on its admin listener, which answers even while every worker is busy or stuck.
+are the sums over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group
+once, best on its admin listener, which answers even while every worker is busy or stuck.
 
 No label takes a value from outside that is not bounded.
 """
