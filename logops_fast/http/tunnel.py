@@ -97,8 +97,8 @@ class _Connect(asyncio.Protocol):
             return
         status = head.split(b"\r\n", 1)[0].split(b" ")
         if len(status) < 2 or not status[0].startswith(b"HTTP/1.") or not status[1].startswith(b"2"):
-            code = status[1].decode("latin-1") if len(status) > 1 else "no status"
-            self._ready.set_exception(ProxyError(f"the proxy answered CONNECT with {code[:8]}"))
+            code = status[1][:3].decode("latin-1") if len(status) > 1 else "no status"
+            self._ready.set_exception(ProxyError(f"the proxy answered CONNECT with {code}"))
         elif rest:
             self._ready.set_exception(ProxyError("bytes came through the proxy before anything was asked"))
         else:

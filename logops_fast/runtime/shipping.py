@@ -16,11 +16,12 @@ from logops_fast.ingest.sink.acknowledged import Acknowledged
 from logops_fast.runtime.heartbeat import DRAINING, READY, WorkerState
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.shipper.entries import EntryMaker
+from logops_fast.shipper.ledger import ShipOptions
 from logops_fast.shipper.loki import Credentials, Loki
 from logops_fast.shipper.metrics import ShipMetrics
 from logops_fast.shipper.positions import foreign_positions
 from logops_fast.shipper.push_request import SECOND
-from logops_fast.shipper.shipper import ShipOptions, Shipper
+from logops_fast.shipper.shipper import Shipper
 from logops_fast.telemetry.registry import Registry
 
 ADMIN_PORT: Final = 8091

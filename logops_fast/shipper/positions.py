@@ -70,7 +70,8 @@ def load(path: Path) -> Saved | None:
 
 
 def save(path: Path, saved: Saved) -> None:
-    """Replace the file, durably. Raises OSError."""
+    """Replace the file, durably; its directory comes back if it was removed. Raises OSError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path, mode=MODE) as out:
         out.write(msgspec.json.format(msgspec.json.encode(saved), indent=1))
 

@@ -17,10 +17,11 @@ from logops_fast.shipper import unshippable
 from logops_fast.shipper.answers import TimeLimits
 from logops_fast.shipper.delivery import Ask, Delivery, Push
 from logops_fast.shipper.entries import Entry, EntryMaker, Place
+from logops_fast.shipper.ledger import LONGEST_DOUBT, ShipOptions
 from logops_fast.shipper.loki import Loki, QueryError, encode
 from logops_fast.shipper.metrics import ShipMetrics
 from logops_fast.shipper.questions import questions
-from logops_fast.shipper.shipper import LONGEST_DOUBT, SHIPPED_MARGIN, ShipOptions
+from logops_fast.shipper.shipper import SHIPPED_MARGIN
 from logops_fast.shipper.unshippable import Kept
 from logops_fast.telemetry.registry import Registry
 

@@ -10,39 +10,31 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from logops_fast.backoff import Backoff
-from logops_fast.errors import LogOpsError, StartupError
-from logops_fast.files.locks import try_lock
-from logops_fast.shipper import unshippable
+from logops_fast.errors import LogOpsError
 from logops_fast.shipper.answers import Effect, TimeLimits
 from logops_fast.shipper.delivery import Ask, Delivery, Push
-from logops_fast.shipper.entries import Entry, EntryMaker, Place
+from logops_fast.shipper.entries import EntryMaker, Place
+from logops_fast.shipper.ledger import LONGEST_DOUBT, Batch, Ledger, ShipOptions
 from logops_fast.shipper.loki import Loki, QueryError, encode
 from logops_fast.shipper.metrics import ShipMetrics
-from logops_fast.shipper.positions import FILE, Position, PositionsError, Saved, load, save
 from logops_fast.shipper.push_request import SECOND
 from logops_fast.shipper.questions import questions
-from logops_fast.shipper.source import Source, SourceFile
-from logops_fast.shipper.tail import Chunk, Lane, Tail, lane_of
+from logops_fast.shipper.source import Source
+from logops_fast.shipper.tail import Lane
 
-RESERVE: Final = 8 << 20
-"""Bytes that a lane may push before its positions are saved again; what a crash leaves in doubt."""
 SAVE_EVERY: Final = 1.0  # seconds, if positions have moved
 MAX_IN_MEMORY: Final = 6
 """Batches in memory, of all lanes together: about 5 MB each."""
 STOP_GRACE: Final = 3.0
 """Seconds that a push under way is waited for at the end. Without its answer the next start asks Loki."""
 SHIPPED_MARGIN: Final = 5 * SECOND
-LONGEST_DOUBT: Final = 7 * 24 * 3600 * SECOND
 
 ResultT = TypeVar("ResultT")
 
@@ -59,37 +51,8 @@ class Trouble(NamedTuple):
     text: str
 
 
-@dataclass(frozen=True)
-class ShipOptions:
-    """How to ship. Times in seconds, but ``query_within`` in ns (0: Loki finds entries of any age)."""
-
-    directory: Path
-    """The sink's."""
-    state: Path
-    """Where positions and unshippable entries are."""
-    machine: str
-    """As configured; empty for that of the positions, or ``hostname`` at first."""
-    hostname: str
-    from_beginning: bool
-    imported: dict[str, int] | None
-    """Positions of another collector, for the first start."""
-    chunk_bytes: int
-    poll_interval: float
-    settle: float
-    base_delay: float
-    max_delay: float
-    may_query: bool
-    query_within: int
-
-
 class _StoppedError(LogOpsError):
     """The shipper is stopping: what is under way is given up, and asked for at the next start."""
-
-
-class _Batch(NamedTuple):
-    chunk: Chunk
-    place: Place
-    entries: list[Entry]
 
 
 class Shipper:
@@ -107,26 +70,20 @@ class Shipper:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._options = options
-        self._source = source
+        self._ledger = Ledger(options, source, metrics, wall)
         self._loki = loki
         self._make_maker = maker
         self._metrics = metrics
         self._wall = wall
         self._clock = clock
-        self._path = options.state / FILE
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="ship")
-        self._machines: tuple[str, ...] = ()
-        self._tails: dict[Lane, Tail] = {}
         self._lanes: dict[Lane, asyncio.Task[None]] = {}
-        self._saved_positions: list[Position] = []
         self._under_way: set[Lane] = set()
         self._limits = TimeLimits()
         self._trouble: dict[Lane, Trouble] = {}
         self._caught_up: dict[Lane, float] = {}
         self._lane_trouble: dict[Lane, Trouble] = {}
         self._slots = asyncio.Semaphore(MAX_IN_MEMORY)
-        self._dirty = False
-        self._lock_fd = -1
         self._stopping = asyncio.Event()
         self._scanned = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -144,11 +101,11 @@ class Shipper:
     @property
     def pending(self) -> int:
         """Acknowledged bytes that are not in Loki, as far as was seen."""
-        return sum(tail.pending for tail in self._tails.values())
+        return sum(map(self._ledger.pending, self._ledger.lanes))
 
     async def start(self) -> None:
         """Lock the directory, read the positions, and begin. Raises StartupError."""
-        await self._in_thread(self._open)
+        await self._in_thread(self._ledger.open)
         self._tasks = [self._task(self._scan_forever()), self._task(self._save_forever())]
 
     async def run_once(self, progress: Callable[[int, int], None]) -> None:
@@ -157,7 +114,7 @@ class Shipper:
         Raises StartupError.
         """
         self._once = True
-        await self._in_thread(self._open)
+        await self._in_thread(self._ledger.open)
         self._tasks = [self._task(self._save_forever())]
         shipped = 0
         try:
@@ -188,149 +145,12 @@ class Shipper:
                 task.cancel()
             await asyncio.gather(*lanes, return_exceptions=True)
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        with contextlib.suppress(OSError):
-            await self._in_thread(self._close)
+        try:
+            await self._in_thread(partial(self._ledger.close, self._under_way))
+        except OSError as error:
+            logger.error("the positions cannot be saved: %s", error)  # noqa: TRY400 - one line
         await self._loki.aclose()
         self._thread.shutdown(wait=False)
-
-    # In the thread.
-
-    def _open(self) -> None:
-        options = self._options
-        try:
-            options.directory.mkdir(parents=True, exist_ok=True)
-            fd = os.open(options.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            if not try_lock(fd):
-                os.close(fd)
-                raise StartupError(f"another shipper ships {options.directory}: two would push every line twice")
-            self._lock_fd = fd
-            options.state.mkdir(parents=True, exist_ok=True)
-            self._load()
-        except OSError as error:
-            raise StartupError(f"{error.filename or options.state}: {error.strerror}") from None
-
-    def _load(self) -> None:
-        options = self._options
-        files = self._source.files()
-        try:
-            saved = load(self._path)
-        except ValueError as error:
-            logger.error(  # noqa: TRY400 - one line
-                "%s; asking Loki for every line that there is, which takes a while", error
-            )
-            now = self._wall()
-            saved = Saved(
-                options.machine or options.hostname,
-                [Position(f.name, f.inode, 0, reserved=f.size, since=now - LONGEST_DOUBT) for f in files],
-            )
-        if saved is None:
-            saved = Saved(options.machine or options.hostname, self._first_positions(files))
-        elif options.imported is not None:
-            raise PositionsError(f"{self._path} exists: positions are imported at the first start only")
-        machine = options.machine or saved.machine
-        self._machines = tuple(dict.fromkeys((machine, saved.machine)))
-        self._saved_positions = saved.files
-        for lane in {lane_of(position.name) for position in saved.files}:
-            self._add_tail(lane)
-        save(self._path, self._to_save())
-
-    def _first_positions(self, files: Sequence[SourceFile]) -> list[Position]:
-        """Where to begin in files that are there already."""
-        options, now = self._options, self._wall()
-        positions = []
-        for file in files:
-            limit = self._source.limit(file.inode, file.size, file.worker)
-            reserved = 0
-            if options.imported is not None:
-                # What another collector had pushed beyond its position carries no seq: Loki cannot be asked for it.
-                offset = min(options.imported.get(file.name, limit if _older(file, options.imported) else 0), limit)
-            elif options.from_beginning:
-                offset, reserved = 0, limit
-            else:
-                offset = limit
-            positions.append(Position(file.name, file.inode, offset, reserved, now - LONGEST_DOUBT, limit))
-        return positions
-
-    def _add_tail(self, lane: Lane) -> None:
-        mine = [position for position in self._saved_positions if lane_of(position.name) == lane]
-        self._tails[lane] = Tail(
-            self._options.directory,
-            lane,
-            self._source,
-            mine,
-            chunk_bytes=self._options.chunk_bytes,
-            wall=self._wall,
-            on_lost=self._lost,
-        )
-
-    def _refresh(self) -> list[Lane]:
-        """Look at the directory; return the lanes that are new."""
-        files = self._source.files()
-        new = [
-            lane
-            for lane in dict.fromkeys(Lane("rejected" if f.rejected else "events", f.worker) for f in files)
-            if lane not in self._tails
-        ]
-        for lane in new:
-            self._add_tail(lane)
-        for tail in self._tails.values():
-            tail.refresh(files)
-            tail.prune(files)
-        return new
-
-    def _read(self, lane: Lane, maker: EntryMaker) -> _Batch | None:
-        chunk = self._tails[lane].read()
-        if chunk is None:
-            return None
-        place = Place(lane.stream, f"{self._machines[0]}-{lane.worker}", chunk.file.stem)
-        moved = maker.moved
-        entries = maker.make(place, chunk.start, chunk.lines, self._wall())
-        self._metrics.moved(maker.moved - moved)
-        chunk.lines.clear()
-        return _Batch(chunk, place, entries)
-
-    def _reserve(self, lane: Lane, chunk: Chunk) -> None:
-        if self._tails[lane].reserve(chunk, RESERVE):
-            save(self._path, self._to_save())
-            self._dirty = False
-
-    def _finish(self, lane: Lane, batch: _Batch, delivery: Delivery) -> None:
-        if delivery.refused:
-            unshippable.keep(self._options.state, batch.place, delivery.refused)
-            paths = unshippable.files(self._options.state)
-            self._metrics.unshippable_bytes.set(unshippable.total(paths))
-            one = delivery.refused[0]
-            logger.error(
-                "Loki does not take %d lines, kept in %s: %s",
-                len(delivery.refused), self._options.state / unshippable.FOLDER, one.text[:300] or one.reason,
-            )  # fmt: skip
-        self._tails[lane].shipped(batch.chunk)
-        self._dirty = True
-
-    def _to_save(self) -> Saved:
-        positions = [position for tail in self._tails.values() for position in tail.positions]
-        return Saved(self._machines[0], positions)
-
-    def _save(self) -> None:
-        if self._dirty:
-            self._dirty = False
-            save(self._path, self._to_save())
-
-    def _close(self) -> None:
-        if self._machines:
-            for lane, tail in self._tails.items():
-                if lane not in self._under_way:
-                    tail.settle()
-            save(self._path, self._to_save())
-        for tail in self._tails.values():
-            tail.close()
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
-
-    def _lost(self, name: str, size: int) -> None:
-        self._metrics.lost()
-        logger.error("%s was removed before %d bytes of it were shipped", name, size)
 
     # On the loop.
 
@@ -347,8 +167,8 @@ class Shipper:
             await self._sleep(self._options.poll_interval)
 
     async def _scan(self) -> None:
-        await self._in_thread(self._refresh)
-        for lane in self._tails:
+        await self._in_thread(self._ledger.refresh)
+        for lane in self._ledger.lanes:
             if lane not in self._lanes:
                 self._caught_up[lane] = self._clock()
                 self._lanes[lane] = self._task(self._run_lane(lane))
@@ -360,9 +180,8 @@ class Shipper:
         while not self._stopping.is_set():
             await self._sleep(SAVE_EVERY)
             try:
-                await self._in_thread(self._save)
+                await self._in_thread(self._ledger.save)
             except OSError as error:
-                self._dirty = True
                 logger.error("the positions cannot be saved: %s", error)  # noqa: TRY400 - one line
 
     async def _run_lane(self, lane: Lane) -> None:
@@ -370,7 +189,7 @@ class Shipper:
         maker = self._make_maker()
         backoff = Backoff(self._options.base_delay, self._options.max_delay, jitter=0.5)
         failures = 0
-        ahead: asyncio.Task[_Batch | None] | None = None
+        ahead: asyncio.Task[Batch | None] | None = None
         while not self._stopping.is_set():
             try:
                 batch = await (ahead or self._load_batch(lane, maker))
@@ -398,34 +217,34 @@ class Shipper:
                 if ahead is not None:
                     await self._drop(ahead)
                     ahead = None
-                await self._in_thread(self._tails[lane].rewind)
+                await self._in_thread(partial(self._ledger.rewind, lane))
                 await self._sleep(backoff.delay(failures))
         if ahead is not None:
             ahead.cancel()
 
-    async def _load_batch(self, lane: Lane, maker: EntryMaker) -> _Batch | None:
+    async def _load_batch(self, lane: Lane, maker: EntryMaker) -> Batch | None:
         """Read the next batch, once there is room in memory; whoever takes it gives the room back."""
         await self._slots.acquire()
         batch = None
         try:
-            batch = await self._in_thread(partial(self._read, lane, maker))
+            batch = await self._in_thread(partial(self._ledger.read, lane, maker))
         finally:
             if batch is None:
                 self._slots.release()
         return batch
 
-    async def _drop(self, ahead: asyncio.Task[_Batch | None]) -> None:
+    async def _drop(self, ahead: asyncio.Task[Batch | None]) -> None:
         with contextlib.suppress(Exception):
             if await ahead is not None:
                 self._slots.release()
 
-    async def _deliver(self, lane: Lane, batch: _Batch) -> None:
+    async def _deliver(self, lane: Lane, batch: Batch) -> None:
         chunk, now = batch.chunk, self._wall()
         shipped = None
         if chunk.doubtful:
             since = max(chunk.file.position.since, now - LONGEST_DOUBT)
             shipped = since - SHIPPED_MARGIN, now + SHIPPED_MARGIN
-        await self._in_thread(partial(self._reserve, lane, chunk))
+        await self._in_thread(partial(self._ledger.reserve, lane, chunk))
         delivery = Delivery(
             batch.entries,
             limits=self._limits,
@@ -445,7 +264,7 @@ class Shipper:
                 await self._ask(lane, batch.place, delivery, step)
             else:
                 await self._sleep(step.seconds)
-        await self._in_thread(partial(self._finish, lane, batch, delivery))
+        await self._in_thread(partial(self._ledger.finish, lane, batch, delivery.refused))
         self._under_way.discard(lane)
         stored = len(batch.entries) - len(delivery.refused)
         self._metrics.shipped(batch.place.stream, stored, chunk.end - chunk.start)
@@ -467,7 +286,9 @@ class Shipper:
         denied = not self._options.may_query
         if not denied:
             try:
-                asked = await self._in_thread(partial(questions, place, self._machines, step.entries, step.shipped))
+                asked = await self._in_thread(
+                    partial(questions, place, self._ledger.machines, step.entries, step.shipped)
+                )
                 found = await self._loki.ask(asked)
             except QueryError as error:
                 denied = error.denied
@@ -496,8 +317,8 @@ class Shipper:
     def _sample(self) -> None:
         """Bring the gauges up to date."""
         now = self._clock()
-        for lane, tail in self._tails.items():
-            if not tail.pending:
+        for lane in self._lanes:
+            if not self._ledger.pending(lane):
                 self._caught_up[lane] = now
         self._metrics.lag_bytes.set(self.pending)
         self._metrics.lag_seconds.set(now - min(self._caught_up.values(), default=now))
@@ -514,12 +335,6 @@ class Shipper:
         task = asyncio.get_running_loop().create_task(coroutine)
         task.add_done_callback(_report)
         return task
-
-
-def _older(file: SourceFile, imported: dict[str, int]) -> bool:
-    """Return whether a file is of a day before all that the other collector followed: it has shipped that long ago."""
-    days = [Path(name).name[:8] for name in imported]
-    return file.day < min(days)
 
 
 def _report(task: asyncio.Task[Any]) -> None:

@@ -118,16 +118,15 @@ class Tail:
         order = {file.inode: at for at, file in enumerate(mine)}
         # What is under its name no more was renamed or deleted, and is older than what is.
         self._open = dict(sorted(self._open.items(), key=lambda one: order.get(one[0], -1)))
+        for tailed in self._open.values():
+            self._look(tailed)
         self._close_done(newest)
 
     def read(self) -> Chunk | None:
         """Return the next acknowledged lines, or None if there are none at the moment. Raises OSError."""
         for tailed in self._open.values():
-            size = os.fstat(tailed.fd).st_size
-            if size < tailed.cursor:
-                continue  # truncated: the next refresh deals with it
-            limit = tailed.position.size = self._source.limit(tailed.position.inode, size, tailed.worker)
-            if limit > tailed.cursor:
+            limit = self._look(tailed)
+            if limit > tailed.cursor:  # else it was truncated, or has not grown
                 chunk = self._chunk(tailed, limit)
                 if chunk is not None:
                     return chunk
@@ -166,7 +165,8 @@ class Tail:
     @property
     def pending(self) -> int:
         """Acknowledged bytes that are not shipped, as of the last look at each file."""
-        return sum(max(0, tailed.position.size - tailed.position.offset) for tailed in self._open.values())
+        # The loop's thread asks while another reads: list() takes the values at one moment.
+        return sum(max(0, one.position.size - one.position.offset) for one in list(self._open.values()))
 
     def close(self) -> None:
         """Close all files."""
@@ -177,6 +177,12 @@ class Tail:
     @property
     def _rejected(self) -> bool:
         return self.lane.stream == "rejected"
+
+    def _look(self, tailed: TailedFile) -> int:
+        """Return how much of a file is acknowledged now."""
+        size = os.fstat(tailed.fd).st_size
+        tailed.position.size = self._source.limit(tailed.position.inode, size, tailed.worker)
+        return tailed.position.size
 
     def _add(self, file: SourceFile, newest: str) -> None:
         position = self._known.get((file.name, file.inode))

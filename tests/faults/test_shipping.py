@@ -116,7 +116,8 @@ class Way:
         keys = Counter(json.loads(line).get("key") for line in lines)
         for batch in self.load.acknowledged():
             assert all(keys[f"{batch}.{number}"] == 1 for number in range(EVENTS_A_BATCH)), batch
-        assert set(self.loki.seqs().values()) == {1}
+        if not others:  # a renamed file and the one after it have the same places
+            assert set(self.loki.seqs().values()) == {1}
 
 
 @pytest.fixture
@@ -160,7 +161,7 @@ def test_a_loki_that_is_killed_slow_full_and_away(way: Callable[..., Way]) -> No
     one.loki.back()
     one.more()
     for fault in ("cut before", "cut after", "500 before", "500 after", "503", "429", "hang"):
-        one.loki.server.faults.extend([fault, fault])  # type: ignore[list-item]
+        one.loki.server.faults.extend([fault, fault])
         one.more(50)
     one.loki.server.delay = 0.3
     one.more()

@@ -11,7 +11,9 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
@@ -39,6 +41,7 @@ class LokiServer:
         self.requests: Counter[str] = Counter()
         self.heads: list[bytes] = []
         self.port = 0
+        self._pool = ThreadPoolExecutor()  # not the loop's own, whose end uvloop sometimes waits for in vain
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -112,8 +115,11 @@ class LokiServer:
 
     async def _push(self, body: bytes) -> Answer:
         if isinstance(self.store, RealStore):
-            return await asyncio.to_thread(self.store.push_body, body)
+            return await self._in_thread(partial(self.store.push_body, body))
         return self.store.push(decode_push(body))
+
+    async def _in_thread(self, call: Callable[[], Answer]) -> Answer:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, call)
 
     async def _query(self, head: bytes, target: str) -> Answer:
         if not self.may_query:
@@ -121,7 +127,7 @@ class LokiServer:
         categorized = b"\r\nx-loki-response-encoding-flags: categorize-labels\r\n" in head.lower()
         if isinstance(self.store, RealStore):
             flags = {"x-loki-response-encoding-flags": "categorize-labels"} if categorized else {}
-            return await asyncio.to_thread(self.store.query_target, target, flags)
+            return await self._in_thread(partial(self.store.query_target, target, flags))
         fields = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
         found = self.store.query(fields["query"], int(fields["start"]), int(fields["end"]), int(fields["limit"]))
         if isinstance(found, Answer):

@@ -29,6 +29,9 @@ DAY = 86_400.0
 FAR = 120.0  # s
 
 
+WORLDS: list[World] = []
+
+
 class World:
     """A sink's writer, a Loki, and shippers that come and go."""
 
@@ -50,6 +53,7 @@ class World:
         self.shipper: Shipper | None = None
         self.registry = Registry()
         self.number = 0
+        WORLDS.append(self)
 
     def writer(self, worker: int = 0, workers: int = 1) -> GroupWriter:
         if worker not in self.writers:
@@ -122,13 +126,12 @@ class World:
     async def kill(self) -> None:
         """Leave the files as a killed process would: nothing of the end is done."""
         assert self.shipper is not None
-        self.shipper._close = lambda: os.close(self.shipper._lock_fd)  # type: ignore[method-assign, union-attr]
         self.shipper._stopping.set()
         for task in [*self.shipper._lanes.values(), *self.shipper._tasks]:
             task.cancel()
         await asyncio.gather(*self.shipper._lanes.values(), *self.shipper._tasks, return_exceptions=True)
         await self.shipper._loki.aclose()
-        await self.shipper._in_thread(self.shipper._close)
+        await self.shipper._in_thread(self.shipper._ledger.abandon)
 
     async def arrive(self, expected: set[tuple[str, str, str]] | None = None) -> None:
         """Wait until every line is in Loki, and see that none is there twice."""
@@ -159,7 +162,17 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def play(main: Callable[[], Awaitable[None]]) -> None:
-    run("uvloop", main)
+    async def played() -> None:
+        try:
+            await main()
+        finally:  # also after a failure: uvloop waits at its end for what is open
+            for world in WORLDS:
+                if world.shipper is not None:
+                    await world.shipper.stop()
+                await world.loki.stop()
+            WORLDS.clear()
+
+    run("uvloop", played)
 
 
 def test_lines_arrive_with_their_labels_time_and_metadata(tmp_path: Path) -> None:
