@@ -10,7 +10,7 @@ volume can hold up for as long as it likes. One group at a time passes through t
 5. UNDOING, only if the kernel's sync failed or a claim was lost: the thread cuts away what was written.
 6. The batches are *answered*, all alike, and the next group begins.
 
-Between groups the thread may be TIDYING: closing yesterday's files, or probing a disk that failed.
+Between groups the thread may be TIDYING: publishing marks, closing yesterday's files, or probing a disk that failed.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ __all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
+PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
 STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
 SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
 RENEW_INTERVAL: Final = 15.0
@@ -132,6 +133,7 @@ class FileSink:
         self._pending: deque[_Batch] = deque()
         self._pending_since = 0.0  # no later than the first of them came
         self._kicked = False
+        self._unpublished = False
         # The group under way.
         self._phase = Phase.IDLE
         self._phase_since = 0.0
@@ -284,6 +286,9 @@ class FileSink:
                 self._running().call_later(wait, self._kick)
         elif self._closing:
             self._begin_end()
+        elif self._unpublished:
+            self._unpublished = False
+            self._running().call_later(PUBLISH_AFTER, self._publish)
 
     def _take(self) -> None:
         """Make the next group of what is pending of one day, up to a size."""
@@ -409,6 +414,7 @@ class FileSink:
         seconds = self._clock() - self._phase_since
         if error is None:
             self._files().accept()
+            self._unpublished = True
         self._batches, self._group = [], Group("")
         self._idle_again(None if isinstance(error, _LostClaims) else error)
         if error is None:
@@ -417,6 +423,16 @@ class FileSink:
             _guarded(batch.on_stored, error is None)
 
     # Between groups.
+
+    def _publish(self) -> None:
+        """Publish the marks of the last group, unless another has done so or will."""
+        if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending:
+            self._enter(Phase.TIDYING, self._clock())
+            self._in_thread(self._publish_marks, self._tidied)
+
+    def _publish_marks(self) -> bool:
+        self._files().publish()
+        return True
 
     def _tick(self) -> None:
         """Tidy up now and then, or try whether a disk that failed works again."""
