@@ -33,6 +33,14 @@ def texts(pieces: list[Piece]) -> list[bytes]:
     return found
 
 
+def is_json(text: bytes) -> bool:
+    try:
+        json.loads(text)
+    except ValueError:
+        return False
+    return True
+
+
 def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
@@ -154,7 +162,10 @@ def test_pieces_agree_with_the_items_of_any_body(body: bytes, limit: int) -> Non
             with pytest.raises(BrokenJsonError):
                 cut(text)
         return
-    found = texts(cut(text, limit))
+    pieces = cut(text, limit)
+    if any(piece.kind is PieceKind.TOO_LARGE and not is_json(piece.text) for piece in pieces):
+        return  # an item over the limit is not parsed: what is broken in it is not known
+    found = texts(pieces)
     assert len(found) == len(expected)
     for one, other in zip(found, expected, strict=True):
         assert replace_lone_surrogates(one) == replace_lone_surrogates(other) or len(other) > limit
