@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-import yaml
-
 from tests.support.services import require_service
+from tests.support.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -23,11 +22,6 @@ RULES = DEPLOY / "prometheus" / "rules"
 DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 
 T = TypeVar("T")
-
-
-def read_yaml(path: Path) -> Any:
-    """A YAML file's only document."""
-    return yaml.safe_load(path.read_text("utf-8"))
 
 
 def compose() -> Any:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logops_fast.emitters.schedule import Bursts, Profile, Schedule, batches, ticks
+from tests.support.examples import examples
 
 seconds = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 3))
 
@@ -28,7 +29,7 @@ def by_small_steps(profile: Profile, begin: float, end: float, steps: int = 4000
     return sum(profile.base_eps(begin + (i + 0.5) * width) for i in range(steps)) * width
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(profiles())
 def test_the_integral_is_that_of_the_rate(profile: Profile) -> None:
     expected = by_small_steps(profile, 0.0, profile.duration_sec)
@@ -39,7 +40,6 @@ def test_the_integral_is_that_of_the_rate(profile: Profile) -> None:
     assert profile.events_between(0.0, profile.duration_sec) == pytest.approx(expected, abs=slack)
 
 
-@settings(max_examples=100, deadline=None)
 @given(profiles(), st.floats(0.05, 10), st.integers())
 def test_the_ticks_sum_up_to_the_integral_within_one_event(profile: Profile, tick_sec: float, seed: int) -> None:
     due, given_out = 0.0, 0
@@ -52,7 +52,7 @@ def test_the_ticks_sum_up_to_the_integral_within_one_event(profile: Profile, tic
         assert 1 - jitter <= tick.jitter_scale <= 1 + jitter
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(profiles(), st.lists(st.floats(0, 130), min_size=1, max_size=6))
 def test_the_integral_of_the_parts_is_the_integral_of_the_whole(profile: Profile, cuts: list[float]) -> None:
     points = sorted([0.0, *cuts, 130.0])

@@ -75,7 +75,7 @@ LINES: list[tuple[Format, bytes]] = [(Format.JSON, b'{"a":[1,2,3]}'), (Format.ND
 
 
 @pytest.mark.parametrize(("format", "item"), LINES, ids=lambda value: str(value))
-@pytest.mark.parametrize("repeat", [1000, 60_000])
+@pytest.mark.parametrize("repeat", [1000, 20_000])
 def test_items_over_the_cap_are_refused_and_no_others(format: Format, item: bytes, repeat: int) -> None:
     body = item * repeat
     refused = at_most(format, body, repeat - 1)
