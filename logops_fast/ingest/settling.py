@@ -1,7 +1,7 @@
 """Settling the fields of one event from other names than ``ts``, ``level``, ``msg`` and ``app``.
 
 The normaliser calls these for what its loop could not settle by the exact names alone. Each changes the event in place.
-A value that was meant for a field and does not read, or that the request overrules, is kept under the name and ``_raw``.
+A value that was meant for a field and does not read, or that the request overrules, is kept as ``<name>_raw``.
 """
 
 from __future__ import annotations
