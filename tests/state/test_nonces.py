@@ -280,3 +280,27 @@ def test_a_bucket_is_unlocked_after_each_operation(tmp_path: Path) -> None:
         return all(insert(store, b"web\0%d" % index, expiry) is NonceVerdict.FRESH for index in range(50))
 
     assert in_processes(1, other) == [True]
+
+
+@pytest.mark.parametrize("promised", [1000, 20_000, 400_000, 12_000_000])
+def test_a_table_has_room_for_what_is_promised_and_sixteen_equal_parts(promised: int) -> None:
+    geometry = nonces.geometry(promised)
+    assert geometry.slots * nonces.LOAD >= promised
+    assert geometry.buckets <= 16 or geometry.buckets % 16 == 0
+
+
+def test_a_small_table_has_one_level() -> None:
+    assert nonces.first_buckets(16) == 16
+    assert nonces.first_buckets(32) == 2
+
+
+def test_what_is_given_back_is_not_held_against_the_client() -> None:
+    table = memory_table(nonces.geometry(2000))
+    clock = FakeClock()
+    store = TableNonces(table, clock)
+    expiry = clock.now + 300
+    for index in range(20_000):
+        assert insert(store, b"web\0%d" % index, expiry) is NonceVerdict.FRESH
+        store.remove(b"web\0%d" % index, expiry)
+    assert store._tallies is not None
+    assert store._tallies.total(clock.now) == 0
