@@ -209,7 +209,7 @@ def test_parameters_that_cannot_work_are_refused(options: dict[str, Any]) -> Non
 
 
 class Reference:
-    """The same rules written down the slow way: every call kept, every sum taken anew."""
+    """The same rules written down the slow way: every call kept, every sum computed afresh."""
 
     def __init__(self, threshold: tuple[int, int], min_calls: int, open_for: float, probes: int, lost: float) -> None:
         self.threshold, self.min_calls, self.open_for, self.probes, self.lost = (

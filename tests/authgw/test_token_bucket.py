@@ -84,7 +84,7 @@ def test_retry_after_is_never_zero(store: BucketStore) -> None:
     assert refusal.retry_after == 1
 
 
-def test_a_batch_larger_than_the_bucket_is_told_to_split_and_what_fits(store: BucketStore) -> None:
+def test_a_batch_larger_than_the_bucket_is_refused_with_what_fits(store: BucketStore) -> None:
     buckets = EmitterBuckets(store, SMALL, {})
     refusal = take(buckets, "web", 101).refusal
     assert refusal is not None
@@ -241,7 +241,7 @@ def test_a_failure_of_an_emitter_s_name_is_not_its_bucket(store: BucketStore, cl
     assert take(EmitterBuckets(store, SMALL, {}), "web", 100).refusal is None
 
 
-def test_nobody_is_sent_away_for_more_than_a_day(store: BucketStore) -> None:
+def test_no_one_waits_for_more_than_a_day(store: BucketStore) -> None:
     buckets = EmitterBuckets(store, Limit(100, 0.0001), {})
     take(buckets, "web", 100)
     refusal = take(buckets, "web", 100).refusal
@@ -287,7 +287,7 @@ def test_what_has_run_out_is_forgotten(store: BucketStore, clock: Clock) -> None
     assert limiter._blocked == {}
 
 
-def test_a_bucket_that_holds_just_one_try_more_blocks_nobody(store: BucketStore, clock: Clock) -> None:
+def test_a_bucket_that_holds_just_one_try_more_blocks_no_one(store: BucketStore, clock: Clock) -> None:
     limiter = AuthFailureLimiter(store, Limit(2, 0.1), clock=clock)
     limiter.failed("10.0.0.1")
     assert limiter.check("10.0.0.1") is None

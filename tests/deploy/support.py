@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 
 def compose() -> Any:
-    """docker-compose.yml with anchors and merges resolved, variables as they stand."""
+    """docker-compose.yml with anchors and merges resolved, variables as written."""
     return read_yaml(ROOT / "docker-compose.yml")
 
 

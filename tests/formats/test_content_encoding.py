@@ -101,7 +101,7 @@ def test_each_cut_is_malformed(encoding: bytes) -> None:
 
 @packed
 @pytest.mark.parametrize("junk", [b"\0", b"junk", b"\x1f", b"\x1f\x8b", b"(", b"\x28\xb5\x2f\xfd"])
-def test_junk_behind_the_body_is_malformed(encoding: bytes, junk: bytes) -> None:
+def test_junk_after_the_body_is_malformed(encoding: bytes, junk: bytes) -> None:
     assert refusal(PACKERS[encoding](BODY) + junk, encoding) == (400, "malformed")
 
 

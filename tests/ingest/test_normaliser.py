@@ -33,7 +33,7 @@ def stored(event: dict[str, Any], **how: Any) -> dict[str, Any]:
 
 
 def without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    assert len({key for key, _ in pairs}) == len(pairs), "a key stands twice"
+    assert len({key for key, _ in pairs}) == len(pairs), "a key occurs twice"
     return dict(pairs)
 
 

@@ -101,7 +101,7 @@ def test_a_claim_names_its_body() -> None:
 
 def test_a_defect_is_answered_and_leaves_no_batch_id_claimed(caplog: pytest.LogCaptureFixture) -> None:
     claims = Claims(BatchClaim(ClaimKind.NEW))
-    # A clock beyond the calendar stands for whatever may go wrong.
+    # A clock beyond the calendar represents any unexpected failure.
     pipeline = IngestPipeline(
         normaliser=Normaliser(),
         sink=NullSink(),
@@ -118,7 +118,7 @@ def test_a_defect_is_answered_and_leaves_no_batch_id_claimed(caplog: pytest.LogC
 
 
 class Kept:
-    """A sink that keeps what it gets, and stores it when it is told to."""
+    """A sink that keeps what it gets, and confirms it on demand."""
 
     stores = True
     problem = None
