@@ -255,7 +255,7 @@ def test_a_late_answer_never_reaches_another_request(loop: str) -> None:
     with_server(loop, script, test, read_timeout=0.05)
 
 
-def test_a_shorter_timeout_cuts_in_front_of_longer_ones(loop: str) -> None:
+def test_a_shorter_timeout_is_not_held_up_by_longer_ones(loop: str) -> None:
     async def test(pool: HttpPool, server: ScriptedServer) -> None:
         results: Results = []
         pool.send(b"POST", b"/", b"", b"x", results.append)
