@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the signed headers of a request: a thin door to `logops sign`, with key and secret as arguments.
+"""Print the signed headers of a request: a thin wrapper of `logops sign`, with key and secret as arguments.
 
 The options come quoted for a shell, so a command that uses them goes through eval:
 

@@ -461,10 +461,11 @@ def test_the_smallest_parameters_work() -> None:
 
 
 def test_one_good_call_of_another_sender_keeps_the_common_breaker_closed() -> None:
-    breakers, _ = board(min_calls=4, failure_threshold=0.9)
+    breakers, _ = board(min_calls=4, failure_threshold=0.8)
     report(breakers, "good", True)
-    for _ in range(9):
-        report(breakers, "poison", False)
+    for _ in range(4):
+        assert report(breakers, "poison", False)
+    assert breakers.own_is_open("poison")
     assert breakers.common.state is CLOSED
 
 
