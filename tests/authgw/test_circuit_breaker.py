@@ -540,3 +540,11 @@ def test_when_there_are_too_many_senders_the_quiet_ones_go_first() -> None:
         report(breakers, f"new-{number}", False)
     assert {"opened", "failed", "new-0"} <= set(breakers._senders)
     assert "quiet-1" not in breakers._senders
+
+
+def test_where_all_senders_that_are_kept_are_busy_none_is() -> None:
+    breakers, clock = board()
+    for number in range(MAX_SENDERS):
+        breakers._add(str(number)).window.add(clock.now, 1, 1)
+    breakers._add("one more")
+    assert set(breakers._senders) == {"one more"}

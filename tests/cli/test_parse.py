@@ -42,7 +42,8 @@ def test_it_says_where_ts_level_and_msg_came_from(
 
 def joined(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The cases, those of one object each put together as one array: a command takes longer than many events."""
-    alone, together = [], []
+    alone: list[dict[str, Any]] = []
+    together: list[dict[str, Any]] = []
     for case in given:
         is_object = case["content_type"] == "application/json" and case["body"].lstrip()[:1] == "{"
         (together if is_object and len(case["expect"]) == 1 else alone).append(case)

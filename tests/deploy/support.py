@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from tests.support.services import require_service
-from tests.support.yaml_files import read_yaml
+from tests.support.yaml_files import read_yaml as read_yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

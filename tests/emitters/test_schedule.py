@@ -110,6 +110,7 @@ def test_batches_hold_all_events_of_a_tick_evenly_over_it(count: int, size: int)
 def test_the_rate_at_the_edges_is_the_rate_after_them() -> None:
     profile = Profile(100.0, 60.0, Schedule(10, 50, 0, 10))
     assert [profile.base_eps(t) for t in (9.999, 10.0, 40.0, 45.0, 50.0)] == [0.0, 100.0, 100.0, 50.0, 0.0]
+    assert Profile(100.0, 60.0, Schedule(10, 50)).base_eps(50.0) == 0.0
 
 
 def test_a_tick_says_its_mean_rates_and_jitter_is_a_percentage() -> None:
