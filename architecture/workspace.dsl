@@ -55,12 +55,17 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.hmac_auth"
                     }
                 }
+                tokens = component "Token auth" "Tokens of senders that cannot sign." "authgw/token_auth.py" {
+                    properties {
+                        "module" "logops_fast.authgw.token_auth"
+                    }
+                }
                 nonces = component "Nonce store" "Each nonce once; fails closed." "authgw/nonce_store.py" {
                     properties {
                         "module" "logops_fast.authgw.nonce_store"
                     }
                 }
-                bucket = component "Token bucket" "Rate of each emitter, failures of each peer; fails open." "authgw/token_bucket.py" {
+                bucket = component "Token bucket" "Rate of each emitter, failures of each peer and client; fails open." "authgw/token_bucket.py" {
                     properties {
                         "module" "logops_fast.authgw.token_bucket"
                     }
@@ -259,11 +264,14 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         # C3 Auth Gateway: imports
         logops.auth.door -> logops.auth.server "Answers, takes bodies"
         logops.auth.door -> logops.auth.hmac "1 Who is it?"
+        logops.auth.door -> logops.auth.tokens "1 Whose token?"
         logops.auth.door -> logops.auth.nonces "2 Used before?"
         logops.auth.door -> logops.auth.backpressure "3 Too large?"
         logops.auth.door -> logops.auth.bucket "4 Within its rate?"
         logops.auth.door -> logops.auth.metrics "Counts answers"
         logops.auth.hmac -> logops.auth.keys "Looks up secrets"
+        logops.auth.tokens -> logops.auth.keys "Looks up tokens"
+        logops.auth.tokens -> logops.auth.hmac "Shares its verdicts"
         logops.auth.nonces -> logops.auth.state "Inserts atomically"
         logops.auth.bucket -> logops.auth.state "Takes tokens"
         logops.auth.nonces -> logops.auth.telemetry "Warns, once a minute" "" "Quiet"
@@ -287,6 +295,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.server -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.door -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.hmac -> logops.auth.words "Speaks" "" "Vocabulary"
+        logops.auth.tokens -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.nonces -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.bucket -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.backpressure -> logops.auth.words "Speaks" "" "Vocabulary"

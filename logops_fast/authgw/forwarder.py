@@ -70,6 +70,8 @@ _CONTENT_TYPES: Final = {
     Format.PLAIN: "text/plain",
     Format.LOKI: "application/vnd.logops.loki+protobuf",
     Format.LOKI_JSON: "application/vnd.logops.loki+json",
+    Format.SYSLOG: "application/vnd.logops.syslog",
+    Format.SYSLOG_UDP: "application/vnd.logops.syslog-udp",
     Format.OTLP: "application/x-protobuf",
     Format.OTLP_JSON: "application/vnd.logops.otlp+json",
 }

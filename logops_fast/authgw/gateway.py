@@ -15,6 +15,7 @@ from logops_fast.authgw.backpressure import Backpressure
 from logops_fast.authgw.hmac_auth import GUESSES, HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
+from logops_fast.authgw.token_auth import Credential, TokenAuth, client_key
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
 from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
@@ -50,6 +51,7 @@ class AuthGateway:
         self,
         *,
         auth: HmacAuth,
+        tokens: TokenAuth,
         failures: AuthFailureLimiter,
         nonces: NonceGuard,
         buckets: EmitterBuckets,
@@ -59,6 +61,7 @@ class AuthGateway:
         dedup: frozenset[str] = frozenset(),
     ) -> None:
         self.auth = auth
+        self.tokens = tokens
         self.failures = failures
         self.nonces = nonces
         self.buckets = buckets
@@ -110,12 +113,13 @@ class _Exchange:
         if refusal is not None:
             self._refuse(refusal)
             return
-        blocked = gateway.failures.check(request.peer)
-        if blocked is not None and gateway.auth.guessable(request.headers):
-            self._refuse(blocked)
+        credential = gateway.tokens.credential(request.headers)
+        if credential is not None:
+            self._check_token(credential)
             return
         # A signature is checked from a blocked address too: others behind it must get through, and only what fails is
         # held back. It takes the same time for every client name.
+        blocked = gateway.failures.check(request.peer)
         verified = gateway.auth.verify(request.method, request.target, request.headers)
         if isinstance(verified, Refusal):
             if blocked is not None:
@@ -130,6 +134,28 @@ class _Exchange:
             self._check_claims()
         else:
             gateway.nonces.insert(verified.client.id, verified.nonce, verified.timestamp, self._nonce_checked)
+
+    def _check_token(self, credential: Credential) -> None:
+        """Checks 2, 3 and 5 of a request with a token, which can be guessed, unlike a signature.
+
+        So a blocked address and a blocked client stay blocked, whatever the token is.
+        """
+        gateway, request = self._gateway, self._request
+        name = client_key(credential)
+        refusal = gateway.failures.check(request.peer) or gateway.failures.check_client(name)
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        verified = gateway.tokens.verify(credential, request.headers, private=request.private)
+        if isinstance(verified, Refusal):
+            if verified.reason in GUESSES:
+                gateway.failures.failed(request.peer)
+                gateway.failures.client_failed(name)
+            self._refuse(verified)
+            return
+        self._verified = verified
+        self._emitter = verified.client.emitter
+        self._check_claims()
 
     def _nonce_checked(self, refusal: Refusal | None) -> None:
         """Check 6: the store's verdict on the nonce."""

@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from logops_fast.cli.options import load_settings
 from logops_fast.cli.output import DIM, GREEN, RED, YELLOW, complain, is_fancy, paint, print_json
 from logops_fast.config.errors import ConfigError
@@ -31,16 +33,18 @@ _PLAIN_EVERY: Final = 5.0
 _HINTS: Final = {
     "403 emitter_not_allowed": "it may not send as this emitter: allow it in the keys file, or try --own-emitter",
     "401 unknown_client": "the gateway does not know this key: see --key, LOGOPS_API_KEY and its keys file",
+    "403 tls_required": "a token must not cross the network in the clear: use https://, or sign",
     "401 bad_signature": "the secret is not the client's: see --secret and LOGOPS_SECRET",
     "connect": "nobody listens there: is `logops up` running?",
 }
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add ``--url``, ``--key``, ``--secret``, ``--audience`` and ``--own-emitter``."""
+    """Add ``--url``, ``--key``, ``--secret``, ``--token``, ``--audience`` and ``--own-emitter``."""
     parser.add_argument("--url", metavar="URL", help="the gateway (ENTRYPOINT_URL, else http://127.0.0.1:8081/ingest)")
     parser.add_argument("--key", metavar="NAME", help="the client (LOGOPS_API_KEY, else the first of the keys file)")
     parser.add_argument("--secret", metavar="TEXT", help="its secret (LOGOPS_SECRET, else of the keys file)")
+    parser.add_argument("--token", metavar="TEXT", help="send this token instead of signing (LOGOPS_TOKEN)")
     parser.add_argument(
         "--audience", metavar="A", help="the gateway's auth.audience (default: that of the configuration)"
     )
@@ -54,9 +58,10 @@ def target_of(args: argparse.Namespace) -> Target:
         url=args.url,
         key=args.key,
         secret=args.secret,
+        token=args.token,
         env=os.environ,
         keys_file=Path(auth.keys_file),
-        audience=auth.audience if args.audience is None else args.audience,
+        auth=auth if args.audience is None else replace(auth, audience=args.audience),
     )
 
 

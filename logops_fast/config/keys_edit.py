@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from logops_fast.config.errors import ConfigError, did_you_mean
-from logops_fast.config.keys_file import MAX_SECRETS, Keyring, dump_clients, new_secret, write_private
+from logops_fast.config.keys_file import MAX_SECRETS, MAX_TOKENS, Keyring, dump_clients, new_secret, write_private
+from logops_fast.config.tokens import hashed, new_token
 from logops_fast.config.yaml_tree import read_tree
 
 
@@ -37,6 +38,8 @@ def rotate_client(path: Path, name: str) -> str:
     secret = new_secret()
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
+        if not entry.get("secrets"):
+            raise ConfigError(f"{name} has no secret, only tokens; `logops keys token {name}` makes one more")
         newest = entry["secrets"][0]
         if isinstance(newest, dict):
             raise ConfigError(f"the secret of {name} is in the file {newest['file']}; rotate it there")
@@ -55,9 +58,44 @@ def revoke_old_secret(path: Path, name: str) -> bool:
     """End a rotation: keep only the newest secret; return False if there was no other. Raises ConfigError."""
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
-        had_another = len(entry["secrets"]) > 1
-        entry["secrets"] = entry["secrets"][:1]
+        secrets = entry.get("secrets", [])
+        had_another = len(secrets) > 1
+        if had_another:
+            entry["secrets"] = secrets[:1]
     return had_another
+
+
+def add_token(path: Path, name: str) -> str:
+    """Give a client a new token, which is returned; the file gets its hash, and the others stay valid.
+
+    Raises ConfigError.
+    """
+    token = new_token()
+    with _edited(path) as clients:
+        entry = _entry(clients, name, path)
+        tokens = [hashed(token), *entry.get("tokens", [])]
+        if len(tokens) > MAX_TOKENS:
+            raise ConfigError(
+                f"{name} has {MAX_TOKENS} tokens already; `logops keys revoke {name} --tokens --old` leaves the newest"
+            )
+        entry["tokens"] = tokens
+    return token
+
+
+def revoke_tokens(path: Path, name: str, *, keep: int) -> int:
+    """Remove a client's tokens but the newest ``keep``; return how many are left. Raises ConfigError.
+
+    A client without secrets must keep one, or be revoked.
+    """
+    with _edited(path) as clients:
+        entry = _entry(clients, name, path)
+        left = list(entry.get("tokens", []))[:keep]
+        if not left and not entry.get("secrets"):
+            raise ConfigError(f"{name} has nothing but tokens; `logops keys revoke {name}` removes the client")
+        entry.pop("tokens", None)
+        if left:
+            entry["tokens"] = left
+    return len(left)
 
 
 def add_fernet_key(path: Path) -> None:

@@ -137,8 +137,8 @@ class AuthSettings(Section, frozen=True):
     mode: Annotated[
         Mode,
         Meta(
-            description="`hmac`: signed requests; `api_key`: the secret itself in X-Api-Key; `any`: either; "
-            "`none`: no authentication."
+            description="`hmac`: signed requests; `api_key`: tokens; `any`: either; `none`: no authentication; see "
+            "[authentication](authentication.md)."
         ),
     ] = "hmac"
     clock_tolerance: Annotated[
@@ -158,7 +158,17 @@ class AuthSettings(Section, frozen=True):
             description="What requests of signature version 2 must name as their receiver; they are good nowhere else.",
         ),
     ] = ""
-    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = False
+    secrets_as_keys: Annotated[
+        bool,
+        Meta(description="Whether a client's signing secret may be sent as its token, as in LogOps v0.4."),
+    ] = False
+    allow_plaintext_tokens: Annotated[
+        bool,
+        Meta(
+            description="Whether tokens are accepted over plain HTTP from other machines; otherwise 403 `tls_required`."
+        ),
+    ] = False
+    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = True
     failures: AuthFailures = AuthFailures()
 
 
@@ -185,6 +195,40 @@ class RateLimitSettings(Section, frozen=True):
     ] = field(default_factory=dict)
 
 
+class SyslogSettings(Section, frozen=True):
+    """The syslog listener of `logops up` and `logops authgw`; see [operations](operations.md#syslog)."""
+
+    enabled: Annotated[bool, Meta(description="Whether it listens.")] = False
+    tcp: Annotated[str, Meta(description="Address and port for TCP, such as `0.0.0.0:5514`; empty: none.")] = (
+        "127.0.0.1:5514"
+    )
+    udp: Annotated[
+        str,
+        Meta(description='For UDP; empty: none. Events that came by it say `"auth":"none"`: addresses can be forged.'),
+    ] = ""
+    tls: Annotated[str, Meta(description="For TLS (RFC 5425), with the certificate of `tls`; empty: none.")] = ""
+    emitter: Annotated[
+        str, Meta(min_length=1, description="The emitter of all senders that `emitters` does not name.")
+    ] = "syslog"
+    allow: Annotated[
+        list[str], Meta(description="Networks (CIDR) that may send; connections and datagrams of others are dropped.")
+    ] = field(default_factory=lambda: ["127.0.0.0/8"])
+    emitters: Annotated[
+        dict[
+            str,
+            Annotated[
+                str,
+                Meta(
+                    min_length=1,
+                    description="The emitter of a network, or of a name in the SAN of "
+                    "a client's certificate. The smallest network counts.",
+                ),
+            ],
+        ],
+        Meta(description="Emitters by network or by name of a certificate."),
+    ] = field(default_factory=dict)
+
+
 class BackpressureSettings(Section, frozen=True):
     """The largest batch."""
 
@@ -207,7 +251,14 @@ class ForwardSettings(Section, frozen=True):
 
     url: Annotated[str, Meta(min_length=1, description="Where accepted batches go.")] = "http://127.0.0.1:8080/v1/logs"
     connect_timeout: Annotated[float, Meta(gt=0, description="Seconds to connect.")] = 2.0
-    read_timeout: Annotated[float, Meta(gt=0, description="Seconds to wait for an answer, for each try.")] = 5.0
+    read_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds to wait for an answer, for each try; the Ingest Gateway lets a large batch wait for 5 "
+            "before it answers 503 `overloaded`.",
+        ),
+    ] = 8.0
     deadline: Annotated[float, Meta(gt=0, description="Seconds for all tries together.")] = 10.0
     max_attempts: Annotated[int, Meta(ge=1, le=100, description="Tries in all, the first one included.")] = 3
     base_delay: Annotated[
@@ -419,6 +470,7 @@ class Settings(Section, frozen=True):
     auth: AuthSettings = AuthSettings()
     ratelimit: RateLimitSettings = field(default_factory=RateLimitSettings)
     backpressure: BackpressureSettings = BackpressureSettings()
+    syslog: SyslogSettings = field(default_factory=SyslogSettings)
     forward: ForwardSettings = ForwardSettings()
     breaker: BreakerSettings = BreakerSettings()
     state: StateSettings = StateSettings()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final, assert_never
 
-from logops_fast.formats import csv_text, json_text, loki_push, otlp_json, otlp_protobuf
+from logops_fast.formats import csv_text, json_text, loki_push, otlp_json, otlp_protobuf, syslog_text
 from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.line_pieces import filled_lines
 from logops_fast.formats.lines import count_filled, frames, is_blank, may_be_framed, without_bom
@@ -45,6 +45,8 @@ def upper_bound(format: Format, body: bytes) -> int:
             return loki_push.count(body)
         case Format.LOKI_JSON:
             return (loki_push.json_count(body) if len(body) <= FRAMED_BYTES else 0) or body.count(b",") + 1
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return body.count(b"\n") + body.count(b"\0") + 1
         case Format.OTLP:
             return otlp_protobuf.count(body)
         case Format.OTLP_JSON:
@@ -75,6 +77,8 @@ def exact(format: Format, body: bytes, limit: int | None = None) -> int:
             return loki_push.count(body, limit)
         case Format.LOKI_JSON:
             return loki_push.json_count(body, limit)
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return syslog_text.count(body)
         case Format.OTLP:
             return otlp_protobuf.count(body)
         case Format.OTLP_JSON:

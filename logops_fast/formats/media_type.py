@@ -16,6 +16,10 @@ class Format(Enum):
     LOKI = "loki"
     """Loki's push in protobuf, out of its snappy block."""
     LOKI_JSON = "loki_json"
+    SYSLOG = "syslog"
+    """Messages of syslog connections; see formats/syslog_text.py."""
+    SYSLOG_UDP = "syslog_udp"
+    """Messages of datagrams, whose source address proves nothing: their events say so."""
     OTLP = "otlp"
     """An ExportLogsServiceRequest in protobuf."""
     OTLP_JSON = "otlp_json"
@@ -41,6 +45,8 @@ _FORMATS: Final[dict[bytes, Format]] = {
     # Between the gateways alone: what came to Loki's path, decoded.
     b"application/vnd.logops.loki+protobuf": Format.LOKI,
     b"application/vnd.logops.loki+json": Format.LOKI_JSON,
+    b"application/vnd.logops.syslog": Format.SYSLOG,  # between the gateways
+    b"application/vnd.logops.syslog-udp": Format.SYSLOG_UDP,
     b"application/x-protobuf": Format.OTLP,
     b"application/protobuf": Format.OTLP,
     b"application/vnd.logops.otlp+json": Format.OTLP_JSON,  # between the gateways alone

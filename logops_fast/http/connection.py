@@ -307,6 +307,10 @@ class Connection(asyncio.Protocol):
         if not self._running:
             self._continue()
 
+    def is_private(self, request: Request) -> bool:
+        """Whether no one on the way could read the request."""
+        return self._context.proxies.private(self.peer, request.peer, request.headers, self._tls)
+
     # -- the loop
 
     def _run(self, data: bytes) -> None:

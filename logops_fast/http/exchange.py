@@ -81,6 +81,10 @@ class Exchange(Protocol):
         """Deliver the body."""
         ...
 
+    def is_private(self, request: Request) -> bool:
+        """Whether no one between the client and this process could read the request."""
+        ...
+
 
 class Request:
     """One request, passed on as soon as its head is complete. It must be answered exactly once."""
@@ -136,6 +140,11 @@ class Request:
         """Encodes every answer to this request, the HTTP layer's own refusals included; None: they are sent as made."""
         self._exchange = exchange
         self._accepted = False
+
+    @property
+    def private(self) -> bool:
+        """Whether no one on the way could read the request: over TLS, from loopback, or a trusted proxy says so."""
+        return self._exchange.is_private(self)
 
     def respond(self, response: Response) -> int:
         """Answer; return the status that was sent, which the request's encoder may have changed.

@@ -31,6 +31,7 @@ Reason = Literal[
     "bad_signature_version",
     "replay",
     "too_many_nonces",
+    "tls_required",
     "emitter_not_allowed",
     "auth_failures",
     # what it is

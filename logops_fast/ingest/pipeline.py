@@ -15,10 +15,12 @@ from typing import Final, assert_never
 
 from logops_fast.errors import LogOpsError
 from logops_fast.formats.batch import Batch, Reply
+from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
@@ -88,6 +90,7 @@ class IngestPipeline:
         text_of: Mapping[str, TextOptions] | None = None,
         queue: WorkQueue | None = None,
         window: float = 600.0,
+        native: NativeReader | None = None,
         wall: Callable[[], float] = time,
     ) -> None:
         """``window``: seconds for which a batch is recognised by its body."""
@@ -100,6 +103,7 @@ class IngestPipeline:
         self._text_of = text_of or {}
         self._queue = WorkQueue() if queue is None else queue
         self._window = window
+        self._native = native
         self._wall = wall
 
     def send(self, batch: Batch, reply: OnReply) -> None:
@@ -142,6 +146,9 @@ class IngestPipeline:
         # The common case: read in one step.
         failure: Exception | None = None
         try:
+            if self._native is not None and self._read_native(self._native, batch, reading):
+                self._append(batch, reply, reading, None)
+                return
             if registry.shares(batch.format):
                 pieces = self._pieces(batch, reading)
                 parsed = next(pieces)
@@ -158,6 +165,24 @@ class IngestPipeline:
         except Exception as error:
             failure = error
         self._append(batch, reply, reading, failure)
+
+    def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
+        """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
+        by_line = batch.format is Format.NDJSON
+        if len(batch.body) > self._limits.max_event_bytes or not (by_line or batch.format is Format.JSON):
+            return False
+        normalised = native.read(
+            batch.body,
+            by_line=by_line,
+            emitter=batch.emitter,
+            scenario_id=batch.scenario_id,
+            received_at=reading.received_at,
+            receipts_before=0,
+        )
+        if normalised is None or normalised.count > self._limits.max_items:
+            return False
+        reading.take_normalised(normalised)
+        return True
 
     def _reading(self, batch: Batch) -> Reading:
         return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())

@@ -156,3 +156,23 @@ def test_neither_prints_a_secret(logops: Logops, keys: Path) -> None:
         done = logops(*argv)
         assert "s3cr3t" not in done.out + done.err
         assert "demo-secret" not in done.out + done.err
+
+
+def test_sign_prints_a_token_where_the_gateway_takes_nothing_else(logops: Logops, keys: Path) -> None:
+    keys.write_text("clients: {demo: {secrets: [demo-secret], tokens: [kX2vQ9bT7mLs4RzW8nYp3c]}}")
+    (logops.folder / "logops.yaml").write_text("auth: {mode: api_key}")
+    assert logops("sign", "POST", "/ingest", "{}").out == "Authorization: Bearer kX2vQ9bT7mLs4RzW8nYp3c\n"
+    words = shlex.split(logops("sign", "POST", "http://h/ingest", "{}", "--curl", "--token", "given").out)
+    assert "Authorization: Bearer given" in words
+    assert "Content-Type: application/json" in words
+    assert "X-Signature" in logops("sign", "POST", "/ingest", "{}", "--secret", "s").out
+
+
+def test_a_token_of_the_environment_is_printed_where_there_is_no_secret(
+    logops: Logops, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGOPS_TOKEN", "of-env")
+    assert logops("sign", "POST", "/ingest", "{}").out == "Authorization: Bearer of-env\n"
+    monkeypatch.setenv("LOGOPS_API_KEY", "demo")
+    monkeypatch.setenv("LOGOPS_SECRET", "s")
+    assert "X-Signature" in logops("sign", "POST", "/ingest", "{}").out

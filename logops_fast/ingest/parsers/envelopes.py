@@ -7,7 +7,7 @@ first event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from logops_fast.ingest.parsers import base, otlp_json
@@ -60,6 +60,18 @@ def kind_of(first: dict[str, Any], second: Any = None) -> str:
     if action and (second is not None or action == "delete"):
         return BULK
     return WRAPPED if _parts(first) is not None else ""
+
+
+def may_be_envelope(keys: Collection[str]) -> bool:
+    """Return whether ``kind_of`` may find that a first event with these keys is an envelope, whatever is under them."""
+    names = set(keys)
+    return (
+        not names.isdisjoint(_OTLP_KEYS)
+        or names in (_NEW_RELIC_KEYS, _FIREHOSE_KEYS)
+        or (len(names) == 1 and not names.isdisjoint((*_ACTIONS, *_LIST_KEYS, "streams")))
+        or ("event" in names and names <= _HEC_KEYS)
+        or "logEvents" in names
+    )
 
 
 def _unsupported(name: str) -> base.MalformedBody:

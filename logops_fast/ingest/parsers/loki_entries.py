@@ -39,11 +39,11 @@ class EntryReader:
         "_faults",
         "_label_bytes",
         "_labels",
+        "_minute",
         "_most",
         "_plain",
         "_prefix",
         "_repeated",
-        "_second",
         "_weight",
     )
 
@@ -56,7 +56,7 @@ class EntryReader:
         self._labels: dict[str, Any] | None = None
         self._label_bytes = 0
         self._plain = True
-        self._second = -1
+        self._minute = -1
         self._prefix = ""
 
     def begin(self, labels: dict[str, Any] | None, size: int) -> None:
@@ -118,10 +118,12 @@ class EntryReader:
     def time(self, seconds: int, nanos: int) -> Any:
         """Return an instant, in seconds and nanoseconds since 1970, as a ``ts``; exact, or an object that says it."""
         if LEAST_NUMBER <= seconds < _YEAR_10000 and 0 <= nanos < _NANOS:
-            if seconds != self._second:
-                self._second = seconds
-                self._prefix = utc_seconds(seconds) + "."
-            return self._prefix + str(_NANOS + nanos)[1:] + "Z"
+            minute = seconds // 60
+            if minute != self._minute:
+                self._minute = minute
+                self._prefix = utc_seconds(minute * 60)[:-2]
+            # Not :02d: compiled code calls format() for it.
+            return self._prefix + str(100 + seconds % 60)[1:] + "." + str(_NANOS + nanos)[1:] + "Z"
         return {"seconds": seconds, "nanos": nanos} if seconds or nanos else None
 
     def _json_time(self, ts: Any) -> Any:

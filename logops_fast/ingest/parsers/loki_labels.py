@@ -39,6 +39,16 @@ def parse_labels(text: str) -> dict[str, str] | None:
     if text in ("", "{}"):
         return {}
     labels: dict[str, str] = {}
+    if "\\" not in text and "`" not in text and text[:1] == "{" and text[-2:] == '"}':
+        # As Go writes labels without escapes: no value can hold a quote, so what ends one pair ends it for certain.
+        for part in text[1:-2].split('", '):
+            label, _, said = part.partition('="')
+            if not (label.isidentifier() and label.isascii()) or '"' in said:
+                break
+            labels[label] = said
+        else:
+            return labels if len(labels) <= MAX_LABELS else None
+        labels = {}
     pos = 1
     while text[:1] == "{" and len(labels) <= MAX_LABELS:
         pair = _PAIR.match(text, pos)

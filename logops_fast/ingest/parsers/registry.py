@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, assert_never
 
+from logops_fast.formats import syslog_text
 from logops_fast.formats.line_pieces import csv_pieces, line_pieces
 from logops_fast.formats.lines import frames, is_blank, without_bom
 from logops_fast.formats.media_type import Format
@@ -19,6 +20,7 @@ from logops_fast.ingest.parsers import (
     otlp_json,
     otlp_protobuf,
     plain,
+    syslog_body,
 )
 from logops_fast.ingest.parsers.base import Limits, Parsed, TextOptions
 from logops_fast.ingest.parsers.json_reader import JsonReader
@@ -86,6 +88,8 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
             return plain.parse(body, now, text)
         case Format.LOKI | Format.LOKI_JSON:
             return _in_one(_pieces(format, body, now, limits, text))
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return syslog_body.parse(body, now, text, unproven=format is Format.SYSLOG_UDP)
         case Format.OTLP:
             return otlp_protobuf.parse(body, limits)
         case Format.OTLP_JSON:
@@ -112,6 +116,8 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
             return _plain(without_bom(body), now, limits.max_event_bytes, text)
         case Format.LOKI_JSON:
             return loki_json.read_pieces(body, limits)
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return _syslog(body, now, limits.max_event_bytes, text, format is Format.SYSLOG_UDP)
         case Format.OTLP_JSON:
             return otlp_json.read_pieces(body, limits)
         case _:
@@ -139,12 +145,30 @@ def _plain(body: bytes, now: float, limit: int, text: TextOptions) -> Iterator[P
     reader = plain.Reader(now, text)  # one for all pieces: a continuation line may begin the next one
     framed = frames(body)
     if framed is None:
-        for piece in line_pieces(body, limit):
-            yield Parsed(reader.read_piece(plain.lines(piece.text)), []) if _filled(piece) else _set_aside(piece)
+        yield from _line_pieces(body, reader, limit)
     else:
         for first in range(0, len(framed), PIECE_ITEMS):
             yield _frames(framed[first : first + PIECE_ITEMS], reader, limit)
     yield Parsed(reader.finish(), [])
+
+
+def _syslog(body: bytes, now: float, limit: int, text: TextOptions, unproven: bool) -> Iterator[Parsed]:
+    for part in syslog_text.parts_of(body):
+        reader = plain.Reader(now, text)
+        messages = syslog_text.messages(part)
+        if messages is None:
+            pieces = _line_pieces(part, reader, limit)
+        else:
+            steps = range(0, len(messages), PIECE_ITEMS)
+            pieces = (_frames(messages[first : first + PIECE_ITEMS], reader, limit) for first in steps)
+        for parsed in pieces:
+            yield syslog_body.marked(parsed, unproven)
+        yield syslog_body.marked(Parsed(reader.finish(), []), unproven)
+
+
+def _line_pieces(body: bytes, reader: plain.Reader, limit: int) -> Iterator[Parsed]:
+    for piece in line_pieces(body, limit):
+        yield Parsed(reader.read_piece(plain.lines(piece.text)), []) if _filled(piece) else _set_aside(piece)
 
 
 def _frames(framed: list[bytes], reader: plain.Reader, limit: int) -> Parsed:
