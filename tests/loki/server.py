@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from tests.loki.answers import query_body
 from tests.loki.real import RealStore
-from tests.loki.store import Answer, Limits, Store, Stored
+from tests.loki.store import SECOND, Answer, Limits, Store, Stored
 from tests.loki.wire import decode_push
 
 ResultT = TypeVar("ResultT")
@@ -40,6 +40,7 @@ class LokiServer:
         self.token = token
         self.requests: Counter[str] = Counter()
         self.heads: list[bytes] = []
+        self._empty: set[tuple[str, int, int]] = set()
         self.port = 0
         self._pool = ThreadPoolExecutor()  # not the loop's own, whose end uvloop sometimes waits for in vain
         self._server: asyncio.Server | None = None
@@ -124,14 +125,23 @@ class LokiServer:
     async def _query(self, head: bytes, target: str) -> Answer:
         if not self.may_query:
             return Answer(403, "no permission to query\n")
+        fresh = b"\r\ncache-control: no-cache\r\n" in head.lower()
         categorized = b"\r\nx-loki-response-encoding-flags: categorize-labels\r\n" in head.lower()
         if isinstance(self.store, RealStore):
             flags = {"x-loki-response-encoding-flags": "categorize-labels"} if categorized else {}
+            flags |= {"cache-control": "no-cache"} if fresh else {}
             return await self._in_thread(partial(self.store.query_target, target, flags))
         fields = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
-        found = self.store.query(fields["query"], int(fields["start"]), int(fields["end"]), int(fields["limit"]))
+        key = fields["query"], int(fields["start"]), int(fields["end"])
+        if not fresh and key in self._empty:
+            return Answer(200, query_body([], categorized=categorized).decode())
+        found = self.store.query(*key, int(fields["limit"]))
         if isinstance(found, Answer):
             return found
+        # pkg/querier/queryrange/log_result_cache.go: what found nothing is remembered, if it is older than
+        # max_cache_freshness_per_query (10 minutes).
+        if not found and key[2] < self.store.wall() - 600 * SECOND:
+            self._empty.add(key)
         return Answer(200, query_body(found, categorized=categorized).decode())
 
     async def _write(self, writer: asyncio.StreamWriter, answer: Answer, kind: bytes) -> None:

@@ -238,6 +238,22 @@ def test_a_fault_costs_no_line_and_doubles_none(tmp_path: Path, fault: Any) -> N
     play(main)
 
 
+def test_what_loki_did_not_find_before_is_asked_for_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, Limits(block_size=1, shards=2, query_ingesters_within=0))
+        await world.loki.start()
+        # In doubt as it was there at the first start, so it is asked for, before and after the push.
+        world.loki.faults.append("cut after")
+        world.put(20, ts=rfc3339_ns(world.loki.store.wall() - HOUR))
+        shipper = await world.start()
+        await world.arrive()
+        await until(lambda: shipper.pending == 0)
+        assert world.loki.requests["/loki/api/v1/push"] == 1
+        await world.arrive()
+
+    play(main)
+
+
 def test_loki_away_is_waited_for_and_shown(tmp_path: Path) -> None:
     async def main() -> None:
         world = World(tmp_path)
