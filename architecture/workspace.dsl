@@ -159,7 +159,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 normaliser = component "Normaliser" "ts, level, msg settled; every field kept." "ingest/normaliser.py" {
                     properties {
                         "module" "logops_fast.ingest.normaliser"
-                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain"
+                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
                     }
                 }
                 fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {

@@ -280,6 +280,7 @@ class HttpPool:
             error = ClientError("connect_timeout", f"no connection within {self._connect_timeout:g} s", sent=False)
         except Exception as failure:  # OSError, a certificate, a name: each must reach the request that waits
             error = ClientError("connect", _os_reason(failure), sent=False)
+            error.__cause__ = failure
         else:
             if connection.usable:
                 self._open.add(connection)

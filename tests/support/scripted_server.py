@@ -1,4 +1,4 @@
-"""A small real HTTP server that does, connection by connection, what a test tells it to."""
+"""A small real HTTP server that does, connection by connection, what a test's script says."""
 
 from __future__ import annotations
 
