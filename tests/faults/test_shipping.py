@@ -22,6 +22,7 @@ from tests.faults import faulty_process
 from tests.faults.faulty_process import Control
 from tests.faults.harness import BASE, merged
 from tests.faults.load import EVENTS_A_BATCH, Load
+from tests.loki.real import real_loki
 from tests.loki.server import ThreadedLoki, loki
 from tests.loki.store import Limits
 from tests.support.gateway import Gateway, request, start
@@ -43,7 +44,8 @@ class Way:
         self.loki = server
         ship = {
             "url": server.url, "start": "beginning", "poll_interval": 0.05, "base_delay": 0.05, "max_delay": 0.2,
-            "settle": 0.1, "batch_bytes": 16_384, "query_within": 0, "machine": "m", "timeout": 5,
+            "settle": 0.1 if real_loki() is None else 6.0, "batch_bytes": 16_384, "query_within": 0,
+            "machine": server.machine, "timeout": 5,
         }  # fmt: skip
         self.gateway: Gateway = start(
             folder, settings=merged(BASE, {"ship": ship, "auth": {"clock_tolerance": DAY}}), workers=2, **options

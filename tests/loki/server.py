@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +19,7 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from tests.loki.answers import query_body
-from tests.loki.real import RealStore
+from tests.loki.real import RealStore, real_loki
 from tests.loki.store import SECOND, Answer, Limits, Store, Stored
 from tests.loki.wire import decode_push
 
@@ -157,7 +158,10 @@ class ThreadedLoki:
     """The server on a loop of its own, for tests of processes. ``away`` and ``back`` stop and start it."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.server = LokiServer(limits)
+        url = real_loki()
+        self.machine = f"m{uuid.uuid4().hex}"
+        """The name that a shipper must give its machine, so that a real Loki's entries are told apart."""
+        self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
