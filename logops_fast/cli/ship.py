@@ -58,9 +58,9 @@ def _serve(loaded: Loaded, imported: Path | None) -> int:
     from logops_fast.telemetry import logs
 
     settings = loaded.settings
-    logs.configure(settings.logging.level, settings.logging.format, blocking=False)
     shipping.loki(settings)  # what is wrong with its settings is known before anything runs
     shipping.options(settings, imported)
+    logs.configure(settings.logging.level, settings.logging.format, blocking=False)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     port = settings.admin.port

@@ -275,6 +275,32 @@ def test_loki_away_is_waited_for_and_shown(tmp_path: Path) -> None:
     play(main)
 
 
+def test_loki_away_for_three_hours_by_the_clock(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        if isinstance(world.loki.store, RealStore):
+            pytest.skip("a real Loki has a clock of its own")
+        later = 0
+        real = world.loki.store.wall
+        world.loki.store.wall = lambda: real() + later
+        await world.loki.start()
+        shipper = await world.start()
+        shipper._wall = shipper._ledger._wall = world.loki.store.wall
+        world.put(5)
+        await world.arrive()
+        await world.loki.stop()
+        for hours in range(4):
+            later = hours * HOUR
+            world.put(5)
+            await until(lambda: shipper.trouble is not None)
+        await world.loki.start()
+        await world.arrive()
+        assert not [entry for entry in world.loki.store.entries() if "original_ts" in dict(entry.metadata)]
+        assert world.metric("logops_ship_doubtful_entries_total") == 0
+
+    play(main)
+
+
 def test_killed_while_pushing_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
     async def main() -> None:
         world = World(tmp_path, Limits(block_size=1, shards=2), batch_bytes=4096)
