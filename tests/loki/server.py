@@ -191,6 +191,12 @@ class ThreadedLoki:
         """How many entries are stored."""
         return len(self.entries())
 
+    async def _end(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _on_loop(self, call: Callable[[], ResultT]) -> ResultT:
         async def run() -> ResultT:
             return call()
@@ -204,6 +210,7 @@ class ThreadedLoki:
 
     def __exit__(self, *_: object) -> None:
         self.away()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
