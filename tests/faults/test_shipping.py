@@ -32,7 +32,6 @@ pytestmark = pytest.mark.fault
 
 FAR = 120.0  # s
 DAY = 86_400  # s
-KILLS = int(os.environ.get("LOGOPS_SHIPPER_KILLS", "5"))
 # Blocks are cut after every 4 KiB, and three shards take turns: a line that is pushed twice is there twice.
 HARD = Limits(block_size=4096, shards=3, query_ingesters_within=0)
 
@@ -140,10 +139,11 @@ def way(tmp_path: Path) -> Iterator[Callable[..., Way]]:
             one.gateway.stop()
 
 
-def test_a_shipper_that_is_killed_again_and_again(way: Callable[..., Way]) -> None:
+@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
+def test_a_shipper_that_is_killed_again_and_again(way: Callable[..., Way], kills: int) -> None:
     one = way()
     one.more()
-    for number in range(KILLS):
+    for number in range(kills):
         one.kill()
         if number % 3 == 1:
             one.loki.server.faults.extend(["cut after", "500 after"])
