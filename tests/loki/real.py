@@ -85,7 +85,7 @@ class RealStore(Store):
         return sorted(found, key=lambda entry: entry.ns)
 
     def _request(self, method: str, target: str, body: bytes | None, fields: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=60)
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=240)
         try:
             connection.request(method, target, body, fields)
             response = connection.getresponse()
