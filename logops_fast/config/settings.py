@@ -485,7 +485,7 @@ class ShipSettings(Section, frozen=True):
     )  # fmt: skip
     max_emitters: Annotated[int, Meta(ge=1, description="Emitters that become a label; others are `other`.")] = 1000
     batch_bytes: Annotated[
-        int, Meta(ge=4096, le=4_194_304, description="Bytes of lines in one push, before compression.")
+        int, Meta(ge=4096, le=2_097_152, description="Bytes of lines in one push, before compression.")
     ] = 1_048_576
     poll_interval: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between looks at files that have not grown.")
