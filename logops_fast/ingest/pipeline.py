@@ -130,7 +130,11 @@ class IngestPipeline:
         # The common case: read in one step.
         failure: Exception | None = None
         try:
-            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+            options = self._options(batch)
+            parsed = registry.parse_at_once(batch.format, batch.body, reading.received_at, self._limits, options)
+            if parsed is None:
+                self._read_pieces(batch, reading, partial(self._append, batch, reply))
+                return
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
