@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +31,7 @@ from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.runtime import wiring
 from logops_fast.runtime.probes import Check
 from logops_fast.runtime.storage import Storage
+from logops_fast.runtime.syslog_listener import SyslogListener
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import StateStore
 from logops_fast.telemetry.families import GatewayMetrics
@@ -37,6 +39,12 @@ from logops_fast.telemetry.families import GatewayMetrics
 CIRCUIT_OPEN: Final = Refusal(
     503, "circuit_open", "The Ingest Gateway fails too often, so nothing is forwarded to it for a while.", 1
 )
+
+NOT_SERVED: Final[Mapping[bytes, str]] = {
+    b"/v1/metrics": "This gateway takes logs alone, at /v1/logs: send metrics to an OpenTelemetry collector.",
+    b"/v1/traces": "This gateway takes logs alone, at /v1/logs: send traces to an OpenTelemetry collector.",
+}
+"""Paths of OTLP/HTTP at which exporters look for what is not served, and what to tell them."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,10 @@ class Part(ABC):
     def reload(self, reloaded: Reloaded) -> None:
         """Use other settings and keys."""
         self.metrics.emitter.add(wiring.known_emitters(reloaded.settings, reloaded.keyring))
+
+    def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:  # noqa: ARG002
+        """Return the syslog listener in front of this part, None if there is none."""
+        return None
 
     def sample(self) -> None:  # noqa: B027 - not every part has gauges
         """Bring the gauges of this part up to date."""
@@ -156,13 +168,24 @@ class AuthPart(Part):
         queue: WorkQueue,
     ) -> None:
         super().__init__(metrics)
+        self._settings = settings
         self._auth_metrics = metrics
         self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue)
+        self._forwards = False
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
         handle = self._gateway.handle
         return {b"/ingest": handle, b"/v1/logs": handle}
+
+    def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:
+        """Return the listener whose lines take the same way as the requests that have passed the checks."""
+        if not self._settings.syslog.enabled:
+            return None
+        server = wiring.syslog_server(
+            self._settings, self._gateway, self._auth_metrics, context.registry, repeatable=self._forwards
+        )
+        return SyslogListener(server, context.listeners, tls, successor=context.successor)
 
     async def start(self) -> None:
         """Nothing to open: connections to the Ingest Gateway are made as they are needed."""
@@ -187,6 +210,7 @@ class ForwardingAuthPart(AuthPart):
     def __init__(self, settings: Settings, state: StateStore, keyring: Keyring, metrics: AuthMetrics) -> None:
         self._forwarder, self._pool = wiring.forwarder(settings, metrics)
         super().__init__(settings, state, keyring, metrics, self._forwarder, wiring.work_queue(settings))
+        self._forwards = True
 
     def checks(self) -> Sequence[Check]:
         """Return the check of the circuit breaker."""
