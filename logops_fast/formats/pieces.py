@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from enum import Enum
 from typing import Final, NamedTuple, TypeVar
 
@@ -19,7 +19,7 @@ KEPT_BYTES: Final = 65_536
 """Bytes passed on of an item that is too large."""
 
 
-Text = TypeVar("Text", bytes, str)
+Item = TypeVar("Item", bound=Sized)
 
 
 class PieceKind(Enum):
@@ -51,7 +51,7 @@ def too_large(text: bytes, pos: int, end: int) -> Piece:
     return Piece(PieceKind.TOO_LARGE, text[pos : min(end, pos + KEPT_BYTES)].rstrip(), 1)
 
 
-def groups(items: Sequence[Text], most: int) -> Iterator[Sequence[Text]]:
+def groups(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
     """Yield items in order in groups of at most ``most``, and of STEP_BYTES unless one alone is longer."""
     first = held = 0
     for at, item in enumerate(items):
