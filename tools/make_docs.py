@@ -41,7 +41,7 @@ LABELS: Final = {
     "build": "`compiled` or `interpreted`: whether the hot packages are native code",
     "action": "what housekeeping did with a file: `delete`, `gzip`, `zip`, `in_use` (left alone) or `error`",
     "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
-    "format": "`json`, `ndjson`, `csv` or `plain`",
+    "format": "`json`, `ndjson`, `csv`, `plain`, `otlp` or `otlp_json`",
     "gateway": "`auth` or `ingest`",
     "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token`, `secret` or `field`, see [privacy](privacy.md)",
     "level": "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` or `FATAL`",

@@ -10,6 +10,9 @@ import orjson
 
 from logops_fast.errors import one_line
 
+OWN_FORM: Final = "application/vnd.logops+json"
+"""In Accept: answer in the gateway's own form, whatever the protocol of the body."""
+
 MAX_RETRY_AFTER: Final = 86_400
 _MAX_REFUSAL: Final = 65_536
 _MAX_DETAIL: Final = 300

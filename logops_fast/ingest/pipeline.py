@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from time import monotonic, time
 from typing import Final, assert_never
 
@@ -33,6 +34,7 @@ MALFORMED_STATUS: Final = {
     "empty": 400,
     "malformed": 400,
     "too_many_items": 413,
+    "too_large": 413,
     "otlp_not_supported": 415,
     "unsupported_envelope": 415,
 }
@@ -137,7 +139,15 @@ class IngestPipeline:
             if self._native is not None and self._read_native(self._native, batch, reading):
                 self._append(batch, reply, reading, None)
                 return
-            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+            if registry.shares(batch.format):
+                pieces = self._pieces(batch, reading)
+                parsed = next(pieces)
+                more = next(pieces, None)
+                if more is not None:
+                    self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
+                    return
+            else:
+                parsed = self._parse(batch, reading)
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
@@ -170,10 +180,15 @@ class IngestPipeline:
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
 
-    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+    def _parse(self, batch: Batch, reading: Reading) -> Parsed:
+        return registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+
+    def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
         options = self._options(batch)
-        pieces = registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
-        self._enqueue(batch, reading, pieces, done)
+        return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
+
+    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+        self._enqueue(batch, reading, self._pieces(batch, reading), done)
 
     def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
         job = _ReadingJob(reading, pieces, done)
@@ -235,7 +250,7 @@ class IngestPipeline:
                 metrics.parse_errors(batch.emitter, batch.format.label, reading.faults - reading.too_large)
             if reading.too_large:
                 metrics.events_too_large(batch.emitter, reading.too_large)
-        if not reading.count:
+        if not reading.count and (reading.faults or not registry.may_be_empty(batch.format)):
             self._release(batch)
             detail = (
                 f"None of the {items} events could be read (the first: {reading.errors[0].reason})."

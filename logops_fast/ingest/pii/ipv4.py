@@ -36,6 +36,8 @@ _IPV4: Final = re.compile(
     rb"\.(?=[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9])" + _octet_before() + _OCTET + rb"(\." + _OCTET + rb"\." + _OCTET + rb")"
     rb"(\.[0-9]++)?+"
 )
+MAY_BE_IPV4: Final = re.compile(rb"\.(?=[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9])")
+"""What every address holds: how the pattern begins, without what is before the dot."""
 _MASK: Final = b".x.x"
 
 # What may be a version is looked at closely: the byte before it, and the last letter of the word before a blank.
