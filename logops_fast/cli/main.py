@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "tail": ("logops_fast.cli.tail", "follow the stored events"),
     "parse": ("logops_fast.cli.parse", "show what would be stored of a file, and why"),
     "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),
+    "ship": ("logops_fast.cli.ship", "push every stored line to Loki, once"),
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
     "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),
 }

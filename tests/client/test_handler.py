@@ -1,4 +1,4 @@
-"""The handler over real sockets, against a server that a test tells what to answer."""
+"""The handler over real sockets, against a server with scripted answers."""
 
 from __future__ import annotations
 

@@ -10,19 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from logops_fast import __version__
 from logops_fast.config.settings import BackpressureSettings
 from tests.docs.reasons import reasons
+from tests.support.yaml_files import read_yaml
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "openapi.yaml"
 
 
 @pytest.fixture(scope="module")
 def document() -> dict[str, Any]:
-    data: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text("utf-8"))
+    data: dict[str, Any] = read_yaml(DOCUMENT)
     return data
 
 
