@@ -8,8 +8,8 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
     #   module   the module or package that a component or container is
     #   parts    further modules of the same component
     #   An arrow between components is an import. One tagged Wired is an object handed over by the composition root.
-    #   Not drawn: Vocabulary, imports of the words that everything speaks (batches, refusals); Quiet, which only counts
-    #   or logs and would cross everything else.
+    #   Not drawn: Vocabulary, imports of the words that everything speaks (batches, refusals); Quiet, which only
+    #   counts, logs or rewrites answers and would cross everything else.
 
     model {
         producer = person "Service team" "Runs the applications whose logs are collected; holds one client's key."
@@ -302,6 +302,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.nonces -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
         logops.auth.bucket -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
         # words
+        logops.auth.words -> logops.auth.server "Rewrites answers for OTLP" "" "Quiet"
         logops.auth.server -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.door -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.hmac -> logops.auth.words "Speaks" "" "Vocabulary"
@@ -350,6 +351,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.housekeeping -> logops.ingest.metrics "Counts runs" "" "Wired,Quiet"
         logops.ingest.sink -> logops.ingest.telemetry "Warns, once a minute" "" "Wired,Quiet"
         # words
+        logops.ingest.words -> logops.ingest.server "Rewrites answers for OTLP" "" "Quiet"
         logops.ingest.server -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.door -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.pipeline -> logops.ingest.words "Speaks" "" "Vocabulary"

@@ -17,6 +17,7 @@ from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
 from logops_fast.authgw.token_auth import Credential, TokenAuth, client_key
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
+from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
 from logops_fast.formats.work_queue import Ticket
@@ -215,6 +216,7 @@ class _Exchange:
     def _decoded(self, body: bytes, items: int | Refusal) -> None:
         """Take the decoded and counted body to the bucket."""
         gateway = self._gateway
+        self._settle_format(body)
         if isinstance(items, Refusal):
             if items.status == 503:
                 self._give_nonce_back()
@@ -223,6 +225,13 @@ class _Exchange:
         self._size = len(body)
         cost = gateway.buckets.cost(items, len(body))
         gateway.buckets.take(self._emitter, cost, partial(self._bucket_answered, body, items, cost))
+
+    def _settle_format(self, body: bytes) -> None:
+        """Note what the body is, if that is not by its type: from now on the sender is answered in that protocol."""
+        settled = self._head.settled(body)
+        if settled is not self._head:
+            self._head = settled
+            self._request.encoder = encoder_by_body(self._request, settled.format)
 
     def abort(self, reason: str) -> None:
         """The sender vanished or stalled in mid-body; the HTTP layer has answered if it still could."""
@@ -285,5 +294,5 @@ class _Exchange:
     def _answer(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         if self._grant is not None:
             headers = (*headers, *self._grant.headers)
-        self._request.respond(Response(status, body, headers=headers))
-        self._gateway.metrics.request_done(status, self._emitter, monotonic() - self._request.received_at)
+        sent = self._request.respond(Response(status, body, headers=headers))
+        self._gateway.metrics.request_done(sent, self._emitter, monotonic() - self._request.received_at)

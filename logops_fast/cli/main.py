@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from logops_fast import __version__
 from logops_fast.cli.output import complain
 from logops_fast.errors import OperatorError
-from logops_fast.runtime.build import COMPILED, build
+from logops_fast.runtime.build import INTERPRETED, build
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
@@ -142,6 +142,7 @@ def _top_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="settings (default: logops.yaml if there)")
-    version = f"logops {__version__} (compiled)" if build() == COMPILED else f"logops {__version__}"
+    built = build()
+    version = f"logops {__version__}" if built == INTERPRETED else f"logops {__version__} ({built})"
     parser.add_argument("--version", action="version", version=version)
     return parser

@@ -251,7 +251,14 @@ class ForwardSettings(Section, frozen=True):
 
     url: Annotated[str, Meta(min_length=1, description="Where accepted batches go.")] = "http://127.0.0.1:8080/v1/logs"
     connect_timeout: Annotated[float, Meta(gt=0, description="Seconds to connect.")] = 2.0
-    read_timeout: Annotated[float, Meta(gt=0, description="Seconds to wait for an answer, for each try.")] = 5.0
+    read_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds to wait for an answer, for each try; the Ingest Gateway lets a large batch wait for 5 "
+            "before it answers 503 `overloaded`.",
+        ),
+    ] = 8.0
     deadline: Annotated[float, Meta(gt=0, description="Seconds for all tries together.")] = 10.0
     max_attempts: Annotated[int, Meta(ge=1, le=100, description="Tries in all, the first one included.")] = 3
     base_delay: Annotated[

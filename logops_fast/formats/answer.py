@@ -8,6 +8,9 @@ from typing import Final
 
 import orjson
 
+OWN_FORM: Final = "application/vnd.logops+json"
+"""In Accept: answer in the gateway's own form, whatever the protocol of the body."""
+
 MAX_RETRY_AFTER: Final = 86_400
 _MAX_REFUSAL: Final = 65_536
 _REASON: Final = re.compile(r"[a-z0-9_]{1,40}")

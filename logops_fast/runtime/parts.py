@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
 from logops_fast.http.refusal import Refusal
+from logops_fast.ingest import zones
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.gateway import IngestGateway
 from logops_fast.ingest.metrics import IngestMetrics
@@ -37,6 +39,12 @@ from logops_fast.telemetry.families import GatewayMetrics
 CIRCUIT_OPEN: Final = Refusal(
     503, "circuit_open", "The Ingest Gateway fails too often, so nothing is forwarded to it for a while.", 1
 )
+
+NOT_SERVED: Final[Mapping[bytes, str]] = {
+    b"/v1/metrics": "This gateway takes logs alone, at /v1/logs: send metrics to an OpenTelemetry collector.",
+    b"/v1/traces": "This gateway takes logs alone, at /v1/logs: send traces to an OpenTelemetry collector.",
+}
+"""Paths of OTLP/HTTP at which exporters look for what is not served, and what to tell them."""
 
 
 @dataclass(frozen=True)
@@ -127,6 +135,7 @@ class IngestPart(Part):
 
     async def start(self) -> None:
         """Open and recover the sink. Raises SinkStartError."""
+        threading.Thread(target=zones.load, name="time-zones", daemon=True).start()
         await self._storage.start()
 
     async def finish(self, timeout: float) -> None:  # noqa: ARG002, ASYNC109 (the worker bounds it)

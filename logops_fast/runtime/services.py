@@ -125,6 +125,8 @@ class GatewayService:
         router = Router(part.count_refusal)
         for path, handler in part.routes().items():
             router.add("POST", path, handler)
+        for path, detail in parts.NOT_SERVED.items():
+            router.add_absent(path, detail)
         if not settings.admin.only:
             Probes(self._readiness.refusal, self._render).route(router)
         server = wiring.http_server(router, wiring.http_limits(settings), self._budget, settings.server.trusted_proxies)

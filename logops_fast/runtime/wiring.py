@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,7 @@ from logops_fast.backoff import Backoff
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
+from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.batch import Downstream
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
@@ -40,6 +42,7 @@ from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.names import SETTLED_AS
+from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, open_kernel
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
@@ -51,6 +54,8 @@ from logops_fast.state.local_store import Caps
 from logops_fast.telemetry.registry import Registry
 
 MIN_BATCH_IDS: Final = 100_000
+MIN_STORED_BYTES: Final = 1 << 20
+"""Bytes that the lines of one batch may always take, however small a body must be."""
 
 SINGLE_FIELDS: Final = frozenset(
     {
@@ -107,7 +112,15 @@ def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_prox
     Its clock is finer than the loop's, whose milliseconds would blur the latency histograms.
     """
     proxies = TrustedProxies(trusted_proxies)
-    return HttpServer(router, limits, budget, single=SINGLE_FIELDS, clock=time.monotonic, proxies=proxies)
+    return HttpServer(
+        router,
+        limits,
+        budget,
+        single=SINGLE_FIELDS,
+        clock=time.monotonic,
+        proxies=proxies,
+        encoder_of=encoder_of,
+    )
 
 
 def work_queue(settings: Settings) -> WorkQueue:
@@ -295,12 +308,25 @@ def pipeline(
         text=text,
         text_of=text_of,
         queue=queue,
+        native=native_reader(normaliser),
     )
+
+
+def native_reader(normaliser: Normaliser) -> NativeReader | None:
+    """Return the reader with the native kernel, if it is installed and fits the settings and the masks."""
+    try:
+        return open_kernel(normaliser)
+    except KernelMismatchError as mismatch:
+        logging.getLogger(__name__).warning("%s", mismatch)
+        return None
 
 
 def batch_limits(settings: Settings) -> Limits:
     """Return what one batch may hold."""
-    return Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items)
+    backpressure = settings.backpressure
+    return Limits(
+        backpressure.max_event_bytes, backpressure.max_items, max(4 * backpressure.max_body_bytes, MIN_STORED_BYTES)
+    )
 
 
 def text_options(settings: Settings) -> tuple[TextOptions, dict[str, TextOptions]]:

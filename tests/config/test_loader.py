@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert builtin["forward"] == {
         "url": "http://127.0.0.1:8080/v1/logs",
         "connect_timeout": 2,
-        "read_timeout": 5,
+        "read_timeout": 8,
         "deadline": 10,
         "max_attempts": 3,
         "base_delay": 0.1,

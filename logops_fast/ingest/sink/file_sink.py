@@ -162,18 +162,25 @@ class FileSink:
         """Whether a thread syncs, because the kernel offers no queue for it."""
         return self._durable and self._queue is None
 
-    def start(self) -> Awaitable[RecoveryReport]:
+    def start(self, *, probe: bool = True) -> Awaitable[RecoveryReport]:
         """Lock the directory, repair what a crash left, open today's file; all of it in the disk thread.
 
+        ``probe``: write to the disk as well. If that fails the sink starts with a ``problem``, as after a failed group.
         Call it on the running loop and await the result before the first ``append``. Raises SinkStartError.
         """
         loop = asyncio.get_running_loop()
         started: asyncio.Future[RecoveryReport] = loop.create_future()
         reports: list[RecoveryReport] = []
+        failures: list[StepFailedError] = []
         disk = DiskThread(loop)
 
         def job() -> bool:
             reports.append(self._open())
+            if probe:
+                try:
+                    self._probe()
+                except StepFailedError as failure:
+                    failures.append(failure)
             return True
 
         def on_finished(error: BaseException | None) -> None:
@@ -187,7 +194,10 @@ class FileSink:
             self._ended = loop.create_future()
             # Without a sync there is nothing for the kernel to do.
             self._queue = self._ops.kernel_sync(loop) if self._durable else None
-            self._timer = loop.call_later(IDLE_INTERVAL, self._tick)
+            for failure in failures:
+                self._report_failure(failure)
+                self._failure = str(failure)
+            self._set_timer()
             if self._claims is not None:
                 self._renewal = loop.call_later(RENEW_INTERVAL, self._renew)
             if not started.done():
