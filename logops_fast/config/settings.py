@@ -221,8 +221,8 @@ class SyslogSettings(Section, frozen=True):
                 str,
                 Meta(
                     min_length=1,
-                    description="The emitter of a network, or of a name in the SAN of "
-                    "a client's certificate. The smallest network counts.",
+                    description="The emitter of a network (CIDR), or of a name in the SAN of a client's certificate; "
+                    "the smallest network counts.",
                 ),
             ],
         ],
