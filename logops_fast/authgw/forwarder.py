@@ -17,7 +17,7 @@ from urllib.parse import quote
 from logops_fast.authgw.circuit_breaker import Admission, BreakerState, CircuitBreaker, SenderBreakers
 from logops_fast.authgw.retry import RetryBudget
 from logops_fast.backoff import Backoff
-from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
+from logops_fast.formats.answer import OWN_FORM, counts_of, reason_of, retry_after_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
@@ -68,6 +68,10 @@ _CONTENT_TYPES: Final = {
     Format.NDJSON: "application/x-ndjson",
     Format.CSV: "text/csv",
     Format.PLAIN: "text/plain",
+    Format.SYSLOG: "application/vnd.logops.syslog",
+    Format.SYSLOG_UDP: "application/vnd.logops.syslog-udp",
+    Format.OTLP: "application/x-protobuf",
+    Format.OTLP_JSON: "application/vnd.logops.otlp+json",
 }
 _RETRYABLE: Final = (502, 503, 504)
 _IN_PROGRESS: Final = "batch_in_progress"
@@ -307,7 +311,7 @@ def header_lines(batch: Batch) -> bytes:
     if not (values.isascii() and values.isprintable()):
         emitter, scenario_id, batch_id = quote(emitter), quote(scenario_id), quote(batch_id)
     return (
-        f"content-type: {_CONTENT_TYPES[batch.format]}\r\nx-emitter: {emitter}\r\n"
+        f"content-type: {_CONTENT_TYPES[batch.format]}\r\naccept: {OWN_FORM}\r\nx-emitter: {emitter}\r\n"
         f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n"
     ).encode("ascii")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, Protocol
 
 from logops_fast.errors import LogOpsError
-from logops_fast.formats import charset, content_encoding
+from logops_fast.formats import charset, content_encoding, otlp_json
 from logops_fast.formats.answer import reason_of
 from logops_fast.formats.media_type import Format, format_of
 from logops_fast.formats.personal_names import personal_data_in_name
@@ -25,7 +25,9 @@ NO_SCENARIO: Final = "na"
 UNKNOWN_EMITTER: Final = "unknown"
 
 UNSUPPORTED_MEDIA_TYPE: Final = Refusal(
-    415, "unsupported_media_type", "Send application/json, application/x-ndjson, text/csv or text/plain."
+    415,
+    "unsupported_media_type",
+    "Send application/json, application/x-ndjson, text/csv, text/plain, or OTLP as application/x-protobuf.",
 )
 UNSUPPORTED_ENCODING: Final = Refusal(
     415, "unsupported_encoding", "Content-Encoding must be gzip, deflate or zstd, or left out."
@@ -149,6 +151,12 @@ class BatchHead(NamedTuple):
             codec,
         )
 
+    def settled(self, body: bytes) -> BatchHead:
+        """Return the head with the format that the decoded body turns out to have: JSON may be an OTLP export."""
+        if self.format is Format.JSON and otlp_json.is_export(body):
+            return self._replace(format=Format.OTLP_JSON)
+        return self
+
     def must_decode(self, body: bytes) -> bool:
         """Return whether the body is in a content encoding or a character set other than UTF-8."""
         return self.encoding is not None or bool(self.charset) or charset.has_utf16_mark(body)
@@ -167,6 +175,8 @@ class BatchHead(NamedTuple):
         return self._as_utf8(decoded, cap)
 
     def _as_utf8(self, decoded: bytes, cap: int) -> bytes:
+        if self.format is Format.OTLP:
+            return decoded  # no text
         if self.charset or charset.has_utf16_mark(decoded):
             return charset.to_utf8(decoded, self.charset, cap)
         return decoded

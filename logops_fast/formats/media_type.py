@@ -13,6 +13,13 @@ class Format(Enum):
     NDJSON = "ndjson"
     CSV = "csv"
     PLAIN = "plain"
+    SYSLOG = "syslog"
+    """Messages of syslog connections; see formats/syslog_text.py."""
+    SYSLOG_UDP = "syslog_udp"
+    """Messages of datagrams, whose source address proves nothing: their events say so."""
+    OTLP = "otlp"
+    """An ExportLogsServiceRequest in protobuf."""
+    OTLP_JSON = "otlp_json"
 
     @property
     def label(self) -> str:
@@ -32,6 +39,11 @@ _FORMATS: Final[dict[bytes, Format]] = {
     b"text/csv": Format.CSV,
     b"text/tab-separated-values": Format.CSV,
     b"text/plain": Format.PLAIN,
+    b"application/vnd.logops.syslog": Format.SYSLOG,  # between the gateways
+    b"application/vnd.logops.syslog-udp": Format.SYSLOG_UDP,
+    b"application/x-protobuf": Format.OTLP,
+    b"application/protobuf": Format.OTLP,
+    b"application/vnd.logops.otlp+json": Format.OTLP_JSON,  # between the gateways alone
 }
 
 
@@ -39,7 +51,8 @@ def format_of(content_type: bytes | None) -> Format | None:
     """Return the format that a Content-Type names, or None if it names no known one (415).
 
     Case and parameters make no difference (RFC 9110, 8.3.1); no Content-Type means JSON, as does any
-    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's.
+    ``application/*+json`` (RFC 6839, 3.1). The charset is charset.charset_of's. OTLP in JSON has no type of its own:
+    BatchHead.settled finds it.
     """
     if content_type is None:
         return Format.JSON

@@ -31,6 +31,7 @@ Reason = Literal[
     "bad_signature_version",
     "replay",
     "too_many_nonces",
+    "tls_required",
     "emitter_not_allowed",
     "auth_failures",
     # what it is
@@ -60,6 +61,11 @@ Reason = Literal[
     "sink_failed",
     "sink_stalled",
     "state_unavailable",
+    # what the shipper depends on
+    "loki_unreachable",
+    "loki_refuses",
+    "files_unreadable",
+    "ship_failed",
 ]
 """The fixed vocabulary of refusals: in the answer's ``error``, in metrics and in docs/troubleshooting.md.
 

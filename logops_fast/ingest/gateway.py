@@ -8,6 +8,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Final
 
+from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import (
     NAME,
     PERSONAL_DATA_IN_NAME,
@@ -114,11 +115,19 @@ class _Exchange:
 
     def _decoded(self, body: bytes, items: int | Refusal) -> None:
         """Hand the decoded and counted body to the pipeline."""
+        self._settle_format(body)
         if isinstance(items, Refusal):
             self.refuse(items)
             return
         batch = self._head.batch(body, self._emitter, self._request.received_at, items)
         self._gateway.pipeline.send(batch, self._reply)
+
+    def _settle_format(self, body: bytes) -> None:
+        """Note what the body is, if that is not by its type: from now on the sender is answered in that protocol."""
+        settled = self._head.settled(body)
+        if settled is not self._head:
+            self._head = settled
+            self._request.encoder = encoder_by_body(self._request, settled.format)
 
     def abort(self, reason: str) -> None:  # noqa: ARG002 - a BodyConsumer gets the reason
         """The sender vanished or stalled in mid-body."""

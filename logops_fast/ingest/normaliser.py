@@ -44,6 +44,7 @@ _WHOLE_LENGTH: Final = 20
 # fromisoformat ignores what follows the sixth fraction digit, and accepts a dot without any digit.
 _SHORTEST: Final = 22
 _LONGEST: Final = 27
+_NANOSECONDS: Final = 30  # Go and OpenTelemetry write nine digits; the last three are checked by themselves
 
 # Placeholders for the constant fields until the masks are done: bytes that UTF-8 never uses, so no client can send
 # them. One for each of: own app and source, no app, no source, neither.
@@ -124,7 +125,17 @@ class Normaliser:
     ``zone``: of times that carry none; ``zones``: by emitter, where it is another one.
     """
 
-    __slots__ = ("_encryptor", "_layouts", "_masker", "_zone", "_zones", "aliases", "own_aliases")
+    __slots__ = (
+        "_encryptor",
+        "_layouts",
+        "_masker",
+        "_skips_settled",
+        "_zone",
+        "_zones",
+        "aliases",
+        "own_aliases",
+        "secrets",
+    )
 
     def __init__(
         self,
@@ -142,7 +153,12 @@ class Normaliser:
         zones: dict[str, tzinfo] | None = None,
     ) -> None:
         self._masker = Masker(fields, keep, secrets=secrets, aliases=names.SETTLED_AS) if mask else None
+        # A time and a level in their settled forms hold nothing to mask, unless they are named.
+        self._skips_settled = not (
+            self._masker is None or self._masker.is_named("ts") or self._masker.is_named("level")
+        )
         self._encryptor = encryptor
+        self.secrets = secrets
         self.aliases = Aliases()
         self._layouts = self.aliases.layouts
         own = (ts_fields, level_fields, msg_fields, app_fields)
@@ -183,6 +199,25 @@ class Normaliser:
         """Return the zone of an emitter's times that carry none."""
         return self._zones.get(emitter, self._zone)
 
+    def is_utc(self, emitter: str) -> bool:
+        """Return whether an emitter's times without a zone are in UTC."""
+        return self.zone_of(emitter) is UTC
+
+    @property
+    def masks(self) -> bool:
+        """Whether anything is masked."""
+        return self._masker is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is encrypted, and no names of the settings go before those of `names`."""
+        return self._encryptor is None and self.own_aliases is None
+
+    def leaves(self, name: str) -> bool:
+        """Return whether a member of this name is stored under it, and nothing is masked because of it."""
+        plain = name.isascii() and name.isprintable() and '"' not in name and "\\" not in name and bool(name)
+        return plain and (self._masker is None or self._masker.leaves(name))
+
     def mask_text(self, text: str) -> str:
         """Return raw text, such as an event that could not be read, masked as a string value is."""
         return text if self._masker is None else self._masker.mask_text(text)
@@ -218,8 +253,12 @@ class Normaliser:
                     todo = _FROM_AT_TIMESTAMP
             if type(ts) is str:
                 shape = ts[4:20:3]
-                if (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z") or (
-                    shape == _WHOLE_SECONDS and len(ts) == _WHOLE_LENGTH
+                if (
+                    (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z")
+                    or (shape == _WHOLE_SECONDS and len(ts) == _WHOLE_LENGTH)
+                    or (
+                        len(ts) == _NANOSECONDS and shape == _WITH_FRACTION and ts[-1] == "Z" and _are_digits(ts[26:29])
+                    )
                 ):
                     try:
                         read(ts)
@@ -281,10 +320,13 @@ class Normaliser:
 
         lines = to_lines(events)
         if self._masker is not None:
+            if self._skips_settled:
+                for event in events:
+                    del event["ts"], event["level"]
             lines = self._masker.mask_lines(lines, events, tally.masked)
         for variant, place in enumerate(PLACES):
             if place in lines:
-                lines = lines.replace(place, _constants(emitter, scenario_id, variant))
+                lines = lines.replace(place, constants(emitter, scenario_id, variant))
         return lines
 
     def _settle(self, event: dict[str, Any], todo: int, zone: tzinfo, tally: _Tally) -> None:
@@ -347,7 +389,11 @@ class Normaliser:
             settle_origin(event, layout)
 
 
-def _constants(emitter: str, scenario_id: str, variant: int) -> bytes:
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+def constants(emitter: str, scenario_id: str, variant: int) -> bytes:
     """Return what replaces a placeholder: the value and the members that follow ``"emitter":``."""
     members = {"": emitter, "scenario_id": scenario_id}
     if variant & _NO_APP:

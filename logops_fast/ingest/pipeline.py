@@ -9,15 +9,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import chain
 from time import monotonic, time
 from typing import Final, assert_never
 
 from logops_fast.errors import LogOpsError
 from logops_fast.formats.batch import Batch, Reply
+from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
@@ -31,6 +34,7 @@ MALFORMED_STATUS: Final = {
     "empty": 400,
     "malformed": 400,
     "too_many_items": 413,
+    "too_large": 413,
     "otlp_not_supported": 415,
     "unsupported_envelope": 415,
 }
@@ -81,6 +85,7 @@ class IngestPipeline:
         text: TextOptions = registry.DEFAULT_TEXT,
         text_of: Mapping[str, TextOptions] | None = None,
         queue: WorkQueue | None = None,
+        native: NativeReader | None = None,
         wall: Callable[[], float] = time,
     ) -> None:
         self._normaliser = normaliser
@@ -91,6 +96,7 @@ class IngestPipeline:
         self._text = text
         self._text_of = text_of or {}
         self._queue = WorkQueue() if queue is None else queue
+        self._native = native
         self._wall = wall
 
     def send(self, batch: Batch, reply: OnReply) -> None:
@@ -130,7 +136,18 @@ class IngestPipeline:
         # The common case: read in one step.
         failure: Exception | None = None
         try:
-            parsed = registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+            if self._native is not None and self._read_native(self._native, batch, reading):
+                self._append(batch, reply, reading, None)
+                return
+            if registry.shares(batch.format):
+                pieces = self._pieces(batch, reading)
+                parsed = next(pieces)
+                more = next(pieces, None)
+                if more is not None:
+                    self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
+                    return
+            else:
+                parsed = self._parse(batch, reading)
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
@@ -139,16 +156,39 @@ class IngestPipeline:
             failure = error
         self._append(batch, reply, reading, failure)
 
+    def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
+        """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
+        by_line = batch.format is Format.NDJSON
+        if len(batch.body) > self._limits.max_event_bytes or not (by_line or batch.format is Format.JSON):
+            return False
+        normalised = native.read(
+            batch.body,
+            by_line=by_line,
+            emitter=batch.emitter,
+            scenario_id=batch.scenario_id,
+            received_at=reading.received_at,
+            receipts_before=0,
+        )
+        if normalised is None or normalised.count > self._limits.max_items:
+            return False
+        reading.take_normalised(normalised)
+        return True
+
     def _reading(self, batch: Batch) -> Reading:
         return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
 
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
 
-    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+    def _parse(self, batch: Batch, reading: Reading) -> Parsed:
+        return registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+
+    def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
         options = self._options(batch)
-        pieces = registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
-        self._enqueue(batch, reading, pieces, done)
+        return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
+
+    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
+        self._enqueue(batch, reading, self._pieces(batch, reading), done)
 
     def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
         job = _ReadingJob(reading, pieces, done)
@@ -210,7 +250,7 @@ class IngestPipeline:
                 metrics.parse_errors(batch.emitter, batch.format.label, reading.faults - reading.too_large)
             if reading.too_large:
                 metrics.events_too_large(batch.emitter, reading.too_large)
-        if not reading.count:
+        if not reading.count and (reading.faults or not registry.may_be_empty(batch.format)):
             self._release(batch)
             detail = (
                 f"None of the {items} events could be read (the first: {reading.errors[0].reason})."

@@ -83,6 +83,14 @@ class Reading:
             received_at=self.received_at,
             receipts_before=self.missing_ts,
         )
+        self._add(normalised, first, faults)
+
+    def take_normalised(self, normalised: Normalised) -> None:
+        """Take a piece without any fault that is normalised already."""
+        first, self._items = self._items, self._items + normalised.count
+        self._add(normalised, first, [])
+
+    def _add(self, normalised: Normalised, first: int, faults: list[Fault]) -> None:
         lines = normalised.lines
         if len(lines) > self._max_event_bytes and _has_line_over(lines, self._max_event_bytes):
             normalised = self._set_aside(normalised, first, faults)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,12 +24,14 @@ from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
 from logops_fast.http.refusal import Refusal
+from logops_fast.ingest import zones
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.gateway import IngestGateway
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.runtime import wiring
 from logops_fast.runtime.probes import Check
 from logops_fast.runtime.storage import Storage
+from logops_fast.runtime.syslog_listener import SyslogListener
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import StateStore
 from logops_fast.telemetry.families import GatewayMetrics
@@ -35,6 +39,12 @@ from logops_fast.telemetry.families import GatewayMetrics
 CIRCUIT_OPEN: Final = Refusal(
     503, "circuit_open", "The Ingest Gateway fails too often, so nothing is forwarded to it for a while.", 1
 )
+
+NOT_SERVED: Final[Mapping[bytes, str]] = {
+    b"/v1/metrics": "This gateway takes logs alone, at /v1/logs: send metrics to an OpenTelemetry collector.",
+    b"/v1/traces": "This gateway takes logs alone, at /v1/logs: send traces to an OpenTelemetry collector.",
+}
+"""Paths of OTLP/HTTP at which exporters look for what is not served, and what to tell them."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +84,10 @@ class Part(ABC):
     def reload(self, reloaded: Reloaded) -> None:
         """Use other settings and keys."""
         self.metrics.emitter.add(wiring.known_emitters(reloaded.settings, reloaded.keyring))
+
+    def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:  # noqa: ARG002
+        """Return the syslog listener in front of this part, None if there is none."""
+        return None
 
     def sample(self) -> None:  # noqa: B027 - not every part has gauges
         """Bring the gauges of this part up to date."""
@@ -121,6 +135,7 @@ class IngestPart(Part):
 
     async def start(self) -> None:
         """Open and recover the sink. Raises SinkStartError."""
+        threading.Thread(target=zones.load, name="time-zones", daemon=True).start()
         await self._storage.start()
 
     async def finish(self, timeout: float) -> None:  # noqa: ARG002, ASYNC109 (the worker bounds it)
@@ -153,13 +168,24 @@ class AuthPart(Part):
         queue: WorkQueue,
     ) -> None:
         super().__init__(metrics)
+        self._settings = settings
         self._auth_metrics = metrics
         self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue)
+        self._forwards = False
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
         handle = self._gateway.handle
         return {b"/ingest": handle, b"/v1/logs": handle}
+
+    def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:
+        """Return the listener whose lines take the same way as the requests that have passed the checks."""
+        if not self._settings.syslog.enabled:
+            return None
+        server = wiring.syslog_server(
+            self._settings, self._gateway, self._auth_metrics, context.registry, repeatable=self._forwards
+        )
+        return SyslogListener(server, context.listeners, tls, successor=context.successor)
 
     async def start(self) -> None:
         """Nothing to open: connections to the Ingest Gateway are made as they are needed."""
@@ -184,6 +210,7 @@ class ForwardingAuthPart(AuthPart):
     def __init__(self, settings: Settings, state: StateStore, keyring: Keyring, metrics: AuthMetrics) -> None:
         self._forwarder, self._pool = wiring.forwarder(settings, metrics)
         super().__init__(settings, state, keyring, metrics, self._forwarder, wiring.work_queue(settings))
+        self._forwards = True
 
     def checks(self) -> Sequence[Check]:
         """Return the check of the circuit breaker."""

@@ -46,7 +46,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
     assert builtin["forward"] == {
         "url": "http://127.0.0.1:8080/v1/logs",
         "connect_timeout": 2,
-        "read_timeout": 5,
+        "read_timeout": 8,
         "deadline": 10,
         "max_attempts": 3,
         "base_delay": 0.1,
@@ -68,6 +68,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "retention_days": 7,
         "archive": "delete",
         "archive_dir": "data/archive",
+        "wait_for_shipper": False,
         "max_total_bytes": 0,
     }
     assert builtin["tls"] == {"cert_file": "", "key_file": "", "client_ca_file": ""}

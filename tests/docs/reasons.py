@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from functools import cache
 from pathlib import Path
+from typing import get_args
 
 from logops_fast.ingest.pipeline import MALFORMED_STATUS
+from logops_fast.shipper.shipper import TroubleReason
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,6 +19,7 @@ COMPUTED = {
     "logops_fast/runtime/probes.py": frozenset(
         {"sink_failed", "sink_stalled", "state_unavailable", "circuit_open", "draining"}
         | {"starting", "restarting", "loop_stalled"}
+        | set(get_args(TroubleReason))
     ),
     "logops_fast/runtime/parts.py": frozenset({"sink_failed", "sink_stalled"}),
 }

@@ -38,6 +38,7 @@ BATCHES = re.compile("ingest|logs")
 
 # A body of lines is text to the generator, whatever its media type.
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+schemathesis.serializer.alias("application/x-protobuf", "text/plain")
 
 schema = schemathesis.openapi.from_path(DOCUMENT)
 few = settings(

@@ -613,6 +613,38 @@ def test_an_application_that_fails_after_a_last_answer_is_logged(caplog: pytest.
     assert "LookupError" in caplog.text
 
 
+# -- answers in another protocol
+
+
+def shouted(response: Response) -> Response:
+    return Response(299 if response.status == 200 else response.status, response.body.upper(), b"text/plain")
+
+
+def encoded_wire(limits: HttpLimits | None = None) -> Wire:
+    return Wire(server=make_server(Echo(), limits, lambda: 0.0, encoder_of=lambda _request: shouted))
+
+
+def test_an_answer_of_the_application_is_encoded() -> None:
+    ((status, headers, body),) = encoded_wire().send(post(b"hi")).answers
+    assert (status, headers[b"content-type"]) == (299, b"text/plain")
+    assert b'"BODY":"HI"' in body
+
+
+def test_a_refusal_of_the_http_layer_is_encoded_from_the_head_on() -> None:
+    for limits, sent in (
+        (HttpLimits(max_inflight_bytes=0), post(b"x")),  # before the application has the request
+        (HttpLimits(max_inflight_bytes=10), post(b"x" * 20)),
+    ):
+        ((status, headers, body),) = encoded_wire(limits).send(sent).answers
+        assert (status, headers[b"content-type"]) == (503, b"text/plain")
+        assert b'"ERROR":"OVERLOADED"' in body
+
+
+def test_a_head_that_cannot_be_read_is_refused_in_the_gateways_own_form() -> None:
+    ((status, headers, _),) = encoded_wire().send(b"GET\r\n\r\n").answers
+    assert (status, headers[b"content-type"]) == (400, b"application/json")
+
+
 # -- the budget
 
 

@@ -66,3 +66,26 @@ def test_addresses_are_remembered_up_to_a_bound() -> None:
 @given(st.binary(max_size=60))
 def test_no_header_breaks_it_and_the_answer_is_an_address(header: bytes) -> None:
     ipaddress.ip_address(PROXIES.client("10.0.0.1", {b"x-forwarded-for": header}))
+
+
+@pytest.mark.parametrize(
+    ("peer", "client", "proto", "tls", "private"),
+    [
+        ("203.0.113.9", "203.0.113.9", None, True, True),
+        ("203.0.113.9", "203.0.113.9", None, False, False),
+        ("203.0.113.9", "203.0.113.9", "https", False, False),  # anyone can write that
+        ("127.0.0.1", "127.0.0.1", None, False, True),
+        ("::1", "::1", None, False, True),
+        ("10.0.0.1", "203.0.113.9", "https", False, True),
+        ("10.0.0.1", "203.0.113.9", "HTTPS , https", False, True),
+        ("10.0.0.1", "203.0.113.9", "https, http", False, False),
+        ("10.0.0.1", "203.0.113.9", "http", True, False),  # the last hop was encrypted, the first was not
+        ("10.0.0.1", "203.0.113.9", "", True, False),
+        ("10.0.0.1", "203.0.113.9", None, False, False),
+        ("", "", None, False, False),
+        ("localhost", "localhost", None, False, False),
+    ],
+)
+def test_what_is_private_on_its_way(peer: str, client: str, proto: str | None, tls: bool, private: bool) -> None:
+    headers = {} if proto is None else {b"x-forwarded-proto": proto.encode()}
+    assert PROXIES.private(peer, client, headers, tls) is private

@@ -84,6 +84,7 @@ def test_the_first_alias_that_has_a_value_wins_and_the_others_stay(names: tuple[
     [
         "yesterday", "2025-01-02", "2025-02-30T00:00:00Z", "2025-01-02T03:04:05.Z", True, -5, [1], {"a": 1},
         "2025-01-02T03:04:05.1234567890x2Z", "2025-W01-1T00:00:00Z", "2025-01-02T03:04:05.5+01Z",
+        "2025-01-02T03:04:05.123456x89Z", "2025-01-02T03:04:05.12345678²Z",
     ],
 )  # fmt: skip
 def test_an_unreadable_ts_is_counted_and_kept(ts: Any) -> None:

@@ -24,7 +24,7 @@ def run(loop: str, main: Callable[[], Awaitable[Any]]) -> Any:
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         result = runner.run(body())
-    assert not escaped
+    assert not escaped, escaped
     return result
 
 

@@ -7,22 +7,16 @@ first event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 import orjson
 
-from logops_fast.ingest.parsers import base
+from logops_fast.ingest.parsers import base, otlp_json
 from logops_fast.ingest.parsers.json_values import read_event
 
-_OTLP_KEYS: Final = (
-    "resourceLogs",
-    "resource_logs",
-    "resourceSpans",
-    "resource_spans",
-    "resourceMetrics",
-    "resource_metrics",
-)
+_OTLP_KEYS: Final = ("resourceLogs", "resource_logs")
+_OTLP_OTHERS: Final = ("resourceSpans", "resource_spans", "resourceMetrics", "resource_metrics")
 _ACTIONS: Final = frozenset(("index", "create", "update", "delete"))
 _LIST_KEYS: Final = ("events", "logs", "records")
 _HEC_KEYS: Final = frozenset(("event", "time", "host", "source", "sourcetype", "index", "fields"))
@@ -34,7 +28,7 @@ _NEW_RELIC_KEYS: Final = frozenset(("common", "logs"))
 _CLOUDWATCH_KEYS: Final = ("owner", "logGroup", "logStream")
 
 TELLTALE_KEYS: Final = frozenset(
-    (*_OTLP_KEYS, *_ACTIONS, *_LIST_KEYS, "event", "streams", "logEvents", "common"),
+    (*_OTLP_KEYS, *_OTLP_OTHERS, *_ACTIONS, *_LIST_KEYS, "event", "streams", "logEvents", "common"),
 )
 """Every envelope has one of these among its first event's keys."""
 
@@ -50,20 +44,34 @@ def kind_of(first: dict[str, Any], second: Any = None) -> str:
 
     Raises base.MalformedBody: ``otlp_not_supported`` or ``unsupported_envelope``.
     """
-    for key in _OTLP_KEYS:
+    for key in _OTLP_OTHERS:
         if type(first.get(key)) is list:
             raise base.MalformedBody(
                 base.OTLP_NOT_SUPPORTED,
-                "The body is an OTLP export, which is not supported yet; send JSON, NDJSON, CSV or plain text.",
+                "The body is an OTLP export of traces or metrics; this gateway takes OTLP's logs alone.",
             )
     if type(first.get("logs")) is list and first.keys() == _NEW_RELIC_KEYS:
         raise _unsupported("a New Relic log payload")
     if type(first.get("records")) is list and first.keys() == _FIREHOSE_KEYS:
         raise _unsupported("an Amazon Data Firehose request")
+    if _is_otlp(first):
+        return WRAPPED
     action = action_of(first)
     if action and (second is not None or action == "delete"):
         return BULK
     return WRAPPED if _parts(first) is not None else ""
+
+
+def may_be_envelope(keys: Collection[str]) -> bool:
+    """Return whether ``kind_of`` may find that a first event with these keys is an envelope, whatever is under them."""
+    names = set(keys)
+    return (
+        not names.isdisjoint(_OTLP_KEYS)
+        or names in (_NEW_RELIC_KEYS, _FIREHOSE_KEYS)
+        or (len(names) == 1 and not names.isdisjoint((*_ACTIONS, *_LIST_KEYS, "streams")))
+        or ("event" in names and names <= _HEC_KEYS)
+        or "logEvents" in names
+    )
 
 
 def _unsupported(name: str) -> base.MalformedBody:
@@ -89,6 +97,8 @@ def wrapper_key(head: dict[str, Any]) -> str:
 
 def _parts(event: dict[str, Any]) -> list[Unwrapped] | None:
     """Return what an envelope holds, or None if the event is no envelope."""
+    if _is_otlp(event):
+        return otlp_json.unwrap(event)
     if len(event) == 1:
         for key in _LIST_KEYS:
             held = event.get(key)
@@ -103,6 +113,10 @@ def _parts(event: dict[str, Any]) -> list[Unwrapped] | None:
     if type(held) is list and event.get("messageType") == "DATA_MESSAGE":
         return _cloudwatch_events(event, held)
     return None
+
+
+def _is_otlp(event: dict[str, Any]) -> bool:
+    return any(type(event.get(key)) is list for key in _OTLP_KEYS)
 
 
 def _is_stream(value: Any) -> bool:

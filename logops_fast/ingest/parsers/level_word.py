@@ -69,7 +69,7 @@ _REDIS: Final = re.compile(r"(?:\d{1,10}:[A-Z]|\[\d{1,10}\]) \d\d [A-Z][a-z]{2} 
 # After the time: separators, up to three numbers (process, thread), perhaps a bracket, a word, perhaps a word after
 # "." or ":" (a channel, a module).
 _PLACE: Final = re.compile(
-    r"[\s\]|,:>)-]*+((?:[\[(]?\d{1,20}(?:#\d{1,20})?[\])]?:?[ \t]*+(?=[\[(<|\dA-Za-z])){0,3})([\[(<|]?)\s{0,3}"
+    r"[\s\]|,:>)-]*+((?:[\[(]?\d{1,20}+(?:#\d{1,20}+)?[\])]?:?[ \t]*+(?=[\[(<|\dA-Za-z])){0,3})([\[(<|]?)\s{0,3}"
     r"([A-Za-z]\w*+)(?:([.:])([A-Za-z]\w*+))?",
     _A,
 )

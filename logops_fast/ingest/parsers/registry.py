@@ -5,11 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, assert_never
 
+from logops_fast.formats import syslog_text
 from logops_fast.formats.line_pieces import csv_pieces, line_pieces
 from logops_fast.formats.lines import frames, is_blank, without_bom
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
-from logops_fast.ingest.parsers import base, csv_rows, json_array, ndjson, plain
+from logops_fast.ingest.parsers import (
+    base,
+    csv_rows,
+    json_array,
+    ndjson,
+    otlp_json,
+    otlp_protobuf,
+    plain,
+    syslog_body,
+)
 from logops_fast.ingest.parsers.base import Limits, Parsed, TextOptions
 from logops_fast.ingest.parsers.json_reader import JsonReader
 
@@ -27,7 +37,7 @@ def parse(
     Raises base.MalformedBody if the body as a whole is refused. Nothing else is ever raised, whatever the bytes.
     """
     if len(body) <= limits.max_event_bytes:
-        parsed = _parse_whole(format, body, now, text)
+        parsed = _parse_whole(format, body, now, limits, text)
     else:
         parsed = _NOTHING
         for piece in parse_pieces(format, body, now, limits, text):
@@ -52,7 +62,17 @@ def parse_pieces(
         yield parsed
 
 
-def _parse_whole(format: Format, body: bytes, now: float, text: TextOptions) -> Parsed:
+def shares(format: Format) -> bool:
+    """Return whether events of this format share what is in each of their lines: a small body may be a large batch."""
+    return format is Format.OTLP or format is Format.OTLP_JSON
+
+
+def may_be_empty(format: Format) -> bool:
+    """Return whether a body without any event is a success, as the sender's protocol has it."""
+    return format is Format.OTLP or format is Format.OTLP_JSON
+
+
+def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Parsed:
     match format:
         case Format.JSON:
             return json_array.parse(body)
@@ -62,11 +82,19 @@ def _parse_whole(format: Format, body: bytes, now: float, text: TextOptions) -> 
             return csv_rows.parse(body)
         case Format.PLAIN:
             return plain.parse(body, now, text)
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return syslog_body.parse(body, now, text, unproven=format is Format.SYSLOG_UDP)
+        case Format.OTLP:
+            return otlp_protobuf.parse(body, limits)
+        case Format.OTLP_JSON:
+            return otlp_json.parse(body, limits)
         case _:
             assert_never(format)
 
 
 def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Iterator[Parsed]:
+    if format is Format.OTLP:
+        return otlp_protobuf.read_pieces(body, limits)  # an empty body is an empty export
     if is_blank(body[:PIECE_BYTES]) and is_blank(without_bom(body)):
         raise base.empty_body()
     match format:
@@ -78,6 +106,10 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
             return _csv(without_bom(body), limits.max_event_bytes)
         case Format.PLAIN:
             return _plain(without_bom(body), now, limits.max_event_bytes, text)
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return _syslog(body, now, limits.max_event_bytes, text, format is Format.SYSLOG_UDP)
+        case Format.OTLP_JSON:
+            return otlp_json.read_pieces(body, limits)
         case _:
             assert_never(format)
 
@@ -96,12 +128,30 @@ def _plain(body: bytes, now: float, limit: int, text: TextOptions) -> Iterator[P
     reader = plain.Reader(now, text)  # one for all pieces: a continuation line may begin the next one
     framed = frames(body)
     if framed is None:
-        for piece in line_pieces(body, limit):
-            yield Parsed(reader.read_piece(plain.lines(piece.text)), []) if _filled(piece) else _set_aside(piece)
+        yield from _line_pieces(body, reader, limit)
     else:
         for first in range(0, len(framed), PIECE_ITEMS):
             yield _frames(framed[first : first + PIECE_ITEMS], reader, limit)
     yield Parsed(reader.finish(), [])
+
+
+def _syslog(body: bytes, now: float, limit: int, text: TextOptions, unproven: bool) -> Iterator[Parsed]:
+    for part in syslog_text.parts_of(body):
+        reader = plain.Reader(now, text)
+        messages = syslog_text.messages(part)
+        if messages is None:
+            pieces = _line_pieces(part, reader, limit)
+        else:
+            steps = range(0, len(messages), PIECE_ITEMS)
+            pieces = (_frames(messages[first : first + PIECE_ITEMS], reader, limit) for first in steps)
+        for parsed in pieces:
+            yield syslog_body.marked(parsed, unproven)
+        yield syslog_body.marked(Parsed(reader.finish(), []), unproven)
+
+
+def _line_pieces(body: bytes, reader: plain.Reader, limit: int) -> Iterator[Parsed]:
+    for piece in line_pieces(body, limit):
+        yield Parsed(reader.read_piece(plain.lines(piece.text)), []) if _filled(piece) else _set_aside(piece)
 
 
 def _frames(framed: list[bytes], reader: plain.Reader, limit: int) -> Parsed:

@@ -48,7 +48,7 @@ def _lengths() -> dict[bytes, frozenset[int]]:
     return out
 
 
-_LENGTHS: Final = _lengths()
+LENGTHS: Final = _lengths()
 _DIGIT_RUN: Final = re.compile(rb"[0-9]++")
 # Between the groups: blanks (also the no-break ones), hyphens and dashes, `.` and `+`.
 _SEPARATOR: Final = rb"(?:[ .+-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
@@ -56,12 +56,16 @@ _SEPARATOR: Final = rb"(?:[ .+-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
 _FORMS: Final = tuple(
     re.compile(form.replace(b"S", _SEPARATOR) + rb"(?![0-9])")
     for form in (
-        rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{1,3}",
+        rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{3}",
         rb"[0-9]{4}S[0-9]{4}S[0-9]{4}S[0-9]{1,4}",
         rb"[0-9]{4}S[0-9]{6}S[0-9]{4,5}",
     )
 )
-_WIDE_PARTED: Final = re.compile(rb"([0-9]{4})(?=(?:\xc2\xa0|\xe2\x80[\x80-\x95\xaf])[0-9]{4})")
+WIDE_SEPARATORS: Final = (
+    (b"\xc2", re.compile(rb"\xc2(?=\xa0[0-9]{4})(?<=[0-9]{4}\xc2)")),
+    (b"\xe2", re.compile(rb"\xe2(?=\x80[\x80-\x95\xaf][0-9]{4})(?<=[0-9]{4}\xe2)")),
+)
+"""The blanks and dashes of several bytes between two groups: how they begin, and a pattern that begins so."""
 _NOT_DIGITS: Final = bytes(byte for byte in range(256) if byte not in _DIGITS)
 _STARS: Final = bytes(0x2A if byte in _DIGITS else byte for byte in range(256))
 # For Luhn: each digit's own value, and the digit sum of its double.
@@ -103,6 +107,12 @@ def find_cards(text: bytes) -> list[Cut]:
     return _cuts(text, spans) if spans else []
 
 
+def may_be_number(text: bytes, start: int) -> tuple[int, bool]:
+    """Where the run of digits at ``start`` ends, and whether it may be a card's number by its digits."""
+    end = _DIGIT_RUN.match(text, start).end()  # type: ignore[union-attr]  # a run begins here
+    return end, end - start <= _LONGEST and _is_number(text[start:end])
+
+
 def _whole(text: bytes, folded: bytes) -> list[tuple[int, int]]:
     """Spans of the numbers that are written in one."""
     spans = []
@@ -121,13 +131,17 @@ def _group_starts(text: bytes, folded: bytes) -> list[int]:
     if folded.rfind(_PARTED) >= 0:
         at = folded.find(_PARTED)
         while at >= 0:
-            if text[at : at + 4] in _LENGTHS:
+            if text[at : at + 4] in LENGTHS:
                 starts.append(at)
             at = folded.find(_PARTED, at + 5)  # the next group
-    if b"\xc2" in text or b"\xe2" in text:
-        starts += [found.start() for found in _WIDE_PARTED.finditer(text) if found[1] in _LENGTHS]
-        starts.sort()
-    return starts
+    wide = [
+        found.start() - 4
+        for byte, pattern in WIDE_SEPARATORS
+        if byte in text
+        for found in pattern.finditer(text)
+        if text[found.start() - 4 : found.start()] in LENGTHS
+    ]
+    return sorted(starts + wide) if wide else starts
 
 
 def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, int]]:
@@ -137,16 +151,19 @@ def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, in
     overlap become one: else the card would be cut in two and its first digits left to be read.
     """
     spans: list[tuple[int, int]] = []
+    known: dict[bytes, bool] = {}
     for start in starts:
         if folded[start - 1 : start] == DIGIT:
             continue
         for form in _FORMS:
             found = form.match(text, start)
-            if (
-                found is not None
-                and _is_number(found[0].translate(None, _NOT_DIGITS))
-                and _stands_alone(text, start, found.end())
-            ):
+            if found is None:
+                continue
+            written = found[0]
+            is_number = known.get(written)
+            if is_number is None:
+                is_number = known[written] = _is_number(written.translate(None, _NOT_DIGITS))
+            if is_number and _stands_alone(text, start, found.end()):
                 if spans and start < spans[-1][1]:
                     spans[-1] = (spans[-1][0], max(spans[-1][1], found.end()))
                 else:
@@ -157,7 +174,7 @@ def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, in
 
 def _is_number(digits: bytes) -> bool:
     """Whether a network issues such a number, and it passes Luhn."""
-    lengths = _LENGTHS.get(digits[:_PREFIX])
+    lengths = LENGTHS.get(digits[:_PREFIX])
     if lengths is None or len(digits) not in lengths:
         return False
     return (sum(digits[-1::-2].translate(_VALUE)) + sum(digits[-2::-2].translate(_DOUBLE))) % 10 == 0
@@ -188,7 +205,8 @@ def _stands_alone(text: bytes, start: int, end: int) -> bool:
     if (left and right) or left.strip(b"abcdefABCDEF") or right.strip(b"abcdefABCDEF"):
         return False
     letters = len(left) + len(right)
-    return letters <= _LABEL and letters + end - start not in _IDENTIFIERS
+    # Digits in groups are no identifier, however long they are with what parts them.
+    return letters <= _LABEL and (letters + end - start not in _IDENTIFIERS or not text[start:end].isdigit())
 
 
 def _goes_on(char: bytes) -> bool:

@@ -26,13 +26,12 @@ def merged(cuts: list[Cut]) -> list[Cut]:
 
 def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     """The text with each cut replaced. Cuts are sorted and do not overlap."""
-    pieces: list[bytes] = []
-    last = 0
-    for start, end, mask in cuts:
-        pieces.append(text[last:start])
-        pieces.append(mask)
-        last = end
-    pieces.append(text[last:])
+    ends = [0]
+    ends += [end for _, end, _ in cuts]
+    pieces = [b""] * (2 * len(cuts) + 1)
+    pieces[:-1:2] = [text[end:start] for end, (start, _, _) in zip(ends, cuts, strict=False)]
+    pieces[1::2] = [mask for _, _, mask in cuts]
+    pieces[-1] = text[ends[-1] :]
     return b"".join(pieces)
 
 

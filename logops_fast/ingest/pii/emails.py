@@ -36,6 +36,10 @@ _DOMAIN: Final = re.compile(
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
     rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.))"
 )
+# Most domains: no label that is short or begins with `v`, and a top level that no other text follows.
+_USUAL_DOMAIN: Final = re.compile(
+    rb"@(?:[a-uw-z][a-z0-9-]++\.)++(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+)
 _MASK: Final = b"***"
 _USUAL: Final = 48
 _LEADING: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
@@ -47,31 +51,39 @@ def find_emails(text: bytes) -> list[Cut]:
     """The local parts, but for their first character, of the addresses in neutral text."""
     cuts: list[Cut] = []
     begin = 0
-    for found in _DOMAIN.finditer(text):
-        sign = found.start()
+    sign = text.find(b"@")
+    while sign >= 0:
+        if _USUAL_DOMAIN.match(text, sign) is None:
+            found = _DOMAIN.search(text, sign)  # a row of signs without domains costs no step of its own
+            if found is None:
+                break
+            sign = found.start()
+        # The usual local part: short, ASCII, and led by what the mask keeps.
+        start = sign - _USUAL
+        if start < begin:
+            start = begin
+        tail = text[start:sign]
+        size = len(tail) - len(tail.rstrip(_LOCAL))
+        if 0 < size < _USUAL and text[sign - size] in _LEADING and (tail.isascii() or tail[-size:].isascii()):
+            cuts.append((sign - size + 1, sign, _MASK))
+            begin = sign + 1
+            sign = text.find(b"@", begin)
+            continue
         left = text.rfind(b"@", begin, sign) + 1  # no local part goes beyond the sign before
         if left < begin:
             left = begin
-        # The usual local part: short, ASCII, and led by what the mask keeps.
-        start = sign - _USUAL
-        if start < left:
-            start = left
-        tail = text[start:sign]
-        local = tail[len(tail.rstrip(_LOCAL)) :]
-        if local and len(local) < _USUAL and local[0] in _LEADING and local.isascii():
-            kept = sign - len(local) + 1
-        elif text[sign - 1] == _QUOTE:
+        kept = -1
+        end = sign
+        if text[sign - 1] == _QUOTE and not size:
             kept, end = _quoted(text, begin, sign)
-            if kept >= 0:
-                cuts.append((kept, end, _MASK))
-            continue
         else:
             kept = _kept(text[left:sign])
-            if kept < 0:
-                continue
-            kept += left
-        cuts.append((kept, sign, _MASK))
-        begin = sign + 1
+            if kept >= 0:
+                kept += left
+                begin = sign + 1
+        if kept >= 0:
+            cuts.append((kept, end, _MASK))
+        sign = text.find(b"@", sign + 1)
     return cuts
 
 

@@ -28,13 +28,13 @@ _REFERENCE: Final = rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos
 # `m` is no part of the word, and console loggers set colours between a name and its value.
 _CONTROL: Final = rb"\x1b\[[0-9;:?]{0,32}[A-Za-z]"
 _ENCODED: Final = re.compile(rb"(" + rb"|".join((_PERCENT, _ESCAPE, _REFERENCE, _CONTROL)) + rb")")
-# A string with any of them is looked at closely; each begins with a literal, which a pattern skips to.
-_SIGNS: Final = (
+ENCODED_BY: Final = (
     (b"%", re.compile(_PERCENT)),
     (BACKSLASH, re.compile(_ESCAPE)),
     (b"&", re.compile(_REFERENCE)),
     (b"\x1b", re.compile(_CONTROL)),
 )
+"""A string with any of these is looked at closely: a byte, and the pattern that begins with it."""
 
 _LETTERS: Final[dict[bytes, bytes]] = {
     b"b": b"\xf6", b"f": b"\xf7", b"n": NEWLINE, b"r": b"\xf5", b"t": TAB, b"/": b"/", BACKSLASH: BACKSLASH,
@@ -52,18 +52,21 @@ _NEUTRAL: Final[dict[int, bytes]] = {
 def encoded_strings(text: bytes) -> list[tuple[int, int]]:
     """The spans of the strings of neutral text, without their quotes, that hold anything encoded."""
     spans: list[tuple[int, int]] = []
-    for sign, pattern in _SIGNS:
+    several = False
+    for sign, pattern in ENCODED_BY:
         if sign not in text:
             continue
+        several = several or bool(spans)
         found = pattern.search(text)
         while found is not None:
-            start = text.rfind(b'"', 0, found.start()) + 1
-            end = text.find(b'"', found.end())
+            place = found.start()
+            start = text.rfind(b'"', 0, place) + 1
+            end = text.find(b'"', place)
             if end < 0:
                 end = len(text)
             spans.append((start, end))
             found = pattern.search(text, end)
-    return sorted(set(spans)) if spans else spans
+    return sorted(set(spans)) if several else spans
 
 
 class Decoded:

@@ -42,28 +42,28 @@ def find_ipv6(text: bytes) -> list[Cut]:
     cuts: list[Cut] = []
     known: dict[tuple[bytes, bool, bool], Span | None] = {}  # logs name the same addresses again and again
     done = 0
-    found = _ANCHOR.search(text)
-    while found is not None:
-        anchor = found.start()
-        head = text[max(done, anchor - _LONGEST_RUN) : anchor]
-        start = anchor - len(head) + len(head.rstrip(_HEX_COLON))
+    for found in _ANCHOR.finditer(text):
+        start = anchor = found.start()
+        if anchor < done:
+            continue
+        if text[anchor - 1] in _HEX_COLON:
+            head = text[max(done, anchor - _LONGEST_RUN) : anchor]
+            start = anchor - len(head) + len(head.rstrip(_HEX_COLON))
         done = _RUN.match(text, anchor).end()  # type: ignore[union-attr]  # matches the empty string
-        if done - start <= _LONGEST_RUN:
-            before = text[start - 1 : start] in _LETTERS
-            after = text[done : done + 1] in _LETTERS
-            run = text[start:done]
-            if text.startswith(b".", done):
-                last = done - len(run) + run.rfind(b":") + 1
-                if b"::" in run and _IPV4_TAIL.match(text, last) is not None:
-                    found = _ANCHOR.search(text, done)
-                    continue
-            key = (run, before and start > 0, after and done < len(text))
-            if key not in known:
-                known[key] = _address(*key)
-            span = known[key]
-            if span is not None:
-                cuts.append((start + span[0], start + span[1], span[2]))
-        found = _ANCHOR.search(text, done)
+        if done - start > _LONGEST_RUN:
+            continue
+        run = text[start:done]
+        following = text[done : done + 1]
+        if following == b"." and b"::" in run:
+            last = done - len(run) + run.rfind(b":") + 1
+            if _IPV4_TAIL.match(text, last) is not None:
+                continue
+        key = (run, start > 0 and text[start - 1] in _LETTERS, following in _LETTERS and following != b"")
+        if key not in known:
+            known[key] = _address(*key)
+        span = known[key]
+        if span is not None:
+            cuts.append((start + span[0], start + span[1], span[2]))
     return cuts
 
 

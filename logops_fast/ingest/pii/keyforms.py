@@ -85,17 +85,18 @@ def find_keys(text: bytes) -> list[Cut]:
             exact = _FORM.match(text, found.start())
             if exact is not None:
                 spans.append(exact.span())
+    begins = []
     at = text.find(_REFRESH)
     while at >= 0:
-        exact = _FORM.match(text, at)
-        if exact is not None:
-            spans.append(exact.span())
+        begins.append(at)
         at = text.find(_REFRESH, at + 1)
     if text.rfind(_WEBHOOK) >= 0:
-        for found in _WEBHOOK_AT.finditer(text):
-            exact = _FORM.match(text, found.end())
-            if exact is not None:
-                spans.append(exact.span())
+        begins += [found.end() for found in _WEBHOOK_AT.finditer(text)]
+    for at in begins:
+        exact = _FORM.match(text, at)
+        # Either has a long word somewhere: the trigger asks for one.
+        if exact is not None and shape.find(LONG_WORD, at - 1, exact.end()) >= 0:
+            spans.append(exact.span())
     if spans:
         cuts += [(start, end, _MASK) for start, end in _merged(spans)]
         cuts.sort()

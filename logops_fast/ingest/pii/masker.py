@@ -20,9 +20,10 @@ from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
 from logops_fast.ingest.pii.members import Members
-from logops_fast.ingest.pii.names import FIELD, SECRET, NameRules
+from logops_fast.ingest.pii.names import FIELD, OTHER, SECRET, NameRules
 from logops_fast.ingest.pii.pairs import Pairs
-from logops_fast.ingest.pii.signs import FREQUENT, Excerpt, Signs, Triggers, named_spans
+from logops_fast.ingest.pii.signs import FREQUENT, Signs, Triggers
+from logops_fast.ingest.pii.top_level import TopLevelNames, values_text
 from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
 
@@ -32,6 +33,7 @@ _LEFT_BY_MASK: Final = re.compile(rb"\*\*\*|\.x\.x|:x:x")
 # Bytes that UTF-8 never uses and no escape stands for (see `escapes`): a string, or a value, that was taken out.
 _STRING_OUT: Final = b"\xc0"
 _VALUE_OUT: Final = b"\xc1"
+_NULL_END: Final = b"null}"
 
 _Finder = tuple[int, str, Callable[[bytes], list[Cut]]]
 """Of a `Kind`: sign, label and find."""
@@ -46,7 +48,7 @@ class Masker:
     `NameRules` does.
     """
 
-    __slots__ = ("_delimited", "_frequent", "_members", "_pairs", "_rare", "_triggers")
+    __slots__ = ("_delimited", "_frequent", "_members", "_names", "_pairs", "_rare", "_rules", "_triggers")
 
     def __init__(
         self,
@@ -58,56 +60,109 @@ class Masker:
     ) -> None:
         rules = NameRules(fields, keep, secrets=secrets, aliases=aliases)
         endings = endings_of(rules)
+        self._rules = rules
         self._triggers = Triggers(rules)
         self._members = None if endings is None else Members(rules, endings)
         self._pairs = None if endings is None else Pairs(rules, endings)
+        self._names = TopLevelNames(self.is_named, self._are_clean)
         delimited = (*SECRETS, *CREDENTIALS) if secrets else CREDENTIALS
         # Bare tuples: an attribute of a named one costs as much as asking a small text for its sign.
         self._delimited = tuple((kind.sign, kind.label, kind.find) for kind in delimited)
         plain = tuple((kind.sign, kind.label, kind.find) for kind in PLAIN)
         self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
-        self._rare = (*self._delimited, *(kind for kind in plain if not kind[0] & FREQUENT))
+        self._rare = (*self._delimited, *plain)
 
-    def mask_lines(
-        self,
-        lines: bytes,
-        events: list[dict[str, Any]],  # noqa: ARG002 - the lines say all; a masker may need what they were made from
-        hits: dict[str, int],
-    ) -> bytes:
+    def is_named(self, name: str) -> bool:
+        """Whether the values of members with this name are masked or kept whole, whatever they are."""
+        return self._rules.kind(name) != OTHER
+
+    def mask_lines(self, lines: bytes, events: list[dict[str, Any]], hits: dict[str, int]) -> bytes:
         """Lines as orjson wrote them from ``events``, with every string masked; adds to ``hits`` by kind.
 
-        Names of one object that a mask makes equal are told apart by ``#2``, ``#3``.
+        ``events`` may lack members that need no look; the last member of each is a placeholder. Without them, or
+        without placeholders, the masks look at the whole of the lines. Names of one object that a mask makes equal are
+        told apart by ``#2``, ``#3``.
         """
-        masked, in_key = self._mask(lines, hits)
+        values = values_text(events, len(lines))
+        named = None if values is None else self._names.named_rows(events)
+        if b"\\" in lines:
+            if named is None or values is None:
+                masked, in_key = self._mask_strings(neutralise(lines), None, (), hits)
+            else:
+                values = neutralise(values) if b"\\" in values else values
+                masked, in_key = self._mask_strings(neutralise(lines), values, named, hits)
+            masked = restore(masked)
+        else:
+            masked, in_key = self._mask_strings(lines, None if named is None else values, named or (), hits)
         return self._rename(masked) if in_key else masked
+
+    def leaves(self, name: str) -> bool:
+        """Whether a member's name is stored as it came, and its value is no named field, no secret and not kept."""
+        return not self.is_named(name) and self._are_clean([name])[0]
 
     def mask_text(self, text: str) -> str:
         """Raw text, such as an event that could not be parsed, masked as a string value is."""
-        masked: str = orjson.loads(restore(self._mask_strings(neutralise(to_json(text)), {})[0]))
+        masked: str = orjson.loads(restore(self._mask_strings(neutralise(to_json(text)), None, (), {})[0]))
         return masked
 
-    def _mask(self, text: bytes, hits: dict[str, int]) -> tuple[bytes, bool]:
-        escaped = b"\\" in text
-        if escaped:
-            text = neutralise(text)
-        text, in_key = self._mask_strings(text, hits)
-        return (restore(text) if escaped else text), in_key
+    def _are_clean(self, names: list[str]) -> list[bool]:
+        """Whether each of some names of members holds nothing that is masked, as a name."""
+        lines = neutralise(b"\n".join([to_json({name: None}) for name in names]))
+        masked, _ = self._mask_strings(lines, None, (), {})
+        return [
+            new.startswith(old[: -len(_NULL_END)])
+            for old, new in zip(lines.split(b"\n"), masked.split(b"\n"), strict=True)
+        ]
 
-    def _mask_strings(self, text: bytes, hits: dict[str, int]) -> tuple[bytes, bool]:
-        """Neutral text with every member and string masked, and whether anything was masked in a key."""
-        signs = Signs(text, self._triggers)
+    def _mask_strings(
+        self, text: bytes, values: bytes | None, named: Sequence[int], hits: dict[str, int]
+    ) -> tuple[bytes, bool]:
+        """Neutral lines with every member and string masked, and whether anything was masked in a key.
+
+        ``values``: the neutral values of each line, line by line; None: the lines' own names need a look, too.
+        ``named``: the numbers of the lines with a top-level name that matters.
+        """
+        signs = Signs(text if values is None else values, self._triggers)
+        rows: Sequence[int] = sorted({*signs.rows, *named}) if named else signs.rows
+        # Of the names in `values`, only those of nested members are left to be masked.
+        names = values is None or b'":' in values
+        if not rows:
+            return self._mask_frequent(text, signs.found, names, hits)
+        signs.named = signs.named or bool(named)
+        lines = text.split(b"\n")
+        if 2 * len(rows) >= len(lines):
+            return self._mask_thoroughly(text, signs, hits)
+        chosen, in_key = self._mask_thoroughly(b"\n".join([lines[row] for row in rows]), signs, hits)
+        if signs.found & FREQUENT:
+            for row in rows:
+                lines[row] = b""
+            others, in_other_key = self._mask_frequent(b"\n".join(lines), signs.found, names, hits)
+            in_key = in_key or in_other_key
+            lines = others.split(b"\n")
+        for row, line in zip(rows, chosen.split(b"\n"), strict=True):
+            lines[row] = line
+        return b"\n".join(lines), in_key
+
+    def _mask_frequent(self, text: bytes, found: int, names: bool, hits: dict[str, int]) -> tuple[bytes, bool]:
+        """Neutral text without anything but the FREQUENT kinds, masked, and whether anything was masked in a key."""
+        cuts = self._cuts_of(self._frequent, text, found, [], hits) if found & FREQUENT else []
+        if not cuts:
+            return text, False
+        return replaced(text, cuts), names and any_in_key(text, cuts)
+
+    def _mask_thoroughly(self, text: bytes, signs: Signs, hits: dict[str, int]) -> tuple[bytes, bool]:
+        """Neutral text that may hold any of the ``signs``, masked, and whether anything was masked in a key."""
         kept: list[bytes] = []
-        named = signs.every_line or bool(signs.named_lines)
-        if named and self._members is not None:
-            text, kept = self._mask_members(self._members, text, signs, hits)
+        if signs.named and self._members is not None:
+            text, kept = self._mask_members(self._members, text, hits)
         strings: list[bytes] = []
         in_key = False
-        if b"%" in text or b"\xfc" in text or b"&" in text or b"\x1b" in text:
+        if signs.encoded:
             spans = encoded_strings(text)
             if spans:
                 strings, in_key = self._mask_encoded(text, spans, hits)
                 text = replaced(text, [(start, end, _STRING_OUT) for start, end in spans])
-        cuts = self._cuts(text, signs, self._rare, self._frequent, hits)
+        cuts = self._cuts(text, signs, self._rare, hits)
         if cuts:
             in_key = in_key or any_in_key(text, cuts)
             text = replaced(text, cuts)
@@ -117,32 +172,21 @@ class Masker:
             text = _put_back(text, _VALUE_OUT, kept)
         return text, in_key
 
-    def _cuts(
-        self,
-        text: bytes,
-        signs: Signs,
-        rare: tuple[_Finder, ...],
-        frequent: tuple[_Finder, ...],
-        hits: dict[str, int],
-    ) -> list[Cut]:
+    def _cuts(self, text: bytes, signs: Signs, kinds: tuple[_Finder, ...], hits: dict[str, int]) -> list[Cut]:
         """What is masked of a text: all that any kind finds in it as it is, whatever another kind finds next to it."""
         cuts: list[Cut] = []
-        several = False
-        found = signs.found
-        if self._pairs is not None and (signs.every_line or signs.named_lines or b"=" in text):
-            cuts, fields, secrets = self._pairs.cuts(text, named_spans(text, signs))
+        if signs.named and self._pairs is not None:
+            cuts, fields, secrets = self._pairs.cuts(text)
             _count(hits, FIELD, fields)
             _count(hits, SECRET, secrets)
-        if found & ~FREQUENT:
-            lines = Excerpt(text, signs.rare_lines)
-            for sign, label, find in rare:
-                if found & sign:
-                    more = lines.originals(find(lines.text))
-                    if more:
-                        _count(hits, label, len(more))
-                        several = several or bool(cuts)
-                        cuts = cuts + more if cuts else more
-        for sign, label, find in frequent:
+        return self._cuts_of(kinds, text, signs.found, cuts, hits)
+
+    def _cuts_of(
+        self, kinds: tuple[_Finder, ...], text: bytes, found: int, cuts: list[Cut], hits: dict[str, int]
+    ) -> list[Cut]:
+        """``cuts`` and those of the kinds that are ``found``, as one list in order."""
+        several = False
+        for sign, label, find in kinds:
             if found & sign:
                 more = find(text)
                 if more:
@@ -151,17 +195,15 @@ class Masker:
                     cuts = cuts + more if cuts else more
         return merged(cuts) if several else cuts
 
-    def _mask_members(
-        self, members: Members, text: bytes, signs: Signs, hits: dict[str, int]
-    ) -> tuple[bytes, list[bytes]]:
+    def _mask_members(self, members: Members, text: bytes, hits: dict[str, int]) -> tuple[bytes, list[bytes]]:
         """The text with the values of named members masked and those of kept ones taken out, and the latter."""
-        cuts, fields, secrets, kept = members.cuts(text, named_spans(text, signs))
+        cuts, fields, secrets, kept = members.cuts(text)
         _count(hits, FIELD, fields)
         _count(hits, SECRET, secrets)
         if cuts:
             text = replaced(text, cuts)
             if kept:
-                kept = members.cuts(text, named_spans(text, signs))[3]
+                kept = members.cuts(text)[3]
         values = [text[start:end] for start, end in kept]
         if kept:
             text = replaced(text, [(start, end, _VALUE_OUT) for start, end in kept])
@@ -177,14 +219,14 @@ class Masker:
         decoded = Decoded(raw)
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, (), hits)
+            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, hits)
             if cuts:
                 raw = replaced(raw, decoded.originals(cuts))
                 decoded = _decoded(raw, level)
             if level == MOST_LEVELS or not decoded.decode():
                 break
             level += 1
-        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._rare, self._frequent, hits)
+        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._rare, hits)
         if cuts:
             raw = replaced(raw, decoded.originals(cuts))
         masked = raw.split(b'"')[1::2]

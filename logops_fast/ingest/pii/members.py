@@ -29,16 +29,15 @@ class Members:
         self._rules = rules
         self._end = member_pattern(endings)
 
-    def cuts(self, text: bytes, spans: list[tuple[int, int]]) -> tuple[list[Cut], int, int, list[tuple[int, int]]]:
+    def cuts(self, text: bytes) -> tuple[list[Cut], int, int, list[tuple[int, int]]]:
         """Return the values to mask, how many are fields and how many secrets, and the spans of values to keep.
 
-        Only members whose names end in ``spans`` of the text are looked at. A named field inside a kept value is
-        masked; a member inside a masked value is part of it.
+        A named field inside a kept value is masked; a member inside a masked value is part of it.
         """
         cuts: list[Cut] = []
         kept: list[tuple[int, int]] = []
         fields = secrets = masked_to = kept_to = 0
-        for found in [found for begin, end in spans for found in self._end.finditer(text, begin, end)]:
+        for found in self._end.finditer(text):
             start = found.end()
             if start < masked_to:
                 continue

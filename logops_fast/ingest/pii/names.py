@@ -56,8 +56,10 @@ _LONGEST_NAME: Final = 128
 _REMEMBERED: Final = 4096
 
 
-ENDINGS: Final = tuple(sorted({*_COMPACT, *GLUED_NAMES}))
-"""How every secret name ends, without what parts its words: what the triggers ask for."""
+_LONGEST_ENDING: Final = 4
+ENDINGS: Final = tuple(sorted({name.rpartition("_")[2][-_LONGEST_ENDING:] for name in SECRET_NAMES}))
+"""How every secret name ends, in letters without a separator between (`session` is no `authorization`): what the
+triggers ask for."""
 
 
 def is_secret(name: str, *, in_query: bool = False) -> bool:

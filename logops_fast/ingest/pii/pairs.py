@@ -11,7 +11,7 @@ from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut, is_masked
 from logops_fast.ingest.pii.names import FIELD, KEEP, QUERY_NAMES, SECRET, NameRules, is_secret
-from logops_fast.ingest.pii.triggers import Endings, endings_of, pair_pattern
+from logops_fast.ingest.pii.triggers import Endings, element_pattern, endings_of, pair_pattern
 
 _MASK: Final = b"***"
 _QUOTE: Final = 0xFD
@@ -48,8 +48,9 @@ _PARAMETERS: Final = re.compile(
     rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
 )
 _CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
-# RFC 6265: pairs parted by `; `.
-_COOKIES: Final = re.compile(rb"[^\x00-\x20\x22;,'`\xf5-\xff]++(?:; *+[^\x00-\x20\x22;,'`\xf5-\xff]++)*+")
+# RFC 6265: pairs parted by `; `. They end at a quote, or a bracket, that is written as a character reference.
+_COOKIE: Final = rb"(?:[^\x00-\x20\x22;,'`&\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);))++"
+_COOKIES: Final = re.compile(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
 
 
 class Pairs:
@@ -61,14 +62,11 @@ class Pairs:
         self._rules = rules
         self._equals = pair_pattern(endings_of(rules, QUERY_NAMES) or endings, b"=")
         self._colon = pair_pattern(endings, b":")
-        self._element = re.compile(rb">" + endings.before(b">"))
+        self._element = element_pattern(endings)
 
-    def cuts(self, text: bytes, named: list[tuple[int, int]]) -> tuple[list[Cut], int, int]:
-        """Return the values to mask, how many of them are fields and how many secrets.
-
-        Names before a colon are looked for in the spans ``named`` alone, those before a `=` or a `>` in the whole text.
-        """
-        places = [found.start() for begin, end in named for found in self._colon.finditer(text, begin, end)]
+    def cuts(self, text: bytes) -> tuple[list[Cut], int, int]:
+        """Return the values to mask, how many of them are fields and how many secrets."""
+        places = [found.start() for found in self._colon.finditer(text)]
         if b"=" in text:
             places += [found.start() for found in self._equals.finditer(text)]
         if b"<" in text and b"</" in text:

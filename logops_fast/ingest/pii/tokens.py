@@ -8,6 +8,7 @@ import re
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut, is_masked
+from logops_fast.ingest.pii.keyforms import LONG_WORD, SHAPE
 
 _MASK: Final = b"***"
 _JWT_MASK: Final = b"***jwt***"
@@ -151,5 +152,12 @@ def find_jwts(text: bytes) -> list[Cut]:
         while known < len(cuts) and cuts[known][1] <= at:
             known += 1
         if known == len(cuts) or at < cuts[known][0]:
-            return [(*found.span(), _JWT_MASK) for found in _JWT.finditer(text) if found.lastindex is not None]
+            # The trigger asks for the usual beginning or a long word.
+            shape = text.translate(SHAPE)
+            return [
+                (*found.span(), _JWT_MASK)
+                for found in _JWT.finditer(text)
+                if found.lastindex is not None
+                and (_USUAL_BEGINNING in found[0] or shape.find(LONG_WORD, found.start() - 1, found.end()) >= 0)
+            ]
     return cuts

@@ -1,6 +1,6 @@
 """Patterns for the separators that may follow a name that matters, in members and in text.
 
-A secret's name, or a configured one, is recognised by its last three letters right before the separator: three
+A secret's name, or a configured one, is recognised by its last three or four letters right before the separator: three
 character classes first, the exact letters only if those fit.
 """
 
@@ -23,31 +23,52 @@ Ending = tuple[bytes, bytes, bytes]
 
 
 class Endings:
-    """How the names that matter end, as zero-width patterns for the place right after a name."""
+    """How the names that matter end, as zero-width patterns for the place right after a name.
 
-    __slots__ = ("any", "endings")
+    ``endings`` are of three places, ``words`` of three letters or more.
+    """
 
-    def __init__(self, endings: Iterable[Ending], *, any_name: bool = False) -> None:
+    __slots__ = ("any", "endings", "words")
+
+    def __init__(self, endings: Iterable[Ending], words: Iterable[str] = (), *, any_name: bool = False) -> None:
         self.endings = sorted(set(endings))
+        self.words = sorted(set(words))
         self.any = any_name
 
     def before(self, tail: bytes) -> bytes:
         """A zero-width pattern: a name that matters and ``tail``, a pattern of fixed width, end here."""
         if self.any:
             return rb"(?<=" + tail + rb")"
-        quick = b"".join(_class(b"".join(ending[place] for ending in self.endings)) for place in range(ENDING))
-        exact = b"|".join(b"".join(_class(place) for place in ending) for ending in self.endings)
-        return rb"(?<=" + quick + tail + rb")(?<=(?:" + exact + rb")" + tail + rb")"
+        # Three classes first, which most of what is no name does not pass.
+        places: list[set[int]] = [set(), set(), set()]
+        for ending in (*self.endings, *(_places(word[-ENDING:]) for word in self.words)):
+            for place, chars in zip(places, ending, strict=True):
+                place.update(chars)
+        quick = b"".join(_class(bytes(place)) for place in places)
+        exact = [_exactly(self.endings, tail)] if self.endings else []
+        exact += [
+            _exactly([_places(word) for word in self.words if len(word) == width], tail)
+            for width in sorted({len(word) for word in self.words})
+        ]
+        return rb"(?<=" + quick + tail + rb")(?:" + b"|".join(exact) + rb")"
+
+
+def _exactly(endings: Sequence[Sequence[bytes]], tail: bytes) -> bytes:
+    alternatives = b"|".join(b"".join(map(_class, ending)) for ending in endings)
+    return rb"(?<=(?:" + alternatives + rb")" + tail + rb")"
+
+
+def _places(word: str) -> list[bytes]:
+    return [_both(char) for char in word]
 
 
 def endings_of(rules: NameRules, extra: Sequence[str] = ()) -> Endings | None:
     """The endings of all the names that ``rules`` knows, and of ``extra``; None if there are none."""
     names = [*extra, *rules.patterns]
-    if rules.has_secrets:
-        names += ENDINGS
+    words = ENDINGS if rules.has_secrets else ()
     endings = [_ending(name) for name in names]
     known = [ending for ending in endings if ending is not None]
-    return Endings(known, any_name=len(known) < len(endings)) if endings else None
+    return Endings(known, words, any_name=len(known) < len(endings)) if endings or words else None
 
 
 def _ending(name: str) -> Ending | None:
@@ -73,6 +94,16 @@ def _class(chars: bytes) -> bytes:
     if len(present) == len(_ANY):
         return rb"[\x00-\xff]"
     return b"[" + b"".join(re.escape(bytes((char,))) for char in sorted(present)) + b"]"
+
+
+def name_pattern(endings: Endings) -> bytes:
+    """Alternatives for the place after a colon: it follows a name that matters, of a member or in a text."""
+    return rb'(?<=":)' + endings.before(rb'":') + rb"|" + inner(endings, b":")
+
+
+def element_pattern(endings: Endings) -> re.Pattern[bytes]:
+    """Finds the end of each tag in a text whose name may matter."""
+    return re.compile(rb">" + endings.before(b">"))
 
 
 def member_pattern(endings: Endings) -> re.Pattern[bytes]:

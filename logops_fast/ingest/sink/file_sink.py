@@ -10,7 +10,7 @@ volume can hold up for as long as it likes. One group at a time passes through t
 5. UNDOING, only if the kernel's sync failed or a claim was lost: the thread cuts away what was written.
 6. The batches are *answered*, all alike, and the next group begins.
 
-Between groups the thread may be TIDYING: closing yesterday's files, or probing a disk that failed.
+Between groups the thread may be TIDYING: publishing marks, closing yesterday's files, or probing a disk that failed.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ __all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
+PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
 STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
 SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
 RENEW_INTERVAL: Final = 15.0
@@ -130,6 +131,7 @@ class FileSink:
         self._pending: deque[_Batch] = deque()
         self._pending_since = 0.0  # no later than the first of them came
         self._kicked = False
+        self._unpublished = False
         # The group under way.
         self._phase = Phase.IDLE
         self._phase_since = 0.0
@@ -160,18 +162,25 @@ class FileSink:
         """Whether a thread syncs, because the kernel offers no queue for it."""
         return self._durable and self._queue is None
 
-    def start(self) -> Awaitable[RecoveryReport]:
+    def start(self, *, probe: bool = True) -> Awaitable[RecoveryReport]:
         """Lock the directory, repair what a crash left, open today's file; all of it in the disk thread.
 
+        ``probe``: write to the disk as well. If that fails the sink starts with a ``problem``, as after a failed group.
         Call it on the running loop and await the result before the first ``append``. Raises SinkStartError.
         """
         loop = asyncio.get_running_loop()
         started: asyncio.Future[RecoveryReport] = loop.create_future()
         reports: list[RecoveryReport] = []
+        failures: list[StepFailedError] = []
         disk = DiskThread(loop)
 
         def job() -> bool:
             reports.append(self._open())
+            if probe:
+                try:
+                    self._probe()
+                except StepFailedError as failure:
+                    failures.append(failure)
             return True
 
         def on_finished(error: BaseException | None) -> None:
@@ -185,7 +194,10 @@ class FileSink:
             self._ended = loop.create_future()
             # Without a sync there is nothing for the kernel to do.
             self._queue = self._ops.kernel_sync(loop) if self._durable else None
-            self._timer = loop.call_later(IDLE_INTERVAL, self._tick)
+            for failure in failures:
+                self._report_failure(failure)
+                self._failure = str(failure)
+            self._set_timer()
             if self._claims is not None:
                 self._renewal = loop.call_later(RENEW_INTERVAL, self._renew)
             if not started.done():
@@ -258,6 +270,9 @@ class FileSink:
                 self._running().call_later(wait, self._kick)
         elif self._closing:
             self._begin_end()
+        elif self._unpublished:
+            self._unpublished = False
+            self._running().call_later(PUBLISH_AFTER, self._publish)
 
     def _take(self) -> None:
         """Make the next group of what is pending of one day, up to a size."""
@@ -361,6 +376,7 @@ class FileSink:
         seconds = self._clock() - self._phase_since
         if error is None:
             self._files().accept()
+            self._unpublished = True
         self._batches, self._group = [], Group("")
         self._idle_again(None if isinstance(error, _LostClaims) else error)
         if error is None:
@@ -369,6 +385,16 @@ class FileSink:
             guarded(batch.on_stored, error is None)
 
     # Between groups.
+
+    def _publish(self) -> None:
+        """Publish the marks of the last group, unless another has done so or will."""
+        if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending:
+            self._enter(Phase.TIDYING, self._clock())
+            self._in_thread(self._publish_marks, self._tidied)
+
+    def _publish_marks(self) -> bool:
+        self._files().publish()
+        return True
 
     def _tick(self) -> None:
         """Tidy up now and then, or try whether a disk that failed works again."""

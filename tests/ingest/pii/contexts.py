@@ -6,6 +6,7 @@ or a parameter around it, then perhaps percent-encoded, escaped as JSON, quoted,
 
 from __future__ import annotations
 
+import html
 import json
 import random
 from collections.abc import Callable
@@ -61,15 +62,66 @@ def card(rng: random.Random) -> Item:
     return Item(digits, digits[:8])
 
 
+def track(rng: random.Random) -> Item:
+    """The tracks of a magnetic stripe (ISO/IEC 7813): the number is written in one."""
+    item = card(rng)
+    while not item.text.isdecimal():
+        item = card(rng)
+    return Item(
+        rng.choice([f"%B{item.text}^FAKE/CAROL^2912101", f";{item.text}=2912101123?", f"{item.text}=2912101"]),
+        item.core,
+    )
+
+
 def bearer(rng: random.Random) -> Item:
     token = f"Tk{rng.randint(10**8, 10**9)}{_word(rng)}"
     return Item(f"{rng.choice(['Bearer', 'bearer', 'BEARER'])} {token}", token[3:])
 
 
+SECRETS = (
+    "password", "passwd", "passphrase", "secret", "client_secret", "token", "access_token", "api_key",
+    "secret_access_key", "private_key", "credentials", "card_number", "credit_card", "cvv", "ssn", "pwd",
+    "security_code",
+)  # fmt: skip
+"""Some of the contract's names, in words."""
+
+
+def _name(rng: random.Random) -> str:
+    words = [rng.choice(["", "", "db", "user", "x"]), *rng.choice(SECRETS).split("_")]
+    words = [word for word in words if word]
+    form = rng.randrange(5)
+    if form == 0:
+        return words[0] + "".join(word.capitalize() for word in words[1:])
+    joined = rng.choice("_-. ".strip()).join(words)
+    return joined.upper() if form == 1 else joined
+
+
 def password(rng: random.Random) -> Item:
     value = f"Pw{rng.randint(10**8, 10**9)}{_word(rng)}"
-    name = rng.choice(["password", "db_password", "userPassword", "API_KEY", "client-secret", "x.token", "ssn"])
-    return Item(f"{name}{rng.choice(['=', ': '])}{value}", value)
+    name = _name(rng)
+    form = rng.randrange(8)
+    if form == 0:
+        return Item(f'"{name}": "{value} {value}"', value)
+    if form == 1:
+        return Item(f"'{name}' => '{value}'", value)
+    if form == 2:
+        return Item(f"<{name}>{value}</{name}>", value)
+    return Item(f"{name}{rng.choice(['=', ': ', ' = ', '= ', ':', ' : '])}{value}", value)
+
+
+def header(rng: random.Random) -> Item:
+    value = f"Hd{rng.randint(10**8, 10**9)}{_word(rng)}"
+    return Item(
+        rng.choice(
+            [
+                f"Authorization: Token {value}",
+                f"authorization: {value}",
+                f"Cookie: sid={value}; theme=dark",
+                f"X-Api-Key: {value}",
+            ]
+        ),
+        value,
+    )
 
 
 def url(rng: random.Random) -> Item:
@@ -85,7 +137,12 @@ def key(rng: random.Random) -> Item:
     return Item(prefix + tail[:length], tail[:length])
 
 
-WRITERS: tuple[Writer, ...] = (email, ipv4, ipv6, card, bearer, password, url, key)
+def jwt(rng: random.Random) -> Item:
+    tail = "".join(rng.choice(LETTERS + "0123456789") for _ in range(20))
+    return Item(f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.{tail}", tail)
+
+
+WRITERS: tuple[Writer, ...] = (email, ipv4, ipv6, card, track, bearer, password, header, url, key, jwt)
 
 STAY = (
     "version 1.2.3.4", "Chrome/120.0.0.0", "user@1000.service", "50:06:01:60:3b:20:1f:2e", "std::fade", "b::1",
@@ -97,9 +154,16 @@ STAY = (
 # What is around an item. None glues a letter to it but where the field does (a label and a colon).
 FRAMES: tuple[tuple[str, str], ...] = (
     ("", ""), (" ", " "), ("from=", " "), ("(", ")"), ("[", "]"), ("<", ">"), ("'", "'"), ('"', '"'), ("to ", ", done"),
-    ("\t", "\n"), ("地址、", "、"), ("“", "”"), ("?q=", "&n=1"),
+    ("\t", "\n"), ("地址、", "、"), ("“", "”"), ("?q=", "&n=1"), ("\x1b[31m", "\x1b[0m"), ("{", "}"), ("|", "|"),
+    ("a=1;b=", ";c=2"), ("msg='", "' n=1"), ("\r\n", "\r\n"), ("`", "`"),
 )  # fmt: skip
-IP_FRAMES: tuple[tuple[str, str], ...] = (("/", ":51234"), ("source:", " up"), ("node:", ":443 ok"), ("host/", ":80 "))
+FRAMES_OF: dict[Writer, tuple[tuple[str, str], ...]] = {
+    ipv4: (("/", ":51234"), ("source:", " up"), ("node:", ":443 ok"), ("host/", ":80 "), ("IP ", ".51234 > ")),
+    ipv6: (("/", ":51234"), ("source:", " up"), ("v6(en0:", ")"), ("[", "]:443"), ("", "%eth0 "), ("[IPv6:", "]")),
+    card: (("card:", " "), ("card", "."), ('"id":', ",")),
+    email: (("mailto:", "?subject=hi"), ("user:", ";"), ("To: Bob <", ">")),
+    url: (("nats ", ","),),
+}
 
 
 def plain(text: str) -> str:
@@ -122,6 +186,10 @@ def fully_escaped(text: str) -> str:
     return "".join(f"\\u{ord(char):04x}" if not char.isalnum() and char < "\x80" else char for char in text)
 
 
+def references(text: str) -> str:
+    return html.escape(text).replace("@", "&#64;")
+
+
 def json_text(text: str) -> str:
     return json.dumps({"k": 1, "m": text, "n": [1]})
 
@@ -131,7 +199,7 @@ def json_in_json(text: str) -> str:
 
 
 ENCODINGS: tuple[Callable[[str], str], ...] = (
-    plain, plain, percent, twice, escaped, fully_escaped, json_text, json_in_json,
+    plain, plain, percent, twice, escaped, fully_escaped, references, json_text, json_in_json,
 )  # fmt: skip
 
 
@@ -159,8 +227,7 @@ def case(seed: int) -> Case:
             continue
         writer = rng.choice(WRITERS)
         item = writer(rng)
-        frames = FRAMES + IP_FRAMES if writer in (ipv4, ipv6) else FRAMES
-        left, right = rng.choice(frames)
+        left, right = rng.choice(FRAMES + 3 * FRAMES_OF.get(writer, ()))
         gone.append(item.core)
         parts.append(f"{left}{item.text}{right}")
     text = encode(f" {rng.choice(WORDS)} ".join(parts))
