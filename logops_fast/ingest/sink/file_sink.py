@@ -195,7 +195,7 @@ class FileSink:
             # Without a sync there is nothing for the kernel to do.
             self._queue = self._ops.kernel_sync(loop) if self._durable else None
             for failure in failures:
-                self._report_failure(failure)
+                report(failure, self._directory, self._on_error)
                 self._failure = str(failure)
             self._set_timer()
             if self._claims is not None:
