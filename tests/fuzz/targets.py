@@ -172,9 +172,9 @@ def masks(data: bytes) -> None:
         json.loads(stored["l"][0])
     MASKER.mask_text(text)
     hits: dict[str, int] = {}
-    hits_apart: dict[str, int] = {}
     whole = MASKER.mask_lines(to_lines([event]), [], hits)
     event["emitter"] = orjson.Fragment(PLACES[0])
+    hits_apart: dict[str, int] = {}
     apart = MASKER.mask_lines(to_lines([event]), [event], hits_apart)
     assert apart.replace(b',"emitter":' + PLACES[0], b"") == whole
     assert hits_apart == hits
