@@ -171,6 +171,7 @@ def masks(data: bytes) -> None:
     if case.is_json:
         json.loads(stored["l"][0])
     MASKER.mask_text(text)
+    counts: dict[str, int]
     whole, hits = MASKER.mask_lines(to_lines([event]), [], (counts := {})), counts
     event["emitter"] = orjson.Fragment(PLACES[0])
     apart, hits_apart = MASKER.mask_lines(to_lines([event]), [event], (counts := {})), counts
