@@ -103,7 +103,7 @@ lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versi
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
 
 dist: $(VENV)/.dev ## sdist and wheel in dist/ (LOGOPS_COMPILE=1: a compiled wheel for this platform)
-	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null && ls dist
+	@for project in . client; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit; done; ls dist
 
 clean: ## Remove what make made (not data/)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

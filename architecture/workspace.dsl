@@ -159,7 +159,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 normaliser = component "Normaliser" "ts, level, msg settled; every field kept." "ingest/normaliser.py" {
                     properties {
                         "module" "logops_fast.ingest.normaliser"
-                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain"
+                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
                     }
                 }
                 fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {
@@ -217,6 +217,12 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 }
             }
 
+            shipper = container "Shipper" "Follows the files as far as they are acknowledged; each line reaches Loki once." "Python, uvloop" "Gateway" {
+                properties {
+                    "module" "logops_fast.shipper"
+                }
+            }
+
             statestore = container "State store" "Nonces, token buckets, batch ids. Mapped files on one machine, Redis or Valkey for many." "mmap, or Redis" "Store"
             files = container "NDJSON files" "One file for each UTC day and worker; rejected events beside them." "Append-only files" "Store"
             promtail = container "Promtail" "Follows the files. Grafana Alloy is its successor." "Promtail or Alloy" "Observability"
@@ -244,10 +250,13 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth -> logops.statestore "Nonces, tokens" "mmap, or RESP"
         logops.ingest -> logops.statestore "Batch ids" "mmap, or RESP"
         logops.ingest -> logops.files "Appends lines, fdatasync" "file I/O"
+        logops.shipper -> logops.files "Follows what is acknowledged" "file I/O"
+        logops.shipper -> logops.loki "Pushes lines, asks what arrived" "HTTP"
         logops.promtail -> logops.files "Follows" "file I/O"
         logops.promtail -> logops.loki "Pushes lines" "HTTP"
         logops.prometheus -> logops.auth "Scrapes" "HTTP GET /metrics"
         logops.prometheus -> logops.ingest "Scrapes" "HTTP GET /metrics"
+        logops.prometheus -> logops.shipper "Scrapes" "HTTP GET /metrics"
         logops.prometheus -> logops.alertmanager "Fires alerts" "HTTP"
         logops.grafana -> logops.prometheus "Queries" "PromQL"
         logops.grafana -> logops.loki "Queries" "LogQL"
@@ -419,7 +428,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         container logops C2 "C2: the programs and stores of LogOps Fast." {
-            include operator auditor apps oncall logops.emitters logops.client logops.auth logops.ingest logops.statestore logops.files logops.promtail logops.loki logops.prometheus logops.alertmanager logops.grafana
+            include operator auditor apps oncall logops.emitters logops.client logops.auth logops.ingest logops.statestore logops.files logops.shipper logops.promtail logops.loki logops.prometheus logops.alertmanager logops.grafana
             autoLayout tb 450 300
         }
 

@@ -1,7 +1,7 @@
 """Whether the time of a refusal tells a known client or token from an unknown one: ``python -m bench.auth_timing``.
 
 Calls are made in turn, so that whatever else the machine does affects all alike. AUC is the chance that a call of the
-first kind took longer than one of the second: 0.5 if they cannot be told apart. What must hold is asserted by counting
+first kind took longer than one of the second: 0.5 if they are indistinguishable. What must hold is asserted by counting
 (``tests/authgw/test_hmac_auth.py``: as many HMACs for each request); this shows what is left.
 """
 

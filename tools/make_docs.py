@@ -26,6 +26,8 @@ from logops_fast.ingest import names
 from logops_fast.ingest.levels import MONOLOG, NO_NUMBERS, OTEL, PYTHON, SYSLOG, USUAL, WORDS
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
 from logops_fast.runtime.probes import Readiness
+from logops_fast.shipper.answers import Effect
+from logops_fast.shipper.metrics import ShipMetrics
 from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
@@ -46,11 +48,14 @@ LABELS: Final = {
     "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token`, `secret` or `field`, see [privacy](privacy.md)",
     "level": "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` or `FATAL`",
     "outcome": f"of a try to forward: {', '.join(f'`{word}`' for word in get_args(Outcome))}; "
-    "of a run of housekeeping: `ok` or `failed`",
+    f"of a run of housekeeping: `ok` or `failed`; of a push to Loki: {', '.join(f'`{one.value}`' for one in Effect)}; "
+    "of a question to Loki: `answered`, `failed` or `denied`",
     "python": "the interpreter's version",
-    "reason": "the fixed reason of the refusal, see [troubleshooting](troubleshooting.md)",
+    "reason": "the fixed reason of the refusal, see [troubleshooting](troubleshooting.md); of a line that Loki "
+    "refuses, its own word for that, as in `loki_discarded_samples_total`",
     "scenario_id": f"of the request's X-Scenario-Id: the first {MAX_SCENARIOS}, then `other`; `na` where none was sent",
     "status": "the HTTP status",
+    "stream": "`events` or `rejected`",
     "store": "`nonces`, `buckets` or `batch_ids`",
     "version": "the version of LogOps",
     "worker": "the number of the worker, from 0",
@@ -103,9 +108,9 @@ METRICS_INTRO: Final = """\
 # Metrics reference
 
 `GET /metrics` is answered in the Prometheus text format, or in OpenMetrics if Accept asks for it, by the admin listener
-(`admin.port`) and, unless `admin.only` is true, on the ports of the gateways. The numbers are the sums
-over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group once, best on its
-admin listener, which answers even while every worker is busy or stuck.
+(`admin.port`; that of the shipper is 8091) and, unless `admin.only` is true, on the ports of the gateways. The numbers
+are the sums over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group
+once, best on its admin listener, which answers even while every worker is busy or stuck.
 
 No label takes a value from outside that is not bounded.
 """
@@ -287,9 +292,10 @@ def _default(path: schema.Path, defaults: dict[str, Any]) -> str:
 
 def metrics() -> str:
     """The page of all families."""
-    auth, ingest, process = Registry(), Registry(), Registry()
+    auth, ingest, ship, process = Registry(), Registry(), Registry(), Registry()
     AuthMetrics(auth, ())
     IngestMetrics(ingest, ())
+    ShipMetrics(ship)
     ProcessMetrics(process)
     build_info(process, "uvloop", "interpreted")
     worker_restarts(process)
@@ -303,6 +309,7 @@ def metrics() -> str:
         ("Both gateways", {name: of_auth[name] for name in both}),
         ("Auth Gateway", {name: of_auth[name] for name in of_auth if name not in both}),
         ("Ingest Gateway", {name: of_ingest[name] for name in of_ingest if name not in both}),
+        ("Shipper", _own(ship, of_process)),
         ("Process", {snapshot.shape.name: snapshot for snapshot in process.collect()}),
     )
     parts = [METRICS_INTRO]

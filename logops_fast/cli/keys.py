@@ -32,6 +32,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(add)
     rotate = actions.add_parser("rotate", help="a new secret; the current one stays valid until revoked")
     rotate.add_argument("name", metavar="NAME")
+    rotate.add_argument("--drop-oldest", action="store_true", help="end the validity of the older of two secrets")
     add_json(rotate)
     token = actions.add_parser("token", help="a new token, for a sender that cannot sign; only its hash is stored")
     token.add_argument("name", metavar="CLIENT")
@@ -50,8 +51,8 @@ logops keys rotate web-1         # senders change over, then:
 logops keys revoke web-1 --old
 logops keys add otel && logops keys token otel   # auth.mode: any; then send it over TLS
 logops keys revoke otel --tokens --old           # once the newest is in use everywhere
-kill -HUP $(pgrep -o -f 'logops up')   # a running gateway reads the file again
 
+A running gateway takes the file over within seconds, or on SIGHUP where auth.watch_keys is false.
 The file is rewritten: comments in it are not kept.
 """,
     )
@@ -68,7 +69,8 @@ def run(args: argparse.Namespace) -> int:
         emitters = [name.strip() for name in args.emitters.split(",") if name.strip()]
         _tell_secret(args.name, add_client(path, args.name, args.emitter, emitters), as_json=args.json)
     elif action == "rotate":
-        _tell_secret(args.name, rotate_client(path, args.name), as_json=args.json)
+        secret = rotate_client(path, args.name, drop_oldest=args.drop_oldest)
+        _tell_secret(args.name, secret, as_json=args.json)
         if not args.json:
             print(f"The one before it stays valid until: logops keys revoke {args.name} --old")
     elif action == "token":

@@ -73,12 +73,12 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
 
     settings = loaded.settings
     logs.configure(settings.logging.level, settings.logging.format, blocking=False)
-    keyring = _keyring(loaded, role)
     wiring.tls_context(settings)
     if role != "authgw":
         wiring.encryptor(settings)
     workers = worker_count(settings)
     listeners, admin = _listen(loaded, role, workers)
+    keyring = _keyring(loaded, role)  # after the ports: a start that fails on a taken one creates no file
     directory = wiring.state_dir(settings, role)
     if settings.state.backend in ("auto", "shared"):
         logger.debug("state in %s", directory)
@@ -174,6 +174,7 @@ def _announce(settings: Settings, listeners: dict[str, list[socket.socket]], adm
         name, path = names[gateway]
         host = getattr(settings, gateway).host
         logger.info("%s on %s://%s:%d%s", name, scheme, host, sockets[0].getsockname()[1], path)
+    logger.info("process %d; SIGHUP reloads keys, limits and certificates", os.getpid())
     logger.info("admin listener on http://%s:%d/readyz", settings.admin.host, admin.getsockname()[1])
     if "ingest" in listeners:
         if settings.sink.enabled:

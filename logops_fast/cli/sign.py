@@ -19,7 +19,7 @@ from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import DEMO_CLIENT, Keyring
 from logops_fast.emitters.target import Target
-from logops_fast.formats.signature import SigningKey, signed_headers, target_of
+from logops_fast.formats.signature import SigningKey, encoded_url, signed_headers, target_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -28,8 +28,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the whole URL, or the target alone")
     add_body(parser)
     parser.add_argument("--key", metavar="NAME", help="the client (default: LOGOPS_API_KEY, else of the keys file)")
-    parser.add_argument("--secret", metavar="TEXT", help="its secret (default: LOGOPS_SECRET, else of the keys file)")
-    parser.add_argument("--secret-file", metavar="FILE", help="read the secret from a file")
+    add_secret(parser, "its secret (default: LOGOPS_SECRET, else of the keys file)")
     parser.add_argument("--token", metavar="TEXT", help="print the header of a token instead (LOGOPS_TOKEN)")
     add_stamps(parser)
     parser.add_argument(
@@ -53,6 +52,20 @@ logops sign POST /ingest '{}' --ts-offset -3600       # refused: clock_skew
 logops sign POST /ingest '{}' --secret wrong-secret   # refused: bad_signature
 """,
     )
+
+
+def add_secret(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--secret``, with ``text`` as its help, and ``--secret-file``."""
+    parser.add_argument("--secret", metavar="TEXT", help=text)
+    parser.add_argument("--secret-file", metavar="FILE", help="read the secret from a file")
+
+
+def secret_of(args: argparse.Namespace) -> bytes:
+    """Return the secret that the options of ``add_secret`` give, or nothing."""
+    secret = os.fsencode(args.secret or "")
+    if not secret and args.secret_file:
+        secret = Path(args.secret_file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    return secret
 
 
 def add_stamps(parser: argparse.ArgumentParser) -> None:
@@ -128,9 +141,7 @@ def credentials(args: argparse.Namespace) -> tuple[str, bytes]:
     """Return client and secret: from the options, else the environment, else the keys file. Raises ConfigError."""
     given = ClientEnvironment.of(os.environ)
     key = args.key or given.api_key
-    secret = os.fsencode(args.secret or "")
-    if not secret and args.secret_file:
-        secret = Path(args.secret_file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    secret = secret_of(args)
     # a name given here is not the name that the environment's secret belongs to
     if not secret and (not args.key or args.key == given.api_key):
         secret = os.fsencode(given.secret)
@@ -180,4 +191,4 @@ def _curl(args: argparse.Namespace, headers: list[tuple[str, str]]) -> str:
     elif args.body is not None:
         # --data-raw: a body that starts with @ is no file
         words += ["--data-raw", args.body]
-    return shlex.join([*words, "--", args.url])
+    return shlex.join([*words, "--", encoded_url(args.url)])

@@ -33,8 +33,14 @@ def add_client(path: Path, name: str, emitter: str | None, emitters: Iterable[st
     return secret
 
 
-def rotate_client(path: Path, name: str) -> str:
-    """Give a client a new secret, which is returned; its current one stays valid. Raises ConfigError."""
+def rotate_client(path: Path, name: str, *, drop_oldest: bool = False) -> str:
+    """Give a client a new secret, which is returned; its current one stays valid.
+
+    Of two current ones the newer stays valid, and only with ``drop_oldest``: senders may still use the older.
+
+    Raises:
+        ConfigError: if there is no such client, its secret is in a file of its own, or it has two already.
+    """
     secret = new_secret()
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
@@ -43,6 +49,11 @@ def rotate_client(path: Path, name: str) -> str:
         newest = entry["secrets"][0]
         if isinstance(newest, dict):
             raise ConfigError(f"the secret of {name} is in the file {newest['file']}; rotate it there")
+        if len(entry["secrets"]) >= MAX_SECRETS and not drop_oldest:
+            raise ConfigError(
+                f"{name} has two valid secrets, and senders may still use the older; end that rotation with "
+                f"`logops keys revoke {name} --old`, or drop it now with --drop-oldest"
+            )
         entry["secrets"] = [secret, newest][:MAX_SECRETS]
     return secret
 

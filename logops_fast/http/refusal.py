@@ -62,6 +62,11 @@ Reason = Literal[
     "sink_failed",
     "sink_stalled",
     "state_unavailable",
+    # what the shipper depends on
+    "loki_unreachable",
+    "loki_refuses",
+    "files_unreadable",
+    "ship_failed",
 ]
 """The fixed vocabulary of refusals: in the answer's ``error``, in metrics and in docs/troubleshooting.md.
 

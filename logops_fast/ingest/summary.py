@@ -7,9 +7,10 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.formats.batch import Batch
-from logops_fast.ingest.normaliser import Normalised, Normaliser, overrule
+from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers.base import EVENT_TOO_LARGE, Fault, Parsed, fault
 from logops_fast.ingest.rejected import rejected_lines
+from logops_fast.ingest.settling import overrule
 
 MAX_ERRORS: Final = 50
 """Errors listed in an answer; all are counted."""

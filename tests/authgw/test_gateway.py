@@ -570,7 +570,7 @@ def test_one_huge_event_costs_its_weight() -> None:
     assert door.post(heavy).deliver().verdict == (429, "rate_limited")
 
 
-def test_a_batch_that_can_never_fit_is_told_so_with_the_limit() -> None:
+def test_a_batch_that_can_never_fit_is_refused_with_the_limit() -> None:
     door = Door(limit=Limit(2, 1))
     sending = door.post().deliver()
     assert sending.verdict == (413, "too_many_items")

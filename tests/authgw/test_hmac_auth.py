@@ -226,7 +226,7 @@ def test_an_unknown_client_is_refused_whatever_it_signs_with(key: bytes) -> None
 
 
 class CountedKey(SigningKey):
-    """A signing key that tells how often it was used."""
+    """A signing key that counts its uses."""
 
     __slots__ = ()
     used = 0
@@ -266,7 +266,7 @@ def test_everybody_costs_the_same_number_of_signatures(monkeypatch: pytest.Monke
         (NOW + 301, "X-Timestamp is 301 s ahead of the gateway's clock; at most 300 s is allowed: check NTP."),
     ],
 )
-def test_a_clock_that_is_off_is_told_by_how_much(stamp: float, detail: str) -> None:
+def test_a_clock_that_is_off_is_refused_with_by_how_much(stamp: float, detail: str) -> None:
     assert verify(head(timestamp=str(int(stamp)))) == Refusal(401, "clock_skew", detail)
 
 

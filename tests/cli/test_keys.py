@@ -23,6 +23,17 @@ def test_a_client_from_add_to_revoke(logops: Logops, keys: Path) -> None:
     assert "batch-1" not in Keyring.load(keys).clients
 
 
+def test_a_second_rotation_drops_no_secret_unless_asked_to(logops: Logops, keys: Path) -> None:
+    before = keys.read_bytes()
+    done = logops("keys", "rotate", "web-1")
+    assert (done.code, done.out) == (2, "")
+    assert "logops keys revoke web-1 --old" in done.err
+    assert "--drop-oldest" in done.err
+    assert keys.read_bytes() == before
+    rotated = json.loads(logops("keys", "rotate", "web-1", "--drop-oldest", "--json").out)
+    assert Keyring.load(keys).clients["web-1"].secrets == (rotated["secret"].encode(), b"s3cr3t-now")
+
+
 def test_a_token_is_shown_once_and_stored_as_its_hash(logops: Logops, keys: Path) -> None:
     done = logops("keys", "token", "demo")
     token = done.out.splitlines()[1]

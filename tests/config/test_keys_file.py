@@ -157,7 +157,7 @@ def test_a_wrong_keys_file_is_refused_in_one_line_without_its_secrets(tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["clients: {a: {secrets: [hunter2", "clients:\n a: hunter2: x", "hunter2: *x"])
-def test_broken_yaml_does_not_show_what_stands_there(tmp_path: Path, text: str) -> None:
+def test_broken_yaml_does_not_show_its_text(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="is not valid YAML") as caught:
         ring(tmp_path, text)
     assert "hunter2" not in caught.value.located

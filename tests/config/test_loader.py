@@ -68,6 +68,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "retention_days": 7,
         "archive": "delete",
         "archive_dir": "data/archive",
+        "wait_for_shipper": False,
         "max_total_bytes": 0,
     }
     assert builtin["tls"] == {"cert_file": "", "key_file": "", "client_ca_file": ""}

@@ -67,7 +67,7 @@ def test_fields_that_are_no_records_are_counted_in_steps_and_bounded(field: byte
 
 @pytest.mark.parametrize("element", [b"1", b"{}", b"[]", b'""', b'{"a":1}', b"[1,2]", b'{"a":[1,{}]}'])
 @pytest.mark.parametrize("size", [0, FRAMED_BYTES])
-def test_nobody_slips_elements_past_the_bound_by_their_kind(element: bytes, size: int) -> None:
+def test_no_kind_of_element_slips_past_the_bound(element: bytes, size: int) -> None:
     body = b"[" + b",".join([element] * 1000) + b" " * size + b"]"
     assert exact(Format.JSON, body) == 1000
     assert upper_bound(Format.JSON, body) >= 1000
@@ -94,7 +94,7 @@ LINES: list[tuple[Format, bytes]] = [(Format.JSON, b'{"a":[1,2,3]}'), (Format.ND
 
 
 @pytest.mark.parametrize(("format", "item"), LINES, ids=lambda value: str(value))
-@pytest.mark.parametrize("repeat", [1000, 60_000])
+@pytest.mark.parametrize("repeat", [1000, 20_000])
 def test_items_over_the_cap_are_refused_and_no_others(format: Format, item: bytes, repeat: int) -> None:
     body = item * repeat
     refused = at_most(format, body, repeat - 1)

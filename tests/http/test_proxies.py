@@ -46,7 +46,7 @@ def test_the_field_of_an_untrusted_peer_is_not_believed(peer: str) -> None:
     assert client("198.51.100.1", peer) == peer
 
 
-def test_without_trusted_proxies_nobody_is_believed() -> None:
+def test_without_trusted_proxies_no_one_is_believed() -> None:
     assert TrustedProxies().client("127.0.0.1", {b"x-forwarded-for": b"203.0.113.7"}) == "127.0.0.1"
     assert not TrustedProxies().trusts("127.0.0.1")
 

@@ -72,7 +72,7 @@ def test_row_6_what_was_signed_before_the_memory_of_nonces_began_is_refused(tmp_
         assert gateway.send(BODY).status == 200
 
 
-def test_row_6_a_hundred_requests_signed_before_the_first_start_lock_nobody_out(tmp_path: Path) -> None:
+def test_row_6_a_hundred_requests_signed_before_the_first_start_lock_no_one_out(tmp_path: Path) -> None:
     with running(tmp_path) as gateway:
         stamp = str(int(time.time()) - 30)
         assert {gateway.send(BODY, timestamp=stamp).reason for _ in range(150)} == {"replay"}

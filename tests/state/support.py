@@ -14,7 +14,7 @@ from logops_fast.state.interface import BatchClaim, BucketVerdict, NonceVerdict,
 
 
 class FakeClock:
-    """A clock that stands until it is set."""
+    """A clock that moves only when it is set."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now

@@ -176,14 +176,14 @@ def test_past_the_cap_on_commands_in_flight_the_next_is_refused_at_once(server: 
 def test_closing_answers_what_is_under_way(server: RedisServer) -> None:
     async def run() -> None:
         store = RedisStore(server.url, 300)
-        told: list[NonceVerdict] = []
+        verdicts: list[NonceVerdict] = []
         server.hang()
-        store.nonces.insert(b"a", soon(), told.append)
+        store.nonces.insert(b"a", soon(), verdicts.append)
         await asyncio.sleep(0)
         await store.close()
-        assert told == [NonceVerdict.UNAVAILABLE]
-        store.nonces.insert(b"b", soon(), told.append)
-        assert told == [NonceVerdict.UNAVAILABLE] * 2
+        assert verdicts == [NonceVerdict.UNAVAILABLE]
+        store.nonces.insert(b"b", soon(), verdicts.append)
+        assert verdicts == [NonceVerdict.UNAVAILABLE] * 2
 
     asyncio.run(run())
 

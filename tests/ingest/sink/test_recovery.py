@@ -17,6 +17,7 @@ from logops_fast.ingest.sink.day_files import link_names, parse_name
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter, WorkerLock
 from logops_fast.ingest.sink.recovery import RecoveryReport, Remembered, boot_time, recover, replay
 from tests.ingest.sink.support import DAY, NOON, Crash, CrashingOps, data, entry
+from tests.support.examples import examples
 
 
 def writer_in(path: Path, ops: CrashingOps, worker: int = 0, workers: int = 1) -> tuple[GroupWriter, WorkerLock]:
@@ -84,7 +85,7 @@ def numbered(groups: list[list[tuple[bytes, bytes, bool]]]) -> list[Batches]:
 histories = st.lists(st.lists(batches, min_size=1, max_size=3), min_size=1, max_size=4).map(numbered)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5))
 @given(histories, st.integers(1, 400), st.booleans())
 def test_after_a_crash_at_any_byte_a_journalled_group_is_stored_as_a_whole_or_not_at_all(
     groups: list[Batches], crash_after: int, again: bool
@@ -108,7 +109,7 @@ def test_after_a_crash_at_any_byte_a_journalled_group_is_stored_as_a_whole_or_no
         assert ids(recovered(path)) == ids(report)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(0.5))
 @given(st.integers(1, 60))
 def test_without_a_journal_whole_lines_stay_and_the_torn_one_goes(crash_after: int) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -266,7 +267,7 @@ def rotated(path: Path, number: int) -> bytes:
     return b"".join(part.read_bytes() for part in parts if part.exists())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5))
 @given(histories, st.integers(1, 400), st.booleans())
 def test_a_group_in_a_file_renamed_just_before_the_crash_is_stored_as_a_whole_or_not_at_all(
     groups: list[Batches], crash_after: int, again: bool
