@@ -10,9 +10,10 @@ from logops_fast.formats import json_text
 from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.lines import is_blank, without_bom
 from logops_fast.formats.pieces import Piece, PieceKind
-from logops_fast.ingest.parsers import base, envelopes
+from logops_fast.ingest.parsers import base, envelopes, loki_json
 from logops_fast.ingest.parsers.json_reader import JsonReader
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode, read_event
+from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_IN_ENVELOPE, EntryReader
 
 # How a large envelope begins: what holds its events may be far over the limit of one event, so it is cut itself.
 _WRAPPER: Final = re.compile(rb'"(?:events|logs|records|logEvents|streams)"[ \t\r\n]*:[ \t\r\n]*\[')
@@ -82,6 +83,9 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
     try:
         if opened is not None:
             head, start, stop = opened
+            if envelopes.wrapper_key(head) == "streams":
+                yield from loki_json.read_pieces(text, limits)
+                return
             # What follows the list is known only once its end is found; until then nothing is read.
             whole = False
             try:
@@ -143,6 +147,7 @@ def _wrapper(text: bytes) -> tuple[dict[str, Any], int, int] | None:
 
 def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[base.Parsed]:
     key = envelopes.wrapper_key(head)
+    entries = EntryReader(MAX_REPEATED_IN_ENVELOPE)
     for piece in pieces:
         if piece.kind is not PieceKind.ITEMS:
             yield from _read_piece(JsonReader(), piece)
@@ -153,5 +158,5 @@ def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[bas
             if isinstance(event, str):
                 parts.append((event, item))
             else:
-                parts += envelopes.unwrap({**head, key: [event]})
+                parts += envelopes.unwrap({**head, key: [event]}, entries)
         yield envelopes.collect(parts)

@@ -8,6 +8,7 @@ from typing import Any, Final
 from logops_fast.formats.pieces import groups
 from logops_fast.ingest.parsers import base, envelopes
 from logops_fast.ingest.parsers.json_values import read_event
+from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_IN_ENVELOPE, EntryReader
 
 STEP_ITEMS: Final = 64
 
@@ -15,12 +16,13 @@ STEP_ITEMS: Final = 64
 class JsonReader:
     """Reads the items of one body. What its first event is decides how all of them are read."""
 
-    __slots__ = ("_bulk", "_kind", "_started")
+    __slots__ = ("_bulk", "_entries", "_kind", "_started")
 
     def __init__(self) -> None:
         self._started = False
         self._kind = ""
         self._bulk = envelopes.BulkLines()
+        self._entries = EntryReader(MAX_REPEATED_IN_ENVELOPE)
 
     def events(self, events: list[dict[str, Any]]) -> base.Parsed:
         """Return the events of items that are all objects and can be stored.
@@ -76,5 +78,5 @@ class JsonReader:
             if isinstance(part, tuple):
                 opened.append(part)
             else:
-                opened += envelopes.unwrap(part)
+                opened += envelopes.unwrap(part, self._entries)
         return envelopes.collect(opened)

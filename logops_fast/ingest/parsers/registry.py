@@ -15,6 +15,8 @@ from logops_fast.ingest.parsers import (
     base,
     csv_rows,
     json_array,
+    loki_json,
+    loki_protobuf,
     ndjson,
     otlp_json,
     otlp_protobuf,
@@ -26,6 +28,8 @@ from logops_fast.ingest.parsers.json_reader import JsonReader
 
 DEFAULT_LIMITS: Final = Limits()
 DEFAULT_TEXT: Final = TextOptions()
+_SHARING: Final = frozenset((Format.OTLP, Format.OTLP_JSON, Format.LOKI, Format.LOKI_JSON))
+
 _NOTHING: Final = Parsed([], [])
 _DELIMITERS: Final = tuple(mark.encode() for mark in DELIMITERS)
 _STRUCTURED: Final = b'="'
@@ -90,7 +94,7 @@ def parse_pieces(
 
 def shares(format: Format) -> bool:
     """Return whether events of this format share what is in each of their lines: a small body may be a large batch."""
-    return format is Format.OTLP or format is Format.OTLP_JSON
+    return format in _SHARING
 
 
 def may_be_empty(format: Format) -> bool:
@@ -108,6 +112,8 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
             return csv_rows.parse(body)
         case Format.PLAIN:
             return plain.parse(body, now, text)
+        case Format.LOKI | Format.LOKI_JSON:
+            return _in_one(_pieces(format, body, now, limits, text))
         case Format.SYSLOG | Format.SYSLOG_UDP:
             return syslog_body.parse(body, now, text, unproven=format is Format.SYSLOG_UDP)
         case Format.OTLP:
@@ -119,6 +125,8 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
 
 
 def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Iterator[Parsed]:
+    if format is Format.LOKI:
+        return loki_protobuf.read_pieces(body, limits)
     if format is Format.OTLP:
         return otlp_protobuf.read_pieces(body, limits)  # an empty body is an empty export
     if is_blank(body[:PIECE_BYTES]) and is_blank(without_bom(body)):
@@ -132,12 +140,21 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
             return _csv(without_bom(body), limits.max_event_bytes)
         case Format.PLAIN:
             return _plain(without_bom(body), now, limits.max_event_bytes, text)
+        case Format.LOKI_JSON:
+            return loki_json.read_pieces(body, limits)
         case Format.SYSLOG | Format.SYSLOG_UDP:
             return _syslog(body, now, limits.max_event_bytes, text, format is Format.SYSLOG_UDP)
         case Format.OTLP_JSON:
             return otlp_json.read_pieces(body, limits)
         case _:
             assert_never(format)
+
+
+def _in_one(pieces: Iterator[Parsed]) -> Parsed:
+    parsed = next(pieces)
+    for piece in pieces:
+        parsed = base.joined(parsed, piece)
+    return parsed
 
 
 def _ndjson(body: bytes, limit: int) -> Iterator[Parsed]:
