@@ -75,6 +75,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.backpressure"
                     }
                 }
+                syslog = component "Syslog listener" "Lines over TCP, TLS and UDP become batches; senders wait, datagrams are counted." "authgw/syslog/" {
+                    properties {
+                        "module" "logops_fast.authgw.syslog"
+                    }
+                }
                 forwarder = component "Forwarder" "A batch over HTTP, tried again within deadline and budget." "authgw/forwarder.py" {
                     properties {
                         "module" "logops_fast.authgw.forwarder"
@@ -264,6 +269,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
 
         # C3 Auth Gateway: what comes in and goes out
         apps -> logops.auth.server "Send signed batches" "HTTP POST /ingest"
+        apps -> logops.auth.syslog "Send lines" "syslog: TCP, TLS, UDP"
         logops.emitters -> logops.auth.server "Send signed batches" "HTTP POST /ingest"
         logops.client -> logops.auth.server "Sends signed batches" "HTTP POST /ingest"
         logops.prometheus -> logops.auth.server "Scrapes" "HTTP GET /metrics"
@@ -278,6 +284,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.door -> logops.auth.backpressure "3 Too large?"
         logops.auth.door -> logops.auth.bucket "4 Within its rate?"
         logops.auth.door -> logops.auth.metrics "Counts answers"
+        logops.auth.syslog -> logops.auth.bucket "Takes tokens"
+        logops.auth.syslog -> logops.auth.server "Counts connections"
+        logops.auth.syslog -> logops.auth.metrics "Counts what is denied"
+        logops.auth.syslog -> logops.auth.telemetry "Registers families, warns" "" "Quiet"
         logops.auth.hmac -> logops.auth.keys "Looks up secrets"
         logops.auth.tokens -> logops.auth.keys "Looks up tokens"
         logops.auth.tokens -> logops.auth.hmac "Shares its verdicts"
@@ -296,6 +306,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.server -> logops.auth.door "Hands over requests" "" "Wired"
         logops.auth.server -> logops.auth.metrics "Counts refusals" "" "Wired,Quiet"
         logops.auth.door -> logops.auth.forwarder "5 Hands on" "" "Wired"
+        logops.auth.syslog -> logops.auth.forwarder "Sends batches" "" "Wired"
         logops.auth.forwarder -> logops.auth.metrics "Counts tries" "" "Wired,Quiet"
         logops.auth.nonces -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
         logops.auth.bucket -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
@@ -305,6 +316,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.door -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.hmac -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.tokens -> logops.auth.words "Speaks" "" "Vocabulary"
+        logops.auth.syslog -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.nonces -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.bucket -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.backpressure -> logops.auth.words "Speaks" "" "Vocabulary"
@@ -433,7 +445,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         component logops.auth C3_auth "C3: the Auth Gateway, module by module." {
-            include logops.auth.server logops.auth.door logops.auth.hmac logops.auth.nonces logops.auth.bucket logops.auth.backpressure logops.auth.forwarder logops.auth.retry logops.auth.breaker logops.auth.diagnosis logops.auth.metrics logops.auth.pool logops.auth.keys logops.auth.state logops.auth.telemetry
+            include logops.auth.server logops.auth.syslog logops.auth.door logops.auth.hmac logops.auth.tokens logops.auth.nonces logops.auth.bucket logops.auth.backpressure logops.auth.forwarder logops.auth.retry logops.auth.breaker logops.auth.diagnosis logops.auth.metrics logops.auth.pool logops.auth.keys logops.auth.state logops.auth.telemetry
             include logops.emitters logops.ingest logops.statestore logops.prometheus
             exclude relationship.tag==Quiet
             exclude logops.emitters->logops.ingest

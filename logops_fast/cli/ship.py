@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import sys
 import time
@@ -57,9 +58,9 @@ def _serve(loaded: Loaded, imported: Path | None) -> int:
     from logops_fast.telemetry import logs
 
     settings = loaded.settings
-    logs.configure(settings.logging.level, settings.logging.format, blocking=False)
     shipping.loki(settings)  # what is wrong with its settings is known before anything runs
     shipping.options(settings, imported)
+    logs.configure(settings.logging.level, settings.logging.format, blocking=False)
     for warning in loaded.warnings:
         logger.warning("%s", warning)
     port = settings.admin.port
@@ -95,11 +96,13 @@ def _once(settings: Settings, imported: Path | None) -> int:
 
     from logops_fast.runtime import shipping
     from logops_fast.runtime.loop import new_event_loop
+    from logops_fast.runtime.worker import YOUNG_OBJECTS
     from logops_fast.telemetry import logs
     from logops_fast.telemetry.registry import Registry
 
     logs.configure(settings.logging.level, settings.logging.format)
     progress = _Progress()
+    gc.set_threshold(YOUNG_OBJECTS)
 
     async def main() -> None:
         await shipping.shipper(settings, Registry(), imported).run_once(progress.show)

@@ -221,8 +221,8 @@ class SyslogSettings(Section, frozen=True):
                 str,
                 Meta(
                     min_length=1,
-                    description="The emitter of a network, or of a name in the SAN of "
-                    "a client's certificate. The smallest network counts.",
+                    description="The emitter of a network (CIDR), or of a name in the SAN of a client's certificate; "
+                    "the smallest network counts.",
                 ),
             ],
         ],
@@ -485,7 +485,7 @@ class ShipSettings(Section, frozen=True):
     )  # fmt: skip
     max_emitters: Annotated[int, Meta(ge=1, description="Emitters that become a label; others are `other`.")] = 1000
     batch_bytes: Annotated[
-        int, Meta(ge=4096, le=4_194_304, description="Bytes of lines in one push, before compression.")
+        int, Meta(ge=4096, le=2_097_152, description="Bytes of lines in one push, before compression.")
     ] = 1_048_576
     poll_interval: Annotated[
         float, Meta(gt=0, le=60, description="Seconds between looks at files that have not grown.")

@@ -195,6 +195,5 @@ SETTLED_AS: Final = {
     name.lower(): field
     for field, named in (("msg", MSG), ("app", APP), ("host", HOST), ("pid", PID))
     for name in (alias.name for alias in named)
-    if "." not in name
 }
 """The field that each name becomes, in lower case: what is said of a name, such as that it is masked, holds for it."""

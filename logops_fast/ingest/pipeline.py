@@ -157,7 +157,11 @@ class IngestPipeline:
                     self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
                     return
             else:
-                parsed = self._parse(batch, reading)
+                at_once = self._parse(batch, reading)
+                if at_once is None:
+                    self._read_pieces(batch, reading, partial(self._append, batch, reply))
+                    return
+                parsed = at_once
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
@@ -190,8 +194,8 @@ class IngestPipeline:
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
 
-    def _parse(self, batch: Batch, reading: Reading) -> Parsed:
-        return registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+    def _parse(self, batch: Batch, reading: Reading) -> Parsed | None:
+        return registry.parse_at_once(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
 
     def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
         options = self._options(batch)

@@ -84,8 +84,13 @@ class Loki:
         self._query = base
         self._limit = query_limit
         self._push_fields = credentials.lines(b"content-type: application/x-protobuf")
-        # Metadata apart from labels: one stream in the answer, and not one for each seq.
-        self._query_fields = credentials.lines(b"x-loki-response-encoding-flags: categorize-labels")
+        self._query_fields = credentials.lines(
+            # Loki remembers which queries found nothing, and would say so again of what was pushed since
+            # (pkg/querier/queryrange/log_result_cache.go; codec.go for the header).
+            b"cache-control: no-cache",
+            # Metadata apart from labels: one stream in the answer, and not one for each seq.
+            b"x-loki-response-encoding-flags: categorize-labels",
+        )
 
     def __repr__(self) -> str:
         return f"<Loki {self._pool.endpoint.authority.decode()} {self._push.decode()}>"

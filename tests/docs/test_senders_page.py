@@ -38,21 +38,14 @@ DEADLINE = 120.0  # seconds, far above what any sender takes
 SYSLOG_PORT = 5514  # of the recipe
 
 
-# For as long as the two protocols are on branches of their own.
-needs_otlp = pytest.mark.skipif(not find_spec("logops_fast.ingest.parsers.otlp_protobuf"), reason="OTLP is not served")
+# For as long as Loki's push is on a branch of its own.
 needs_loki = pytest.mark.skipif(not find_spec("logops_fast.formats.loki_push"), reason="Loki's push is not served")
 
 
 def by_protocol(names: Iterable[str]) -> list[ParameterSet]:
     """Return recipes as parameters, each with what it needs of the gateway."""
-    return [
-        pytest.param(name, marks=needs_otlp)
-        if "otel" in name or "opentelemetry" in name
-        else pytest.param(name, marks=needs_loki)
-        if any(word in name for word in ("loki", "pino", "promtail", "alloy"))
-        else pytest.param(name)
-        for name in names
-    ]
+    loki = re.compile("loki|pino|promtail|alloy")
+    return [pytest.param(name, marks=needs_loki if loki.search(name) else ()) for name in names]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +108,6 @@ def test_curl(gateway: Gateway, tmp_path: Path) -> None:
     assert first["ts"] == "2026-11-25T10:00:00Z"
 
 
-@needs_otlp
 @pytest.mark.process
 def test_the_opentelemetry_sdk_of_python(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "otel_sdk.py").write_text(recipe("otel_sdk.py", gateway))
@@ -293,7 +285,7 @@ def jars() -> Path:
 
 @pytest.mark.process
 @pytest.mark.release
-@pytest.mark.parametrize("name", by_protocol(JAVA))
+@pytest.mark.parametrize("name", JAVA)
 def test_a_sender_in_java(gateway: Gateway, tmp_path: Path, jars: Path, name: str) -> None:
     java = require_service("java")
     (tmp_path / name).write_text(recipe(name, gateway))

@@ -62,7 +62,7 @@ class RealStore(Store):
         now = self.wall()
         query = f'sum(count_over_time({{instance=~"{self._machine}-.*"}}[6h]))'
         target = "/loki/api/v1/query?" + urlencode({"query": query, "time": (now + HOUR // 6) // SECOND})
-        result = json.loads(self._request("GET", target, None, {}).text)["data"]["result"]
+        result = json.loads(self._request("GET", target, None, {"cache-control": "no-cache"}).text)["data"]["result"]
         return int(result[0]["value"][1]) if result else 0
 
     def _page(self, start: int, end: int) -> list[Stored]:
@@ -70,7 +70,8 @@ class RealStore(Store):
         target = "/loki/api/v1/query_range?" + urlencode(
             {"query": query, "start": start, "end": end, "limit": PAGE, "direction": "forward"}
         )
-        answer = self._request("GET", target, None, {"x-loki-response-encoding-flags": "categorize-labels"})
+        fields = {"x-loki-response-encoding-flags": "categorize-labels", "cache-control": "no-cache"}
+        answer = self._request("GET", target, None, fields)
         assert answer.status == 200, answer
         found = []
         for stream in json.loads(answer.text)["data"]["result"]:
@@ -84,7 +85,7 @@ class RealStore(Store):
         return sorted(found, key=lambda entry: entry.ns)
 
     def _request(self, method: str, target: str, body: bytes | None, fields: dict[str, str]) -> Answer:
-        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=60)
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=240)
         try:
             connection.request(method, target, body, fields)
             response = connection.getresponse()

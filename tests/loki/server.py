@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import threading
 import time
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,8 +19,8 @@ from typing import Literal, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from tests.loki.answers import query_body
-from tests.loki.real import RealStore
-from tests.loki.store import Answer, Limits, Store, Stored
+from tests.loki.real import RealStore, real_loki
+from tests.loki.store import SECOND, Answer, Limits, Store, Stored
 from tests.loki.wire import decode_push
 
 ResultT = TypeVar("ResultT")
@@ -40,6 +41,7 @@ class LokiServer:
         self.token = token
         self.requests: Counter[str] = Counter()
         self.heads: list[bytes] = []
+        self._empty: set[tuple[str, int, int]] = set()
         self.port = 0
         self._pool = ThreadPoolExecutor()  # not the loop's own, whose end uvloop sometimes waits for in vain
         self._server: asyncio.Server | None = None
@@ -124,14 +126,23 @@ class LokiServer:
     async def _query(self, head: bytes, target: str) -> Answer:
         if not self.may_query:
             return Answer(403, "no permission to query\n")
+        fresh = b"\r\ncache-control: no-cache\r\n" in head.lower()
         categorized = b"\r\nx-loki-response-encoding-flags: categorize-labels\r\n" in head.lower()
         if isinstance(self.store, RealStore):
             flags = {"x-loki-response-encoding-flags": "categorize-labels"} if categorized else {}
+            flags |= {"cache-control": "no-cache"} if fresh else {}
             return await self._in_thread(partial(self.store.query_target, target, flags))
         fields = {name: values[0] for name, values in parse_qs(urlsplit(target).query).items()}
-        found = self.store.query(fields["query"], int(fields["start"]), int(fields["end"]), int(fields["limit"]))
+        key = fields["query"], int(fields["start"]), int(fields["end"])
+        if not fresh and key in self._empty:
+            return Answer(200, query_body([], categorized=categorized).decode())
+        found = self.store.query(*key, int(fields["limit"]))
         if isinstance(found, Answer):
             return found
+        # pkg/querier/queryrange/log_result_cache.go: what found nothing is remembered, if it is older than
+        # max_cache_freshness_per_query (10 minutes).
+        if not found and key[2] < self.store.wall() - 600 * SECOND:
+            self._empty.add(key)
         return Answer(200, query_body(found, categorized=categorized).decode())
 
     async def _write(self, writer: asyncio.StreamWriter, answer: Answer, kind: bytes) -> None:
@@ -147,7 +158,10 @@ class ThreadedLoki:
     """The server on a loop of its own, for tests of processes. ``away`` and ``back`` stop and start it."""
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.server = LokiServer(limits)
+        url = real_loki()
+        self.machine = f"m{uuid.uuid4().hex}"
+        """The name that a shipper must give its machine, so that a real Loki's entries are told apart."""
+        self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -177,6 +191,12 @@ class ThreadedLoki:
         """How many entries are stored."""
         return len(self.entries())
 
+    async def _end(self) -> None:
+        tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
     def _on_loop(self, call: Callable[[], ResultT]) -> ResultT:
         async def run() -> ResultT:
             return call()
@@ -190,6 +210,7 @@ class ThreadedLoki:
 
     def __exit__(self, *_: object) -> None:
         self.away()
+        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -31,19 +31,32 @@ def parse(body: bytes) -> base.Parsed:
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
+    events = _objects(text)
+    reader = JsonReader()
+    if events is None:  # spoilt somewhere, or a sequence: item by item
+        return base.joined(reader.items(_items(body)), reader.finish())
+    if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
+        return base.Parsed(events, [])
+    return base.joined(reader.events(events), reader.finish())
+
+
+def parse_clean(body: bytes) -> base.Parsed | None:
+    """Return what ``parse`` does if every item is an event as it stands and in no envelope, which is quick, or None."""
+    events = _objects(without_bom(body))
+    return base.Parsed(events, []) if events and envelopes.TELLTALE_KEYS.isdisjoint(events[0]) else None
+
+
+def _objects(text: bytes) -> list[dict[str, Any]] | None:
+    """Return the events of a text of which every item is an object that can be stored, otherwise None."""
     try:
         value = decode(text)
         events = value if type(value) is list else [value]
         if set(map(type, events)) <= {dict}:
             check_writable(events)
-            if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
-                return base.Parsed(events, [])
-            reader = JsonReader()
-            return base.joined(reader.events(events), reader.finish())
+            return events
     except UNREADABLE:
-        pass  # spoilt somewhere, or a sequence: item by item
-    reader = JsonReader()
-    return base.joined(reader.items(_items(body)), reader.finish())
+        pass
+    return None
 
 
 def _items(body: bytes) -> list[bytes]:
@@ -103,15 +116,12 @@ def _read(pieces: Iterator[Piece]) -> Iterator[base.Parsed]:
 
 def _read_piece(reader: JsonReader, piece: Piece) -> Iterator[base.Parsed]:
     if piece.kind is PieceKind.ITEMS:
-        try:
-            events = decode(piece.text)
-            if set(map(type, events)) <= {dict}:
-                check_writable(events)
-                yield reader.events(events)
-                return
-        except UNREADABLE:
-            pass
-        yield from reader.in_steps(json_text.items(piece.text))
+        events = _objects(piece.text)
+        if events is None:
+            yield base.Parsed([], [])  # that it is spoilt was a step's work
+            yield from reader.in_steps(json_text.items(piece.text))
+        else:
+            yield reader.events(events)
     elif piece.kind is PieceKind.TOO_LARGE:
         yield base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
     elif piece.kind is PieceKind.BROKEN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from logops_fast.formats.pieces import groups
 from logops_fast.ingest.parsers import base, envelopes
 from logops_fast.ingest.parsers.json_values import read_event
 from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_IN_ENVELOPE, EntryReader
@@ -58,8 +59,8 @@ class JsonReader:
 
     def in_steps(self, items: list[bytes]) -> Iterator[base.Parsed]:
         """Read items as ``items`` does, a part in each step: a spoilt one may cost thirty times what others do."""
-        for at in range(0, len(items), STEP_ITEMS):
-            yield self.items(items[at : at + STEP_ITEMS])
+        for some in groups(items, STEP_ITEMS):
+            yield self.items(list(some))
 
     def finish(self) -> base.Parsed:
         """Return what is left once all items have been read."""
