@@ -70,8 +70,8 @@ def parse_at_once(
             case Format.PLAIN | Format.SYSLOG | Format.SYSLOG_UDP:
                 if _STRUCTURED in body:
                     return None
-            case Format.OTLP | Format.OTLP_JSON:
-                pass
+            case Format.OTLP | Format.OTLP_JSON | Format.LOKI | Format.LOKI_JSON:
+                pass  # their pieces are made one by one: see `shares`
             case _:
                 assert_never(format)
     return parse(format, body, now, limits, text)
