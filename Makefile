@@ -13,7 +13,7 @@ PARALLEL := --dist worksteal
 NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release
 NO_PROCESS := not (process or service or fault or bench or long or release)
 
-.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled bench faults fuzz
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,23 @@ faults: $(VENV)/.dev ## N injected faults of every kind (default 1000), and the 
 fuzz: $(VENV)/.dev ## Fuzz each target for MINUTES (default 2), by atheris if installed: ARGS="http parsers --seed N"
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2) $(ARGS)
 
+native: $(VENV)/.run ## Install the native kernel into the environment (needs Rust 1.85 or newer)
+	@$(PIP) install ./kernel && $(BIN)/logops --version
+
+# In a folder of its own: `make test` tries the reference.
+NATIVE := $(CURDIR)/build/native
+WITH_NATIVE := PYTHONPATH=$(NATIVE) $(BIN)/python -m
+
+test-native: $(VENV)/.dev ## The kernel: its own tests and lints, and equal to the reference over the same inputs
+	@cd kernel && cargo fmt --check && cargo clippy --quiet --no-default-features --all-targets -- -D warnings
+	@cd kernel && cargo test --quiet --no-default-features
+	@rm -rf $(NATIVE) && $(PIP) install --target $(NATIVE) --no-deps ./kernel
+	@$(WITH_NATIVE) pytest -m "native or not (native or long or release)" tests/ingest/native $(WITH_THE_KERNEL)
+	@$(WITH_NATIVE) tests.fuzz.native --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
+
+WITH_THE_KERNEL := tests/ingest/test_pipeline.py tests/ingest/test_golden.py tests/ingest/test_field_json.py \
+	tests/process/test_spec_http.py tests/process/test_spec_auth.py tests/process/test_traffic.py
+
 bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.eps_sweep $(ARGS)
 
@@ -84,9 +101,10 @@ lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versi
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group build -o requirements.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --constraint requirements.lock -o requirements-dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group kernel -o requirements-kernel.lock
 
 dist: $(VENV)/.dev ## sdist and wheel in dist/ (LOGOPS_COMPILE=1: a compiled wheel for this platform)
-	@$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null && ls dist
+	@for project in . client; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit; done; ls dist
 
 clean: ## Remove what make made (not data/)
 	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage*

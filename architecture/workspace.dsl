@@ -8,8 +8,8 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
     #   module   the module or package that a component or container is
     #   parts    further modules of the same component
     #   An arrow between components is an import. One tagged Wired is an object handed over by the composition root.
-    #   Not drawn: Vocabulary, imports of the words that everything speaks (batches, refusals); Quiet, which only counts
-    #   or logs and would cross everything else.
+    #   Not drawn: Vocabulary, imports of the words that everything speaks (batches, refusals); Quiet, which only
+    #   counts, logs or rewrites answers and would cross everything else.
 
     model {
         producer = person "Service team" "Runs the applications whose logs are collected; holds one client's key."
@@ -55,12 +55,17 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.hmac_auth"
                     }
                 }
+                tokens = component "Token auth" "Tokens of senders that cannot sign." "authgw/token_auth.py" {
+                    properties {
+                        "module" "logops_fast.authgw.token_auth"
+                    }
+                }
                 nonces = component "Nonce store" "Each nonce once; fails closed." "authgw/nonce_store.py" {
                     properties {
                         "module" "logops_fast.authgw.nonce_store"
                     }
                 }
-                bucket = component "Token bucket" "Rate of each emitter, failures of each peer; fails open." "authgw/token_bucket.py" {
+                bucket = component "Token bucket" "Rate of each emitter, failures of each peer and client; fails open." "authgw/token_bucket.py" {
                     properties {
                         "module" "logops_fast.authgw.token_bucket"
                     }
@@ -68,6 +73,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 backpressure = component "Backpressure" "Caps on bytes and on items." "authgw/backpressure.py" {
                     properties {
                         "module" "logops_fast.authgw.backpressure"
+                    }
+                }
+                syslog = component "Syslog listener" "Lines over TCP, TLS and UDP become batches; senders wait, datagrams are counted." "authgw/syslog/" {
+                    properties {
+                        "module" "logops_fast.authgw.syslog"
                     }
                 }
                 forwarder = component "Forwarder" "A batch over HTTP, tried again within deadline and budget." "authgw/forwarder.py" {
@@ -154,7 +164,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 normaliser = component "Normaliser" "ts, level, msg settled; every field kept." "ingest/normaliser.py" {
                     properties {
                         "module" "logops_fast.ingest.normaliser"
-                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain"
+                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
                     }
                 }
                 fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {
@@ -212,6 +222,12 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 }
             }
 
+            shipper = container "Shipper" "Follows the files as far as they are acknowledged; each line reaches Loki once." "Python, uvloop" "Gateway" {
+                properties {
+                    "module" "logops_fast.shipper"
+                }
+            }
+
             statestore = container "State store" "Nonces, token buckets, batch ids. Mapped files on one machine, Redis or Valkey for many." "mmap, or Redis" "Store"
             files = container "NDJSON files" "One file for each UTC day and worker; rejected events beside them." "Append-only files" "Store"
             promtail = container "Promtail" "Follows the files. Grafana Alloy is its successor." "Promtail or Alloy" "Observability"
@@ -239,10 +255,13 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth -> logops.statestore "Nonces, tokens" "mmap, or RESP"
         logops.ingest -> logops.statestore "Batch ids" "mmap, or RESP"
         logops.ingest -> logops.files "Appends lines, fdatasync" "file I/O"
+        logops.shipper -> logops.files "Follows what is acknowledged" "file I/O"
+        logops.shipper -> logops.loki "Pushes lines, asks what arrived" "HTTP"
         logops.promtail -> logops.files "Follows" "file I/O"
         logops.promtail -> logops.loki "Pushes lines" "HTTP"
         logops.prometheus -> logops.auth "Scrapes" "HTTP GET /metrics"
         logops.prometheus -> logops.ingest "Scrapes" "HTTP GET /metrics"
+        logops.prometheus -> logops.shipper "Scrapes" "HTTP GET /metrics"
         logops.prometheus -> logops.alertmanager "Fires alerts" "HTTP"
         logops.grafana -> logops.prometheus "Queries" "PromQL"
         logops.grafana -> logops.loki "Queries" "LogQL"
@@ -250,6 +269,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
 
         # C3 Auth Gateway: what comes in and goes out
         apps -> logops.auth.server "Send signed batches" "HTTP POST /ingest"
+        apps -> logops.auth.syslog "Send lines" "syslog: TCP, TLS, UDP"
         logops.emitters -> logops.auth.server "Send signed batches" "HTTP POST /ingest"
         logops.client -> logops.auth.server "Sends signed batches" "HTTP POST /ingest"
         logops.prometheus -> logops.auth.server "Scrapes" "HTTP GET /metrics"
@@ -259,11 +279,18 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         # C3 Auth Gateway: imports
         logops.auth.door -> logops.auth.server "Answers, takes bodies"
         logops.auth.door -> logops.auth.hmac "1 Who is it?"
+        logops.auth.door -> logops.auth.tokens "1 Whose token?"
         logops.auth.door -> logops.auth.nonces "2 Used before?"
         logops.auth.door -> logops.auth.backpressure "3 Too large?"
         logops.auth.door -> logops.auth.bucket "4 Within its rate?"
         logops.auth.door -> logops.auth.metrics "Counts answers"
+        logops.auth.syslog -> logops.auth.bucket "Takes tokens"
+        logops.auth.syslog -> logops.auth.server "Counts connections"
+        logops.auth.syslog -> logops.auth.metrics "Counts what is denied"
+        logops.auth.syslog -> logops.auth.telemetry "Registers families, warns" "" "Quiet"
         logops.auth.hmac -> logops.auth.keys "Looks up secrets"
+        logops.auth.tokens -> logops.auth.keys "Looks up tokens"
+        logops.auth.tokens -> logops.auth.hmac "Shares its verdicts"
         logops.auth.nonces -> logops.auth.state "Inserts atomically"
         logops.auth.bucket -> logops.auth.state "Takes tokens"
         logops.auth.nonces -> logops.auth.telemetry "Warns, once a minute" "" "Quiet"
@@ -279,13 +306,17 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.server -> logops.auth.door "Hands over requests" "" "Wired"
         logops.auth.server -> logops.auth.metrics "Counts refusals" "" "Wired,Quiet"
         logops.auth.door -> logops.auth.forwarder "5 Hands on" "" "Wired"
+        logops.auth.syslog -> logops.auth.forwarder "Sends batches" "" "Wired"
         logops.auth.forwarder -> logops.auth.metrics "Counts tries" "" "Wired,Quiet"
         logops.auth.nonces -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
         logops.auth.bucket -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
         # words
+        logops.auth.words -> logops.auth.server "Rewrites answers for OTLP" "" "Quiet"
         logops.auth.server -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.door -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.hmac -> logops.auth.words "Speaks" "" "Vocabulary"
+        logops.auth.tokens -> logops.auth.words "Speaks" "" "Vocabulary"
+        logops.auth.syslog -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.nonces -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.bucket -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.backpressure -> logops.auth.words "Speaks" "" "Vocabulary"
@@ -329,6 +360,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.housekeeping -> logops.ingest.metrics "Counts runs" "" "Wired,Quiet"
         logops.ingest.sink -> logops.ingest.telemetry "Warns, once a minute" "" "Wired,Quiet"
         # words
+        logops.ingest.words -> logops.ingest.server "Rewrites answers for OTLP" "" "Quiet"
         logops.ingest.server -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.door -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.pipeline -> logops.ingest.words "Speaks" "" "Vocabulary"
@@ -408,12 +440,12 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         container logops C2 "C2: the programs and stores of LogOps Fast." {
-            include operator auditor apps oncall logops.emitters logops.client logops.auth logops.ingest logops.statestore logops.files logops.promtail logops.loki logops.prometheus logops.alertmanager logops.grafana
+            include operator auditor apps oncall logops.emitters logops.client logops.auth logops.ingest logops.statestore logops.files logops.shipper logops.promtail logops.loki logops.prometheus logops.alertmanager logops.grafana
             autoLayout tb 450 300
         }
 
         component logops.auth C3_auth "C3: the Auth Gateway, module by module." {
-            include logops.auth.server logops.auth.door logops.auth.hmac logops.auth.nonces logops.auth.bucket logops.auth.backpressure logops.auth.forwarder logops.auth.retry logops.auth.breaker logops.auth.diagnosis logops.auth.metrics logops.auth.pool logops.auth.keys logops.auth.state logops.auth.telemetry
+            include logops.auth.server logops.auth.syslog logops.auth.door logops.auth.hmac logops.auth.tokens logops.auth.nonces logops.auth.bucket logops.auth.backpressure logops.auth.forwarder logops.auth.retry logops.auth.breaker logops.auth.diagnosis logops.auth.metrics logops.auth.pool logops.auth.keys logops.auth.state logops.auth.telemetry
             include logops.emitters logops.ingest logops.statestore logops.prometheus
             exclude relationship.tag==Quiet
             exclude logops.emitters->logops.ingest

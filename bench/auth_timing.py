@@ -1,7 +1,7 @@
-"""Whether the time of a refusal tells a known client from an unknown one: ``python -m bench.auth_timing``.
+"""Whether the time of a refusal tells a known client or token from an unknown one: ``python -m bench.auth_timing``.
 
 Calls are made in turn, so that whatever else the machine does affects all alike. AUC is the chance that a call of the
-first kind took longer than one of the second: 0.5 if they cannot be told apart. What must hold is asserted by counting
+first kind took longer than one of the second: 0.5 if they are indistinguishable. What must hold is asserted by counting
 (``tests/authgw/test_hmac_auth.py``: as many HMACs for each request); this shows what is left.
 """
 
@@ -13,12 +13,15 @@ from collections.abc import Callable
 from statistics import median
 
 from logops_fast.authgw.hmac_auth import HmacAuth
+from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.config.keys_file import Client, Keyring
+from logops_fast.config.tokens import token_of
 from logops_fast.formats.signature import SigningKey, signed_headers
 
+TOKEN = b"kX2vQ9bT7mLs4RzW8nYp3c"
 CLIENTS = [
     Client("web-1", (b"secret-of-web-1", b"older-secret-of-web-1"), "web", frozenset({"web"})),
-    Client("app-2", (b"secret-of-app-2",), "app", frozenset({"app"})),
+    Client("app-2", (b"secret-of-app-2",), "app", frozenset({"app"}), 1, (token_of(TOKEN),)),
 ]
 
 
@@ -62,6 +65,25 @@ def main() -> None:
     print(f"median ns: two secrets {median(two):.0f}, one {median(one):.0f}, unknown {median(unknown):.0f}")
     print(f"AUC known/unknown {auc(one, unknown):.3f}, two/one secrets {auc(two, one):.3f}, ", end="")
     print(f"unknown/unknown {auc(unknown, again):.3f}")
+
+    tokens = TokenAuth(Keyring.of(CLIENTS), mode="api_key")
+
+    def token(text: bytes) -> Callable[[], object]:
+        headers = {b"x-api-key": text}
+
+        def call() -> object:
+            credential = tokens.credential(headers)
+            return credential and tokens.verify(credential, headers, private=True)
+
+        return call
+
+    wrong = b"A" + TOKEN[1:]
+    known, stranger, another = in_turn(
+        [token(name + b":" + wrong) for name in (b"app-2", b"who-1", b"who-2")], args.rounds
+    )
+    (right,) = in_turn([token(b"app-2:" + TOKEN)], args.rounds)
+    print(f"median ns of a token: right {median(right):.0f}, wrong {median(known):.0f}")
+    print(f"AUC known/unknown client {auc(known, stranger):.3f}, unknown/unknown {auc(stranger, another):.3f}")
 
 
 if __name__ == "__main__":

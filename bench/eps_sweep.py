@@ -193,7 +193,7 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--batch-size", type=int, default=100, help="events a request (100)")
     parser.add_argument("--format", choices=tuple(CONTENT_TYPES), default="json")
-    parser.add_argument("--corpus", choices=("mixed", "clean"), default="mixed", help="with personal data, or without")
+    parser.add_argument("--corpus", choices=("mixed", "clean", "field"), default="mixed", help="see bench/corpus.py")
     parser.add_argument("--durability", choices=("fsync", "written"), default="fsync")
     parser.add_argument("--no-auth", dest="auth", action="store_false", help="unsigned, `auth.mode: none`")
     parser.add_argument("--connections", type=int, default=0, help="default: 32 a worker, 128 for batches under 100")

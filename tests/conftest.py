@@ -14,9 +14,11 @@ from hypothesis import settings
 from logops_fast.runtime.build import COMPILED, build
 
 # No deadline: wall-clock time says how busy the machine is, not how good the code. A failure prints what reproduces it.
-settings.register_profile("default", deadline=None, print_blob=True)
-# In CI every run tries the same examples: a change is judged by itself. `make long` and developers try new ones.
-settings.register_profile("ci", parent=settings.get_profile("default"), derandomize=True, database=None)
+# A developer's run draws a few new examples of each property, CI many that are the same in every run.
+settings.register_profile("default", deadline=None, print_blob=True, max_examples=30)
+settings.register_profile(
+    "ci", parent=settings.get_profile("default"), max_examples=100, derandomize=True, database=None
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Marks of tests that may start a process. `make unit` runs everything else.

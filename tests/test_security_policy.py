@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -29,12 +30,18 @@ def test_the_table_has_a_defence_and_a_test_in_each_row() -> None:
         assert NAMED.search(row[2]), f"no test is named for: {row[0]}"
 
 
+@cache
+def functions(path: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
+    """The functions of a test file by their names."""
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    return {node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+
+
 @pytest.mark.parametrize(
     ("path", "function"), sorted({named for row in rows() for named in NAMED.findall(row[2])}), ids=str
 )
 def test_every_named_test_exists_and_runs(path: str, function: str) -> None:
-    tree = ast.parse((ROOT / path).read_text("utf-8"))
-    tests = {node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
+    tests = functions(path)
     if function:
         assert function in tests
         assert not any("skip" in ast.unparse(decorator) for decorator in tests[function].decorator_list)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Sign a request and send it, with openssl and curl alone: a second implementation of the signature, which the tests
-# hold against the first, and a recipe for senders in any language.
+# Sign a request and send it, with openssl and curl alone: a second implementation of the signature, which the
+# tests compare with the first, and a recipe for senders in any language.
 #
 #   LOGOPS_API_KEY=demo LOGOPS_SECRET=... tools/hmac_curl.sh http://127.0.0.1:8081/ingest '[{"msg":"hello"}]'
 #   tools/hmac_curl.sh -k demo -s "$SECRET" -t text/csv http://127.0.0.1:8081/ingest @events.csv

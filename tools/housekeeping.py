@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Delete or archive old NDJSON files once: a thin door to `logops housekeeping`, and `run_once()` for programs."""
+"""Delete or archive old NDJSON files once: a thin wrapper of `logops housekeeping`, and `run_once()` for programs."""
 
 from __future__ import annotations
 

@@ -18,14 +18,18 @@ import orjson
 
 from logops_fast.authgw.forwarder import Outcome
 from logops_fast.authgw.metrics import AuthMetrics
+from logops_fast.authgw.syslog.metrics import DropReason, SyslogMetrics
 from logops_fast.config import schema
 from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.settings import Settings
+from logops_fast.formats.media_type import Format
 from logops_fast.ingest import names
 from logops_fast.ingest.levels import MONOLOG, NO_NUMBERS, OTEL, PYTHON, SYSLOG, USUAL, WORDS
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
 from logops_fast.runtime.probes import Readiness
+from logops_fast.shipper.answers import Effect
+from logops_fast.shipper.metrics import ShipMetrics
 from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
@@ -41,16 +45,21 @@ LABELS: Final = {
     "build": "`compiled` or `interpreted`: whether the hot packages are native code",
     "action": "what housekeeping did with a file: `delete`, `gzip`, `zip`, `in_use` (left alone) or `error`",
     "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
-    "format": "`json`, `ndjson`, `csv` or `plain`",
+    "format": ", ".join(f"`{known.label}`" for known in Format),
     "gateway": "`auth` or `ingest`",
     "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token`, `secret` or `field`, see [privacy](privacy.md)",
     "level": "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` or `FATAL`",
     "outcome": f"of a try to forward: {', '.join(f'`{word}`' for word in get_args(Outcome))}; "
-    "of a run of housekeeping: `ok` or `failed`",
+    f"of a run of housekeeping: `ok` or `failed`; of a push to Loki: {', '.join(f'`{one.value}`' for one in Effect)}; "
+    "of a question to Loki: `answered`, `failed` or `denied`",
     "python": "the interpreter's version",
-    "reason": "the fixed reason of the refusal, see [troubleshooting](troubleshooting.md)",
+    "reason": "the fixed reason of the refusal, see [troubleshooting](troubleshooting.md); of a line that Loki "
+    "refuses, its own word for that, as in `loki_discarded_samples_total`; of what syslog lost: "
+    f"{', '.join(f'`{word}`' for word in get_args(DropReason))}",
     "scenario_id": f"of the request's X-Scenario-Id: the first {MAX_SCENARIOS}, then `other`; `na` where none was sent",
     "status": "the HTTP status",
+    "stream": "`events` or `rejected`",
+    "transport": "`tcp`, `tls` or `udp`; lines that were read and then lost are `tcp` for TLS too",
     "store": "`nonces`, `buckets` or `batch_ids`",
     "version": "the version of LogOps",
     "worker": "the number of the worker, from 0",
@@ -88,7 +97,8 @@ a switch is true/false, yes/no, on/off or 1/0. The names of LogOps v0.4 work too
 KEYS_FILE: Final = """\
 ## The keys file
 
-`auth.keys_file`, mode 0600; edited by `logops keys`, read again on SIGHUP. See [operations](operations.md#keys).
+`auth.keys_file`, mode 0600; edited by `logops keys`, read again when it changes and on SIGHUP. See
+[operations](operations.md#keys) and [authentication](authentication.md).
 
 ```yaml
 clients:
@@ -96,6 +106,9 @@ clients:
     secrets: [s3cr3t-now, s3cr3t-before]   # one, or two while one is being rotated; text or {file: path}
     emitter: web                           # default: the client's name
     emitters: [web, batch]                 # those X-Emitter may name; default: its emitter alone
+    modes: [hmac]                          # how it may authenticate; default: hmac and api_key (tokens)
+  otel:
+    tokens: ["sha256:0a1b..."]             # hash, text or {file: path}; of `logops keys token otel`
 ```
 """
 
@@ -103,9 +116,9 @@ METRICS_INTRO: Final = """\
 # Metrics reference
 
 `GET /metrics` is answered in the Prometheus text format, or in OpenMetrics if Accept asks for it, by the admin listener
-(`admin.port`) and, unless `admin.only` is true, on the ports of the gateways. The numbers are the sums
-over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group once, best on its
-admin listener, which answers even while every worker is busy or stuck.
+(`admin.port`; that of the shipper is 8091) and, unless `admin.only` is true, on the ports of the gateways. The numbers
+are the sums over all workers of the machine (a gauge marked *max* is the worst of them). Scrape each process group
+once, best on its admin listener, which answers even while every worker is busy or stuck.
 
 No label takes a value from outside that is not bounded.
 """
@@ -246,6 +259,7 @@ def configuration() -> str:
     old += [
         ("`ENTRYPOINT_URL`", "where `emit`, `sign` and the scripts send to"),
         ("`LOGOPS_API_KEY`, `LOGOPS_SECRET`", "the client they send as, and its secret"),
+        ("`LOGOPS_TOKEN`", "the token they send instead of a signature"),
     ]
     parts.append(_table(("LogOps v0.4", "Setting"), old))
     parts.append(KEYS_FILE)
@@ -262,6 +276,9 @@ def _rows(section: str, defaults: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         if path[0] == section:
             yield _row(path, leaf, _default(path, defaults))
     node = schema.schema().children[section]
+    for name, child in node.children.items() if isinstance(node, schema.Branch) else ():
+        if isinstance(child, schema.Open) and isinstance(child.child, schema.Leaf):
+            yield f"`{section}.{name}.<name>`", "none", child.child.expected, child.child.description, ""
     open_node = node.children.get("overrides") if isinstance(node, schema.Branch) else None
     if isinstance(open_node, schema.Open):
         overrides = (section, "overrides")
@@ -287,9 +304,11 @@ def _default(path: schema.Path, defaults: dict[str, Any]) -> str:
 
 def metrics() -> str:
     """The page of all families."""
-    auth, ingest, process = Registry(), Registry(), Registry()
+    auth, ingest, ship, process = Registry(), Registry(), Registry(), Registry()
     AuthMetrics(auth, ())
+    SyslogMetrics(auth)
     IngestMetrics(ingest, ())
+    ShipMetrics(ship)
     ProcessMetrics(process)
     build_info(process, "uvloop", "interpreted")
     worker_restarts(process)
@@ -303,6 +322,7 @@ def metrics() -> str:
         ("Both gateways", {name: of_auth[name] for name in both}),
         ("Auth Gateway", {name: of_auth[name] for name in of_auth if name not in both}),
         ("Ingest Gateway", {name: of_ingest[name] for name in of_ingest if name not in both}),
+        ("Shipper", _own(ship, of_process)),
         ("Process", {snapshot.shape.name: snapshot for snapshot in process.collect()}),
     )
     parts = [METRICS_INTRO]

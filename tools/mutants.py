@@ -1,7 +1,9 @@
 """``python tools/mutants.py [MODULE ...]``: change the pure cores one place at a time; a test must notice each change.
 
 Works on a copy of the checkout. Each mutant runs the tests that mirror its module (CORES) in a forked process, until
-one fails. What no test notices is listed in tests/mutants.md, to be read: a missing test, or a change without effect.
+one fails. What no test notices is listed in tests/mutants.md, to be read: it lacks a test, or changes nothing that can
+be observed. The latter are judged so, with the reason, in tests/mutants_judged.txt: module, line, change and
+reason, separated by tabs.
 """
 
 from __future__ import annotations
@@ -29,9 +31,13 @@ sys.path.insert(0, str(ROOT))
 from bench.machine import facts, one_line  # noqa: E402
 
 OUT: Final = ROOT / "tests" / "mutants.md"
+JUDGED: Final = ROOT / "tests" / "mutants_judged.txt"
 MOST_MEMORY: Final = 4 << 30  # bytes of address space for one run of tests
 SLOWEST: Final = 10.0  # times the unchanged tests' time, before a mutant counts as one that never ends
 
+PII: Final = tuple(
+    f"tests/ingest/pii/test_{name}.py" for name in ("field_cases", "masker", "contexts", "escapes", "names")
+)
 # Module to the tests that must notice a change of it.
 CORES: Final[dict[str, tuple[str, ...]]] = {
     "authgw/circuit_breaker.py": ("tests/authgw/test_circuit_breaker.py",),
@@ -40,20 +46,29 @@ CORES: Final[dict[str, tuple[str, ...]]] = {
     "authgw/token_bucket.py": ("tests/authgw/test_token_bucket.py",),
     "emitters/schedule.py": ("tests/emitters/test_schedule.py",),
     "formats/csv_text.py": ("tests/formats/test_csv_text.py", "tests/ingest/parsers/test_csv_rows.py"),
+    "formats/item_count.py": ("tests/formats/test_item_count.py",),
     "formats/media_type.py": ("tests/formats/test_media_type.py",),
     "formats/signature.py": ("tests/formats/test_signature.py",),
-    "http/head.py": ("tests/http/test_head.py", "tests/http/test_connection.py"),
     "http/body.py": ("tests/http/test_body.py", "tests/http/test_connection.py"),
+    "http/head.py": ("tests/http/test_head.py", "tests/http/test_connection.py"),
     "ingest/levels.py": ("tests/ingest/test_levels.py",),
-    "ingest/normaliser.py": ("tests/ingest/test_normaliser.py",),
+    "ingest/normaliser.py": ("tests/ingest/test_normaliser.py", "tests/ingest/test_field_json.py"),
+    "ingest/settling.py": ("tests/ingest/test_normaliser.py", "tests/ingest/test_field_json.py"),
     "ingest/timestamps.py": ("tests/ingest/test_timestamps.py",),
-    "ingest/pii/addresses.py": ("tests/ingest/pii",),
-    "ingest/pii/cards.py": ("tests/ingest/pii",),
+    "ingest/pii/cards.py": PII,
+    "ingest/pii/emails.py": PII,
+    "ingest/pii/encodings.py": PII,
+    "ingest/pii/ipv4.py": PII,
+    "ingest/pii/ipv6.py": PII,
+    "ingest/pii/keys.py": PII,
+    "ingest/pii/members.py": PII,
+    "ingest/pii/pairs.py": PII,
+    "ingest/pii/tokens.py": PII,
     "ingest/sink/commit_log.py": ("tests/ingest/sink/test_commit_log.py", "tests/ingest/sink/test_recovery.py"),
     "ingest/sink/recovery.py": ("tests/ingest/sink/test_recovery.py",),
     "state/buckets.py": ("tests/state/test_buckets.py", "tests/state/test_interface.py"),
-    "state/nonces.py": ("tests/state/test_nonces.py", "tests/state/test_interface.py"),
-    "state/table.py": ("tests/state/test_table.py",),
+    "state/nonces.py": ("tests/state/test_nonces.py", "tests/state/test_interface.py", "tests/state/test_upgrade.py"),
+    "state/table.py": ("tests/state/test_table.py", "tests/state/test_shared.py"),
 }
 
 COMPARISONS: Final[dict[type[ast.cmpop], type[ast.cmpop]]] = {
@@ -179,7 +194,8 @@ class Runner:
                 os.dup2(null, number)
             # hypothesis is imported already, before pytest could rewrite its assertions: it has none that matter here.
             quiet = ["-W", "ignore::pytest.PytestAssertRewriteWarning", "-p", "no:schemathesis"]
-            words = ["-x", "-q", "--no-header", *quiet, *tests]
+            pure = "not (process or service or fault or bench or long or release)"
+            words = ["-x", "-q", "--no-header", "-m", pure, *quiet, *tests]
             os._exit(int(self._main(words)))
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -229,6 +245,12 @@ def examine(module: str, folder: Path, runner: Runner, sample: int, seed: int) -
     return len(tried), survived
 
 
+def judgments(text: str) -> dict[tuple[str, str, str], str]:
+    """Return why a mutant has no effect, by its module, the line as it is, and what the changed part reads then."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    return {(module, before, after): why for module, before, after, why in (line.split("\t") for line in lines)}
+
+
 def report(results: dict[str, tuple[int, list[Mutant]]], sample: int, seed: int, machine: str) -> str:
     """Return the page."""
     total = sum(count for count, _ in results.values())
@@ -237,18 +259,23 @@ def report(results: dict[str, tuple[int, list[Mutant]]], sample: int, seed: int,
         f"| {module} | {count} | {count - len(survived)} | {100 * (count - len(survived)) / max(count, 1):.1f}% |"
         for module, (count, survived) in results.items()
     ]
-    listed = [
-        f"- `{module}:{mutant.line}` `{mutant.before}`: `{mutant.after.splitlines()[0]}`"
-        for module, (_, survived) in results.items()
-        for mutant in survived
-    ]
+    judged = judgments(JUDGED.read_text("utf-8") if JUDGED.exists() else "")
+    listed, harmless = [], 0
+    for module, (_, survived) in results.items():
+        for mutant in survived:
+            after = mutant.after.splitlines()[0]
+            why = judged.get((module, mutant.before, after))
+            harmless += why is not None
+            listed.append(f"- `{module}:{mutant.line}` `{mutant.before}`: `{after}`. {why or 'Not judged yet.'}")
+    killed, share = total - alive, 100 * (total - alive) / max(total, 1)
     chosen = f"At most {sample} mutants a module, chosen with seed {seed}." if sample else "All mutants."
     return "\n".join(
         [
             "# Mutants",
             "",
-            f"Made by `make mutants`: {total - alive} of {total} killed "
-            f"({100 * (total - alive) / max(total, 1):.1f}%). {chosen}",
+            f"Made by `make mutants`: {killed} of {total} killed ({share:.1f}%). {harmless} of the others were judged "
+            "to change nothing that can be observed; "
+            f"{100 * killed / max(total - harmless, 1):.1f}% of the rest are killed. {chosen}",
             "",
             "| module | mutants | killed | |",
             "|---|---:|---:|---:|",

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a scenario: a thin door to `logops scenario run`, with the options of the original script."""
+"""Run a scenario: a thin wrapper of `logops scenario run`, with the options of the original script."""
 
 from __future__ import annotations
 

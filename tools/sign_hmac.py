@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Print the signed headers of a request: a thin door to `logops sign`, with key and secret as arguments.
+"""Print the signed headers of a request: a thin wrapper of `logops sign`, with key and secret as arguments.
 
 The options come quoted for a shell, so a command that uses them goes through eval:
 
@@ -35,7 +35,7 @@ def main() -> int:
     add_stamps(parser)
     parser.add_argument("--one-per-line", action="store_true", help="print Name: value, a line each")
     example(parser, "sign_hmac.py demo \"$SECRET\" POST http://127.0.0.1:8081/ingest '{}' --one-per-line")
-    args = parser.parse_intermixed_args()  # BODY may stand behind the options too
+    args = parser.parse_intermixed_args()  # BODY may follow the options
     try:
         body = read_body(args) or b""
     except OSError as exc:

@@ -60,7 +60,7 @@ def test_body_digest(stage: Stage, size: int) -> None:
     assert len(stage("auth: SHA-256 of the body", lambda: hashlib.sha256(body).hexdigest(), events=size)) == 64
 
 
-@pytest.mark.parametrize("body_format", ["json", "ndjson", "csv", "plain"])
+@pytest.mark.parametrize("body_format", ["json", "ndjson", "csv", "plain", "otlp"])
 def test_item_count(stage: Stage, size: int, body_format: corpus.BodyFormat) -> None:
     body = corpus.bodies(1, size, "mixed", body_format)[0]
     found_format = format_of(corpus.CONTENT_TYPES[body_format])

@@ -80,7 +80,7 @@ class OurPipeline:
 
 
 class _Exchange:
-    """Takes the connection's place: gives the body at once and keeps the answer."""
+    """Takes the connection's place, as one of this machine: gives the body at once and keeps the answer."""
 
     __slots__ = ("_body", "future")
 
@@ -92,6 +92,9 @@ class _Exchange:
         request.answered = True
         if not self.future.done():
             self.future.set_result(response)
+
+    def is_private(self, request: Request) -> bool:
+        return True
 
     def take_body(self, request: Request, consumer: BodyConsumer) -> None:
         if self._body:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from logops_fast.authgw.circuit_breaker import Admission, BreakerState, CircuitBreaker, SenderBreakers
 from logops_fast.authgw.retry import RetryBudget
 from logops_fast.backoff import Backoff
-from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
+from logops_fast.formats.answer import OWN_FORM, counts_of, reason_of, retry_after_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
@@ -68,6 +68,12 @@ _CONTENT_TYPES: Final = {
     Format.NDJSON: "application/x-ndjson",
     Format.CSV: "text/csv",
     Format.PLAIN: "text/plain",
+    Format.LOKI: "application/vnd.logops.loki+protobuf",
+    Format.LOKI_JSON: "application/vnd.logops.loki+json",
+    Format.SYSLOG: "application/vnd.logops.syslog",
+    Format.SYSLOG_UDP: "application/vnd.logops.syslog-udp",
+    Format.OTLP: "application/x-protobuf",
+    Format.OTLP_JSON: "application/vnd.logops.otlp+json",
 }
 _RETRYABLE: Final = (502, 503, 504)
 _IN_PROGRESS: Final = "batch_in_progress"
@@ -303,12 +309,15 @@ _NOT_ADMITTED: Final = Admission("", 0, 0)
 def header_lines(batch: Batch) -> bytes:
     """Return the header lines of a batch; a value that could end its line is percent-encoded, and so refused."""
     emitter, scenario_id, batch_id = batch.emitter, batch.scenario_id, batch.batch_id
+    more = f"x-scope-orgid: {batch.tenant}\r\n" if batch.tenant else ""  # its form was checked
+    if batch.body_id:
+        more += f"x-body-id: {batch.body_id}\r\n"
     values = emitter + scenario_id + batch_id
     if not (values.isascii() and values.isprintable()):
         emitter, scenario_id, batch_id = quote(emitter), quote(scenario_id), quote(batch_id)
     return (
-        f"content-type: {_CONTENT_TYPES[batch.format]}\r\nx-emitter: {emitter}\r\n"
-        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n"
+        f"content-type: {_CONTENT_TYPES[batch.format]}\r\naccept: {OWN_FORM}\r\nx-emitter: {emitter}\r\n"
+        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n{more}"
     ).encode("ascii")
 
 

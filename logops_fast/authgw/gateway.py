@@ -15,9 +15,12 @@ from logops_fast.authgw.backpressure import Backpressure
 from logops_fast.authgw.hmac_auth import GUESSES, HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
+from logops_fast.authgw.token_auth import Credential, TokenAuth, client_key
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
+from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
+from logops_fast.formats.body_id import body_id
 from logops_fast.formats.work_queue import Ticket
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
@@ -48,20 +51,25 @@ class AuthGateway:
         self,
         *,
         auth: HmacAuth,
+        tokens: TokenAuth,
         failures: AuthFailureLimiter,
         nonces: NonceGuard,
         buckets: EmitterBuckets,
         backpressure: Backpressure,
         downstream: Downstream,
         metrics: AuthMetrics,
+        dedup: frozenset[str] = frozenset(),
     ) -> None:
         self.auth = auth
+        self.tokens = tokens
         self.failures = failures
         self.nonces = nonces
         self.buckets = buckets
         self.backpressure = backpressure
         self.downstream = downstream
         self.metrics = metrics
+        self.dedup = dedup
+        """The emitters whose batches are recognised by their bodies, if they name none."""
 
     def handle(self, request: Request) -> None:
         """Handle one POST; it is answered through ``request.respond``, perhaps later."""
@@ -105,12 +113,13 @@ class _Exchange:
         if refusal is not None:
             self._refuse(refusal)
             return
-        blocked = gateway.failures.check(request.peer)
-        if blocked is not None and gateway.auth.guessable(request.headers):
-            self._refuse(blocked)
+        credential = gateway.tokens.credential(request.headers)
+        if credential is not None:
+            self._check_token(credential)
             return
         # A signature is checked from a blocked address too: others behind it must get through, and only what fails is
         # held back. It takes the same time for every client name.
+        blocked = gateway.failures.check(request.peer)
         verified = gateway.auth.verify(request.method, request.target, request.headers)
         if isinstance(verified, Refusal):
             if blocked is not None:
@@ -125,6 +134,28 @@ class _Exchange:
             self._check_claims()
         else:
             gateway.nonces.insert(verified.client.id, verified.nonce, verified.timestamp, self._nonce_checked)
+
+    def _check_token(self, credential: Credential) -> None:
+        """Checks 2, 3 and 5 of a request with a token, which can be guessed, unlike a signature.
+
+        So a blocked address and a blocked client stay blocked, whatever the token is.
+        """
+        gateway, request = self._gateway, self._request
+        name = client_key(credential)
+        refusal = gateway.failures.check(request.peer) or gateway.failures.check_client(name)
+        if refusal is not None:
+            self._refuse(refusal)
+            return
+        verified = gateway.tokens.verify(credential, request.headers, private=request.private)
+        if isinstance(verified, Refusal):
+            if verified.reason in GUESSES:
+                gateway.failures.failed(request.peer)
+                gateway.failures.client_failed(name)
+            self._refuse(verified)
+            return
+        self._verified = verified
+        self._emitter = verified.client.emitter
+        self._check_claims()
 
     def _nonce_checked(self, refusal: Refusal | None) -> None:
         """Check 6: the store's verdict on the nonce."""
@@ -145,7 +176,7 @@ class _Exchange:
             return
         self._emitter = emitter
         try:
-            self._head = BatchHead.of(headers)
+            self._head = BatchHead.of(headers, self._request.path)
         except BatchHeaderError as error:
             self._refuse(error.refusal)
             return
@@ -189,6 +220,7 @@ class _Exchange:
     def _decoded(self, body: bytes, items: int | Refusal) -> None:
         """Take the decoded and counted body to the bucket."""
         gateway = self._gateway
+        self._settle_format(body)
         if isinstance(items, Refusal):
             if items.status == 503:
                 self._give_nonce_back()
@@ -197,6 +229,13 @@ class _Exchange:
         self._size = len(body)
         cost = gateway.buckets.cost(items, len(body))
         gateway.buckets.take(self._emitter, cost, partial(self._bucket_answered, body, items, cost))
+
+    def _settle_format(self, body: bytes) -> None:
+        """Note what the body is, if that is not by its type: from now on the sender is answered in that protocol."""
+        settled = self._head.settled(body)
+        if settled is not self._head:
+            self._head = settled
+            self._request.encoder = encoder_by_body(self._request, settled.format)
 
     def abort(self, reason: str) -> None:
         """The sender vanished or stalled in mid-body; the HTTP layer has answered if it still could."""
@@ -223,8 +262,15 @@ class _Exchange:
             return
         self._grant = grant
         self._charged = cost
-        batch = self._head.batch(body, self._emitter, self._request.received_at, estimate)
+        batch = self._head.batch(body, self._emitter, self._request.received_at, estimate, self._body_id(body))
         gateway.downstream.send(batch, self._reply)
+
+    def _body_id(self, body: bytes) -> str:
+        head, request = self._head, self._request
+        if self._emitter not in self._gateway.dedup or head.repeatable:
+            return ""
+        content_type = request.headers.get(b"content-type", b"")
+        return body_id(self._verified.client.id, request.path, content_type, head.scenario_id, head.tenant, body)
 
     def _reply(self, reply: Reply) -> None:
         """Correct the charge by the true count, and answer with what the Ingest Gateway said."""
@@ -259,5 +305,5 @@ class _Exchange:
     def _answer(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         if self._grant is not None:
             headers = (*headers, *self._grant.headers)
-        self._request.respond(Response(status, body, headers=headers))
-        self._gateway.metrics.request_done(status, self._emitter, monotonic() - self._request.received_at)
+        sent = self._request.respond(Response(status, body, headers=headers))
+        self._gateway.metrics.request_done(sent, self._emitter, monotonic() - self._request.received_at)

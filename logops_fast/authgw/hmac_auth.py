@@ -10,7 +10,6 @@ so that the answer takes as long as a known client's.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import secrets
 from collections.abc import Callable, Mapping
@@ -51,7 +50,7 @@ _BAD_NONCE: Final = Refusal(
 _BAD_VERSION: Final = Refusal(
     401, "bad_signature_version", "X-Signature-Version must be 1 or 2, or left out, which means 1."
 )
-_VERSION_REQUIRED: Final = Refusal(
+VERSION_REQUIRED: Final = Refusal(
     401,
     "bad_signature_version",
     "This client is held to signature version 2: sign with X-Signature-Version: 2 (`logops sign --signature-version 2` "
@@ -64,9 +63,8 @@ _BAD_DIGEST: Final = Refusal(
     401, "bad_content_sha256", "X-Content-SHA256 must be the SHA-256 of the body as sent: 64 hexadecimal digits."
 )
 _UNKNOWN: Final = Refusal(
-    401, "unknown_client", "X-Api-Key is no client of the keys file; `logops keys list` shows them."
+    401, "unknown_client", "X-Api-Key is no client of the keys file that may sign; `logops keys list` shows them."
 )
-_UNKNOWN_KEY: Final = Refusal(401, "unknown_client", "X-Api-Key is not an active secret of any client.")
 _BAD_SIGNATURE: Final = Refusal(
     401,
     "bad_signature",
@@ -99,19 +97,15 @@ class _Keys(NamedTuple):
     """A keyring prepared for look-ups; replaced as a whole on reload."""
 
     signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]]
-    by_secret: dict[bytes, Client]  # SHA-256 of what X-Api-Key may hold in api_key mode
     dummy: tuple[SigningKey, ...]
 
 
 class HmacAuth:
-    """Checks 2 to 5 of the contract's section 3, in one of its four modes.
+    """Checks 2 to 5 of the contract's section 3 for requests that are signed, and for all in mode ``none``.
 
     ``tolerance`` is in seconds; ``wall`` is the clock of timestamps (time.time); ``anonymous_emitters`` are those that
-    X-Emitter may name in mode ``none``; ``audience`` is this gateway's, under signature version 2.
-
-    In ``api_key`` mode X-Api-Key holds the secret itself, alone or as ``client:secret``; it is looked up by its hash,
-    so that the time of the look-up reveals nothing about it. X-Timestamp, X-Nonce and X-Signature are ignored. In
-    ``any`` a request that sends one of those three counts as signed, and must be signed in full.
+    X-Emitter may name in mode ``none``; ``audience`` is this gateway's, under signature version 2. Requests with a
+    token are `TokenAuth`'s.
     """
 
     __slots__ = ("_anonymous", "_audience", "_keys", "_mode", "_require_nonce", "_tolerance", "_wall")
@@ -141,22 +135,9 @@ class HmacAuth:
 
     def verify(self, method: str, target: bytes, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
         """Check a request's headers (lower-case names). Never raises, whatever they hold."""
-        mode = self._mode
-        if mode == "hmac":
-            return self._verify_signed(method, target, headers)
-        if mode == "api_key":
-            return self._verify_key(headers)
-        if mode == "none":
-            return _with_digest(self._anonymous, headers)
-        if _is_signed(headers):
-            return self._verify_signed(method, target, headers)
-        return self._verify_key(headers)
-
-    def guessable(self, headers: Mapping[bytes, bytes]) -> bool:
-        """Whether a request is admitted by a secret that it carries, which can be guessed, unlike a signature."""
-        if self._mode == "api_key":
-            return True
-        return self._mode == "any" and not _is_signed(headers)
+        if self._mode == "none":
+            return with_digest(self._anonymous, headers)
+        return self._verify_signed(method, target, headers)
 
     def choose_emitter(self, client: Client, wanted: bytes | None) -> str | Refusal:
         """Check 7: return the client's own emitter, or the one that X-Emitter names if the client's list allows it.
@@ -228,29 +209,17 @@ class HmacAuth:
             return _BAD_SIGNATURE
         client = entry[0]
         if client.signature_version > 1 and version != b"2":
-            return _VERSION_REQUIRED
+            return VERSION_REQUIRED
         return Verified(client, nonce or None, timestamp, digest)
-
-    def _verify_key(self, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
-        key = headers.get(b"x-api-key")
-        if not key:
-            return Refusal(401, "missing_headers", "X-Api-Key is missing; it holds the client's secret.")
-        client = self._keys.by_secret.get(hashlib.sha256(key).digest())
-        if client is None:
-            return _UNKNOWN_KEY
-        return _VERSION_REQUIRED if client.signature_version > 1 else _with_digest(client, headers)
 
     def _missing(self, headers: Mapping[bytes, bytes]) -> Refusal:
         needed = (*_SIGNED, "X-Nonce") if self._require_nonce else _SIGNED
         missing = [name for name in needed if not headers.get(name.lower().encode())]
         verb = "is" if len(missing) == 1 else "are"
-        return Refusal(
-            401, "missing_headers", f"{', '.join(missing)} {verb} missing or empty; a request must be signed."
-        )
-
-
-def _is_signed(headers: Mapping[bytes, bytes]) -> bool:
-    return b"x-signature" in headers or b"x-timestamp" in headers or b"x-nonce" in headers
+        detail = f"{', '.join(missing)} {verb} missing or empty; a request must be signed"
+        if b"authorization" in headers and self._mode == "hmac":
+            detail += " (tokens are taken in the modes api_key and any: auth.mode)"
+        return Refusal(401, "missing_headers", f"{detail}.")
 
 
 def is_nonce(value: bytes) -> bool:
@@ -284,7 +253,7 @@ def _skewed(off: float, tolerance: float) -> Refusal:
     )
 
 
-def _with_digest(client: Client, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
+def with_digest(client: Client, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
     """Admit an unsigned request: its digest is optional, but one that is sent must be the body's."""
     digest = headers.get(b"x-content-sha256")
     if not digest:
@@ -299,11 +268,8 @@ def _prepare(keyring: Keyring) -> _Keys:
     tries = max((len(client.secrets) for client in keyring.clients.values()), default=1)
     padding = tuple(SigningKey(secrets.token_bytes(32)) for _ in range(tries))
     signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]] = {}
-    by_secret: dict[bytes, Client] = {}
     for client in keyring.clients.values():
-        own = tuple(map(SigningKey, client.secrets))
-        signers[client.id.encode()] = (client, own + padding[len(own) :])
-        for secret in client.secrets:
-            by_secret[hashlib.sha256(secret).digest()] = client
-            by_secret[hashlib.sha256(client.id.encode() + b":" + secret).digest()] = client
-    return _Keys(signers, by_secret, padding)
+        if client.secrets and "hmac" in client.modes:
+            own = tuple(map(SigningKey, client.secrets))
+            signers[client.id.encode()] = (client, own + padding[len(own) :])
+    return _Keys(signers, padding)

@@ -1,4 +1,5 @@
-"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address.
+"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address and
+client.
 
 With ``unit: events`` a batch costs its events, or its decoded KiB if those are more, so that a few huge events cost
 what they weigh.
@@ -32,7 +33,9 @@ MAX_LOCAL_BUCKETS: Final = 4096
 MAX_BLOCKED_PEERS: Final = 10_000
 
 _EMITTER: Final = b"emitter\0"
+_UNPROVEN: Final = b"unproven\0"
 _PEER: Final = b"peer\0"
+_CLIENT: Final = b"client\0"
 _V4_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
@@ -130,10 +133,14 @@ class EmitterBuckets:
         """Return what a batch of ``items`` events in ``size`` decoded bytes costs."""
         return max(items, size // BYTES_PER_TOKEN) if self._unit == "events" else 1
 
-    def take(self, emitter: str, cost: int, done: OnGrant) -> None:
-        """Charge a batch to its emitter; a grant that denies it holds the refusal."""
+    def take(self, emitter: str, cost: int, done: OnGrant, *, unproven: bool = False) -> None:
+        """Charge a batch to its emitter; a grant that denies it holds the refusal.
+
+        What only claims to be of the emitter (``unproven``) has a bucket of its own, of the same size: it must not use
+        up what the emitter itself may send.
+        """
         limit = self.limit_of(emitter)
-        key = _EMITTER + emitter.encode()
+        key = (_UNPROVEN if unproven else _EMITTER) + emitter.encode()
         self._store.take(key, cost, *limit, partial(self._taken, done, key, cost, limit))
 
     def settle(self, emitter: str, grant: BucketGrant, charged: int, cost: int) -> BucketGrant:
@@ -179,11 +186,12 @@ class EmitterBuckets:
 
 
 class AuthFailureLimiter:
-    """Slows guessing: knows the peer addresses whose bucket of failed authentications is empty.
+    """Slows guessing: knows the peer addresses, and the clients, whose bucket of failed authentications is empty.
 
     All workers share the buckets. Each worker blocks by what it last heard about a peer, so a peer gets at most one
     try more from each worker, and a check costs nothing while no one is blocked. An IPv6 peer is its /64, of which a
-    single host commands all addresses.
+    single host commands all addresses. A client is the one that a token was sent for: so many addresses together get
+    no more tries at it than one.
     """
 
     __slots__ = ("_blocked", "_blocked_until", "_clock", "_limit", "_local", "_store")
@@ -202,28 +210,40 @@ class AuthFailureLimiter:
 
     def check(self, peer: str) -> Refusal | None:
         """Return None, or the refusal for a peer that has failed too often."""
-        blocked = self._blocked
-        if not blocked:
-            return None
-        now = self._clock()
-        if now >= self._blocked_until:
-            blocked.clear()
-            return None
-        wait = blocked.get(_network(peer), now) - now
-        if wait <= 0.0:
-            return None
-        seconds = _whole_seconds(wait)
-        detail = f"Too many failed authentications from this address: try again in {seconds} s."
-        return Refusal(429, "auth_failures", detail, seconds)
+        return self._refusal(_PEER + _network(peer), "from this address") if self._blocked else None
+
+    def check_client(self, name: bytes) -> Refusal | None:
+        """Return None, or the refusal for a client that tokens have failed for too often; an empty name is none."""
+        return self._refusal(_CLIENT + name, "for this client") if self._blocked and name else None
 
     def failed(self, peer: str) -> None:
         """Count a failed authentication of ``peer``."""
-        network = _network(peer)
-        self._store.take(_PEER + network, 1, *self._limit, partial(self._counted, network))
+        self._count(_PEER + _network(peer))
 
-    def _counted(self, network: bytes, verdict: BucketVerdict) -> None:
+    def client_failed(self, name: bytes) -> None:
+        """Count a failed token of the client ``name``, known or not; an empty name is none."""
+        if name:
+            self._count(_CLIENT + name)
+
+    def _refusal(self, key: bytes, whose: str) -> Refusal | None:
+        now = self._clock()
+        if now >= self._blocked_until:
+            self._blocked.clear()
+            return None
+        wait = self._blocked.get(key, now) - now
+        if wait <= 0.0:
+            return None
+        seconds = _whole_seconds(wait)
+        return Refusal(
+            429, "auth_failures", f"Too many failed authentications {whose}: try again in {seconds} s.", seconds
+        )
+
+    def _count(self, key: bytes) -> None:
+        self._store.take(key, 1, *self._limit, partial(self._counted, key))
+
+    def _counted(self, key: bytes, verdict: BucketVerdict) -> None:
         if not verdict.available:
-            verdict = self._local.take(network, 1, self._limit)
+            verdict = self._local.take(key, 1, self._limit)
         wait = wait_for(1, verdict.remaining, *self._limit)
         if wait <= 0.0:
             return
@@ -231,7 +251,7 @@ class AuthFailureLimiter:
             # Each gets one try more; the store still holds their buckets.
             self._blocked.clear()
         until = self._clock() + wait
-        self._blocked[network] = until
+        self._blocked[key] = until
         self._blocked_until = max(self._blocked_until, until)
 
 

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple, Protocol, cast
 from logops_fast import __version__
 from logops_fast.cli.output import complain
 from logops_fast.errors import OperatorError
-from logops_fast.runtime.build import COMPILED, build
+from logops_fast.runtime.build import INTERPRETED, build
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
@@ -38,6 +38,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "tail": ("logops_fast.cli.tail", "follow the stored events"),
     "parse": ("logops_fast.cli.parse", "show what would be stored of a file, and why"),
     "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),
+    "ship": ("logops_fast.cli.ship", "push every stored line to Loki, once"),
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
     "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),
 }
@@ -105,6 +106,8 @@ def _dispatch(argv: list[str]) -> int:
         allow_abbrev=False,
     )
     command.configure(parser)
+    # Listed for --help alone: `_split` has taken it out, wherever it was, since an action's own parser
+    # (`logops keys list`) would not know it.
     parser.add_argument(
         "--config", metavar="FILE", default=start.config, help="settings (default: logops.yaml if there)"
     )
@@ -112,21 +115,34 @@ def _dispatch(argv: list[str]) -> int:
 
 
 def _split(argv: list[str]) -> _Start:
-    """Split into the options before the subcommand, the subcommand, and its own arguments.
+    """Split into ``--config``, the subcommand, and its own arguments.
 
     Done by hand because an argparse parser that knew every subcommand's options would have to import them all.
     """
+    config, rest = _take_config(argv)
+    if not rest:
+        return _Start(config, None, [])
+    if rest[0].startswith("-"):
+        _top_parser().parse_args(rest[:1])  # --help, --version, or the complaint
+    return _Start(config, rest[0], rest[1:])
+
+
+def _take_config(argv: list[str]) -> tuple[str | None, list[str]]:
+    """Return the value of ``--config``, which may be anywhere before a ``--``, and the other arguments."""
     config: str | None = None
-    rest = list(argv)
-    while rest and rest[0].startswith("-"):
-        option = rest.pop(0)
-        if option == "--config" and rest:
-            config = rest.pop(0)
-        elif option.startswith("--config="):
-            config = option.partition("=")[2]
+    rest: list[str] = []
+    words = iter(argv)
+    for word in words:
+        name, equals, value = word.partition("=")
+        if word == "--":
+            rest += [word, *words]
+        elif name == "--config":
+            config = value if equals else next(words, None)
+            if config is None:
+                _top_parser().parse_args(["--config"])  # complains: a value is expected
         else:
-            _top_parser().parse_args([option])  # --help, --version, or the complaint
-    return _Start(config, rest[0], rest[1:]) if rest else _Start(config, None, [])
+            rest.append(word)
+    return config, rest
 
 
 def _top_parser() -> argparse.ArgumentParser:
@@ -142,6 +158,7 @@ def _top_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="settings (default: logops.yaml if there)")
-    version = f"logops {__version__} (compiled)" if build() == COMPILED else f"logops {__version__}"
+    built = build()
+    version = f"logops {__version__}" if built == INTERPRETED else f"logops {__version__} ({built})"
     parser.add_argument("--version", action="version", version=version)
     return parser

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from logops_fast.cli.options import load_settings
+from logops_fast.config.addresses import address_of
 from logops_fast.config.keys_file import Keyring, make_demo_keys
 from logops_fast.config.loader import Loaded
 from logops_fast.config.settings import Settings, worker_count
@@ -72,12 +73,12 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
 
     settings = loaded.settings
     logs.configure(settings.logging.level, settings.logging.format, blocking=False)
-    keyring = _keyring(loaded, role)
     wiring.tls_context(settings)
     if role != "authgw":
         wiring.encryptor(settings)
     workers = worker_count(settings)
     listeners, admin = _listen(loaded, role, workers)
+    keyring = _keyring(loaded, role)  # after the ports: a start that fails on a taken one creates no file
     directory = wiring.state_dir(settings, role)
     if settings.state.backend in ("auto", "shared"):
         logger.debug("state in %s", directory)
@@ -126,10 +127,25 @@ def _listen(loaded: Loaded, role: Role, workers: int) -> tuple[dict[str, list[so
         if role in ("up", gateway):
             address = getattr(settings, gateway)
             listeners[gateway] = bind_listeners(address.host, address.port, workers)
+    if role != "ingest" and settings.syslog.enabled:
+        listeners |= _listen_syslog(settings, workers)
     port = settings.admin.port
     if role == "ingest" and loaded.provenance["admin.port"] == "default":
         port = INGEST_ADMIN_PORT
     return listeners, bind_listener(settings.admin.host, port)
+
+
+def _listen_syslog(settings: Settings, workers: int) -> dict[str, list[socket.socket]]:
+    from logops_fast.runtime.listeners import bind_listeners
+    from logops_fast.runtime.syslog_listener import TCP, TLS, UDP
+
+    listeners = {}
+    for name, text in ((TCP, settings.syslog.tcp), (TLS, settings.syslog.tls), (UDP, settings.syslog.udp)):
+        address = address_of(text)
+        if address is not None:
+            kind = socket.SOCK_DGRAM if name == UDP else socket.SOCK_STREAM
+            listeners[name] = bind_listeners(address.host, address.port, workers, kind)
+    return listeners
 
 
 def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
@@ -142,7 +158,7 @@ def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
         # It authenticates no client; if it can read the file, the emitters in it become labels of the metrics.
         return Keyring.load(path) if path.exists() and os.access(path, os.R_OK) else None
     if role == "up" and not path.exists() and loaded.provenance["auth.keys_file"] == "default":
-        client = make_demo_keys(path)
+        client = make_demo_keys(path, token=settings.auth.mode in ("any", "api_key"))
         logger.info("created %s (mode 0600) with one random client, %s", path, client.id)
     return read_keyring(settings)
 
@@ -151,9 +167,14 @@ def _announce(settings: Settings, listeners: dict[str, list[socket.socket]], adm
     scheme = "https" if settings.tls.cert_file else "http"
     names = {"authgw": ("Auth Gateway", "/ingest"), "ingest": ("Ingest Gateway", "/v1/logs")}
     for gateway, sockets in listeners.items():
+        if gateway not in names:
+            host, port = sockets[0].getsockname()[:2]
+            logger.info("syslog over %s on %s:%d", gateway.removeprefix("syslog_").upper(), host, port)
+            continue
         name, path = names[gateway]
         host = getattr(settings, gateway).host
         logger.info("%s on %s://%s:%d%s", name, scheme, host, sockets[0].getsockname()[1], path)
+    logger.info("process %d; SIGHUP reloads keys, limits and certificates", os.getpid())
     logger.info("admin listener on http://%s:%d/readyz", settings.admin.host, admin.getsockname()[1])
     if "ingest" in listeners:
         if settings.sink.enabled:

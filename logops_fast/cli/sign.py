@@ -1,4 +1,7 @@
-"""``logops sign``: prints the headers of a signed request; wrong ones on purpose, to try the refusals."""
+"""``logops sign``: prints the headers of a signed request; wrong ones on purpose, to try the refusals.
+
+Of a gateway that takes tokens alone (``auth.mode: api_key``) it prints those of a request with a token.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,8 @@ from logops_fast.cli.output import print_json
 from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import DEMO_CLIENT, Keyring
-from logops_fast.formats.signature import SigningKey, signed_headers, target_of
+from logops_fast.emitters.target import Target
+from logops_fast.formats.signature import SigningKey, encoded_url, signed_headers, target_of
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -24,8 +28,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("url", metavar="URL", help="the whole URL, or the target alone")
     add_body(parser)
     parser.add_argument("--key", metavar="NAME", help="the client (default: LOGOPS_API_KEY, else of the keys file)")
-    parser.add_argument("--secret", metavar="TEXT", help="its secret (default: LOGOPS_SECRET, else of the keys file)")
-    parser.add_argument("--secret-file", metavar="FILE", help="read the secret from a file")
+    add_secret(parser, "its secret (default: LOGOPS_SECRET, else of the keys file)")
+    parser.add_argument("--token", metavar="TEXT", help="print the header of a token instead (LOGOPS_TOKEN)")
     add_stamps(parser)
     parser.add_argument(
         "--signature-version", type=int, choices=(1, 2), help="default: what the client is held to, else 1"
@@ -43,10 +47,25 @@ def configure(parser: argparse.ArgumentParser) -> None:
 logops sign POST http://127.0.0.1:8081/ingest '[{"msg":"hello"}]'
 logops sign POST http://127.0.0.1:8081/ingest '[{"msg":"hello"}]' --curl | sh
 logops sign POST http://127.0.0.1:8081/ingest '[{}]' --signature-version 2 -H 'X-Batch-Id: b-1' --curl | sh
+logops sign POST https://logs.example/ingest '{}' --token "$TOKEN" --curl | sh
 logops sign POST /ingest '{}' --ts-offset -3600       # refused: clock_skew
 logops sign POST /ingest '{}' --secret wrong-secret   # refused: bad_signature
 """,
     )
+
+
+def add_secret(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--secret``, with ``text`` as its help, and ``--secret-file``."""
+    parser.add_argument("--secret", metavar="TEXT", help=text)
+    parser.add_argument("--secret-file", metavar="FILE", help="read the secret from a file")
+
+
+def secret_of(args: argparse.Namespace) -> bytes:
+    """Return the secret that the options of ``add_secret`` give, or nothing."""
+    secret = os.fsencode(args.secret or "")
+    if not secret and args.secret_file:
+        secret = Path(args.secret_file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    return secret
 
 
 def add_stamps(parser: argparse.ArgumentParser) -> None:
@@ -58,13 +77,8 @@ def add_stamps(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the headers."""
-    key, secret = credentials(args)
-    body = read_body(args)
-    fields = _fields(args)
-    version = args.signature_version or _version_of(args, key)
-    if version == 2 and "content-type" not in map(str.lower, fields):
-        fields["Content-Type"] = "application/json"
-    headers = [*fields.items(), *headers_of(args, key, secret, body or b"", fields if version == 2 else None)]
+    token = _token_of(args)
+    headers = [*_fields(args).items(), ("Authorization", f"Bearer {token}")] if token else _signed(args)
     if args.curl:
         print(_curl(args, headers))
     elif args.json:
@@ -72,6 +86,29 @@ def run(args: argparse.Namespace) -> int:
     else:
         print("\n".join(f"{name}: {value}" for name, value in headers))
     return 0
+
+
+def _signed(args: argparse.Namespace) -> list[tuple[str, str]]:
+    key, secret = credentials(args)
+    body = read_body(args)
+    fields = _fields(args)
+    version = args.signature_version or _version_of(args, key)
+    if version == 2 and "content-type" not in map(str.lower, fields):
+        fields["Content-Type"] = "application/json"
+    return [*fields.items(), *headers_of(args, key, secret, body or b"", fields if version == 2 else None)]
+
+
+def _token_of(args: argparse.Namespace) -> str:
+    """Return the token to send; empty if the request is to be signed. Raises ConfigError."""
+    if args.token or args.secret or args.secret_file:
+        return args.token or ""
+    auth = load_settings(args, quiet=True).settings.auth
+    given = ClientEnvironment.of(os.environ)
+    if auth.mode != "api_key" and (not given.token or given.secret):
+        return ""
+    env = {name: value for name, value in os.environ.items() if name != "ENTRYPOINT_URL"}
+    target = Target.resolve(key=args.key, env=env, keys_file=Path(auth.keys_file), auth=auth)
+    return os.fsdecode(target.token)
 
 
 def headers_of(
@@ -104,9 +141,7 @@ def credentials(args: argparse.Namespace) -> tuple[str, bytes]:
     """Return client and secret: from the options, else the environment, else the keys file. Raises ConfigError."""
     given = ClientEnvironment.of(os.environ)
     key = args.key or given.api_key
-    secret = os.fsencode(args.secret or "")
-    if not secret and args.secret_file:
-        secret = Path(args.secret_file).read_bytes().removesuffix(b"\n").removesuffix(b"\r")
+    secret = secret_of(args)
     # a name given here is not the name that the environment's secret belongs to
     if not secret and (not args.key or args.key == given.api_key):
         secret = os.fsencode(given.secret)
@@ -156,4 +191,4 @@ def _curl(args: argparse.Namespace, headers: list[tuple[str, str]]) -> str:
     elif args.body is not None:
         # --data-raw: a body that starts with @ is no file
         words += ["--data-raw", args.body]
-    return shlex.join([*words, "--", args.url])
+    return shlex.join([*words, "--", encoded_url(args.url)])

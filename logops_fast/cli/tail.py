@@ -14,7 +14,7 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.cli.options import example, load_settings
-from logops_fast.cli.output import BOLD, CYAN, DIM, GREEN, RED, YELLOW, is_fancy, paint
+from logops_fast.cli.output import BOLD, CYAN, DIM, GREEN, RED, YELLOW, is_fancy, paint, warn
 from logops_fast.cli.tail_files import Follower, day_files, last_lines
 from logops_fast.config.errors import ConfigError
 from logops_fast.telemetry.logs import escape
@@ -48,6 +48,11 @@ def run(args: argparse.Namespace) -> int:
     if args.lines < 0:
         raise ConfigError("--lines must be 0 or more")
     wanted = Filter(args.level, args.emitter, args.grep)
+    if not directory.is_dir():
+        if args.dir is not None:
+            raise ConfigError(f"--dir: {directory} is not a directory")
+        # That of the settings is created by the gateway, with the first batch.
+        warn(f"{directory} does not exist{'' if args.no_follow else ' yet; waiting for it'}")
     show = print_raw if args.json else print_event
     # The follower is created first, so that lines added while the ends of the files are read are not missed.
     follower = None if args.no_follow else Follower(directory)

@@ -6,19 +6,19 @@ import argparse
 import asyncio
 import os
 import signal
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final
+from typing import Final
+
+from msgspec.structs import replace
 
 from logops_fast.cli.options import load_settings
 from logops_fast.cli.output import DIM, GREEN, RED, YELLOW, complain, is_fancy, paint, print_json
+from logops_fast.cli.progress import Live, by_size, milliseconds
 from logops_fast.config.errors import ConfigError
-from logops_fast.emitters.runner import Progress, run
-from logops_fast.emitters.scenario import MAX_DURATION, Scenario
+from logops_fast.emitters.runner import run
+from logops_fast.emitters.scenario import Scenario
 from logops_fast.emitters.target import Target
 from logops_fast.emitters.totals import Count, Latency, Totals
 from logops_fast.runtime.loop import new_event_loop
@@ -26,21 +26,21 @@ from logops_fast.runtime.loop import new_event_loop
 EXIT_LOST: Final = 1
 EXIT_INTERRUPTED: Final = 130
 
-_PLAIN_EVERY: Final = 5.0
-"""Interval between lines of progress if there is no terminal for a live one, in seconds."""
 _HINTS: Final = {
     "403 emitter_not_allowed": "it may not send as this emitter: allow it in the keys file, or try --own-emitter",
     "401 unknown_client": "the gateway does not know this key: see --key, LOGOPS_API_KEY and its keys file",
+    "403 tls_required": "a token must not cross the network in the clear: use https://, or sign",
     "401 bad_signature": "the secret is not the client's: see --secret and LOGOPS_SECRET",
     "connect": "nobody listens there: is `logops up` running?",
 }
 
 
 def add_target(parser: argparse.ArgumentParser) -> None:
-    """Add ``--url``, ``--key``, ``--secret``, ``--audience`` and ``--own-emitter``."""
+    """Add ``--url``, ``--key``, ``--secret``, ``--token``, ``--audience`` and ``--own-emitter``."""
     parser.add_argument("--url", metavar="URL", help="the gateway (ENTRYPOINT_URL, else http://127.0.0.1:8081/ingest)")
     parser.add_argument("--key", metavar="NAME", help="the client (LOGOPS_API_KEY, else the first of the keys file)")
     parser.add_argument("--secret", metavar="TEXT", help="its secret (LOGOPS_SECRET, else of the keys file)")
+    parser.add_argument("--token", metavar="TEXT", help="send this token instead of signing (LOGOPS_TOKEN)")
     parser.add_argument(
         "--audience", metavar="A", help="the gateway's auth.audience (default: that of the configuration)"
     )
@@ -54,9 +54,10 @@ def target_of(args: argparse.Namespace) -> Target:
         url=args.url,
         key=args.key,
         secret=args.secret,
+        token=args.token,
         env=os.environ,
         keys_file=Path(auth.keys_file),
-        audience=auth.audience if args.audience is None else args.audience,
+        auth=auth if args.audience is None else replace(auth, audience=args.audience),
     )
 
 
@@ -108,74 +109,6 @@ def _interruptible(stop: asyncio.Event, live: Live) -> Iterator[None]:
         loop.remove_signal_handler(signal.SIGINT)
 
 
-class Live:
-    """The progress of a run on standard error: a live line on a terminal, else a line every few seconds."""
-
-    def __init__(self, title: str) -> None:
-        self._title = title
-        self._rich: Any = None
-        self._task: Any = None
-        self._written = 0.0
-        self._note = ""
-
-    def __enter__(self) -> Live:
-        if is_fancy(sys.stderr):
-            from rich.console import Console
-            from rich.progress import BarColumn, TextColumn
-            from rich.progress import Progress as Bar
-
-            self._rich = Bar(
-                TextColumn("[bold]{task.description}"),
-                BarColumn(bar_width=24),
-                TextColumn("{task.fields[state]}"),
-                console=Console(stderr=True),
-                transient=True,
-            )
-            self._rich.start()
-            self._task = self._rich.add_task(self._title, total=1.0, state="starting")
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._rich is not None:
-            self._rich.stop()
-
-    def note(self, text: str) -> None:
-        """Print a message next to the progress."""
-        if self._rich is None:
-            print(text, file=sys.stderr)
-        else:
-            self._rich.console.print(text)
-
-    def show(self, progress: Progress) -> None:
-        """Show the state at the end of a tick (an ``on_tick`` callback)."""
-        if self._rich is not None:
-            self._rich.update(self._task, completed=progress.elapsed, total=progress.duration, state=line(progress))
-        elif time.monotonic() - self._written >= _PLAIN_EVERY:
-            self._written = time.monotonic()
-            print(f"{self._title}: {line(progress)}", file=sys.stderr, flush=True)
-
-
-def line(progress: Progress) -> str:
-    """Return the state in one line: time left, target and achieved EPS, accepted, refused by reason, p95."""
-    parts = [
-        f"{progress.left:.0f} s left" if progress.duration < MAX_DURATION else f"{progress.elapsed:.0f} s",
-        f"{progress.achieved_eps:,.0f}/{progress.target_eps:,.0f} EPS",
-        f"accepted {progress.accepted.events:,}",
-    ]
-    if progress.rejected.events:
-        parts.append(f"rejected {progress.rejected.events:,}")
-    parts += [f"{reason} {count.events:,}" for reason, count in _by_size(progress.refused)[:4]]
-    parts.append(f"p95 {milliseconds(progress.latency.p95)}")
-    if progress.lateness > 1.0:
-        parts.append(f"the sender lags by {progress.lateness:.1f} s")
-    return " | ".join(parts)
-
-
-def milliseconds(seconds: float | None) -> str:
-    """Return a latency as text, in milliseconds."""
-    return "-" if seconds is None else f"{seconds * 1e3:.1f} ms"
-
-
 def summarise(totals: Totals) -> None:
     """Print the summary of a run as text."""
     fancy = is_fancy()
@@ -191,7 +124,7 @@ def summarise(totals: Totals) -> None:
     if totals.rejected.events:
         row("rejected", totals.rejected, YELLOW, "  could not be read; kept in the rejected file")
     row("lost", totals.lost, RED)
-    for reason, count in _by_size(totals.refused):
+    for reason, count in by_size(totals.refused):
         print(f"    {reason}: {count.events:,} events in {count.batches:,} batches")
         if reason in _HINTS:
             print(paint(f"      {_HINTS[reason]}", DIM, fancy))
@@ -215,10 +148,6 @@ def print_totals(totals: Totals) -> None:
 def _latency(latency: Latency) -> str:
     names = ("p50", "p95", "p99")
     return "  ".join(f"{name} {milliseconds(value)}" for name, value in zip(names, latency, strict=True))
-
-
-def _by_size(refused: dict[str, Count]) -> list[tuple[str, Count]]:
-    return sorted(refused.items(), key=lambda item: (-item[1].events, item[0]))
 
 
 def complain_of(problems: list[str]) -> None:

@@ -14,8 +14,10 @@ from logops_fast.authgw.diagnosis import Signed, diagnose
 from logops_fast.authgw.hmac_auth import HmacAuth
 from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body
 from logops_fast.cli.output import print_json, print_verdict
-from logops_fast.config.errors import ConfigError
-from logops_fast.config.keys_file import Keyring
+from logops_fast.cli.sign import add_secret, secret_of
+from logops_fast.config.environment import ClientEnvironment
+from logops_fast.config.errors import ConfigError, did_you_mean
+from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.formats.signature import target_of
 from logops_fast.http.refusal import Refusal
 
@@ -31,6 +33,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "-H", "--header", action="append", default=[], metavar="'N: V'", help="a header; may be repeated"
     )
     parser.add_argument("--headers", metavar="FILE", help="read headers from a file, a line each; - for standard input")
+    parser.add_argument("--key", metavar="NAME", help="the client (default: that of X-Api-Key)")
+    add_secret(parser, "its secret (default: of the keys file, else LOGOPS_SECRET)")
     parser.add_argument("--now", metavar="T", type=float, help="judge the clock at this time, epoch seconds")
     add_json(parser)
     example(
@@ -40,6 +44,9 @@ logops sign POST /ingest '{}' --ts-offset -900 | logops verify POST /ingest '{}'
 ok    timestamp  well formed
 ...
 WRONG clock      X-Timestamp is 900 s behind this clock; 300 s are allowed
+
+A sender without the gateway's keys file gives its own secret:
+logops verify POST /ingest '{}' --headers - --secret-file web-1.secret
 """,
     )
 
@@ -47,8 +54,8 @@ WRONG clock      X-Timestamp is 900 s behind this clock; 300 s are allowed
 def run(args: argparse.Namespace) -> int:
     """Print a finding for each part; return 0 if the gateway would accept the request, else 1."""
     auth = load_settings(args, quiet=True).settings.auth
-    keyring = Keyring.load(Path(auth.keys_file))
     request = Signed(os.fsencode(args.method), target_of(args.url), _headers(args), read_body(args))
+    keyring = _keyring(args, request, Path(auth.keys_file))
     now = time.time() if args.now is None else args.now
     findings = diagnose(
         request,
@@ -78,6 +85,23 @@ def run(args: argparse.Namespace) -> int:
             print_verdict(finding.ok, finding.part, finding.detail)
         print("the gateway would accept it" if answer == "accepted" else f"the gateway would answer {status} {answer}")
     return 0 if answer == "accepted" else 1
+
+
+def _keyring(args: argparse.Namespace, request: Signed, keys_file: Path) -> Keyring:
+    """Return the one client of the options, else those of the keys file, else that of the environment."""
+    given = ClientEnvironment.of(os.environ)
+    secret = secret_of(args)
+    if not secret and not keys_file.exists():
+        secret = os.fsencode(given.secret)
+    if secret:
+        name = args.key or given.api_key or os.fsdecode(request.header("X-Api-Key"))
+        return Keyring.of([Client(name, (secret,), name, frozenset((name,)))])
+    keyring = Keyring.load(keys_file)
+    if args.key is None:
+        return keyring
+    if args.key not in keyring.clients:
+        raise ConfigError(f"{keys_file} has no client {args.key}{did_you_mean(args.key, keyring.clients)}")
+    return Keyring.of([keyring.clients[args.key]])
 
 
 def _headers(args: argparse.Namespace) -> dict[bytes, bytes]:

@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from logops_fast.client.failures import cause_of
 from logops_fast.client.outbox import Outbox
 from logops_fast.client.records import dumps
-from logops_fast.client.request import RETRY_FOR, Credentials, Signer, Verdict, judge, unanswered
+from logops_fast.client.request import CLOSING, RETRY_FOR, TOO_LONG, Credentials, Signer, Verdict, judge, unanswered
 from logops_fast.errors import LogOpsError
 from logops_fast.http.client import ClientError
 from logops_fast.http.pool import HttpPool
@@ -32,12 +33,16 @@ class Stored(NamedTuple):
 
 
 class DeliveryError(LogOpsError):
-    """Raised for events that the gateway refused or did not confirm in time; ``reason`` says why."""
+    """Raised for events that the gateway refused or did not confirm in time.
 
-    def __init__(self, reason: str, lost: int) -> None:
-        super().__init__(f"{lost} events were not stored: {reason}")
+    ``lost`` counts them; ``reason`` says why, and ``detail`` is the gateway's sentence about it, if it had one.
+    """
+
+    def __init__(self, reason: str, lost: int, detail: str = "") -> None:
+        super().__init__(f"{lost} events were not stored: {reason}{f' ({detail})' if detail else ''}")
         self.reason = reason
         self.lost = lost
+        self.detail = detail
 
 
 class AsyncLogOpsClient:
@@ -55,6 +60,7 @@ class AsyncLogOpsClient:
         key: str | None = None,
         secret: str | None = None,
         *,
+        token: str | None = None,
         emitter: str | None = None,
         scenario_id: str | None = None,
         batch_size: int = 500,
@@ -68,9 +74,17 @@ class AsyncLogOpsClient:
         ssl: ssl_module.SSLContext | None = None,
         audience: str = "",
         signature_version: int = 2,
+        plaintext_token: bool = False,
     ) -> None:
-        credentials = Credentials.of(url, key, secret)
-        self._signer = Signer(credentials, emitter, scenario_id, audience=audience, signature_version=signature_version)
+        credentials = Credentials.of(url, key, secret, token)
+        self._signer = Signer(
+            credentials,
+            emitter,
+            scenario_id,
+            audience=audience,
+            signature_version=signature_version,
+            plaintext_token=plaintext_token,
+        )
         self._pool = HttpPool(credentials.url, read_timeout=timeout, max_connections=connections, ssl=ssl)
         self._batch_size = batch_size
         self._flush_interval = flush_interval
@@ -83,6 +97,7 @@ class AsyncLogOpsClient:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
         self._flushing = 0
+        self._last_failure = ""
         self.delivered = 0
 
     @property
@@ -109,7 +124,7 @@ class AsyncLogOpsClient:
         """Send events now and return once they are stored. Raises DeliveryError if some were not."""
         lines = [dumps(event) for event in events]
         accepted = rejected = lost = 0
-        reason = ""
+        reason = detail = ""
         for start in range(0, len(lines), self._batch_size):
             for part, verdict in await self._deliver(lines[start : start + self._batch_size]):
                 if verdict.outcome == "stored":
@@ -117,9 +132,9 @@ class AsyncLogOpsClient:
                     rejected += verdict.rejected
                 else:
                     lost += len(part)
-                    reason = verdict.reason
+                    reason, detail = verdict.reason, verdict.detail
         if lost:
-            raise DeliveryError(reason, lost)
+            raise DeliveryError(reason, lost, detail)
         return Stored(accepted, rejected)
 
     async def flush(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - a bound, not an error
@@ -146,7 +161,7 @@ class AsyncLogOpsClient:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._outbox.abandon("closed_before_delivery")
+        self._outbox.abandon(f"{CLOSING}: {self._last_failure}" if self._last_failure else CLOSING)
         await self._pool.aclose()
 
     async def __aenter__(self) -> AsyncLogOpsClient:
@@ -204,11 +219,12 @@ class AsyncLogOpsClient:
                     b"POST", self._signer.endpoint.target, headers, body, timeout=self._timeout
                 )
             except ClientError as error:
-                verdict = unanswered(error.kind, attempts)
+                verdict = unanswered(cause_of(error), attempts)
             else:
                 verdict = judge(answer.status, answer.headers, answer.body, attempts)
+            self._last_failure = verdict.reason if verdict.outcome == "again" else ""
             if verdict.outcome != "again":
                 return verdict
             if time.monotonic() + verdict.wait >= give_up:
-                return Verdict("refused", verdict.reason)
+                return verdict.given_up(TOO_LONG)
             await asyncio.sleep(verdict.wait)

@@ -7,7 +7,12 @@
 
 The application never waits for the network: a record is encoded as JSON and put into a bounded queue. The thread sends
 signed batches, and retries each under its own batch id until the gateway has confirmed that it is stored. What does not
-fit into the queue, or is refused for good, is dropped and counted, and reported on standard error once a minute.
+fit into the queue, or is refused for good, is dropped and counted, and reported with its reason on standard error, once
+a minute.
+
+Children of ``fork`` begin with an empty queue and a thread of their own. Those of ``multiprocessing`` end without
+``atexit``, and deliver by a ``multiprocessing.util.Finalize``. What is killed by a signal, as the workers of
+``Pool.terminate()`` are, loses its last ``flush_interval``.
 """
 
 from __future__ import annotations
@@ -24,26 +29,34 @@ import weakref
 from collections import Counter
 from typing import Final
 
+from logops_fast.client.failures import cause_of
 from logops_fast.client.outbox import Outbox
 from logops_fast.client.records import encode
-from logops_fast.client.request import RETRY_FOR, Credentials, Signer, Verdict, judge, unanswered
+from logops_fast.client.request import CLOSING, RETRY_FOR, TOO_LONG, Credentials, Signer, Verdict, judge, unanswered
 
 SAY_EVERY: Final = 60.0
 """Minimum interval between two lines on standard error, in seconds."""
 MAX_ANSWER: Final = 1_048_576
 
-_CLOSING: Final = "closed_before_delivery"
-_TOO_LONG: Final = "retried_too_long"
 _JUST_NOW: Final = 1.0
 _CLOSING_PAUSE: Final = 0.1
 _LEAST_TIMEOUT: Final = 0.05
 _NEVER: Final = float("inf")
+_TRIES_BEFORE_SAYING: Final = 3
+# After the finalizers of multiprocessing's own queues (-5), whose threads may still log.
+_FINALIZE_LAST: Final = -100
 
 
 class LogOpsHandler(logging.Handler):
     """Delivers records to a gateway; times are in seconds.
 
-    ``url``, ``key`` and ``secret`` default to the environment's (ENTRYPOINT_URL, LOGOPS_API_KEY, LOGOPS_SECRET).
+    ``url``, ``key``, ``secret`` and ``token`` default to the environment's (ENTRYPOINT_URL, LOGOPS_API_KEY,
+    LOGOPS_SECRET, LOGOPS_TOKEN). A ``token`` takes the place of key and secret, for gateways in mode ``api_key`` or
+    ``any``; over plain HTTP it is sent to this machine only, unless ``plaintext_token``.
+
+    The text of a formatter (``setFormatter``) is the message; if it is a JSON object, or the message is a mapping, its
+    members are the event's.
+
     A batch is sent with ``batch_size`` records, or ``flush_interval`` after its first. ``max_queue`` and
     ``max_queue_bytes`` bound what is queued; ``close_timeout`` bounds ``flush()`` and the wait at the end of the
     process; ``retry_for`` bounds the retries of one batch. ``audience`` is the gateway's ``auth.audience``;
@@ -59,6 +72,7 @@ class LogOpsHandler(logging.Handler):
         key: str | None = None,
         secret: str | None = None,
         *,
+        token: str | None = None,
         level: int | str = logging.NOTSET,
         app: str | None = None,
         emitter: str | None = None,
@@ -73,15 +87,18 @@ class LogOpsHandler(logging.Handler):
         ssl: ssl_module.SSLContext | None = None,
         audience: str = "",
         signature_version: int = 2,
+        plaintext_token: bool = False,
     ) -> None:
-        super().__init__(level)
+        # Before logging knows the handler: at the end of the process it flushes all it knows, half-made ones too.
         self._signer = Signer(
-            Credentials.of(url, key, secret),
+            Credentials.of(url, key, secret, token),
             emitter,
             scenario_id,
             audience=audience,
             signature_version=signature_version,
+            plaintext_token=plaintext_token,
         )
+        super().__init__(level)
         self._app = app
         self._batch_size = batch_size
         self._flush_interval = flush_interval
@@ -93,6 +110,7 @@ class LogOpsHandler(logging.Handler):
         self._connection: http.client.HTTPConnection | None = None
         self._said: Counter[str] = Counter()
         self._said_at = float("-inf")
+        self._details: dict[str, str] = {}
         self._flush_failed_at = float("-inf")
         self.delivered = 0
         self.rejected = 0
@@ -119,7 +137,7 @@ class LogOpsHandler(logging.Handler):
         try:
             if threading.current_thread() is self._thread or self._closing.is_set():
                 return
-            kept = self._outbox.put(encode(record, self._app))
+            kept = self._outbox.put(encode(record, self._app, self.formatter))
             if self._thread is None:
                 self._start()
             waiting = len(self._outbox)
@@ -155,8 +173,7 @@ class LogOpsHandler(logging.Handler):
         self._wake.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join(max(0.0, self._close_by - time.monotonic()) + 0.2)
-        self._outbox.abandon(_CLOSING)
-        self._say(at_once=True)
+        self._abandon()
         super().close()
 
     # -------------------------------------------------------------------------------------------------- thread and fork
@@ -168,8 +185,13 @@ class LogOpsHandler(logging.Handler):
         self._closing = threading.Event()
         self._close_by = _NEVER
         self._flushing = False
+        self._last_failure = ""
 
     def _start(self) -> None:
+        multiprocessing = sys.modules.get("multiprocessing")
+        if multiprocessing is not None and multiprocessing.parent_process() is not None:
+            # A child of multiprocessing ends by os._exit: atexit does not run, its finalizers do.
+            finalize_in_child(self)
         # A daemon thread: an application that never closes its logging must be able to exit.
         self._thread = threading.Thread(target=self._run, name="logops", daemon=True)
         self._thread.start()
@@ -224,6 +246,8 @@ class LogOpsHandler(logging.Handler):
             if verdict.outcome == "stored":
                 self.delivered += len(part) - verdict.rejected
                 self.rejected += verdict.rejected
+            elif verdict.detail:
+                self._details[verdict.reason] = verdict.detail
             self._outbox.settle(part, "" if verdict.outcome == "stored" else verdict.reason)
 
     def _send(self, batch: list[bytes]) -> Verdict:
@@ -235,14 +259,15 @@ class LogOpsHandler(logging.Handler):
         while True:
             attempts += 1
             verdict = self._try(body, batch_id, attempts)
+            self._last_failure = verdict.reason if verdict.outcome == "again" else ""
             if verdict.outcome != "again":
                 return verdict
-            self._say()
+            self._say(waiting=attempts >= _TRIES_BEFORE_SAYING)
             self._pause(min(verdict.wait, give_up - time.monotonic()))
             if time.monotonic() >= give_up:
-                return Verdict("refused", _TOO_LONG)
+                return verdict.given_up(TOO_LONG)
             if time.monotonic() >= self._close_by:
-                return Verdict("refused", _CLOSING)
+                return verdict.given_up(CLOSING)
 
     def _pause(self, seconds: float) -> None:
         """Wait before the next try; closing cuts the wait short, so that each batch gets one more try."""
@@ -259,7 +284,7 @@ class LogOpsHandler(logging.Handler):
             answer = response.read(MAX_ANSWER)
         except (OSError, http.client.HTTPException) as error:
             self._disconnect()
-            return unanswered(type(error).__name__, attempts)
+            return unanswered(cause_of(error), attempts)
         if response.will_close or not response.isclosed():
             self._disconnect()
         headers = {name.lower().encode("latin-1"): value.encode("latin-1") for name, value in response.getheaders()}
@@ -285,10 +310,17 @@ class LogOpsHandler(logging.Handler):
             with contextlib.suppress(OSError):
                 connection.close()
 
-    def _say(self, *, at_once: bool = False) -> None:
-        """Report on standard error what was dropped since the last report, once a minute."""
+    # --------------------------------------------------------------------------------------------------------- reports
+
+    def _abandon(self) -> None:
+        """Count what is left as dropped, and report it."""
+        self._outbox.abandon(f"{CLOSING}: {self._last_failure}" if self._last_failure else CLOSING)
+        self._say(at_once=True)
+
+    def _say(self, *, at_once: bool = False, waiting: bool = False) -> None:
+        """Report on standard error, once a minute, what was dropped since the last report and what cannot be sent."""
         dropped = self._outbox.dropped
-        if dropped == self._said:
+        if dropped == self._said and not waiting:
             return
         now = time.monotonic()
         if not at_once and now - self._said_at < SAY_EVERY:
@@ -297,6 +329,28 @@ class LogOpsHandler(logging.Handler):
         current = Counter(dropped)
         news = current - self._said
         self._said = current
-        reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(news.items()))
+        lines = []
+        if news:
+            reasons = ", ".join(f"{count} for {self._explained(reason)}" for reason, count in sorted(news.items()))
+            lines.append(f"logops: log records dropped: {reasons}\n")
+        if waiting:
+            lines.append(f"logops: log records waiting: {self._outbox.unsettled}; {self._last_failure}; trying again\n")
         with contextlib.suppress(OSError, ValueError):  # standard error may be closed
-            sys.stderr.write(f"logops: dropped {news.total()} log records ({reasons})\n")
+            sys.stderr.write("".join(lines))
+
+    def _explained(self, reason: str) -> str:
+        return f"{reason} ({self._details[reason]})" if reason in self._details else reason
+
+
+def finalize_in_child(handler: LogOpsHandler) -> None:
+    """Deliver what the handler holds at the end of this ``multiprocessing`` child."""
+    from multiprocessing import util
+
+    me = weakref.ref(handler)  # the registry of finalizers must not keep the handler
+
+    def finish() -> None:
+        if (living := me()) is not None:
+            living.flush()
+            living._abandon()
+
+    util.Finalize(handler, finish, exitpriority=_FINALIZE_LAST)

@@ -49,14 +49,16 @@ class ClientEnvironment(NamedTuple):
     url: str
     api_key: str
     secret: str
+    token: str
 
     @classmethod
     def of(cls, env: Mapping[str, str]) -> ClientEnvironment:
-        """Read ENTRYPOINT_URL, LOGOPS_API_KEY and LOGOPS_SECRET."""
-        return cls(env.get("ENTRYPOINT_URL", ""), env.get("LOGOPS_API_KEY", ""), env.get("LOGOPS_SECRET", ""))
+        """Read ENTRYPOINT_URL, LOGOPS_API_KEY, LOGOPS_SECRET and LOGOPS_TOKEN."""
+        names = ("ENTRYPOINT_URL", "LOGOPS_API_KEY", "LOGOPS_SECRET", "LOGOPS_TOKEN")
+        return cls(*(env.get(name, "") for name in names))
 
     def __repr__(self) -> str:
-        return f"ClientEnvironment(url={self.url!r}, api_key={self.api_key!r}, secret=...)"
+        return f"ClientEnvironment(url={self.url!r}, api_key={self.api_key!r}, secret=..., token=...)"
 
 
 def from_environment(env: Mapping[str, str], open_names: Mapping[Path, set[str]]) -> Iterator[tuple[Path, Any, str]]:
@@ -109,7 +111,7 @@ def _unknown(name: str) -> ConfigError:
 
 def _example(path: Path, node: Branch | Open) -> str:
     if isinstance(node, Open):
-        path, node = (*path, "WEB"), node.child
+        return variable(next(leaves(node.child, (*path, "WEB")))[0])
     return variable(next(leaves(node, path))[0])
 
 

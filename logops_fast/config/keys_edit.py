@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from logops_fast.config.errors import ConfigError, did_you_mean
-from logops_fast.config.keys_file import MAX_SECRETS, Keyring, dump_clients, new_secret, write_private
+from logops_fast.config.keys_file import MAX_SECRETS, MAX_TOKENS, Keyring, dump_clients, new_secret, write_private
+from logops_fast.config.tokens import hashed, new_token
 from logops_fast.config.yaml_tree import read_tree
 
 
@@ -32,14 +33,27 @@ def add_client(path: Path, name: str, emitter: str | None, emitters: Iterable[st
     return secret
 
 
-def rotate_client(path: Path, name: str) -> str:
-    """Give a client a new secret, which is returned; its current one stays valid. Raises ConfigError."""
+def rotate_client(path: Path, name: str, *, drop_oldest: bool = False) -> str:
+    """Give a client a new secret, which is returned; its current one stays valid.
+
+    Of two current ones the newer stays valid, and only with ``drop_oldest``: senders may still use the older.
+
+    Raises:
+        ConfigError: if there is no such client, its secret is in a file of its own, or it has two already.
+    """
     secret = new_secret()
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
+        if not entry.get("secrets"):
+            raise ConfigError(f"{name} has no secret, only tokens; `logops keys token {name}` makes one more")
         newest = entry["secrets"][0]
         if isinstance(newest, dict):
             raise ConfigError(f"the secret of {name} is in the file {newest['file']}; rotate it there")
+        if len(entry["secrets"]) >= MAX_SECRETS and not drop_oldest:
+            raise ConfigError(
+                f"{name} has two valid secrets, and senders may still use the older; end that rotation with "
+                f"`logops keys revoke {name} --old`, or drop it now with --drop-oldest"
+            )
         entry["secrets"] = [secret, newest][:MAX_SECRETS]
     return secret
 
@@ -55,9 +69,44 @@ def revoke_old_secret(path: Path, name: str) -> bool:
     """End a rotation: keep only the newest secret; return False if there was no other. Raises ConfigError."""
     with _edited(path) as clients:
         entry = _entry(clients, name, path)
-        had_another = len(entry["secrets"]) > 1
-        entry["secrets"] = entry["secrets"][:1]
+        secrets = entry.get("secrets", [])
+        had_another = len(secrets) > 1
+        if had_another:
+            entry["secrets"] = secrets[:1]
     return had_another
+
+
+def add_token(path: Path, name: str) -> str:
+    """Give a client a new token, which is returned; the file gets its hash, and the others stay valid.
+
+    Raises ConfigError.
+    """
+    token = new_token()
+    with _edited(path) as clients:
+        entry = _entry(clients, name, path)
+        tokens = [hashed(token), *entry.get("tokens", [])]
+        if len(tokens) > MAX_TOKENS:
+            raise ConfigError(
+                f"{name} has {MAX_TOKENS} tokens already; `logops keys revoke {name} --tokens --old` leaves the newest"
+            )
+        entry["tokens"] = tokens
+    return token
+
+
+def revoke_tokens(path: Path, name: str, *, keep: int) -> int:
+    """Remove a client's tokens but the newest ``keep``; return how many are left. Raises ConfigError.
+
+    A client without secrets must keep one, or be revoked.
+    """
+    with _edited(path) as clients:
+        entry = _entry(clients, name, path)
+        left = list(entry.get("tokens", []))[:keep]
+        if not left and not entry.get("secrets"):
+            raise ConfigError(f"{name} has nothing but tokens; `logops keys revoke {name}` removes the client")
+        entry.pop("tokens", None)
+        if left:
+            entry["tokens"] = left
+    return len(left)
 
 
 def add_fernet_key(path: Path) -> None:

@@ -2,11 +2,13 @@
 
     clients:
       web-1: {secrets: [s3cr3t-now, s3cr3t-before], emitter: web, emitters: [web, batch], signature_version: 2}
+      otel: {tokens: ["sha256:9f86d0..."], emitter: otel}
 
 A secret is text or ``{file: path}`` (relative to the keys file; the line end at its end is not part of it). A client
-has one secret, or two while one is being rotated. ``emitter`` defaults to the client's own name; ``emitters``, those
-that X-Emitter may name, to the emitter alone. ``signature_version: 2`` refuses the client's requests that are signed
-otherwise. No message and no repr in this module ever holds a secret.
+has one secret, or two while one is being rotated. A token is text, ``{file: path}`` or ``sha256:`` and the hash of it;
+a client has secrets, tokens, or both. ``modes`` holds it to ``hmac`` or ``api_key``. ``emitter`` defaults to the
+client's own name; ``emitters``, those that X-Emitter may name, to the emitter alone. ``signature_version: 2`` refuses
+the client's requests that are signed otherwise. No message and no repr in this module ever holds a secret or a token.
 """
 
 from __future__ import annotations
@@ -17,25 +19,33 @@ import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import yaml
 
 from logops_fast.config.errors import ConfigError, did_you_mean, shown
 from logops_fast.config.file_mode import mode_warnings
 from logops_fast.config.names import NAME_RULE, is_name
+from logops_fast.config.tokens import Token, TokenError, new_token, token_of
 from logops_fast.config.yaml_tree import Tree, parse_tree, read_tree
 
 MAX_SECRETS: Final = 2
+MAX_TOKENS: Final = 16
 DEMO_CLIENT: Final = "demo"
 # What the demo's emitters and scenarios send as.
 DEMO_EMITTERS: Final = ("demo", "json", "csv", "field", "minimal", "noise", "syslog", "web", "batch", "api", "payments")
 
-_KEYS: Final = ("secrets", "emitter", "emitters", "signature_version")
+_KEYS: Final = ("secrets", "tokens", "modes", "emitter", "emitters", "signature_version")
 _SHORT_SECRET: Final = 8  # bytes; a shorter one can be guessed
 _NEW_SECRET_BYTES: Final = 32
 _HEADER: Final = "# Clients and their secrets. Mode 0600. Edited by `logops keys`; comments are not kept.\n"
+
+
+ClientMode = Literal["hmac", "api_key"]
+
+CLIENT_MODES: Final[tuple[ClientMode, ...]] = ("hmac", "api_key")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +58,9 @@ class Client:
     emitters: frozenset[str]
     signature_version: int = 1
     """The lowest version of the signature that is accepted: 1 or 2."""
+    tokens: tuple[Token, ...] = field(default=(), repr=False)
+    modes: frozenset[ClientMode] = frozenset(CLIENT_MODES)
+    """How it may authenticate: by signatures (``hmac``), by tokens (``api_key``), or both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +98,14 @@ def new_secret() -> str:
     return secrets.token_urlsafe(_NEW_SECRET_BYTES)
 
 
-def make_demo_keys(path: Path) -> Client:
-    """Write a keys file with one random client ``demo``, mode 0600, creating directories. Raises FileExistsError."""
-    entry = {"secrets": [new_secret()], "emitter": DEMO_CLIENT, "emitters": list(DEMO_EMITTERS)}
+def make_demo_keys(path: Path, *, token: bool = False) -> Client:
+    """Write a keys file with one random client ``demo``, mode 0600, creating directories; with a token if asked for.
+
+    Raises FileExistsError.
+    """
+    entry: dict[str, Any] = {"secrets": [new_secret()], "emitter": DEMO_CLIENT, "emitters": list(DEMO_EMITTERS)}
+    if token:
+        entry["tokens"] = [new_token()]  # as text: `logops emit` reads it from here
     text = dump_clients({DEMO_CLIENT: entry})
     path.parent.mkdir(parents=True, exist_ok=True)
     write_private(path, text, replace=False)
@@ -137,8 +155,9 @@ def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str,
         raise ConfigError("clients: expected a mapping of client names, got nothing", tree.name)
     clients: dict[str, Client] = {}
     warnings: list[str] = []
-    # In api_key mode the header is a secret, alone or as client:secret: each must lead to one client.
+    # A secret may be sent as a token (auth.secrets_as_keys), alone or as client:secret: each must lead to one client.
     taken: dict[bytes, str] = {}
+    tokens: dict[bytes, str] = {}
     for name, body in _mapping(root.get("clients"), "clients", tree.where(("clients",))).items():
         client = _client(name, body, tree, directory, warnings)
         clients[name] = client
@@ -149,6 +168,20 @@ def _clients(tree: Tree, directory: Path) -> tuple[dict[str, Client], tuple[str,
                 if owner != name or (token is secret and secret in client.secrets[:number]):
                     other = "another of its secrets" if owner == name else f"one of client {owner}"
                     raise ConfigError(f"clients.{name}.secrets.{number}: is the same as {other}", where)
+        for number, one in enumerate(client.tokens):
+            if (owner := tokens.setdefault(one.digest, name)) != name or one in client.tokens[:number]:
+                other = "another of its tokens" if owner == name else f"one of client {owner}"
+                at = tree.where(("clients", name, "tokens", str(number)))
+                raise ConfigError(f"clients.{name}.tokens.{number}: is the same as {other}", at)
+    secrets_hashed = {sha256(secret).digest(): owner for secret, owner in taken.items()}
+    for digest, name in tokens.items():
+        if digest in secrets_hashed:
+            where = tree.where(("clients", name, "tokens"))
+            raise ConfigError(
+                f"clients.{name}.tokens: one is a signing secret of client {secrets_hashed[digest]}, which must never "
+                f"be sent; `logops keys token {name}` makes a token",
+                where,
+            )
     if not clients:
         warnings.append(f"{tree.name} names no client: no one can send")
     return clients, tuple(warnings)
@@ -173,17 +206,26 @@ def _client(name: str, body: Any, tree: Tree, directory: Path, warnings: list[st
         raise ConfigError(f"clients: expected the name of a client ({NAME_RULE}), got {shown(name)}", where())
     # A client's value is never shown: it may be a secret put one level too high.
     if not isinstance(body, dict):
-        raise ConfigError(f"{at}: expected a mapping with secrets", where())
+        raise ConfigError(f"{at}: expected a mapping with secrets or tokens", where())
     for key in body:
         if key not in _KEYS:
             raise ConfigError(f"{at}.{key}: unknown key{did_you_mean(key, _KEYS)}", where(key))
-    listed = body.get("secrets")
-    if not isinstance(listed, list) or not 1 <= len(listed) <= MAX_SECRETS:
+    held = body.get("tokens", [])
+    if not isinstance(held, list) or len(held) > MAX_TOKENS:
+        raise ConfigError(f"{at}.tokens: expected a list of up to {MAX_TOKENS} tokens", where("tokens"))
+    listed = body.get("secrets", [] if held else None)
+    if not isinstance(listed, list) or not (0 if held else 1) <= len(listed) <= MAX_SECRETS:
         raise ConfigError(f"{at}.secrets: expected a list of 1 to {MAX_SECRETS} secrets", where("secrets"))
     found = tuple(
         _secret(item, f"{at}.secrets.{i}", where("secrets", str(i)), directory, warnings)
         for i, item in enumerate(listed)
     )
+    tokens = tuple(
+        _token(item, f"{at}.tokens.{i}", where("tokens", str(i)), directory, warnings) for i, item in enumerate(held)
+    )
+    modes = body.get("modes", list(CLIENT_MODES))
+    if not isinstance(modes, list) or not modes or any(mode not in CLIENT_MODES for mode in modes):
+        raise ConfigError(f"{at}.modes: expected a list of hmac, api_key or both", where("modes"))
     emitter = body.get("emitter", name)
     if not is_name(emitter):
         raise ConfigError(
@@ -196,30 +238,43 @@ def _client(name: str, body: Any, tree: Tree, directory: Path, warnings: list[st
     if type(version) is not int or version not in (1, 2):
         expected = f"{at}.signature_version: expected 1 or 2, got {shown(version)}"
         raise ConfigError(expected, where("signature_version"))
-    return Client(name, found, emitter, frozenset((emitter, *emitters)), version)
+    return Client(name, found, emitter, frozenset((emitter, *emitters)), version, tokens, frozenset(modes))
+
+
+def _token(item: Any, at: str, where: str, directory: Path, warnings: list[str]) -> Token:
+    try:
+        return token_of(_text(item, at, where, directory, warnings))
+    except TokenError as error:
+        raise ConfigError(f"{at}: {error}", where) from None
 
 
 def _secret(item: Any, at: str, where: str, directory: Path, warnings: list[str]) -> bytes:
-    if isinstance(item, str):
-        secret = item.encode()
-    elif isinstance(item, dict):
-        if set(item) != {"file"} or not isinstance(item["file"], str):
-            raise ConfigError(f"{at}: expected text or {{file: path}}", where)
-        path = directory / item["file"]
-        try:
-            secret = path.read_bytes()
-        except OSError as exc:
-            raise ConfigError(f"{at}.file: {path} cannot be read: {exc.strerror or exc}", where) from None
-        secret = secret.removesuffix(b"\n").removesuffix(b"\r")
-        warnings.extend(mode_warnings(path))
-    else:
-        raise ConfigError(
-            f"{at}: expected text or {{file: path}}; put a secret that looks like a number in quotes", where
-        )
-    if not secret:
-        raise ConfigError(f"{at}: is empty", where)
+    secret = _text(item, at, where, directory, warnings)
     if len(secret) < _SHORT_SECRET:
         warnings.append(
             f"{at} is shorter than {_SHORT_SECRET} bytes and can be guessed; `logops keys rotate` makes one"
         )
     return secret
+
+
+def _text(item: Any, at: str, where: str, directory: Path, warnings: list[str]) -> bytes:
+    """Return text, or the content of ``{file: path}``, never empty."""
+    if isinstance(item, str):
+        text = item.encode()
+    elif isinstance(item, dict):
+        if set(item) != {"file"} or not isinstance(item["file"], str):
+            raise ConfigError(f"{at}: expected text or {{file: path}}", where)
+        path = directory / item["file"]
+        try:
+            text = path.read_bytes()
+        except OSError as exc:
+            raise ConfigError(f"{at}.file: {path} cannot be read: {exc.strerror or exc}", where) from None
+        text = text.removesuffix(b"\n").removesuffix(b"\r")
+        warnings.extend(mode_warnings(path))
+    else:
+        raise ConfigError(
+            f"{at}: expected text or {{file: path}}; put a secret that looks like a number in quotes", where
+        )
+    if not text:
+        raise ConfigError(f"{at}: is empty", where)
+    return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from logops_fast.config import schema
+from logops_fast.config.addresses import address_of
 from logops_fast.config.environment import from_environment
 from logops_fast.config.errors import ConfigError, shown
 from logops_fast.config.names import NAME_RULE, is_name
@@ -185,6 +186,8 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
             "forward.connect_timeout",
             f"{s.forward.connect_timeout:g} is more than forward.deadline, {s.forward.deadline:g}",
         )
+    if s.syslog.enabled:
+        _check_syslog(s, refuse)
     for network in s.server.trusted_proxies:
         if not _is_network(network):
             refuse("server.trusted_proxies", f"expected networks such as 10.0.0.0/8, got {network!r}")
@@ -205,6 +208,38 @@ def _check_together(settings: Settings, values: Mapping[schema.Path, _Value]) ->
         )
     if s.housekeeping.archive != "delete" and not s.housekeeping.archive_dir:
         refuse("housekeeping.archive_dir", f"is needed with housekeeping.archive: {s.housekeeping.archive}")
+
+
+def _check_syslog(s: Settings, refuse: Callable[[str, str], None]) -> None:
+    syslog = s.syslog
+    if not (syslog.tcp or syslog.udp or syslog.tls):
+        refuse("syslog.enabled", "is true and syslog.tcp, syslog.udp and syslog.tls are all empty: name an address")
+    for transport in ("tcp", "udp", "tls"):
+        text = getattr(syslog, transport)
+        if text and address_of(text) is None:
+            refuse(f"syslog.{transport}", f"expected an address and a port such as 0.0.0.0:5514, got {shown(text)}")
+    if syslog.tls and not s.tls.cert_file:
+        refuse("syslog.tls", "needs tls.cert_file and tls.key_file")
+    for network in syslog.allow:
+        if not _is_network(network):
+            refuse("syslog.allow", f"expected networks such as 10.0.0.0/8, got {network!r}")
+    for source, emitter in syslog.emitters.items():
+        path = f"syslog.emitters.{source}"
+        if is_loose_network(source) and not _is_network(source):
+            raise ConfigError(f"{path}: expected a network such as 10.0.0.0/8, or a name of a certificate")
+        if not is_name(emitter):
+            raise ConfigError(f"{path}: expected the name of an emitter ({NAME_RULE}), got {shown(emitter)}")
+    if not is_name(syslog.emitter):
+        refuse("syslog.emitter", f"expected the name of an emitter ({NAME_RULE}), got {shown(syslog.emitter)}")
+
+
+def is_loose_network(text: str) -> bool:
+    """Return whether a text is meant as a network: an address with a mask, however wrong, or without one."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return True
 
 
 def _is_network(text: str) -> bool:

@@ -46,7 +46,7 @@ class Branch(NamedTuple):
 class Open(NamedTuple):
     """A mapping whose keys the user chooses."""
 
-    child: Branch
+    child: Leaf | Branch
 
 
 Node = Leaf | Branch | Open
@@ -74,7 +74,9 @@ def leaf_at(path: Path) -> Leaf:
     """Return the leaf at a path. Raises KeyError if there is none."""
     node: Node = schema()
     for name in path:
-        node = node.child if isinstance(node, Open) else node.children[name]  # type: ignore[union-attr]
+        if isinstance(node, Leaf):
+            break  # the key of an open mapping had dots in it
+        node = node.child if isinstance(node, Open) else node.children[name]
     if not isinstance(node, Leaf):
         raise KeyError(path)
     return node
@@ -112,7 +114,7 @@ def _node(info: inspect.Type, description: str, secret: bool) -> Node:
         return Branch({f.name: _node(f.type, "", False) for f in info.fields})
     if isinstance(info, inspect.DictType):
         child = _node(info.value_type, "", False)
-        assert isinstance(child, Branch)  # noqa: S101 - for the type checker
+        assert not isinstance(child, Open)  # noqa: S101 - for the type checker
         return Open(child)
     return Leaf(info, expected_text(info), description, secret)
 

@@ -8,6 +8,7 @@ Paths are text and relative to the working directory. ``Meta(extra={"secret": Tr
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
@@ -137,8 +138,8 @@ class AuthSettings(Section, frozen=True):
     mode: Annotated[
         Mode,
         Meta(
-            description="`hmac`: signed requests; `api_key`: the secret itself in X-Api-Key; `any`: either; "
-            "`none`: no authentication."
+            description="`hmac`: signed requests; `api_key`: tokens; `any`: either; `none`: no authentication; see "
+            "[authentication](authentication.md)."
         ),
     ] = "hmac"
     clock_tolerance: Annotated[
@@ -158,7 +159,17 @@ class AuthSettings(Section, frozen=True):
             description="What requests of signature version 2 must name as their receiver; they are good nowhere else.",
         ),
     ] = ""
-    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = False
+    secrets_as_keys: Annotated[
+        bool,
+        Meta(description="Whether a client's signing secret may be sent as its token, as in LogOps v0.4."),
+    ] = False
+    allow_plaintext_tokens: Annotated[
+        bool,
+        Meta(
+            description="Whether tokens are accepted over plain HTTP from other machines; otherwise 403 `tls_required`."
+        ),
+    ] = False
+    watch_keys: Annotated[bool, Meta(description="Whether a changed keys file is reloaded without a signal.")] = True
     failures: AuthFailures = AuthFailures()
 
 
@@ -185,6 +196,40 @@ class RateLimitSettings(Section, frozen=True):
     ] = field(default_factory=dict)
 
 
+class SyslogSettings(Section, frozen=True):
+    """The syslog listener of `logops up` and `logops authgw`; see [operations](operations.md#syslog)."""
+
+    enabled: Annotated[bool, Meta(description="Whether it listens.")] = False
+    tcp: Annotated[str, Meta(description="Address and port for TCP, such as `0.0.0.0:5514`; empty: none.")] = (
+        "127.0.0.1:5514"
+    )
+    udp: Annotated[
+        str,
+        Meta(description='For UDP; empty: none. Events that came by it say `"auth":"none"`: addresses can be forged.'),
+    ] = ""
+    tls: Annotated[str, Meta(description="For TLS (RFC 5425), with the certificate of `tls`; empty: none.")] = ""
+    emitter: Annotated[
+        str, Meta(min_length=1, description="The emitter of all senders that `emitters` does not name.")
+    ] = "syslog"
+    allow: Annotated[
+        list[str], Meta(description="Networks (CIDR) that may send; connections and datagrams of others are dropped.")
+    ] = field(default_factory=lambda: ["127.0.0.0/8"])
+    emitters: Annotated[
+        dict[
+            str,
+            Annotated[
+                str,
+                Meta(
+                    min_length=1,
+                    description="The emitter of a network (CIDR), or of a name in the SAN of a client's certificate; "
+                    "the smallest network counts.",
+                ),
+            ],
+        ],
+        Meta(description="Emitters by network or by name of a certificate."),
+    ] = field(default_factory=dict)
+
+
 class BackpressureSettings(Section, frozen=True):
     """The largest batch."""
 
@@ -207,7 +252,14 @@ class ForwardSettings(Section, frozen=True):
 
     url: Annotated[str, Meta(min_length=1, description="Where accepted batches go.")] = "http://127.0.0.1:8080/v1/logs"
     connect_timeout: Annotated[float, Meta(gt=0, description="Seconds to connect.")] = 2.0
-    read_timeout: Annotated[float, Meta(gt=0, description="Seconds to wait for an answer, for each try.")] = 5.0
+    read_timeout: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Seconds to wait for an answer, for each try; the Ingest Gateway lets a large batch wait for 5 "
+            "before it answers 503 `overloaded`.",
+        ),
+    ] = 8.0
     deadline: Annotated[float, Meta(gt=0, description="Seconds for all tries together.")] = 10.0
     max_attempts: Annotated[int, Meta(ge=1, le=100, description="Tries in all, the first one included.")] = 3
     base_delay: Annotated[
@@ -273,6 +325,22 @@ class StateSettings(Section, frozen=True):
         bool,
         Meta(description="Whether a Redis that may evict keys, and with them nonces, is used: replays may then pass."),
     ] = False
+
+
+class DedupSettings(Section, frozen=True):
+    """Batches that are sent again by senders that cannot name them; see [the contract](contract.md#3-auth-gateway)."""
+
+    by_body: Annotated[
+        list[str],
+        Meta(
+            description="Emitters whose batches without an X-Batch-Id are recognised by their bodies, if each event "
+            "brings a time of its own. Off by default: equal bodies can be meant."
+        ),
+    ] = []
+    window: Annotated[
+        float,
+        Meta(ge=1, le=600, description="Seconds in which an equal body is the same batch; at most as batch ids."),
+    ] = 600.0
 
 
 class PiiSettings(Section, frozen=True):
@@ -361,6 +429,99 @@ class SinkSettings(Section, frozen=True):
     ] = "fsync"
 
 
+class ShipSettings(Section, frozen=True):
+    """On to Loki, with `logops ship`."""
+
+    url: Annotated[
+        str,
+        Meta(min_length=1, description="Loki. Without a path, that of its push API, `/loki/api/v1/push`, is added."),
+    ] = "http://127.0.0.1:3100"
+    tenant: Annotated[str, Meta(description="Sent as X-Scope-OrgID, if it is not empty.")] = ""
+    username: Annotated[str, Meta(description="User name for Basic authentication.")] = ""
+    password: Annotated[
+        str, Meta(description="Its password, or a token of a hosted Loki. Never shown.", extra=SECRET)
+    ] = ""
+    password_file: Annotated[str, Meta(description="A file with the password, read at the start.")] = ""
+    token: Annotated[str, Meta(description="A Bearer token, instead of Basic. Never shown.", extra=SECRET)] = ""
+    token_file: Annotated[str, Meta(description="A file with the token, read at the start.")] = ""
+    ca_file: Annotated[str, Meta(description="CA of Loki's certificate, PEM; empty: those that the system trusts.")] = (
+        ""
+    )
+    proxy: Annotated[
+        str,
+        Meta(
+            description="An HTTP proxy that opens tunnels (CONNECT), as `http://user:password@host:port`. Never shown.",
+            extra=SECRET,
+        ),
+    ] = ""
+    dir: Annotated[
+        str,
+        Meta(
+            description="Directory of positions and of entries that Loki does not take. Empty: `ship` in `sink.dir`, "
+            "where housekeeping finds it."
+        ),
+    ] = ""
+    machine: Annotated[
+        str,
+        Meta(
+            description="The machine in the label `instance`. Empty: that of the positions, at first the host's name."
+        ),
+    ] = ""
+    start: Annotated[
+        Literal["end", "beginning"],
+        Meta(description="Where to begin in files that exist at the very first start, if no positions are imported."),
+    ] = "end"
+    app_labels: Annotated[
+        list[str],
+        Meta(description="Names of applications that become the label `app`; of others `app` is structured metadata."),
+    ] = []
+    metadata: Annotated[
+        list[str], Meta(description="Fields of an event that become structured metadata, beside `seq`.")
+    ] = field(
+        default_factory=lambda: [
+            "app", "source", "scenario_id", "trace_id", "span_id", "request_id", "user_id", "host", "pid", "msgid",
+            "tenant", "batch_id", "reason", "ts_raw", "level_raw",
+        ]
+    )  # fmt: skip
+    max_emitters: Annotated[int, Meta(ge=1, description="Emitters that become a label; others are `other`.")] = 1000
+    batch_bytes: Annotated[
+        int, Meta(ge=4096, le=2_097_152, description="Bytes of lines in one push, before compression.")
+    ] = 1_048_576
+    poll_interval: Annotated[
+        float, Meta(gt=0, le=60, description="Seconds between looks at files that have not grown.")
+    ] = 0.25
+    connect_timeout: Annotated[float, Meta(gt=0, description="Seconds to connect.")] = 5.0
+    timeout: Annotated[float, Meta(gt=0, description="Seconds to wait for the answer to a push or a query.")] = 30.0
+    settle: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Seconds to wait after a push without an answer, before Loki is asked about it: longer "
+            "than Loki may go on with it. Its `ingester_client.remote_timeout` is 5 s.",
+        ),
+    ] = 6.0
+    base_delay: Annotated[float, Meta(gt=0, description="Seconds to wait after the first failure; doubles.")] = 0.5
+    max_delay: Annotated[float, Meta(gt=0, description="Seconds to wait after a failure at most.")] = 30.0
+    query: Annotated[
+        bool,
+        Meta(
+            description="Whether Loki may be asked what it has, after a push whose outcome is unknown. If not, such "
+            "entries are pushed again, and counted as doubtful."
+        ),
+    ] = True
+    query_limit: Annotated[
+        int, Meta(ge=1, description="Entries that a query may return: Loki's `max_entries_limit_per_query`.")
+    ] = 5000
+    query_within: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Loki's `querier.query_ingesters_within` in seconds: older entries may be in Loki and not be "
+            "found. 0: Loki finds all, as it does with the setting in deploy/loki.",
+        ),
+    ] = 10_800.0
+
+
 class HousekeepingSettings(Section, frozen=True):
     """Retention and archiving of old files."""
 
@@ -369,6 +530,12 @@ class HousekeepingSettings(Section, frozen=True):
     retention_days: Annotated[int, Meta(ge=0, description="Days that files are kept, not counting today.")] = 7
     archive: Annotated[Archive, Meta(description="What to do with older files.")] = "delete"
     archive_dir: Annotated[str, Meta(description="Directory of the archives, for `gzip` and `zip`.")] = "data/archive"
+    wait_for_shipper: Annotated[
+        bool,
+        Meta(
+            description="Whether a file is kept until `logops ship` has shipped it; `max_total_bytes` goes before that."
+        ),
+    ] = False
     max_total_bytes: Annotated[
         int, Meta(ge=0, description="Bytes that all files may have; past it the oldest days go first. 0: no limit.")
     ] = 0
@@ -403,13 +570,16 @@ class Settings(Section, frozen=True):
     auth: AuthSettings = AuthSettings()
     ratelimit: RateLimitSettings = field(default_factory=RateLimitSettings)
     backpressure: BackpressureSettings = BackpressureSettings()
+    syslog: SyslogSettings = field(default_factory=SyslogSettings)
     forward: ForwardSettings = ForwardSettings()
     breaker: BreakerSettings = BreakerSettings()
     state: StateSettings = StateSettings()
+    dedup: DedupSettings = field(default_factory=DedupSettings)
     parse: ParseSettings = field(default_factory=ParseSettings)
     normalise: NormaliseSettings = field(default_factory=NormaliseSettings)
     pii: PiiSettings = field(default_factory=PiiSettings)
     sink: SinkSettings = SinkSettings()
+    ship: ShipSettings = field(default_factory=ShipSettings)
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     tls: TlsSettings = TlsSettings()
     logging: LoggingSettings = LoggingSettings()
@@ -422,3 +592,8 @@ def worker_count(settings: Settings) -> int:
         return workers
     affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def ship_dir(settings: Settings) -> Path:
+    """Return where the shipper keeps its positions and unshippable lines."""
+    return Path(settings.ship.dir) if settings.ship.dir else Path(settings.sink.dir) / "ship"

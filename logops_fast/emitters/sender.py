@@ -1,6 +1,6 @@
 """Signs batches and sends them over pooled connections, without waiting for anything: answers come to callbacks.
 
-Requests are signed by version 2, which every client may use and some are held to.
+Requests are signed by version 2, which every client may use and some are held to, or carry the target's token.
 """
 
 from __future__ import annotations
@@ -90,7 +90,8 @@ class Sender:
             max_waiting=1 << 30,  # MAX_UNANSWERED_BYTES is the bound
         )
         self._path = self._pool.endpoint.target
-        self._key = SigningKey(target.secret)
+        self._key = SigningKey(target.secret) if target.secret else None
+        self._credentials = {b"authorization": b"Bearer " + target.token} if target.token else {}
         self._key_id = target.key.encode()
         self._audience = os.fsencode(target.audience)
         self._scenario_id = scenario_id.encode()
@@ -156,24 +157,31 @@ class Sender:
 
     def _post(self, flight: _Flight) -> None:
         """Sign and send, with a new nonce and timestamp each time, and always the same batch id."""
-        self._nonces += 1
         flight.attempts += 1
-        stamp = b"%d" % time.time()
-        nonce = b"%b.%x" % (self._run, self._nonces)
         fields = {**flight.lane.fields, b"x-batch-id": flight.batch_id}
-        message = canonical_v2(b"POST", self._path, flight.digest, stamp, nonce, fields, self._audience)
-        fields |= {
-            b"x-api-key": self._key_id,
-            b"x-timestamp": stamp,
-            b"x-nonce": nonce,
-            b"x-content-sha256": flight.digest,
-            b"x-signature-version": b"2",
-            b"x-signature": self._key.signature(message),
-        }
+        if self._key is None:
+            fields |= self._credentials
+        else:
+            self._sign(self._key, flight.digest, fields)
         headers = b"".join([b"%b: %b\r\n" % field for field in fields.items()])
         self._pool.send(
             b"POST", self._path, headers, flight.body, partial(self._answered, flight, headers), timeout=ANSWER_TIMEOUT
         )
+
+    def _sign(self, key: SigningKey, digest: bytes, fields: dict[bytes, bytes]) -> None:
+        """Add the fields of the signature to those that it covers."""
+        self._nonces += 1
+        stamp = b"%d" % time.time()
+        nonce = b"%b.%x" % (self._run, self._nonces)
+        message = canonical_v2(b"POST", self._path, digest, stamp, nonce, fields, self._audience)
+        fields |= {
+            b"x-api-key": self._key_id,
+            b"x-timestamp": stamp,
+            b"x-nonce": nonce,
+            b"x-content-sha256": digest,
+            b"x-signature-version": b"2",
+            b"x-signature": key.signature(message),
+        }
 
     def _answered(self, flight: _Flight, headers: bytes, answer: ClientResponse | ClientError) -> None:
         if flight not in self._flights:

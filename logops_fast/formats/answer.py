@@ -8,8 +8,14 @@ from typing import Final
 
 import orjson
 
+from logops_fast.errors import one_line
+
+OWN_FORM: Final = "application/vnd.logops+json"
+"""In Accept: answer in the gateway's own form, whatever the protocol of the body."""
+
 MAX_RETRY_AFTER: Final = 86_400
 _MAX_REFUSAL: Final = 65_536
+_MAX_DETAIL: Final = 300
 _REASON: Final = re.compile(r"[a-z0-9_]{1,40}")
 _SECONDS: Final = re.compile(rb"[0-9]{1,8}")
 
@@ -23,6 +29,17 @@ def reason_of(body: bytes) -> str:
     except (ValueError, KeyError, TypeError):
         return ""
     return reason if isinstance(reason, str) and _REASON.fullmatch(reason) else ""
+
+
+def detail_of(body: bytes) -> str:
+    """The sentence of a refusal, on one line and at most 300 characters; empty where there is none."""
+    if len(body) > _MAX_REFUSAL:
+        return ""
+    try:
+        detail = orjson.loads(body)["detail"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return one_line(detail)[:_MAX_DETAIL] if isinstance(detail, str) else ""
 
 
 def counts_of(body: bytes) -> tuple[int, int] | None:

@@ -34,7 +34,7 @@ def take_in(
     Returns None if that has happened already, else the ticket of the work, to be cancelled if the client goes.
     """
     if len(wire) <= PIECE_BYTES and not head.must_decode(wire):
-        done(wire, at_most(head.format, wire, caps.max_items))
+        done(wire, at_most(head.settled(wire).format, wire, caps.max_items))
         return None
     steps = head.decoding(wire, caps.max_body_bytes)
     try:
@@ -42,7 +42,7 @@ def take_in(
     except StopIteration as end:
         body: bytes = end.value
         if len(body) <= PIECE_BYTES:
-            done(body, at_most(head.format, body, caps.max_items))
+            done(body, at_most(head.settled(body).format, body, caps.max_items))
             return None
         # To count takes so little that it does not wait for the emitter's other batches.
         return queue.add(_IntakeJob(head, caps, body, None, done), emitter, len(body), started, large=False)
@@ -73,7 +73,7 @@ class _IntakeJob:
             except EncodingError as error:
                 return error.refusal
             yield
-        return (yield from counting(head.format, self._body, caps.max_items))
+        return (yield from counting(head.settled(self._body).format, self._body, caps.max_items))
 
     def step(self) -> bool:
         """Decode or count some more."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final, assert_never
 
-from logops_fast.formats import csv_text, json_text
+from logops_fast.formats import csv_text, json_text, loki_push, otlp_json, otlp_protobuf, syslog_text
 from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.line_pieces import filled_lines
 from logops_fast.formats.lines import count_filled, frames, is_blank, may_be_framed, without_bom
@@ -41,6 +41,17 @@ def upper_bound(format: Format, body: bytes) -> int:
             # Octet-counted frames need no newline.
             framed = body.count(b"<") if may_be_framed(without_bom(body)) else 0
             return body.count(b"\n") + framed + 1
+        case Format.LOKI:
+            return loki_push.count(body)
+        case Format.LOKI_JSON:
+            return (loki_push.json_count(body) if len(body) <= FRAMED_BYTES else 0) or body.count(b",") + 1
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return body.count(b"\n") + body.count(b"\0") + 1
+        case Format.OTLP:
+            return otlp_protobuf.count(body)
+        case Format.OTLP_JSON:
+            framed = otlp_json.count(body) if len(body) <= FRAMED_BYTES else 0
+            return framed or body.count(b"{")
         case _:
             assert_never(format)
 
@@ -62,6 +73,16 @@ def exact(format: Format, body: bytes, limit: int | None = None) -> int:
             text = without_bom(body)
             found = frames(text)
             return count_filled(text) if found is None else len(found)
+        case Format.LOKI:
+            return loki_push.count(body, limit)
+        case Format.LOKI_JSON:
+            return loki_push.json_count(body, limit)
+        case Format.SYSLOG | Format.SYSLOG_UDP:
+            return syslog_text.count(body)
+        case Format.OTLP:
+            return otlp_protobuf.count(body)
+        case Format.OTLP_JSON:
+            return otlp_json.count(body)
         case _:
             assert_never(format)
 
@@ -83,12 +104,22 @@ def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int
     Large JSON is counted exactly, up to what is broken; lines only if their number is over ``cap``. What the count
     cannot settle cheaply, rows of CSV and pairs of Elasticsearch's _bulk, passes as ``cap``: the parser counts too.
     """
-    if len(body) <= FRAMED_BYTES:
+    if format is Format.LOKI:
+        count = loki_push.count(body, cap)  # reads no more fields than a few for each item of the cap
+    elif len(body) <= FRAMED_BYTES:
         count = upper_bound(format, body)
         if count > cap:
             count = exact(format, body, cap)
     elif format is Format.JSON:
         count = yield from _count_json(body, cap)
+    elif format is Format.LOKI_JSON:
+        count = upper_bound(format, body)
+        if count > cap:
+            count = yield from loki_push.json_counting(body, cap)
+    elif format is Format.OTLP:
+        count = yield from otlp_protobuf.counting(body, cap)
+    elif format is Format.OTLP_JSON:
+        count = yield from _count_otlp_json(body, cap)
     else:
         count = upper_bound(format, body)
         if count > cap and (format is Format.CSV or without_bom(body).lstrip().startswith(_BULK_ACTIONS)):
@@ -118,6 +149,21 @@ def _count_json(body: bytes, cap: int) -> Generator[None, None, int]:
             if count > cap:
                 break
             yield
+    except json_text.BrokenJsonError:
+        pass  # the parser says so, and where
+    return count
+
+
+def _count_otlp_json(body: bytes, cap: int) -> Generator[None, None, int]:
+    count = 0
+    try:
+        for group in otlp_json.Cutter(without_bom(body), PIECE_BYTES, cap).groups():
+            count += group.piece.count
+            if count > cap:
+                break
+            yield
+    except otlp_json.TooManySectionsError:
+        return cap + 1
     except json_text.BrokenJsonError:
         pass  # the parser says so, and where
     return count

@@ -117,3 +117,10 @@ def target_of(url: str) -> bytes:
     path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=-._~")
     query = quote(parts.query, safe="/%:@!$&'()*+,;=-._~?")
     return (f"{path}?{query}" if query else path).encode()
+
+
+def encoded_url(url: str) -> str:
+    """Return the URL with ``target_of(url)`` as its target: for clients that send a URL as it is given to them."""
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}" if parts.netloc else ""
+    return origin + target_of(url).decode()

@@ -307,6 +307,10 @@ class Connection(asyncio.Protocol):
         if not self._running:
             self._continue()
 
+    def is_private(self, request: Request) -> bool:
+        """Whether no one on the way could read the request."""
+        return self._context.proxies.private(self.peer, request.peer, request.headers, self._tls)
+
     # -- the loop
 
     def _run(self, data: bytes) -> None:
@@ -366,6 +370,8 @@ class Connection(asyncio.Protocol):
         context = self._context
         client = context.proxies.client(self.peer, head.headers)
         request = Request(head, client, self._arrived, self)
+        if context.encoder_of is not None:
+            request.encoder = context.encoder_of(request)
         self._request = request
         self._state = _WAIT
         self.deadline = inf
@@ -419,8 +425,11 @@ class Connection(asyncio.Protocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer in the application's place, and end the connection."""
         request = self._request
+        response = Response.of(refusal)
+        if request is not None and request.encoder is not None:
+            response = request.encoder(response)
         payload = render(
-            Response.of(refusal),
+            response,
             self._context.date,
             head_only=request is not None and request.method == "HEAD",
             version="1.1",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from email.utils import formatdate
 
 from logops_fast.http.budget import Budget
-from logops_fast.http.exchange import Application
+from logops_fast.http.exchange import Application, Encoder, Request
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
 
@@ -14,7 +14,8 @@ from logops_fast.http.proxies import TrustedProxies
 class ServerContext:
     """The application, its limits, and values that are computed once per deadline sweep instead of per request.
 
-    ``single`` are lower-case names of fields that must not be repeated; ``clock`` returns monotonic seconds.
+    ``single`` are lower-case names of fields that must not be repeated; ``clock`` returns monotonic seconds;
+    ``encoder_of`` chooses the encoder of a request's answers, by its head.
     """
 
     __slots__ = (
@@ -23,6 +24,7 @@ class ServerContext:
         "clock",
         "date",
         "draining",
+        "encoder_of",
         "idle_deadline",
         "limits",
         "proxies",
@@ -37,6 +39,7 @@ class ServerContext:
         single: frozenset[bytes],
         clock: Callable[[], float],
         proxies: TrustedProxies,
+        encoder_of: Callable[[Request], Encoder | None] | None = None,
     ) -> None:
         self.app = app
         self.limits = limits
@@ -44,6 +47,7 @@ class ServerContext:
         self.single = single
         self.clock = clock
         self.proxies = proxies
+        self.encoder_of = encoder_of
         self.draining = False
         """Every answer from now on closes its connection."""
         self.date = b""

@@ -46,6 +46,10 @@ class Response:
         return cls(refusal.status, refusal.body(), JSON, refusal.headers())
 
 
+Encoder = Callable[[Response], Response]
+"""Turns an answer in the gateway's own form into one of the protocol that the sender speaks. Must not raise."""
+
+
 class BodyConsumer(Protocol):
     """Receives a request's body as it arrives. Nothing is called once the request is answered."""
 
@@ -77,6 +81,10 @@ class Exchange(Protocol):
         """Deliver the body."""
         ...
 
+    def is_private(self, request: Request) -> bool:
+        """Whether no one between the client and this process could read the request."""
+        ...
+
 
 class Request:
     """One request, passed on as soon as its head is complete. It must be answered exactly once."""
@@ -88,6 +96,7 @@ class Request:
         "chunked",
         "closed",
         "content_length",
+        "encoder",
         "expect_continue",
         "has_body",
         "headers",
@@ -127,13 +136,21 @@ class Request:
         """The peer is gone, or the HTTP layer has ended the request itself: an answer would go nowhere."""
         self.on_close: Callable[[], None] | None = None
         """Called once if the request becomes ``closed`` before it is answered, after the consumer's ``abort``."""
+        self.encoder: Encoder | None = None
+        """Encodes every answer to this request, the HTTP layer's own refusals included; None: they are sent as made."""
         self._exchange = exchange
         self._accepted = False
 
-    def respond(self, response: Response) -> None:
-        """Answer. Before the end of an announced body the answer says ``Connection: close`` and is the last one.
+    @property
+    def private(self) -> bool:
+        """Whether no one on the way could read the request: over TLS, from loopback, or a trusted proxy says so."""
+        return self._exchange.is_private(self)
 
-        Does nothing once the request is ``closed``.
+    def respond(self, response: Response) -> int:
+        """Answer; return the status that was sent, which the request's encoder may have changed.
+
+        Before the end of an announced body the answer says ``Connection: close`` and is the last one. Nothing is sent
+        once the request is ``closed``.
 
         Raises:
             RuntimeError: the request has been answered before.
@@ -141,10 +158,13 @@ class Request:
         """
         if self.answered:
             raise RuntimeError("the request has been answered before")
+        if self.encoder is not None:
+            response = self.encoder(response)
         if self.closed:
             self.answered = True
-            return
-        self._exchange.answer(self, response)
+        else:
+            self._exchange.answer(self, response)
+        return response.status
 
     def accept_body(self, consumer: BodyConsumer) -> None:
         """Deliver the body to ``consumer``, after ``100 Continue`` if the client waits for it.

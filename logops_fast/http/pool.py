@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
 from logops_fast.http.client import MAX_BODY, ClientConnection, ClientError, ClientResponse, OnResponse
+from logops_fast.http.tunnel import Proxy, open_tunnel
 
 if TYPE_CHECKING:
     import ssl as ssl_module
@@ -93,8 +94,9 @@ class HttpPool:
     Times are in seconds. ``connect_timeout`` bounds the opening of a connection (TLS included), ``read_timeout`` the
     time from the writing of a request to the end of its answer, ``idle_timeout`` how long a connection is kept
     unused. ``max_idle`` (default: all) connections are kept, ``max_waiting`` requests may queue; ``max_body`` bounds
-    an answer in bytes. ``ssl`` is the context for https (default: the system's trust store). Raises ``ValueError``
-    for a URL that cannot be used. Belongs to the loop it is first used on, and to its thread.
+    an answer in bytes. ``ssl`` is the context for https (default: the system's trust store), ``proxy`` the URL of an
+    HTTP proxy that opens tunnels (CONNECT), for http as well. Raises ``ValueError`` for a URL that cannot be used.
+    Belongs to the loop it is first used on, and to its thread.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class HttpPool:
         max_body: int = MAX_BODY,
         idle_timeout: float = 30.0,
         ssl: ssl_module.SSLContext | None = None,
+        proxy: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.endpoint: Final = Endpoint.parse(url)
@@ -121,6 +124,7 @@ class HttpPool:
         self._max_body = max_body
         self._idle_timeout = idle_timeout
         self._ssl = ssl
+        self._proxy = Proxy.parse(proxy) if proxy else None
         self._clock = clock
         self._loop: asyncio.AbstractEventLoop | None = None
         self._open: set[ClientConnection] = set()  # in an exchange or idle
@@ -271,17 +275,12 @@ class HttpPool:
         error: ClientError
         try:
             async with asyncio.timeout(self._connect_timeout):
-                _, connection = await loop.create_connection(
-                    lambda: ClientConnection(self, loop, self._max_body),
-                    endpoint.host,
-                    endpoint.port,
-                    ssl=self._tls_context(),
-                    server_hostname=endpoint.host if endpoint.tls else None,
-                )
+                connection = await self._connected(loop, endpoint)
         except TimeoutError:
             error = ClientError("connect_timeout", f"no connection within {self._connect_timeout:g} s", sent=False)
         except Exception as failure:  # OSError, a certificate, a name: each must reach the request that waits
             error = ClientError("connect", _os_reason(failure), sent=False)
+            error.__cause__ = failure
         else:
             if connection.usable:
                 self._open.add(connection)
@@ -290,6 +289,22 @@ class HttpPool:
             error = ClientError("connect", "the peer closed the connection at once", sent=False)
         if self._waiting:
             self._fail_soon(self._waiting.popleft(), error)
+
+    async def _connected(self, loop: asyncio.AbstractEventLoop, endpoint: Endpoint) -> ClientConnection:
+        """Return a new connection, by way of the proxy if there is one. Raises OSError."""
+
+        def make() -> ClientConnection:
+            return ClientConnection(self, loop, self._max_body)
+
+        name = endpoint.host if endpoint.tls else None
+        if self._proxy is not None:
+            host = f"[{endpoint.host}]" if ":" in endpoint.host else endpoint.host
+            authority = f"{host}:{endpoint.port}"
+            return await open_tunnel(loop, self._proxy, authority, make, ssl=self._tls_context(), server_hostname=name)
+        _, connection = await loop.create_connection(
+            make, endpoint.host, endpoint.port, ssl=self._tls_context(), server_hostname=name
+        )
+        return connection
 
     def _connect_ended(self, task: asyncio.Task[None]) -> None:
         self._connecting.discard(task)

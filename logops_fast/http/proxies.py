@@ -50,12 +50,30 @@ class TrustedProxies:
                 return client
         return client
 
+    def private(self, peer: str, client: str, headers: dict[bytes, bytes], tls: bool) -> bool:
+        """Whether no one could read a request of ``client`` on its way through ``peer``; ``tls``: the last hop had TLS.
+
+        A trusted proxy says in X-Forwarded-Proto how it was reached; if several do, all must have been by https.
+        Otherwise it is a request over TLS, or one that never left this machine.
+        """
+        said = headers.get(b"x-forwarded-proto")
+        if said is None or not self.trusts(peer):
+            return tls or _is_loopback(client)
+        return all(scheme.strip().lower() == b"https" for scheme in said.split(b","))
+
     def _lookup(self, address: str) -> bool:
         try:
             parsed = ip_address(address)
         except ValueError:
             return False
         return any(parsed in network for network in self._networks if network.version == parsed.version)
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        return ip_address(address).is_loopback
+    except ValueError:
+        return False
 
 
 def _plain_address(hop: bytes) -> str | None:

@@ -31,12 +31,14 @@ Reason = Literal[
     "bad_signature_version",
     "replay",
     "too_many_nonces",
+    "tls_required",
     "emitter_not_allowed",
     "auth_failures",
     # what it is
     "bad_emitter",
     "bad_scenario_id",
     "bad_batch_id",
+    "bad_tenant",
     "personal_data_in_name",
     "unsupported_media_type",
     "unsupported_charset",
@@ -60,6 +62,11 @@ Reason = Literal[
     "sink_failed",
     "sink_stalled",
     "state_unavailable",
+    # what the shipper depends on
+    "loki_unreachable",
+    "loki_refuses",
+    "files_unreadable",
+    "ship_failed",
 ]
 """The fixed vocabulary of refusals: in the answer's ``error``, in metrics and in docs/troubleshooting.md.
 

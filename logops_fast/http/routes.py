@@ -16,6 +16,7 @@ class Router:
 
     def __init__(self, on_refused: OnRefused) -> None:
         self._routes: dict[bytes, dict[str, Handler]] = {}
+        self._absent: dict[bytes, str] = {}
         self._on_refused = on_refused
 
     def add(self, method: str, path: bytes, handler: Handler) -> None:
@@ -25,14 +26,19 @@ class Router:
         if method == "GET":
             methods["HEAD"] = handler
 
+    def add_absent(self, path: bytes, detail: str) -> None:
+        """Answer 404 at ``path`` with a sentence of its own: what is looked for there, and where it is."""
+        self._absent[path] = detail
+
     def handle(self, request: Request) -> None:
         """Hand the request to its handler, or refuse it (RFC 9110, 15.5.5 and 15.5.6)."""
         methods = self._routes.get(request.path)
         if methods is None:
-            paths = ", ".join(sorted(path.decode() for path in self._routes))
-            self._refuse(
-                request, Refusal(404, "not_found", f"There is nothing at this path; the gateway serves {paths}.")
-            )
+            detail = self._absent.get(request.path)
+            if detail is None:
+                paths = ", ".join(sorted(path.decode() for path in self._routes))
+                detail = f"There is nothing at this path; the gateway serves {paths}."
+            self._refuse(request, Refusal(404, "not_found", detail))
             return
         handler = methods.get(request.method)
         if handler is not None:

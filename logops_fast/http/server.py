@@ -13,7 +13,7 @@ from typing import Final
 from logops_fast.http.budget import Budget
 from logops_fast.http.connection import Connection
 from logops_fast.http.context import ServerContext
-from logops_fast.http.exchange import Application
+from logops_fast.http.exchange import Application, Encoder, Request
 from logops_fast.http.head import SINGLE_FIELDS
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
@@ -40,7 +40,8 @@ class HttpServer:
 
     ``single`` are lower-case names of fields that must not be repeated, besides HTTP's own. ``clock`` (default: the
     loop's) is read for deadlines and ``Request.received_at``, ``wall`` for the Date field. Deadlines are met up to
-    ``sweep_interval`` seconds late. ``proxies`` are the addresses whose X-Forwarded-For is believed.
+    ``sweep_interval`` seconds late. ``proxies`` are the addresses whose X-Forwarded-For is believed. ``encoder_of``
+    chooses the encoder of a request's answers, by its head.
     """
 
     def __init__(
@@ -55,9 +56,16 @@ class HttpServer:
         wall: Callable[[], float] = time.time,
         sweep_interval: float = 1.0,
         proxies: TrustedProxies | None = None,
+        encoder_of: Callable[[Request], Encoder | None] | None = None,
     ) -> None:
         self._context = ServerContext(
-            app, limits, budget, SINGLE_FIELDS | single, clock or time.monotonic, proxies or TrustedProxies()
+            app,
+            limits,
+            budget,
+            SINGLE_FIELDS | single,
+            clock or time.monotonic,
+            proxies or TrustedProxies(),
+            encoder_of,
         )
         self._own_clock = clock is not None
         self._wall = wall

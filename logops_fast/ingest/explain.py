@@ -8,8 +8,9 @@ from typing import Any, Final, NamedTuple
 from logops_fast.ingest import aliases
 from logops_fast.ingest.aliases import Found
 from logops_fast.ingest.levels import level_of
-from logops_fast.ingest.normaliser import Normaliser, numbers_of
+from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Inherited
+from logops_fast.ingest.settling import numbers_of
 from logops_fast.ingest.timestamps import canonical
 
 RECEIPT: Final = "time of receipt"

@@ -47,15 +47,15 @@ _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")  # ECMA-48 SGR: winston, and othe
 _STEPPED: Final = re.compile(r"(?:severity_number_)?([a-z]+)(?:[+-]?[0-9]{1,2})?")
 _PYTHON_LEVEL: Final = re.compile(r"level ([0-9]{1,3})")
 _NUMBER: Final = re.compile(r"[0-9]{1,3}")
-_FRONT: Final = frozenset(name[:3] for names in WORDS.values() for name in names.split())
+FRONT: Final = frozenset(name[:3] for names in WORDS.values() for name in names.split())
 _CAPITALS: Final = (
     "TRACE DEBUG INFO NOTICE WARNING WARN ERROR ERR SEVERE CRITICAL CRIT ALERT FATAL EMERGENCY EMERG PANIC"
 )
 _SMALL: Final = "trace debug info warning warn error err critical crit fatal"  # in brackets
-_LEADING: Final[dict[str, str]] = {
+LEADING: Final[dict[str, str]] = {
     form.format(word): BY_NAME[word] for word in _CAPITALS.split() for form in ("{}", "{}:", "[{}]", "[{}]:")
 } | {f"[{word}]": BY_NAME[word] for word in _SMALL.split()}
-_LONGEST_LEADING: Final = 14  # with the blank behind it
+LONGEST_LEADING: Final = 14  # with the blank behind it
 _AROUND: Final = " \t\r\n[]()<>:|\"'"
 _LONGEST: Final = 64  # characters
 
@@ -99,7 +99,7 @@ def leading_level(text: str) -> str | None:
 
     The same answer as a search (`level_word.find_level`) gives, at a twentieth of its cost.
     """
-    return _LEADING.get(text[:_LONGEST_LEADING].partition(" ")[0])
+    return LEADING.get(text[:LONGEST_LEADING].partition(" ")[0])
 
 
 def may_name_level(text: str) -> bool:
@@ -110,7 +110,7 @@ def may_name_level(text: str) -> bool:
     """
     return (
         not text[:2].isalpha()
-        or text[:3].lower() in _FRONT
+        or text[:3].lower() in FRONT
         or "[" in text
         or "=" in text
         or "|" in text

@@ -132,6 +132,7 @@ LEVEL: Final = (
     Alias("level.name", "log4j2 templates", USUAL),
     Alias("s", "MongoDB 4.4 and later", MONGODB, ("t",)),
     Alias("levelno", "python-json-logger", PYTHON),
+    Alias("detected_level", "Loki", NO_NUMBERS),
     Alias("severitylevel", "Azure", NO_NUMBERS),
     Alias("leveldisplayname", "Windows event log", NO_NUMBERS),
     Alias("L", "zap, development", NO_NUMBERS, ("m", "t"), cased=True),

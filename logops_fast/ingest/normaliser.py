@@ -13,27 +13,26 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from logops_fast.ingest import aliases, names
+from logops_fast.ingest import names
 from logops_fast.ingest.aliases import Aliases, Layout
 from logops_fast.ingest.encryption import Encryptor
-from logops_fast.ingest.levels import (
-    BY_NAME,
-    DEFAULT_LEVEL,
-    LEVELS,
-    MONOLOG,
-    SYSLOG,
-    USUAL,
-    leading_level,
-    level_of,
-    may_name_level,
-)
-from logops_fast.ingest.names import LEVEL_NAMES, TS_NAMES
+from logops_fast.ingest.levels import BY_NAME, DEFAULT_LEVEL, LEVELS, leading_level, level_of, may_name_level
 from logops_fast.ingest.parsers.base import Inherited
 from logops_fast.ingest.parsers.level_word import find_level
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.serialiser import to_json, to_lines, to_text
-from logops_fast.ingest.timestamps import LEAST_NUMBER, canonical, utc_seconds
+from logops_fast.ingest.settling import (
+    apply_own_names,
+    drop,
+    numbers_of,
+    overrule,
+    settle_level,
+    settle_msg,
+    settle_origin,
+    settle_ts,
+)
+from logops_fast.ingest.timestamps import canonical, utc_seconds
 
 DEFAULT_APP: Final = "logops"
 DEFAULT_SOURCE: Final = "ingest"
@@ -45,6 +44,7 @@ _WHOLE_LENGTH: Final = 20
 # fromisoformat ignores what follows the sixth fraction digit, and accepts a dot without any digit.
 _SHORTEST: Final = 22
 _LONGEST: Final = 27
+_NANOSECONDS: Final = 30  # Go and OpenTelemetry write nine digits; the last three are checked by themselves
 
 # Placeholders for the constant fields until the masks are done: bytes that UTF-8 never uses, so no client can send
 # them. One for each of: own app and source, no app, no source, neither.
@@ -125,7 +125,17 @@ class Normaliser:
     ``zone``: of times that carry none; ``zones``: by emitter, where it is another one.
     """
 
-    __slots__ = ("_encryptor", "_layouts", "_masker", "_skips_settled", "_zone", "_zones", "aliases", "own_aliases")
+    __slots__ = (
+        "_encryptor",
+        "_layouts",
+        "_masker",
+        "_skips_settled",
+        "_zone",
+        "_zones",
+        "aliases",
+        "own_aliases",
+        "secrets",
+    )
 
     def __init__(
         self,
@@ -148,6 +158,7 @@ class Normaliser:
             self._masker is None or self._masker.is_named("ts") or self._masker.is_named("level")
         )
         self._encryptor = encryptor
+        self.secrets = secrets
         self.aliases = Aliases()
         self._layouts = self.aliases.layouts
         own = (ts_fields, level_fields, msg_fields, app_fields)
@@ -188,6 +199,25 @@ class Normaliser:
         """Return the zone of an emitter's times that carry none."""
         return self._zones.get(emitter, self._zone)
 
+    def is_utc(self, emitter: str) -> bool:
+        """Return whether an emitter's times without a zone are in UTC."""
+        return self.zone_of(emitter) is UTC
+
+    @property
+    def masks(self) -> bool:
+        """Whether anything is masked."""
+        return self._masker is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is encrypted, and no names of the settings go before those of `names`."""
+        return self._encryptor is None and self.own_aliases is None
+
+    def leaves(self, name: str) -> bool:
+        """Return whether a member of this name is stored under it, and nothing is masked because of it."""
+        plain = name.isascii() and name.isprintable() and '"' not in name and "\\" not in name and bool(name)
+        return plain and (self._masker is None or self._masker.leaves(name))
+
     def mask_text(self, text: str) -> str:
         """Return raw text, such as an event that could not be read, masked as a string value is."""
         return text if self._masker is None else self._masker.mask_text(text)
@@ -205,7 +235,7 @@ class Normaliser:
         holders = _PLACE_HOLDERS
         if self.own_aliases is not None:
             for event in events:
-                _apply_own_names(event, self.own_aliases, zone)
+                apply_own_names(event, self.own_aliases, zone)
         for event in events:
             # The exact names inline: a call for each costs more than all the rest. Whatever is not as usual (an empty
             # value, another name, another form) is left to _settle, which looks again.
@@ -223,8 +253,12 @@ class Normaliser:
                     todo = _FROM_AT_TIMESTAMP
             if type(ts) is str:
                 shape = ts[4:20:3]
-                if (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z") or (
-                    shape == _WHOLE_SECONDS and len(ts) == _WHOLE_LENGTH
+                if (
+                    (shape == _WITH_FRACTION and _SHORTEST <= len(ts) <= _LONGEST and ts[-1] == "Z")
+                    or (shape == _WHOLE_SECONDS and len(ts) == _WHOLE_LENGTH)
+                    or (
+                        len(ts) == _NANOSECONDS and shape == _WITH_FRACTION and ts[-1] == "Z" and _are_digits(ts[26:29])
+                    )
                 ):
                     try:
                         read(ts)
@@ -267,21 +301,21 @@ class Normaliser:
                 encryptor.add_tokens(event)
 
             if "emitter" in event or "scenario_id" in event:
-                _overrule(event, "emitter", emitter)
-                _overrule(event, "scenario_id", scenario_id)
+                overrule(event, "emitter", emitter)
+                overrule(event, "scenario_id", scenario_id)
             variant = 0
             own = event.get("app")
             if type(own) is not str or not own:
                 variant = _NO_APP
                 if "app" in event:
-                    _drop(event, "app")
+                    drop(event, "app")
             if "source" not in event:
                 variant |= _NO_SOURCE
             else:
                 own = event["source"]
                 if type(own) is not str or not own:
                     variant |= _NO_SOURCE
-                    _drop(event, "source")
+                    drop(event, "source")
             event["emitter"] = holders[variant]
 
         lines = to_lines(events)
@@ -292,7 +326,7 @@ class Normaliser:
             lines = self._masker.mask_lines(lines, events, tally.masked)
         for variant, place in enumerate(PLACES):
             if place in lines:
-                lines = lines.replace(place, _constants(emitter, scenario_id, variant))
+                lines = lines.replace(place, constants(emitter, scenario_id, variant))
         return lines
 
     def _settle(self, event: dict[str, Any], todo: int, zone: tzinfo, tally: _Tally) -> None:
@@ -322,12 +356,12 @@ class Normaliser:
             if level is None:
                 layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
                 if own_level is not None or layout.has_level:
-                    level = _settle_level(event, layout)
+                    level = settle_level(event, layout)
         if todo & _TS and ts is None:
             if layout is None:
                 layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
             if own_ts is not None or layout.ts:
-                ts = _settle_ts(event, layout, zone)
+                ts = settle_ts(event, layout, zone)
             if ts is None:
                 tally.missing_ts += 1
                 event["ts"] = tally.receipt()
@@ -338,7 +372,7 @@ class Normaliser:
             else:
                 if layout is None:
                     layout = self._layouts.get(tuple(event)) or self.aliases.layout(event)
-                msg = _settle_msg(event, layout)
+                msg = settle_msg(event, layout)
         elif todo & _LEVEL:
             msg = event["msg"]
         if todo & _LEVEL:
@@ -352,135 +386,14 @@ class Normaliser:
             event["level"] = level
             tally.levels[level] += 1
         if layout is not None and layout.has_origin:
-            _settle_origin(event, layout)
+            settle_origin(event, layout)
 
 
-def _apply_own_names(event: dict[str, Any], own: Aliases, zone: tzinfo) -> None:
-    """Take ts, level, msg and app from the names in the settings, where the event has none that reads."""
-    layout = own.layout(event)
-    if layout.ts and canonical(event.get("ts"), zone) is None:
-        _settle_from(event, "ts", aliases.find_ts(event, layout, zone))
-    if layout.level and level_of(event.get("level"), numbers_of(event)) is None:
-        _settle_from(event, "level", aliases.find_level(event, layout))
-    if layout.msg and (event.get("msg") is None or event["msg"] == ""):
-        _settle_from(event, "msg", aliases.find_msg(event, layout))
-    if layout.app:
-        _settle_origin(event, layout)
+def _are_digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
 
 
-def _settle_from(event: dict[str, Any], name: str, found: aliases.Found | None) -> None:
-    if found is not None:
-        own = event.pop(name, None)
-        _move(event, name, found)
-        if own is not None and own != "":
-            _keep(event, name + "_raw", own)
-
-
-def _settle_origin(event: dict[str, Any], layout: Layout) -> None:
-    """Take ``app``, ``host`` and ``pid`` from their other names."""
-    for name, candidates in (("app", layout.app), ("host", layout.host), ("pid", layout.pid)):
-        if candidates and (event.get(name) is None or event[name] == ""):
-            found = aliases.find_text(event, candidates)
-            if found is not None:
-                _move(event, name, found)
-
-
-def _move(event: dict[str, Any], name: str, found: aliases.Found) -> None:
-    """Store a value that was found under another name; a key of its own is renamed, an object stays whole."""
-    candidate, value = found
-    if candidate.key and not candidate.path:
-        event.pop(candidate.key, None)
-    event[name] = value
-
-
-def _settle_ts(event: dict[str, Any], layout: Layout, zone: tzinfo) -> str | None:
-    """Settle the time of an event whose ``ts`` is absent or does not read, from another name; None if there is none.
-
-    What does not read is kept as ``ts_raw``.
-    """
-    found = aliases.find_ts(event, layout, zone)
-    own = event.pop("ts", None)
-    if found is not None:
-        _move(event, "ts", found)
-    elif own is None or own == "":
-        own = _unreadable(event, TS_NAMES)
-    if own is not None and own != "":
-        _keep(event, "ts_raw", own)
-    return None if found is None else found[1]
-
-
-def _settle_level(event: dict[str, Any], layout: Layout) -> str | None:
-    """Return the level of an event whose ``level`` is absent or does not read, from another name.
-
-    Empty if the event has a level that does not read, which is kept as ``level_raw``; None if it has none at all.
-    """
-    found = aliases.find_level(event, layout)
-    own = event.pop("level", None)
-    if found is not None:
-        _move(event, "level", found)
-    elif own is None or own == "":
-        own = _unreadable(event, LEVEL_NAMES)
-    if own is not None and own != "":
-        _keep(event, "level_raw", own)
-        return "" if found is None else found[1]
-    return None if found is None else found[1]
-
-
-def _unreadable(event: dict[str, Any], exact_names: tuple[str, ...]) -> Any:
-    """Take out the first value under an exact name, which was meant for the field and does not read.
-
-    A number that is no time stays: an access log's ``time`` is how long the request took.
-    """
-    for name in exact_names:
-        value = event.get(name)
-        if value is not None and value != "":
-            if exact_names is TS_NAMES and type(value) in (int, float) and 0 <= value < LEAST_NUMBER:
-                continue
-            del event[name]
-            return value
-    return None
-
-
-def _settle_msg(event: dict[str, Any], layout: Layout) -> str | None:
-    """Settle the message of an event whose ``msg`` is absent or empty; the text it is, None if it is none."""
-    found = aliases.find_msg(event, layout)
-    if found is None:
-        event["msg"] = ""
-        return None
-    is_text = aliases.is_text(event, found[0])
-    _move(event, "msg", found)
-    return found[1] if is_text else None
-
-
-def numbers_of(event: dict[str, Any]) -> str:
-    """Return the scale of a number under ``level``: it goes by what else the event has."""
-    if "level_name" in event:
-        return MONOLOG
-    return SYSLOG if "short_message" in event else USUAL
-
-
-def _keep(event: dict[str, Any], name: str, value: Any) -> None:
-    """Keep a value that was overruled, under a name that is free."""
-    while name in event:
-        name += "_raw"
-    event[name] = value
-
-
-def _overrule(event: dict[str, Any], name: str, value: str) -> None:
-    """Take the event's own ``name`` out, since the request's wins. One that says something else is kept as ``_raw``."""
-    own = event.pop(name, None)
-    if own is not None and own != "" and own != value:
-        _keep(event, name + "_raw", own)
-
-
-def _drop(event: dict[str, Any], name: str) -> None:
-    """Take out an ``app`` or ``source`` that is no text; one that says something is kept as ``_raw``."""
-    own = event.pop(name)
-    if own is not None and own != "":
-        _keep(event, name + "_raw", own)
-
-
-def _constants(emitter: str, scenario_id: str, variant: int) -> bytes:
+def constants(emitter: str, scenario_id: str, variant: int) -> bytes:
     """Return what replaces a placeholder: the value and the members that follow ``"emitter":``."""
     members = {"": emitter, "scenario_id": scenario_id}
     if variant & _NO_APP:

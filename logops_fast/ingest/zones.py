@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, tzinfo
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -95,10 +95,24 @@ def zone_of(name: str) -> tzinfo:
 
 def zone_or_none(name: str) -> tzinfo | None:
     """Return the zone that the IANA database has under ``name``, or None."""
-    return zone_of(name) if name in _known_names() else None
+    return _zone(name) if name in _names() else None
+
+
+def load() -> None:
+    """Read the whole database, 600 small files, so that ``zone_or_none`` opens none; for a thread, at the start."""
+    for name in _names():
+        _zone(name)
+
+
+@cache
+def _zone(name: str) -> tzinfo | None:
+    try:
+        return zone_of(name)
+    except ValueError:
+        return None
 
 
 @lru_cache(maxsize=1)
-def _known_names() -> frozenset[str]:
+def _names() -> frozenset[str]:
     """The names of the database, listed once: to look for an unknown one in the file system takes 29 us each time."""
     return frozenset(available_timezones())

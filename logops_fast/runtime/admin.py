@@ -116,6 +116,10 @@ class _Connection:
         """Bodies are not read here: no path of the admin listener takes one."""
         consumer.abort("closed")
 
+    def is_private(self, request: Request) -> bool:  # noqa: ARG002
+        """Nothing here depends on it: no path of the admin listener takes credentials."""
+        return False
+
     def close(self) -> None:
         """Close the socket."""
         if not self._closed:

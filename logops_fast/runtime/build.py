@@ -8,12 +8,17 @@ from typing import Final
 
 COMPILED: Final = "compiled"
 INTERPRETED: Final = "interpreted"
+NATIVE: Final = "native"
 
 
 def build() -> str:
-    """Return ``compiled`` if the hot packages are native code (LOGOPS_COMPILE=1), else ``interpreted``.
+    """Return ``native`` with the native kernel, ``compiled`` if the hot packages are native code, else ``interpreted``.
 
-    It looks at the files, which Python prefers to the sources next to them, and imports nothing.
+    Whether they are compiled (LOGOPS_COMPILE=1) is told by the files, which Python prefers to the sources next to them.
     """
+    from logops_fast.ingest.native.reader import is_native  # here: most commands start without a gateway's modules
+
+    if is_native():
+        return NATIVE
     module = Path(__file__).parent.parent / "ingest" / "normaliser"
     return COMPILED if any(module.with_suffix(suffix).exists() for suffix in EXTENSION_SUFFIXES) else INTERPRETED

@@ -54,6 +54,10 @@ class GatewayListener:
             self._open[place] = await self._listen(place)
             self.server.stop_listening(before)
 
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 (it is the server's)
+        """Finish the requests in flight; see ``HttpServer.drain``."""
+        return await self.server.drain(timeout)
+
     def stop_accepting(self) -> None:
         """Close all listening sockets of this process."""
         for place in [*self._open]:

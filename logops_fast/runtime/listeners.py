@@ -17,7 +17,9 @@ Listeners = Mapping[str, Sequence[socket.socket]]
 """By the name of the gateway, the socket of each place."""
 
 
-def bind_listeners(host: str, port: int, places: int) -> list[socket.socket]:
+def bind_listeners(
+    host: str, port: int, places: int, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> list[socket.socket]:
     """Bind one socket per place, none of them listening yet; port 0 takes one free port for all.
 
     SO_REUSEPORT would let a second gateway of the same user share the port silently. So the port is first bound
@@ -28,15 +30,16 @@ def bind_listeners(host: str, port: int, places: int) -> list[socket.socket]:
     Raises StartupError if the port is in use or not permitted, or the host is not an address of this machine.
     """
     try:
-        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
         raise StartupError(f"host {host!r} cannot be resolved: {error.strerror}") from None
     family, kind, protocol, _, address = found[0]
     bound: list[socket.socket] = []
     try:
         with socket.socket(family, kind, protocol) as probe:
-            # Connections of an earlier run in TIME_WAIT are no reason to refuse.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if kind == socket.SOCK_STREAM:
+                # Connections of an earlier run in TIME_WAIT are no reason to refuse.
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             _only_ipv6(probe)
             probe.bind(address)
             address = probe.getsockname()

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,15 +21,18 @@ from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Settings
 from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
+from logops_fast.formats.media_type import LOKI_PATH
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
 from logops_fast.http.refusal import Refusal
+from logops_fast.ingest import zones
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.gateway import IngestGateway
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.runtime import wiring
 from logops_fast.runtime.probes import Check
 from logops_fast.runtime.storage import Storage
+from logops_fast.runtime.syslog_listener import SyslogListener
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import StateStore
 from logops_fast.telemetry.families import GatewayMetrics
@@ -35,6 +40,12 @@ from logops_fast.telemetry.families import GatewayMetrics
 CIRCUIT_OPEN: Final = Refusal(
     503, "circuit_open", "The Ingest Gateway fails too often, so nothing is forwarded to it for a while.", 1
 )
+
+NOT_SERVED: Final[Mapping[bytes, str]] = {
+    b"/v1/metrics": "This gateway takes logs alone, at /v1/logs: send metrics to an OpenTelemetry collector.",
+    b"/v1/traces": "This gateway takes logs alone, at /v1/logs: send traces to an OpenTelemetry collector.",
+}
+"""Paths of OTLP/HTTP at which exporters look for what is not served, and what to tell them."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +86,10 @@ class Part(ABC):
         """Use other settings and keys."""
         self.metrics.emitter.add(wiring.known_emitters(reloaded.settings, reloaded.keyring))
 
+    def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:  # noqa: ARG002
+        """Return the syslog listener in front of this part, None if there is none."""
+        return None
+
     def sample(self) -> None:  # noqa: B027 - not every part has gauges
         """Bring the gauges of this part up to date."""
 
@@ -109,11 +124,13 @@ class IngestPart(Part):
             max_body_bytes=settings.backpressure.max_body_bytes,
             max_items=settings.backpressure.max_items,
             queue=queue,
+            dedup=frozenset(settings.dedup.by_body),
         )
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
-        return {b"/v1/logs": self._gateway.handle}
+        handle = self._gateway.handle
+        return {b"/v1/logs": handle, LOKI_PATH: handle}
 
     def checks(self) -> Sequence[Check]:
         """Return the check of the sink."""
@@ -121,6 +138,7 @@ class IngestPart(Part):
 
     async def start(self) -> None:
         """Open and recover the sink. Raises SinkStartError."""
+        threading.Thread(target=zones.load, name="time-zones", daemon=True).start()
         await self._storage.start()
 
     async def finish(self, timeout: float) -> None:  # noqa: ARG002, ASYNC109 (the worker bounds it)
@@ -130,6 +148,7 @@ class IngestPart(Part):
     def reload(self, reloaded: Reloaded) -> None:
         """Use other emitters and Fernet keys."""
         super().reload(reloaded)
+        self._gateway.dedup = frozenset(reloaded.settings.dedup.by_body)
         if self._encryptor is not None and reloaded.fernet_keys:
             self._encryptor.replace_keys(reloaded.fernet_keys)
 
@@ -153,13 +172,24 @@ class AuthPart(Part):
         queue: WorkQueue,
     ) -> None:
         super().__init__(metrics)
+        self._settings = settings
         self._auth_metrics = metrics
         self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue)
+        self._forwards = False
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
         handle = self._gateway.handle
-        return {b"/ingest": handle, b"/v1/logs": handle}
+        return {b"/ingest": handle, b"/v1/logs": handle, LOKI_PATH: handle}
+
+    def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:
+        """Return the listener whose lines take the same way as the requests that have passed the checks."""
+        if not self._settings.syslog.enabled:
+            return None
+        server = wiring.syslog_server(
+            self._settings, self._gateway, self._auth_metrics, context.registry, repeatable=self._forwards
+        )
+        return SyslogListener(server, context.listeners, tls, successor=context.successor)
 
     async def start(self) -> None:
         """Nothing to open: connections to the Ingest Gateway are made as they are needed."""
@@ -184,6 +214,7 @@ class ForwardingAuthPart(AuthPart):
     def __init__(self, settings: Settings, state: StateStore, keyring: Keyring, metrics: AuthMetrics) -> None:
         self._forwarder, self._pool = wiring.forwarder(settings, metrics)
         super().__init__(settings, state, keyring, metrics, self._forwarder, wiring.work_queue(settings))
+        self._forwards = True
 
     def checks(self) -> Sequence[Check]:
         """Return the check of the circuit breaker."""

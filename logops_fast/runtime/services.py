@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, assert_never
+from typing import Any, Final, Literal, NamedTuple, Protocol, assert_never
 
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.file_mode import mode_warnings
@@ -38,6 +38,29 @@ DRAIN_MARGIN: Final = 1.0  # seconds of the drain timeout kept for the flush
 STOPPING: Final = Refusal(503, "draining", "The gateway is stopping: send to another one, or wait for it.", 1)
 
 logger = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """What accepts on the sockets of some places, and hands what comes to a server."""
+
+    @property
+    def places(self) -> frozenset[int]:
+        """The places that are served."""
+
+    async def open(self, place: int) -> None:
+        """Serve ``place`` too. Raises OSError if its socket cannot listen."""
+
+    def close(self, place: int) -> None:
+        """Leave ``place`` to another worker."""
+
+    async def replace_tls(self, tls: ssl.SSLContext) -> None:
+        """Use another certificate for new connections."""
+
+    def stop_accepting(self) -> None:
+        """Take no new connections."""
+
+    async def drain(self, timeout: float) -> bool:  # noqa: ASYNC109 (what cancels would leave connections)
+        """Finish what has arrived; return whether that took less than ``timeout`` seconds."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +98,11 @@ class GatewayService:
         self._readiness = Readiness(context.registry, checks)
         self._budget = Budget(wiring.http_limits(settings))
         tls = wiring.tls_context(settings)
-        self._listeners = [self._listener(part, tls) for part in self._parts]
+        self._listeners: list[Listener] = [self._listener(part, tls) for part in self._parts]
+        for part in self._parts:
+            syslog = part.syslog(context, tls)
+            if syslog is not None:
+                self._listeners.append(syslog)
 
     def __repr__(self) -> str:
         return f"<GatewayService {self._plan.role} worker={self._context.place} {self._listeners}>"
@@ -98,6 +125,8 @@ class GatewayService:
         router = Router(part.count_refusal)
         for path, handler in part.routes().items():
             router.add("POST", path, handler)
+        for path, detail in parts.NOT_SERVED.items():
+            router.add_absent(path, detail)
         if not settings.admin.only:
             Probes(self._readiness.refusal, self._render).route(router)
         server = wiring.http_server(router, wiring.http_limits(settings), self._budget, settings.server.trusted_proxies)
@@ -126,7 +155,7 @@ class GatewayService:
             listener.stop_accepting()
         self._context.publish(self.state())
         timeout = max(self._settings.server.drain_timeout - DRAIN_MARGIN, 0.1)
-        await asyncio.gather(*(listener.server.drain(timeout) for listener in self._listeners))
+        await asyncio.gather(*(listener.drain(timeout) for listener in self._listeners))
         for part in self._parts:
             await part.finish(timeout)
         await self._plan.state.close()

@@ -182,8 +182,9 @@ class _Supervisor:
         self._listening = False
         for sockets in self._plan.listeners.values():
             for sock in sockets:
-                with contextlib.suppress(OSError):  # not connected, as macOS says of a listening socket
-                    sock.shutdown(socket.SHUT_RDWR)
+                if sock.type == socket.SOCK_STREAM:  # datagrams that have arrived are still read
+                    with contextlib.suppress(OSError):  # not connected, as macOS says of a listening socket
+                        sock.shutdown(socket.SHUT_RDWR)
                 sock.close()
 
     # Processes

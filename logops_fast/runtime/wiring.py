@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -17,11 +19,17 @@ from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
+from logops_fast.authgw.syslog.lane import Shared
+from logops_fast.authgw.syslog.metrics import SyslogMetrics
+from logops_fast.authgw.syslog.server import SyslogServer
+from logops_fast.authgw.syslog.sources import Sources
+from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, EmitterBuckets, Limit
 from logops_fast.backoff import Backoff
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
+from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.batch import Downstream
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
@@ -34,6 +42,7 @@ from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.names import SETTLED_AS
+from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, open_kernel
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
@@ -42,8 +51,11 @@ from logops_fast.ingest.zones import zone_of
 from logops_fast.runtime.state_place import state_place
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
+from logops_fast.telemetry.registry import Registry
 
 MIN_BATCH_IDS: Final = 100_000
+MIN_STORED_BYTES: Final = 1 << 20
+"""Bytes that the lines of one batch may always take, however small a body must be."""
 
 SINGLE_FIELDS: Final = frozenset(
     {
@@ -56,6 +68,7 @@ SINGLE_FIELDS: Final = frozenset(
         b"x-scope-orgid",
         b"x-emitter",
         b"x-batch-id",
+        b"x-body-id",
         b"x-scenario-id",
         b"x-scenario",
         b"content-type",
@@ -100,7 +113,15 @@ def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_prox
     Its clock is finer than the loop's, whose milliseconds would blur the latency histograms.
     """
     proxies = TrustedProxies(trusted_proxies)
-    return HttpServer(router, limits, budget, single=SINGLE_FIELDS, clock=time.monotonic, proxies=proxies)
+    return HttpServer(
+        router,
+        limits,
+        budget,
+        single=SINGLE_FIELDS,
+        clock=time.monotonic,
+        proxies=proxies,
+        encoder_of=encoder_of,
+    )
 
 
 def work_queue(settings: Settings) -> WorkQueue:
@@ -111,6 +132,8 @@ def work_queue(settings: Settings) -> WorkQueue:
 def known_emitters(settings: Settings, keyring: Keyring | None) -> frozenset[str]:
     """Return the emitters that may be labels of metrics."""
     named = frozenset(settings.ratelimit.overrides)
+    if settings.syslog.enabled:
+        named |= {settings.syslog.emitter, *settings.syslog.emitters.values()}
     return named if keyring is None else named | keyring.emitters()
 
 
@@ -150,6 +173,12 @@ def auth_gateway(
             anonymous_emitters=known_emitters(settings, keyring),
             audience=auth.audience,
         ),
+        tokens=TokenAuth(
+            keyring,
+            mode=auth.mode,
+            allow_plaintext=auth.allow_plaintext_tokens,
+            secrets_as_keys=auth.secrets_as_keys,
+        ),
         failures=AuthFailureLimiter(state.buckets, failure_limit(settings)),
         nonces=NonceGuard(
             state.nonces, auth.clock_tolerance, on_unavailable=lambda _verdict: metrics.state_error("nonces")
@@ -164,16 +193,40 @@ def auth_gateway(
         backpressure=Backpressure(settings.backpressure.max_body_bytes, settings.backpressure.max_items, queue),
         downstream=downstream,
         metrics=metrics,
+        dedup=frozenset(settings.dedup.by_body),
     )
+
+
+def syslog_server(
+    settings: Settings, gateway: AuthGateway, auth_metrics: AuthMetrics, registry: Registry, *, repeatable: bool
+) -> SyslogServer:
+    """Return the syslog server in front of what the Auth Gateway's batches go to. ``repeatable``: over a network."""
+    syslog = settings.syslog
+    shared = Shared(
+        gateway.downstream,
+        gateway.buckets,
+        SyslogMetrics(registry),
+        auth_metrics,
+        _call_later,
+        repeatable=repeatable,
+    )
+    sources = Sources(syslog.allow, syslog.emitters, syslog.emitter)
+    return SyslogServer(sources, shared, Budget(http_limits(settings)), settings.backpressure.max_event_bytes)
+
+
+def _call_later(delay: float, callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_later(delay, callback)
 
 
 def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> None:
     """Replace the keys and limits of a running gateway; the content of buckets and the used nonces stay."""
     gateway.auth.replace_keyring(keyring)
+    gateway.tokens.replace_keyring(keyring)
     gateway.failures.replace_limit(failure_limit(settings))
     gateway.buckets.replace_limits(limit(settings.ratelimit.per_emitter), overrides(settings), settings.ratelimit.unit)
     gateway.backpressure.max_body_bytes = settings.backpressure.max_body_bytes
     gateway.backpressure.max_items = settings.backpressure.max_items
+    gateway.dedup = frozenset(settings.dedup.by_body)
 
 
 def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, HttpPool]:
@@ -258,12 +311,26 @@ def pipeline(
         text=text,
         text_of=text_of,
         queue=queue,
+        window=settings.dedup.window,
+        native=native_reader(normaliser),
     )
+
+
+def native_reader(normaliser: Normaliser) -> NativeReader | None:
+    """Return the reader with the native kernel, if it is installed and fits the settings and the masks."""
+    try:
+        return open_kernel(normaliser)
+    except KernelMismatchError as mismatch:
+        logging.getLogger(__name__).warning("%s", mismatch)
+        return None
 
 
 def batch_limits(settings: Settings) -> Limits:
     """Return what one batch may hold."""
-    return Limits(settings.backpressure.max_event_bytes, settings.backpressure.max_items)
+    backpressure = settings.backpressure
+    return Limits(
+        backpressure.max_event_bytes, backpressure.max_items, max(4 * backpressure.max_body_bytes, MIN_STORED_BYTES)
+    )
 
 
 def text_options(settings: Settings) -> tuple[TextOptions, dict[str, TextOptions]]:

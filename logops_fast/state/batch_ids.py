@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from logops_fast.state.arena import Arena
+from logops_fast.state.contention import Retries, ignore
 from logops_fast.state.interface import MAX_ANSWER_BYTES, MAX_WORKERS, NO_DIGEST, BatchClaim, ClaimKind, OnClaim
 from logops_fast.state.table import SLOTS_PER_BUCKET, Geometry, Table
 
@@ -25,6 +27,7 @@ GENERATION_WORD: Final = 1
 _PENDING: Final = 1
 _DONE: Final = 2
 _CLAIM_OF: Final = {kind: BatchClaim(kind) for kind in ClaimKind}
+_UNAVAILABLE: Final = BatchClaim(ClaimKind.UNAVAILABLE)
 
 
 def geometry(max_batch_ids: int) -> Geometry:
@@ -45,10 +48,13 @@ class TableBatchIds:
     claim until the answer is in its place.
     """
 
-    __slots__ = ("_arena", "_clock", "_mine", "_table", "_ttl_ms")
+    __slots__ = ("_arena", "_clock", "_mine", "_retries", "_table", "_ttl_ms")
 
-    def __init__(self, table: Table, clock: Callable[[], float], ttl: float = 600.0) -> None:
+    def __init__(
+        self, table: Table, clock: Callable[[], float], ttl: float = 600.0, *, retries: Retries | None = None
+    ) -> None:
         self._table = table
+        self._retries = Retries() if retries is None else retries
         self._clock = clock
         self._ttl_ms = int(ttl * 1000)
         self._arena = Arena(table, _HEAD_WORD)
@@ -58,78 +64,107 @@ class TableBatchIds:
         """Become worker ``index``; what its predecessor left in progress is free."""
         if not 0 <= index < MAX_WORKERS:
             raise ValueError(f"worker {index}: at most {MAX_WORKERS} workers can share batch ids")
-        table = self._table
+        # No lock: its holder may be a predecessor that hangs. Each word has one writer, the worker that starts, or
+        # worker 0 for those that no process uses.
         word = GENERATION_WORD + index
-        table.lock(table.words_lock)
-        try:
-            generation = (table.words[word] + 1) & 0xFFFF_FFFF
-            table.words[word] = generation
-        finally:
-            table.unlock(table.words_lock)
+        generation = (self._table.words[word] + 1) & 0xFFFF_FFFF
+        self._table.words[word] = generation
         self._mine = _pending(index, generation)
 
     def begin(self, emitter: str, batch_id: str, digest: int, done: OnClaim) -> None:
-        """See ``BatchIds``; answers before it returns."""
-        table = self._table
-        key, bucket = table.locate(_key(emitter, batch_id))
-        position = 0
+        """See ``BatchIds``; answers before it returns, unless another process holds the lock."""
         try:
-            table.lock(bucket)
-            try:
-                kind, position = self._begin(key, bucket, digest)
-            finally:
-                table.unlock(bucket)
+            claim = self._try_begin(emitter, batch_id, digest)
+        except BlockingIOError:
+            self._retries.add(partial(self._try_begin, emitter, batch_id, digest), done, _UNAVAILABLE)
+            return
         except OSError:
-            kind = ClaimKind.UNAVAILABLE
-        if kind is ClaimKind.DONE:
-            done(BatchClaim(kind, (position and self._arena.read(key, position)) or b""))
-        else:
-            done(_CLAIM_OF[kind])
+            claim = _UNAVAILABLE
+        done(claim)
 
     def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
-        """See ``BatchIds``; answers before it returns."""
-        table = self._table
-        key, bucket = table.locate(_key(emitter, batch_id))
-        held = False
+        """See ``BatchIds``; answers before it returns, unless another process holds the lock."""
         try:
-            table.lock(bucket)
-            try:
-                held = self._renew(key, bucket)
-            finally:
-                table.unlock(bucket)
+            held = self._try_renew(emitter, batch_id)
+        except BlockingIOError:
+            self._retries.add(partial(self._try_renew, emitter, batch_id), done, False)
+            return
         except OSError:
             held = False
         done(held)
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+    def finish(
+        self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST, ttl: float | None = None
+    ) -> None:
         """See ``BatchIds``."""
-        table = self._table
-        key, bucket = table.locate(_key(emitter, batch_id))
+        ttl_ms = self._ttl_ms if ttl is None else max(1, int(ttl * 1000))
         try:
-            position = self._arena.append(key, answer) if len(answer) <= MAX_ANSWER_BYTES else 0
-            table.lock(bucket)
-            try:
-                self._finish(key, bucket, position, digest)
-            finally:
-                table.unlock(bucket)
+            self._try_finish(emitter, batch_id, answer, digest, ttl_ms)
+        except BlockingIOError:
+            # Until it is noted the batch counts as being stored; lost, it could be stored twice.
+            retry = partial(self._try_finish, emitter, batch_id, answer, digest, ttl_ms)
+            self._retries.add(retry, ignore, None, needed=True)
         except OSError:
             # The claim stays until it expires; until then the batch counts as being stored.
             return
 
     def abandon(self, emitter: str, batch_id: str) -> None:
         """See ``BatchIds``."""
-        table = self._table
-        digest, bucket = table.locate(_key(emitter, batch_id))
         try:
-            table.lock(bucket)
-            try:
-                slot = table.find(digest, bucket)
-                if slot >= 0 and table.values[4 * slot + 1] == self._mine:
-                    table.values[4 * slot] = 0
-            finally:
-                table.unlock(bucket)
+            self._try_abandon(emitter, batch_id)
+        except BlockingIOError:
+            self._retries.add(partial(self._try_abandon, emitter, batch_id), ignore, None, needed=True)
         except OSError:
             return
+
+    # Each of these raises BlockingIOError while another process holds the lock.
+
+    def _try_begin(self, emitter: str, batch_id: str, digest: int) -> BatchClaim:
+        table = self._table
+        key, bucket = table.locate(_key(emitter, batch_id))
+        table.lock(bucket)
+        try:
+            kind, position = self._begin(key, bucket, digest)
+        finally:
+            table.unlock(bucket)
+        if kind is ClaimKind.DONE:
+            return BatchClaim(kind, (position and self._arena.read(key, position)) or b"")
+        return _CLAIM_OF[kind]
+
+    def _try_renew(self, emitter: str, batch_id: str) -> bool:
+        table = self._table
+        key, bucket = table.locate(_key(emitter, batch_id))
+        table.lock(bucket)
+        try:
+            return self._renew(key, bucket)
+        finally:
+            table.unlock(bucket)
+
+    def _try_finish(self, emitter: str, batch_id: str, answer: bytes, digest: int, ttl_ms: int) -> None:
+        table = self._table
+        key, bucket = table.locate(_key(emitter, batch_id))
+        position = 0
+        if len(answer) <= MAX_ANSWER_BYTES:
+            try:
+                position = self._arena.append(key, answer)
+            except BlockingIOError:
+                position = 0  # the answer is worked out again from the body if it is needed
+        table.lock(bucket)
+        try:
+            self._finish(key, bucket, position, digest, ttl_ms)
+        finally:
+            table.unlock(bucket)
+
+    def _try_abandon(self, emitter: str, batch_id: str) -> None:
+        table = self._table
+        digest, bucket = table.locate(_key(emitter, batch_id))
+        table.lock(bucket)
+        try:
+            slot = table.find(digest, bucket)
+            if slot >= 0 and table.values[4 * slot + 1] == self._mine:
+                table.values[4 * slot] = 0
+        finally:
+            table.unlock(bucket)
 
     def _begin(self, key: bytes, bucket: int, digest: int) -> tuple[ClaimKind, int]:
         table = self._table
@@ -147,7 +182,7 @@ class TableBatchIds:
             slot = self._room(bucket, now)
             if slot < 0:
                 return ClaimKind.UNAVAILABLE, 0
-        self._write(slot, key, now, self._mine, 0, digest)
+        self._write(slot, key, now + self._ttl_ms, self._mine, 0, digest)
         return ClaimKind.NEW, 0
 
     def _renew(self, key: bytes, bucket: int) -> bool:
@@ -161,7 +196,7 @@ class TableBatchIds:
         digest = values[4 * slot + 3] if slot >= 0 else NO_DIGEST
         return self._begin(key, bucket, digest)[0] is ClaimKind.NEW
 
-    def _finish(self, key: bytes, bucket: int, position: int, digest: int) -> None:
+    def _finish(self, key: bytes, bucket: int, position: int, digest: int, ttl_ms: int) -> None:
         table = self._table
         values = table.values
         now = int(self._clock() * 1000)
@@ -171,21 +206,21 @@ class TableBatchIds:
             if values[4 * slot + 3] == NO_DIGEST:
                 values[4 * slot + 3] = digest
             values[4 * slot + 1] = _DONE
-            values[4 * slot] = now + self._ttl_ms
+            values[4 * slot] = now + ttl_ms
             return
         if slot < 0:
             slot = self._room(bucket, now)
         if slot >= 0:
-            self._write(slot, key, now, _DONE, position, digest)
+            self._write(slot, key, now + ttl_ms, _DONE, position, digest)
 
-    def _write(self, slot: int, key: bytes, now: int, state: int, position: int, digest: int) -> None:
+    def _write(self, slot: int, key: bytes, until: int, state: int, position: int, digest: int) -> None:
         values = self._table.values
         values[4 * slot] = 0
         self._table.put(slot, key)
         values[4 * slot + 1] = state
         values[4 * slot + 2] = position
         values[4 * slot + 3] = digest
-        values[4 * slot] = now + self._ttl_ms
+        values[4 * slot] = until
 
     def _room(self, bucket: int, now: int) -> int:
         """Return a slot for a new id: a free one, else that of the oldest stored id; -1 if all are in progress."""

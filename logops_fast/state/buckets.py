@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
+from logops_fast.state.contention import Retries, ignore
 from logops_fast.state.interface import BUCKET_UNAVAILABLE, BucketVerdict, OnBucket
 from logops_fast.state.table import Geometry, Table
 
@@ -59,47 +61,55 @@ class TableBuckets:
     that is full soonest is dropped, which gives its owner the least.
     """
 
-    __slots__ = ("_clock", "_table")
+    __slots__ = ("_clock", "_retries", "_table")
 
-    def __init__(self, table: Table, clock: Callable[[], float]) -> None:
+    def __init__(self, table: Table, clock: Callable[[], float], *, retries: Retries | None = None) -> None:
         self._table = table
+        self._retries = Retries() if retries is None else retries
         self._clock = clock
 
     def take(self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
-        """See ``BucketStore``; answers before it returns."""
-        done(self._run(key, capacity, refill_per_sec, cost, False))
+        """See ``BucketStore``; answers before it returns, unless another process holds the lock."""
+        self._run(key, capacity, refill_per_sec, cost, False, done)
 
     def give(self, key: bytes, amount: float, capacity: float, refill_per_sec: float) -> None:
         """See ``BucketStore``."""
-        self._run(key, capacity, refill_per_sec, -amount, True)
+        self._run(key, capacity, refill_per_sec, -amount, True, ignore)
 
     def peek(self, key: bytes, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
-        """See ``BucketStore``; answers before it returns."""
-        done(self._run(key, capacity, refill_per_sec, 0.0, False))
+        """See ``BucketStore``; answers before it returns, unless another process holds the lock."""
+        self._run(key, capacity, refill_per_sec, 0.0, False, done)
 
-    def _run(self, key: bytes, capacity: float, rate: float, cost: float, forced: bool) -> BucketVerdict:
+    def _run(self, key: bytes, capacity: float, rate: float, cost: float, forced: bool, done: OnBucket) -> None:
+        try:
+            verdict = self._try(key, capacity, rate, cost, forced)
+        except BlockingIOError:
+            self._retries.add(partial(self._try, key, capacity, rate, cost, forced), done, BUCKET_UNAVAILABLE)
+            return
+        except OSError:
+            verdict = BUCKET_UNAVAILABLE
+        done(verdict)
+
+    def _try(self, key: bytes, capacity: float, rate: float, cost: float, forced: bool) -> BucketVerdict:
         table = self._table
         digest, bucket = table.locate(key)
+        table.lock(bucket)
         try:
-            table.lock(bucket)
-            try:
-                # The clock is read under the lock: else another process could have written a later moment.
-                now = self._clock()
-                slot = table.find(digest, bucket)
-                tokens = capacity
-                if slot >= 0:
-                    at = 3 * slot
-                    tokens = refill(table.values[at + 1], table.values[at + 2], now, capacity, rate)
-                if forced:
-                    verdict = BucketVerdict(True, min(tokens - cost, capacity), 0.0)
-                else:
-                    verdict = spend(tokens, cost, capacity, rate)
-                if cost and verdict.allowed:
-                    self._write(slot, digest, bucket, verdict.remaining, now, capacity, rate)
-            finally:
-                table.unlock(bucket)
-        except OSError:
-            return BUCKET_UNAVAILABLE
+            # The clock is read under the lock: else another process could have written a later moment.
+            now = self._clock()
+            slot = table.find(digest, bucket)
+            tokens = capacity
+            if slot >= 0:
+                at = 3 * slot
+                tokens = refill(table.values[at + 1], table.values[at + 2], now, capacity, rate)
+            if forced:
+                verdict = BucketVerdict(True, min(tokens - cost, capacity), 0.0)
+            else:
+                verdict = spend(tokens, cost, capacity, rate)
+            if cost and verdict.allowed:
+                self._write(slot, digest, bucket, verdict.remaining, now, capacity, rate)
+        finally:
+            table.unlock(bucket)
         return verdict
 
     def _write(

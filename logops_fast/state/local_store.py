@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from logops_fast.state import batch_ids, buckets, nonces
 from logops_fast.state.batch_ids import TableBatchIds
 from logops_fast.state.buckets import TableBuckets
+from logops_fast.state.contention import Retries
 from logops_fast.state.nonces import TableNonces
 from logops_fast.state.table import Geometry, Table
 
@@ -52,9 +53,10 @@ class LocalStore:
     ) -> None:
         self._tables = tables
         self._on_close = on_close
-        self.nonces = TableNonces(tables[0], wall, 2 * tolerance + 2)
-        self.buckets = TableBuckets(tables[1], clock)
-        self.batch_ids = TableBatchIds(tables[2], clock, caps.batch_ttl)
+        self._retries = retries = Retries()
+        self.nonces = TableNonces(tables[0], wall, 2 * tolerance + 2, retries=retries)
+        self.buckets = TableBuckets(tables[1], clock, retries=retries)
+        self.batch_ids = TableBatchIds(tables[2], clock, caps.batch_ttl, retries=retries)
 
     def worker_started(self, index: int) -> None:
         """See ``StateStore``."""
@@ -66,6 +68,7 @@ class LocalStore:
 
     async def close(self) -> None:
         """Unmap the tables; may be called twice."""
+        self._retries.close()
         self.nonces.close()
         for table in self._tables:
             table.close()

@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import partial
 from math import ceil, floor
 from typing import Final
 
+from logops_fast.state.contention import Retries, ignore
 from logops_fast.state.growth import Growth
 from logops_fast.state.interface import NonceVerdict
 from logops_fast.state.table import BUCKET_BYTES, Geometry, Table
@@ -86,11 +88,19 @@ class TableNonces:
 
     __slots__ = (
         "_growth", "_inserts", "_levels", "_looked_at", "_nearly_full",
-        "_recheck", "_table", "_tallies", "_top", "_wall",
+        "_recheck", "_retries", "_table", "_tallies", "_top", "_wall",
     )  # fmt: skip
 
-    def __init__(self, table: Table, wall: Callable[[], float], lifetime: float = LIFETIME) -> None:
+    def __init__(
+        self,
+        table: Table,
+        wall: Callable[[], float],
+        lifetime: float = LIFETIME,
+        *,
+        retries: Retries | None = None,
+    ) -> None:
         self._table = table
+        self._retries = Retries() if retries is None else retries
         self._wall = wall
         self._levels = _levels(table.buckets)
         self._growth = Growth(table)
@@ -102,43 +112,24 @@ class TableNonces:
         self._top = 0
 
     def insert(self, key: bytes, expires_at: float, done: Callable[[NonceVerdict], None]) -> None:
-        """See ``NonceStore``; answers before it returns."""
-        table = self._table
-        digest = table.digest(key)
-        hashed: int = _HASH_OF(digest)[0]
-        home = hashed % self._levels[0][1]
+        """See ``NonceStore``; answers before it returns, unless another process holds the lock."""
         try:
-            row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
-            table.lock(home)
-            try:
-                verdict = self._insert(digest[8:], hashed, home, _whole(expires_at), row)
-            finally:
-                table.unlock(home)
+            verdict = self._try_insert(key, expires_at)
+        except BlockingIOError:
+            self._retries.add(partial(self._try_insert, key, expires_at), done, NonceVerdict.UNAVAILABLE)
+            return
         except OSError:
             verdict = NonceVerdict.UNAVAILABLE
         done(verdict)
 
     def remove(self, key: bytes, expires_at: float) -> None:
-        """See ``NonceStore``."""
-        table = self._table
-        digest = table.digest(key)
-        hashed: int = _HASH_OF(digest)[0]
-        home = hashed % self._levels[0][1]
-        expiry = _whole(expires_at)
+        """See ``NonceStore``. What cannot be given back stays used, and the sender signs again."""
         try:
-            row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
-            table.lock(home)
-            try:
-                slot = self._find(digest[8:], hashed, home)
-                if slot >= 0 and table.values[slot] == expiry:
-                    table.values[slot] = 0
-                    table.undo_turn(slot // SLOTS, slot)
-                    if self._tallies is not None:
-                        self._tallies.take_back(row, expiry)
-            finally:
-                table.unlock(home)
+            self._try_remove(key, expires_at)
+        except BlockingIOError:
+            self._retries.add(partial(self._try_remove, key, expires_at), ignore, None)
         except OSError:
-            return  # it stays used, and the sender signs again
+            return
 
     def restore(self, digest: bytes, expiry: int) -> bool:
         """Insert a nonce by its digest, when a table is taken over; return False if there is no room for it."""
@@ -156,6 +147,36 @@ class TableNonces:
         """Release the views of the table's memory."""
         if self._tallies is not None:
             self._tallies.close()
+
+    def _try_insert(self, key: bytes, expires_at: float) -> NonceVerdict:
+        table = self._table
+        digest = table.digest(key)
+        hashed: int = _HASH_OF(digest)[0]
+        home = hashed % self._levels[0][1]
+        row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
+        table.lock(home)
+        try:
+            return self._insert(digest[8:], hashed, home, _whole(expires_at), row)
+        finally:
+            table.unlock(home)
+
+    def _try_remove(self, key: bytes, expires_at: float) -> None:
+        table = self._table
+        digest = table.digest(key)
+        hashed: int = _HASH_OF(digest)[0]
+        home = hashed % self._levels[0][1]
+        expiry = _whole(expires_at)
+        row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
+        table.lock(home)
+        try:
+            slot = self._find(digest[8:], hashed, home)
+            if slot >= 0 and table.values[slot] == expiry:
+                table.values[slot] = 0
+                table.undo_turn(slot // SLOTS, slot)
+                if self._tallies is not None:
+                    self._tallies.take_back(row, expiry)
+        finally:
+            table.unlock(home)
 
     def _find(self, fingerprint: bytes, hashed: int, home: int) -> int:
         """Return the slot of a key, or -1, looking only in levels that were ever used."""

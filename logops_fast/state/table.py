@@ -20,9 +20,11 @@ of the table orders its writes accordingly.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import struct
+import time
 import zlib
 from math import ceil
 from mmap import PAGESIZE, mmap
@@ -41,6 +43,9 @@ LOAD: Final = 0.7
 HEADER_BYTES: Final = 4096
 WORDS: Final = 1024
 """64-bit words that a user of the table shares between its processes."""
+
+LOCK_TRIES: Final = 30
+"""How often a held lock is tried again at once: about 60 us, several times as long as an operation holds it."""
 
 MAGIC: Final = b"LOGOPSTB"
 VERSION: Final = 1
@@ -172,7 +177,7 @@ class Table:
     ``file`` is the file to reserve space in (see ``state.growth``), which may be the same; None if it is complete.
 
     Users work on a bucket as: ``digest, bucket = locate(key)``, ``lock(bucket)``, ``find``/``values``/``metas``,
-    ``unlock(bucket)``. ``lock`` raises OSError if the kernel refuses it (ENOLCK).
+    ``unlock(bucket)``. ``lock`` raises OSError if it cannot be had.
     """
 
     __slots__ = (
@@ -280,9 +285,27 @@ class Table:
         self._memory[at : at + self._key_bytes] = digest
 
     def lock(self, bucket: int) -> None:
-        """Keep other processes out of a bucket. One lock at a time: two could wait for each other."""
-        if self._fd is not None:
-            fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, bucket)
+        """Keep other processes out of a bucket.
+
+        Raises BlockingIOError if another process keeps it for longer than an operation takes: it may be stopped, so the
+        kernel is never asked to wait for it (see ``state.contention``).
+        """
+        if self._fd is None:
+            return
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, bucket)
+        except BlockingIOError:
+            self._lock_soon(self._fd, bucket)
+
+    def _lock_soon(self, fd: int, bucket: int) -> None:
+        for _ in range(LOCK_TRIES):
+            time.sleep(0)  # gives up the processor, in case the holder waits for it
+            try:
+                fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, bucket)
+            except BlockingIOError:
+                continue
+            return
+        raise BlockingIOError(errno.EAGAIN, "another process holds the lock")
 
     def unlock(self, bucket: int) -> None:
         """Release the lock of a bucket."""

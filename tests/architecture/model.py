@@ -89,6 +89,7 @@ class Code:
             name = ".".join(path.relative_to(root).with_suffix("").parts)
             self.files[name.removesuffix(".__init__")] = path
         self._package = package
+        self._found: dict[str, set[str]] = {}
 
     def modules(self) -> list[str]:
         """Every module that holds code: packages themselves only where they are no docstring alone."""
@@ -100,7 +101,9 @@ class Code:
 
     def imports(self, module: str) -> set[str]:
         """Modules of the package that a module imports, at its top or in a function, for types alone or not."""
-        return set(self._imports(ast.parse(self.files[module].read_text("utf-8"))))
+        if module not in self._found:
+            self._found[module] = set(self._imports(ast.parse(self.files[module].read_text("utf-8"))))
+        return self._found[module]
 
     def _imports(self, tree: ast.AST) -> Iterator[str]:
         for node in ast.walk(tree):

@@ -209,7 +209,7 @@ def test_parameters_that_cannot_work_are_refused(options: dict[str, Any]) -> Non
 
 
 class Reference:
-    """The same rules written down the slow way: every call kept, every sum taken anew."""
+    """The same rules written down the slow way: every call kept, every sum computed afresh."""
 
     def __init__(self, threshold: tuple[int, int], min_calls: int, open_for: float, probes: int, lost: float) -> None:
         self.threshold, self.min_calls, self.open_for, self.probes, self.lost = (
@@ -437,3 +437,114 @@ def test_the_senders_that_are_kept_are_bounded() -> None:
         for _ in range(6):
             report(breakers, "good", True)
     assert 1 < len(breakers._senders) <= MAX_SENDERS
+
+
+# Edges that a small change of the code would move.
+
+
+def test_a_window_counts_what_it_is_given_and_nothing_by_itself() -> None:
+    window = SlidingWindow(0.5)
+    window.add(1000.0, second=3)
+    assert (window.first, window.second) == (0, 3)
+    window.add(1000.0, 2)
+    assert (window.first, window.second) == (2, 3)
+
+
+def test_the_smallest_parameters_work() -> None:
+    breaker, clock = make(failure_threshold=1.0, window=0.5, min_calls=1, open_for=0.5, half_open_probes=1)
+    calls(breaker, False)
+    assert breaker.state is OPEN
+    clock.now += 0.5
+    calls(breaker, True)
+    assert breaker.state is CLOSED
+    make(probe_timeout=0.5)
+
+
+def test_one_good_call_of_another_sender_keeps_the_common_breaker_closed() -> None:
+    breakers, _ = board(min_calls=4, failure_threshold=0.8)
+    report(breakers, "good", True)
+    for _ in range(4):
+        assert report(breakers, "poison", False)
+    assert breakers.own_is_open("poison")
+    assert breakers.common.state is CLOSED
+
+
+def test_a_token_of_before_the_opening_gives_no_probe_back() -> None:
+    breaker, clock = make()
+    stale = breaker.allow()
+    calls(breaker, *[False] * 20)
+    clock.now += 20
+    assert all(breaker.allow() for _ in range(3))
+    breaker.withdraw(stale)
+    assert breaker.allow() == 0
+
+
+def test_a_sender_keeps_its_probe_where_the_common_breaker_refuses() -> None:
+    breakers, clock = board(half_open_probes=1, probe_timeout=1000.0)
+    for _ in range(20):
+        report(breakers, "ill", False)
+        report(breakers, "good", True)
+    assert breakers.own_is_open("ill")
+    clock.now += 15
+    for number in range(60):
+        report(breakers, f"sender-{number % 6}", False, by_batch=False)
+    assert breakers.common.state is OPEN
+    clock.now += 10
+    assert breakers.allow("ill") is None  # its own would probe, the common one is still open
+    clock.now += 10
+    assert breakers.allow("ill") is not None
+
+
+def test_a_call_not_made_gives_the_common_probe_back() -> None:
+    breakers, clock = board(half_open_probes=1)
+    for _ in range(20):
+        report(breakers, "any", False, by_batch=False)
+    clock.now += 20
+    admission = breakers.allow("web")
+    assert admission is not None
+    assert breakers.allow("web") is None
+    breakers.withdraw(admission)
+    assert breakers.allow("web") is not None
+
+
+def test_failures_that_have_left_the_window_blame_no_sender() -> None:
+    breakers, clock = board()
+    for _ in range(15):
+        report(breakers, "before", False)
+        for _ in range(5):
+            report(breakers, "good", True)
+    clock.now += 31
+    for number in range(20):
+        report(breakers, "now", number >= 6)
+    # All 20 calls of the window are of one sender: there is no other to ask.
+    assert breakers.common.state is OPEN
+
+
+def test_when_there_are_too_many_senders_the_quiet_ones_go_first() -> None:
+    breakers, clock = board()
+    for _ in range(20):
+        report(breakers, "opened", False)
+        report(breakers, "good", True)
+    clock.now += 12
+    report(breakers, "failed", False)
+    for number in range(MAX_SENDERS - len(breakers._senders) - 1):
+        report(breakers, f"quiet-{number}", False)
+        for _ in range(9):
+            report(breakers, "good", True)
+    for sender in breakers._senders.values():
+        sender.window.clear()
+    report(breakers, "failed", False)  # the only one with a failure in its window
+    report(breakers, "last", True, by_batch=False)
+    assert len(breakers._senders) <= MAX_SENDERS
+    for number in range(3):
+        report(breakers, f"new-{number}", False)
+    assert {"opened", "failed", "new-0"} <= set(breakers._senders)
+    assert "quiet-1" not in breakers._senders
+
+
+def test_where_all_senders_that_are_kept_are_busy_none_is() -> None:
+    breakers, clock = board()
+    for number in range(MAX_SENDERS):
+        breakers._add(str(number)).window.add(clock.now, 1, 1)
+    breakers._add("one more")
+    assert set(breakers._senders) == {"one more"}

@@ -140,7 +140,8 @@ def test_a_stored_batch_is_answered_as_the_downstream_answered_it() -> None:
         Sent(
             1000.0,
             b"/v1/logs",
-            b"content-type: application/json\r\nx-emitter: web\r\nx-scenario-id: checkout\r\nx-batch-id: b-1\r\n",
+            b"content-type: application/json\r\naccept: application/vnd.logops+json\r\n"
+            b"x-emitter: web\r\nx-scenario-id: checkout\r\nx-batch-id: b-1\r\n",
             BATCH.body,
             10.0,
         )
@@ -164,7 +165,7 @@ def test_the_content_type_is_one_the_ingest_gateway_reads_the_same(body_format: 
 def test_no_value_breaks_out_of_its_header_line(emitter: str, scenario_id: str, batch_id: str) -> None:
     lines = header_lines(BATCH._replace(emitter=emitter, scenario_id=scenario_id, batch_id=batch_id))
     names = [line.partition(b":")[0] for line in lines.split(b"\r\n")]
-    assert names == [b"content-type", b"x-emitter", b"x-scenario-id", b"x-batch-id", b""]
+    assert names == [b"content-type", b"accept", b"x-emitter", b"x-scenario-id", b"x-batch-id", b""]
     assert all(0x20 <= byte < 0x7F for byte in lines.replace(b"\r\n", b""))
 
 

@@ -16,8 +16,10 @@ from logops_fast.authgw.gateway import AuthGateway
 from logops_fast.authgw.hmac_auth import HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
+from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, EmitterBuckets, Limit
 from logops_fast.config.keys_file import Client, Keyring
+from logops_fast.config.tokens import token_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.http.exchange import BodyConsumer, Request, Response
 from logops_fast.http.head import Head
@@ -30,8 +32,9 @@ from tests.support.signing import signed
 
 NOW = 1_800_000_000.0
 BODY = json.dumps([{"msg": "x"}] * 3).encode()
+TOKEN = "kX2vQ9bT7mLs4RzW8nYp3c"
 CLIENTS = [
-    Client("web-1", (b"secret-of-web-1",), "web", frozenset({"web", "batch"})),
+    Client("web-1", (b"secret-of-web-1",), "web", frozenset({"web", "batch"}), 1, (token_of(TOKEN.encode()),)),
     Client("app-2", (b"secret-of-app-2",), "app", frozenset({"app"})),
 ]
 ROOMY = Limit(100, 0.001)
@@ -100,7 +103,8 @@ class LateBuckets:
 class Wire:
     """The connection of one request, as the HTTP layer behaves towards it."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, private: bool = True) -> None:
+        self.private = private
         self.responses: list[Response] = []
         self.consumer: BodyConsumer | None = None
 
@@ -111,11 +115,16 @@ class Wire:
     def take_body(self, request: Request, consumer: BodyConsumer) -> None:
         self.consumer = consumer
 
+    def is_private(self, request: Request) -> bool:
+        return self.private
+
 
 class Sending:
     """One request under way."""
 
-    def __init__(self, headers: dict[str, str], body: bytes, peer: str, declared: int | None) -> None:
+    def __init__(
+        self, headers: dict[str, str], body: bytes, peer: str, declared: int | None, *, private: bool = True
+    ) -> None:
         head = Head()
         head.method, head.target, head.path, head.version = "POST", b"/ingest", b"/ingest", "1.1"
         head.headers = {name.lower().encode(): value.encode() for name, value in headers.items()}
@@ -123,7 +132,7 @@ class Sending:
         head.content_length = declared
         head.keep_alive, head.expect_continue = True, False
         self.body = body
-        self.wire = Wire()
+        self.wire = Wire(private=private)
         self.request = Request(head, peer, time.monotonic(), self.wire)
 
     def deliver(self, pieces: int = 1) -> Sending:
@@ -180,6 +189,7 @@ class Door:
         self.metrics = AuthMetrics(Registry(), ["web", "app", "batch"])
         self.gateway = AuthGateway(
             auth=HmacAuth(Keyring.of(CLIENTS), mode=mode, tolerance=300, require_nonce=True, wall=lambda: NOW),
+            tokens=TokenAuth(Keyring.of(CLIENTS), mode=mode),
             failures=AuthFailureLimiter(self.buckets, Limit(failures, 0.001)),
             nonces=NonceGuard(self.nonces, 300),
             buckets=EmitterBuckets(self.buckets, limit, {}),
@@ -206,6 +216,7 @@ class Door:
         signed_body: bytes | None = None,
         extra: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
+        private: bool = True,
         **parts: Any,
     ) -> Sending:
         """The head arrives; ``deliver`` sends the body."""
@@ -213,7 +224,8 @@ class Door:
         parts = {"timestamp": str(int(NOW)), **parts}
         if headers is None:
             headers = signed(key, secret, body if signed_body is None else signed_body, **parts)
-        sending = Sending({**headers, **(extra or {})}, body, peer, len(body) if declared == -1 else declared)
+        size = len(body) if declared == -1 else declared
+        sending = Sending({**headers, **(extra or {})}, body, peer, size, private=private)
         self.gateway.handle(sending.request)
         return sending
 
@@ -482,15 +494,47 @@ def test_what_guesses_nothing_is_no_failed_authentication(door: Door) -> None:
     assert not [key for key, _ in door.buckets.taken if key.startswith(b"peer")][1:]
 
 
+def bearer(token: str = TOKEN) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
 @pytest.mark.parametrize("mode", ["api_key", "any"])
 def test_a_token_can_be_guessed_so_a_blocked_address_stays_blocked_for_it(mode: str) -> None:
     door = Door(mode)
     for number in range(3):
         assert door.post(headers={"X-Api-Key": f"guess-{number}"}).verdict == (401, "unknown_client")
-    assert door.post(headers={"X-Api-Key": "secret-of-web-1"}).verdict == (429, "auth_failures")
+    assert door.post(headers=bearer()).verdict == (429, "auth_failures")
     if mode == "any":
         assert door.post().deliver().verdict == (200, "")
-    assert door.post(headers={"X-Api-Key": "secret-of-web-1"}, peer="10.0.0.9").deliver().verdict == (200, "")
+    assert door.post(headers=bearer(), peer="10.0.0.9").deliver().verdict == (200, "")
+
+
+def test_a_client_that_many_addresses_guess_at_is_blocked_for_tokens_and_not_for_signatures() -> None:
+    door = Door("any")
+    for number in range(3):
+        sent = door.post(headers={"X-Api-Key": f"web-1:guess-{number}"}, peer=f"10.0.{number}.1")
+        assert sent.verdict == (401, "unknown_client")
+    right = {"X-Api-Key": f"web-1:{TOKEN}"}
+    assert door.post(headers=right, peer="10.0.9.1").verdict == (429, "auth_failures")
+    assert door.post(peer="10.0.9.1").deliver().verdict == (200, "")
+    assert door.post(headers={"X-Api-Key": f"app-2:{TOKEN}"}, peer="10.0.9.1").verdict == (401, "unknown_client")
+
+
+def test_an_unknown_client_is_counted_like_a_known_one() -> None:
+    """Otherwise the work after a wrong token would say which names there are."""
+    door = Door("api_key")
+    for name in ("web-1", "nobody"):
+        before = len(door.buckets.taken)
+        door.post(headers={"X-Api-Key": f"{name}:guess"}, peer=f"2001:db8:{len(name)}::1")
+        assert len(door.buckets.taken) == before + 2
+
+
+@pytest.mark.parametrize("token", [TOKEN, "a-wrong-token"])
+def test_a_token_that_others_could_read_is_refused_before_it_is_looked_at(token: str) -> None:
+    door = Door("any", failures=1)
+    for _ in range(3):
+        assert door.post(headers=bearer(token), private=False).verdict == (403, "tls_required")
+    assert door.post(private=False).deliver().verdict == (200, "")
 
 
 # The bucket's charge.
@@ -526,7 +570,7 @@ def test_one_huge_event_costs_its_weight() -> None:
     assert door.post(heavy).deliver().verdict == (429, "rate_limited")
 
 
-def test_a_batch_that_can_never_fit_is_told_so_with_the_limit() -> None:
+def test_a_batch_that_can_never_fit_is_refused_with_the_limit() -> None:
     door = Door(limit=Limit(2, 1))
     sending = door.post().deliver()
     assert sending.verdict == (413, "too_many_items")

@@ -70,7 +70,7 @@ def test_a_nonce_given_back_is_good_once_more(guard: NonceGuard) -> None:
     assert ask(guard, "web-1", b"nonce-01", NOW) is not None
 
 
-def test_the_largest_holder_of_a_full_store_is_told_to_send_less_and_no_other_is(guard: NonceGuard) -> None:
+def test_only_the_largest_holder_of_a_full_store_is_asked_to_send_less(guard: NonceGuard) -> None:
     answers = [ask(guard, "greedy", b"%08d" % number, NOW) for number in range(2000)]
     refusals = {(answer.status, answer.reason) for answer in answers if answer is not None}
     assert refusals == {(429, "too_many_nonces")}
@@ -99,7 +99,7 @@ def test_a_nonce_is_held_for_as_long_as_its_timestamp_passes_the_clock_check(
         ask(guard, "other", b"%08d" % number, clock.now - TOLERANCE)
 
 
-def test_a_request_signed_before_the_start_is_told_to_sign_again(guard: NonceGuard) -> None:
+def test_a_request_signed_before_the_start_is_asked_to_sign_again(guard: NonceGuard) -> None:
     refusal = ask(guard, "web-1", b"nonce-01", NOW - 2)
     assert refusal is not None
     assert (refusal.status, refusal.reason) == (401, "replay")

@@ -84,7 +84,7 @@ def test_retry_after_is_never_zero(store: BucketStore) -> None:
     assert refusal.retry_after == 1
 
 
-def test_a_batch_larger_than_the_bucket_is_told_to_split_and_what_fits(store: BucketStore) -> None:
+def test_a_batch_larger_than_the_bucket_is_refused_with_what_fits(store: BucketStore) -> None:
     buckets = EmitterBuckets(store, SMALL, {})
     refusal = take(buckets, "web", 101).refusal
     assert refusal is not None
@@ -239,3 +239,62 @@ def test_a_failure_of_an_emitter_s_name_is_not_its_bucket(store: BucketStore, cl
     limiter = AuthFailureLimiter(store, Limit(1, 0.01), clock=clock)
     limiter.failed("web")
     assert take(EmitterBuckets(store, SMALL, {}), "web", 100).refusal is None
+
+
+def test_no_one_waits_for_more_than_a_day(store: BucketStore) -> None:
+    buckets = EmitterBuckets(store, Limit(100, 0.0001), {})
+    take(buckets, "web", 100)
+    refusal = take(buckets, "web", 100).refusal
+    assert refusal is not None
+    assert refusal.retry_after == 86_400
+
+
+def test_a_refusal_says_what_the_bucket_has_and_nothing_below_none(store: BucketStore) -> None:
+    buckets = EmitterBuckets(store, SMALL, {})
+    grant = take(buckets, "web", 100)
+    refusal = take(buckets, "web", 30).refusal
+    assert refusal is not None
+    assert refusal.detail.startswith("The emitter's bucket has 0 of the 30 events")
+    buckets.settle("web", grant, 100, 200)  # a debt
+    refusal = take(buckets, "web", 30).refusal
+    assert refusal is not None
+    assert refusal.detail.startswith("The emitter's bucket has 0 of the 30 events")
+
+
+def test_as_many_local_buckets_as_are_kept_are_kept(clock: Clock) -> None:
+    buckets = EmitterBuckets(Gone(), SMALL, {}, clock=clock)
+    for number in range(MAX_LOCAL_BUCKETS):
+        take(buckets, f"e-{number}", 100)
+    assert take(buckets, "e-0", 1).refusal is not None
+    take(buckets, "one more", 1)
+    assert take(buckets, "e-0", 1).refusal is None
+
+
+def test_as_many_blocked_peers_as_are_kept_are_kept(store: BucketStore, clock: Clock) -> None:
+    limiter = AuthFailureLimiter(store, Limit(1, 0.01), clock=clock)
+    for number in range(MAX_BLOCKED_PEERS):
+        limiter.failed(f"peer-{number}")
+    assert limiter.check("peer-0") is not None
+    limiter.failed("one more")
+    assert limiter.check("peer-0") is None
+
+
+def test_what_has_run_out_is_forgotten(store: BucketStore, clock: Clock) -> None:
+    limiter = AuthFailureLimiter(store, Limit(1, 0.1), clock=clock)
+    limiter.failed("10.0.0.1")
+    clock.now += 10
+    assert limiter.check("10.0.0.1") is None
+    assert limiter._blocked == {}
+
+
+def test_a_bucket_that_holds_just_one_try_more_blocks_no_one(store: BucketStore, clock: Clock) -> None:
+    limiter = AuthFailureLimiter(store, Limit(2, 0.1), clock=clock)
+    limiter.failed("10.0.0.1")
+    assert limiter.check("10.0.0.1") is None
+    assert limiter._blocked == {}
+
+
+def test_an_ipv6_sender_is_known_by_eight_bytes(store: BucketStore, clock: Clock) -> None:
+    limiter = AuthFailureLimiter(store, Limit(1, 0.1), clock=clock)
+    limiter.failed("2001:db8:1:2:3::1")
+    assert limiter.check("2001:db8:1:2:ff00::1") is not None

@@ -23,6 +23,17 @@ def test_the_field_corpus_is_frozen() -> None:
     assert hashlib.sha256(body).hexdigest() == FIELD_SHA256
 
 
+def test_the_otlp_bodies_are_exports_of_all_events() -> None:
+    from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+
+    events = corpus.events(50)
+    export = ExportLogsServiceRequest.FromString(corpus.body(events, "otlp"))
+    records = export.resource_logs[0].scope_logs[0].log_records
+    assert [one.body.string_value for one in records] == [event.get("msg") or event.get("message") for event in events]
+    assert export.resource_logs[0].resource.attributes[0].value.string_value == "checkout"
+    assert all(len(one.trace_id) == 16 and one.severity_number and one.attributes for one in records)
+
+
 def test_the_field_corpus_has_the_shares_it_says() -> None:
     events = corpus.events(COUNT, "field", 2)
     texts = [orjson.dumps(event) for event in events]

@@ -54,6 +54,7 @@ def test_the_line_of_a_step_ends_with_its_verdict() -> None:
     assert report.line(made_up(1000.0, unanswered=1), SLO).endswith(" 1 unanswered")
 
 
+@pytest.mark.process  # where matplotlib has no cache of fonts yet it starts fc-list
 @pytest.mark.slow
 def test_the_picture_is_a_small_png(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")

@@ -58,7 +58,7 @@ def test_a_step_without_figures_of_the_gateway_is_judged_by_the_client_alone() -
 
 def test_what_the_kernel_works_for_the_disk_is_a_part_of_what_all_cores_did() -> None:
     if not Path("/proc/stat").exists():
-        pytest.skip("only Linux tells")
+        pytest.skip("only Linux reports it")
     kernel = machine.kernel_work()
     assert 0.0 <= kernel < machine.busy_time()  # 0 in a container, which does not see the kernel's threads
     assert machine.kernel_work() >= kernel

@@ -25,8 +25,8 @@ def test_help_lists_every_command(logops: Logops) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert sorted(COMMANDS) == [
-        "authgw", "config", "decrypt", "demo", "emit", "housekeeping", "ingest", "keys", "parse", "scenario", "sign",
-        "tail", "up", "verify",
+        "authgw", "config", "decrypt", "demo", "emit", "housekeeping", "ingest", "keys", "parse", "scenario", "ship",
+        "sign", "tail", "up", "verify",
     ]  # fmt: skip
 
 
@@ -78,6 +78,24 @@ def test_the_configuration_may_be_named_before_or_after_the_command(logops: Logo
     }[where]()
     assert '"value": 3' in done.out
     assert '"source": "file my.yaml:1"' in done.out
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_the_configuration_may_be_named_anywhere(logops: Logops, place: int) -> None:
+    (logops.folder / "my.yaml").write_text("auth: {keys_file: mine.yaml}")
+    (logops.folder / "mine.yaml").write_text("clients: {only-mine: {secrets: [a-secret-of-mine]}}")
+    words = ["keys", "list", "--json"]
+    words[place:place] = ["--config", "my.yaml"]
+    assert '"only-mine"' in logops(*words).out
+
+
+def test_a_configuration_without_its_name_is_wrong_usage_and_after_two_dashes_it_is_text(
+    logops: Logops, keys: Path
+) -> None:
+    done = logops("config", "--config")
+    assert done.code == 2
+    assert "--config: expected one argument" in done.err
+    assert logops("sign", "--json", "--", "POST", "/ingest", "--config").code == 0
 
 
 def test_a_wrong_configuration_is_one_line_and_code_2(logops: Logops) -> None:

@@ -40,19 +40,38 @@ def test_it_says_where_ts_level_and_msg_came_from(
     assert item["from"] == dict(zip(("ts", "level", "msg"), sources, strict=True))
 
 
-@pytest.mark.parametrize("case", cases("json.jsonl"), ids=lambda case: case["id"])
-def test_it_shows_what_a_gateway_stores(logops: Logops, case: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def joined(given: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The cases, those of one object each put together as one array: a command takes longer than many events."""
+    alone: list[dict[str, Any]] = []
+    together: list[dict[str, Any]] = []
+    for case in given:
+        is_object = case["content_type"] == "application/json" and case["body"].lstrip()[:1] == "{"
+        (together if is_object and len(case["expect"]) == 1 else alone).append(case)
+    array = "[" + ",".join(case["body"] for case in together) + "]"
+    counts = {
+        name: sum(case[name] for case in together)
+        for name in ("missing_ts", "missing_level")
+        if all(name in case for case in together)
+    }
+    expect = [case["expect"][0] for case in together]
+    return [*alone, {"content_type": "application/json", "body": array, "expect": expect, **counts}]
+
+
+@pytest.mark.parametrize("group", dict.fromkeys(case["group"] for case in cases("json.jsonl")))
+def test_it_shows_what_a_gateway_stores(logops: Logops, group: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.time", lambda: 1795608000.0)
     names = {"application/json": "events.json", "application/x-ndjson": "events.ndjson", "text/csv": "events.csv"}
-    items = parsed(logops, case["body"], name=names[case["content_type"]])
-    found = [
-        text for item, expect in zip(items, case["expect"], strict=True) for text in differences(item["event"], expect)
-    ]
-    assert found == []
-    default = [item["from"]["level"] == "default" for item in items]
-    assert sum(default) == case.get("missing_level", sum(default))
-    receipt = [item["from"]["ts"] == "time of receipt" for item in items]
-    assert sum(receipt) == case.get("missing_ts", sum(receipt))
+    for case in joined([case for case in cases("json.jsonl") if case["group"] == group]):
+        items = parsed(logops, case["body"], name=names[case["content_type"]])
+        assert [
+            text
+            for item, expect in zip(items, case["expect"], strict=True)
+            for text in differences(item["event"], expect)
+        ] == []
+        default = [item["from"]["level"] == "default" for item in items]
+        assert sum(default) == case.get("missing_level", sum(default))
+        receipt = [item["from"]["ts"] == "time of receipt" for item in items]
+        assert sum(receipt) == case.get("missing_ts", sum(receipt))
 
 
 def test_it_says_what_was_masked_and_by_which_kind(logops: Logops) -> None:

@@ -67,6 +67,16 @@ def test_sign_as_json_and_as_curl(logops: Logops, keys: Path) -> None:
     assert {f"{name}: {value}" for name, value in expected.items()} < set(words)
 
 
+def test_the_url_for_curl_is_the_one_that_was_signed(logops: Logops, keys: Path) -> None:
+    stamps = ("--ts", "1", "--nonce", "nonce-0001")
+    words = shlex.split(logops("sign", "POST", "http://h:1/ingest/a b?q=ü|%20#part", "{}", *stamps, "--curl").out)
+    assert words[-1] == "http://h:1/ingest/a%20b?q=%C3%BC%7C%20"
+    expected = signed(
+        "demo", "demo-secret", b"{}", target="/ingest/a%20b?q=%C3%BC%7C%20", timestamp="1", nonce="nonce-0001"
+    )
+    assert f"X-Signature: {expected['X-Signature']}" in words
+
+
 def test_the_body_may_be_a_file(logops: Logops, keys: Path) -> None:
     (logops.folder / "b.json").write_bytes(b"\xff\n")
     done = logops("sign", "POST", "/ingest", "--body-file", "b.json", "--ts", "1", "--nonce", "nonce-0001")
@@ -151,8 +161,45 @@ def test_verify_takes_headers_as_options_and_answers_in_json(logops: Logops, key
     assert logops("verify", "POST", "/", "-H", "nonsense").err == "logops: a header must be written as Name: value\n"
 
 
+def test_a_sender_without_a_keys_file_verifies_with_its_own_secret(
+    logops: Logops, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (logops.folder / "head.txt").write_text(logops("sign", "POST", "/ingest", "{}", "--key", "web-1").out)
+    (logops.folder / "own.txt").write_text("s3cr3t-now\n")
+    verify = ("verify", "POST", "/ingest", "{}", "--headers", "head.txt")
+    assert logops(*verify, "--key", "demo").out.splitlines()[-1] == "the gateway would answer 401 unknown_client"
+    keys.unlink()
+    assert logops(*verify).code == 2
+    assert logops(*verify, "--secret-file", "own.txt").code == 0
+    assert logops(*verify, "--key", "web-1", "--secret", "s3cr3t-now").code == 0
+    done = logops(*verify, "--secret", "another-secret")
+    assert (done.code, done.out.splitlines()[-1]) == (1, "the gateway would answer 401 bad_signature")
+    monkeypatch.setenv("LOGOPS_SECRET", "s3cr3t-now")
+    assert logops(*verify).code == 0
+
+
 def test_neither_prints_a_secret(logops: Logops, keys: Path) -> None:
     for argv in (["sign", "POST", "/"], ["verify", "POST", "/"], ["keys", "list"], ["keys", "check"]):
         done = logops(*argv)
         assert "s3cr3t" not in done.out + done.err
         assert "demo-secret" not in done.out + done.err
+
+
+def test_sign_prints_a_token_where_the_gateway_takes_nothing_else(logops: Logops, keys: Path) -> None:
+    keys.write_text("clients: {demo: {secrets: [demo-secret], tokens: [kX2vQ9bT7mLs4RzW8nYp3c]}}")
+    (logops.folder / "logops.yaml").write_text("auth: {mode: api_key}")
+    assert logops("sign", "POST", "/ingest", "{}").out == "Authorization: Bearer kX2vQ9bT7mLs4RzW8nYp3c\n"
+    words = shlex.split(logops("sign", "POST", "http://h/ingest", "{}", "--curl", "--token", "given").out)
+    assert "Authorization: Bearer given" in words
+    assert "Content-Type: application/json" in words
+    assert "X-Signature" in logops("sign", "POST", "/ingest", "{}", "--secret", "s").out
+
+
+def test_a_token_of_the_environment_is_printed_where_there_is_no_secret(
+    logops: Logops, keys: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOGOPS_TOKEN", "of-env")
+    assert logops("sign", "POST", "/ingest", "{}").out == "Authorization: Bearer of-env\n"
+    monkeypatch.setenv("LOGOPS_API_KEY", "demo")
+    monkeypatch.setenv("LOGOPS_SECRET", "s")
+    assert "X-Signature" in logops("sign", "POST", "/ingest", "{}").out

@@ -71,7 +71,14 @@ def test_a_stored_line_cannot_drive_the_terminal(logops: Logops, stored: Path) -
 
 
 def test_nothing_stored_is_nothing_shown(logops: Logops) -> None:
+    assert logops("tail", "--no-follow") == (0, "", "warning: data/ingest does not exist\n")
+    (logops.folder / "data" / "ingest").mkdir(parents=True)
     assert logops("tail", "--no-follow") == (0, "", "")
+
+
+def test_a_directory_that_is_not_there_is_one_line(logops: Logops) -> None:
+    done = logops("tail", "--dir", "/nonexistent")
+    assert done == (2, "", "logops: --dir: /nonexistent is not a directory\n")
 
 
 def test_wrong_options_are_one_line(logops: Logops) -> None:

@@ -1,4 +1,4 @@
-"""The handler over real sockets, against a server that a test tells what to answer."""
+"""The handler over real sockets, against a server with scripted answers."""
 
 from __future__ import annotations
 
@@ -135,14 +135,52 @@ def test_a_batch_that_is_too_large_goes_in_halves_under_ids_of_their_own() -> No
 
 
 def test_what_is_refused_for_good_is_dropped_and_said(capsys: pytest.CaptureFixture[str]) -> None:
-    with serving(lambda *_: (401, {"error": "bad_signature"})) as server, logging_to(server.url) as (logger, handler):
+    def reply(*_: object) -> tuple[int, dict[str, Any]]:
+        return 401, {"error": "bad_signature", "detail": "The signature does not match."}
+
+    with serving(reply) as server, logging_to(server.url, flush_interval=60) as (logger, handler):
         logger.info("one")
         logger.info("two")
         handler.flush()
         assert handler.dropped == Counter({"401 bad_signature": 2})
     said = capsys.readouterr().err
-    assert said.count("logops: dropped") >= 1
-    assert "401 bad_signature" in said
+    assert said.startswith("logops: log records dropped: ")
+    assert " for 401 bad_signature (The signature does not match.)\n" in said
+
+
+def test_what_cannot_be_sent_yet_is_said_too(capsys: pytest.CaptureFixture[str]) -> None:
+    tries = threading.Semaphore(0)
+
+    def reply(*_: object) -> tuple[int, dict[str, Any]]:
+        tries.release()
+        return 503, {"error": "sink_failed"}
+
+    with serving(reply) as server, logging_to(server.url, close_timeout=0.2) as (logger, handler):
+        logger.info("kept")
+        for _ in range(4):  # it is said after the third
+            assert tries.acquire(timeout=60)
+        assert capsys.readouterr().err == "logops: log records waiting: 1; 503 sink_failed; trying again\n"
+    assert handler.dropped == Counter({"closed_before_delivery: 503 sink_failed": 1})
+
+
+def test_a_formatter_and_a_mapping_reach_the_gateway() -> None:
+    with serving(accept) as server, logging_to(server.url) as (logger, handler):
+        logger.info({"msg": "paid", "order": 17})
+        handler.setFormatter(logging.Formatter("<%(message)s>"))
+        logger.info("formatted")
+        handler.flush()
+        first, second = server.stored
+        assert (first["msg"], first["order"], second["msg"]) == ("paid", 17, "<formatted>")
+
+
+def test_a_token_takes_the_place_of_the_signature() -> None:
+    with serving(accept) as server:
+        handler = LogOpsHandler(server.url, token="t0k3n", flush_interval=0.02)
+        handler.handle(logging.makeLogRecord({"levelno": 20, "msg": "hello"}))
+        handler.close()
+        (_, headers), *_ = server.requests
+        assert headers["authorization"] == "Bearer t0k3n"
+        assert "x-signature" not in headers
 
 
 def test_a_full_queue_drops_and_never_blocks(capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +197,7 @@ def test_a_full_queue_drops_and_never_blocks(capsys: pytest.CaptureFixture[str])
         release.set()
         handler.flush()
         assert len(server.stored) == 50
-    assert capsys.readouterr().err.count("logops: dropped") <= 2
+    assert capsys.readouterr().err.count("logops: log records dropped") <= 2
 
 
 def test_closing_without_a_gateway_ends_in_time_and_says_what_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +205,7 @@ def test_closing_without_a_gateway_ends_in_time_and_says_what_is_lost(capsys: py
         for _ in range(3):
             logger.info("nobody hears this")
     assert handler.dropped.total() == 3
-    assert "logops: dropped 3 log records" in capsys.readouterr().err
+    assert "logops: log records dropped: 3 for closed_before_delivery" in capsys.readouterr().err
 
 
 def test_a_record_that_cannot_be_formatted_does_not_stop_the_application(capsys: pytest.CaptureFixture[str]) -> None:
@@ -205,6 +243,15 @@ def test_no_message_shows_the_secret() -> None:
     assert "hidden-secret" not in repr(handler)
     assert "hidden-secret" not in repr(vars(handler))
     handler.close()
+
+
+@pytest.mark.process
+def test_a_url_that_cannot_be_used_is_one_traceback() -> None:
+    program = "from logops_fast.client.handler import LogOpsHandler\nLogOpsHandler('gw', 'k', 's')\n"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr.count("Traceback") == 1
+    assert done.stderr.endswith("ValueError: gw: expected http://host[:port]/path or https://host[:port]/path\n")
 
 
 @pytest.mark.process

@@ -95,13 +95,63 @@ def test_the_environment_fills_in_what_is_not_given(monkeypatch: pytest.MonkeyPa
     for name in ("ENTRYPOINT_URL", "LOGOPS_API_KEY", "LOGOPS_SECRET"):
         monkeypatch.setenv(name, name.lower())
     found = Credentials.of("http://h/", None, None)
-    assert found == ("http://h/", "logops_api_key", "logops_secret")
+    assert found == Credentials("http://h/", "logops_api_key", "logops_secret")
     assert "logops_secret" not in repr(found)
+    monkeypatch.setenv("LOGOPS_TOKEN", "of-env")
+    assert Credentials.of("http://h/", None, None).token == ""
+    assert Credentials.of("http://h/", None, None, "given") == Credentials("http://h/", token="given")
     monkeypatch.delenv("LOGOPS_SECRET")
+    assert Credentials.of("http://h/", None, None) == Credentials("http://h/", token="of-env")
+    assert Credentials.of("http://h/", None, "a-secret").token == ""
+    monkeypatch.delenv("LOGOPS_TOKEN")
     with pytest.raises(ValueError, match="LOGOPS_SECRET"):
         Credentials.of(None, None, None)
+    with pytest.raises(ValueError, match="or token alone"):
+        Credentials.of(None, "k", None, "a-token")
 
 
 def test_names_are_checked_at_once() -> None:
     with pytest.raises(ValueError, match="X-Emitter"):
         Signer(Credentials("http://h/", "k", "s"), "a\r\nb", None)
+
+
+def test_a_token_is_sent_in_place_of_a_signature() -> None:
+    fields = dict(Signer(Credentials("https://h/", token="t0k3n"), "web", None).headers(b"{}", b"b-1"))
+    assert fields == {
+        b"Content-Type": b"application/x-ndjson",
+        b"X-Emitter": b"web",
+        b"Authorization": b"Bearer t0k3n",
+        b"X-Batch-Id": b"b-1",
+    }
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "[::1]"])
+def test_a_token_may_go_over_plain_http_to_this_machine(host: str) -> None:
+    assert Signer(Credentials(f"http://{host}:8081/ingest", token="t"), None, None).headers(b"", b"b")
+
+
+@pytest.mark.parametrize("host", ["gateway", "10.1.2.3", "localhost.example.com", "[2001:db8::1]"])
+def test_a_token_goes_nowhere_else_unencrypted_unless_allowed(host: str) -> None:
+    credentials = Credentials(f"http://{host}/ingest", token="hidden-token")
+    with pytest.raises(ValueError, match="unencrypted") as caught:
+        Signer(credentials, None, None)
+    assert "hidden-token" not in str(caught.value)
+    assert Signer(credentials, None, None, plaintext_token=True).headers(b"", b"b")
+
+
+def test_a_token_cannot_add_a_header() -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        Signer(Credentials("https://h/", token="hidden\r\nX-Emitter: other"), None, None)
+    assert "hidden" not in str(caught.value)
+
+
+def test_a_refusal_keeps_the_gateways_sentence_on_one_line() -> None:
+    verdict = judge(403, {}, b'{"error":"tls_required","detail":"Use\\nhttps."}', 1)
+    assert (verdict.reason, verdict.detail) == ("403 tls_required", "Use\\nhttps.")
+    assert judge(403, {}, b'{"error":"x","detail":5}', 1).detail == ""
+    assert len(judge(403, {}, b'{"error":"x","detail":"%b"}' % (b"a" * 5000), 1).detail) == 300
+
+
+def test_a_batch_given_up_says_what_stopped_it() -> None:
+    given_up = unanswered("timed out", 3).given_up("retried_too_long")
+    assert (given_up.outcome, given_up.reason) == ("refused", "retried_too_long: timed out")

@@ -135,12 +135,13 @@ def test_an_override_by_environment_finds_a_name_in_any_case(tmp_path: Any) -> N
     assert loaded.settings.ratelimit.overrides["WebShop"].capacity == 5
 
 
-def test_the_senders_take_their_three_names() -> None:
-    env = {"ENTRYPOINT_URL": "http://x/", "LOGOPS_API_KEY": "web", "LOGOPS_SECRET": "hunter2"}
+def test_the_senders_take_their_names() -> None:
+    env = {"ENTRYPOINT_URL": "http://x/", "LOGOPS_API_KEY": "web", "LOGOPS_SECRET": "hunter2", "LOGOPS_TOKEN": "t0ken"}
     client = ClientEnvironment.of(env)
-    assert client == ("http://x/", "web", "hunter2")
+    assert client == ("http://x/", "web", "hunter2", "t0ken")
     assert "hunter2" not in repr(client)
-    assert ClientEnvironment.of({}) == ("", "", "")
+    assert "t0ken" not in repr(client)
+    assert ClientEnvironment.of({}) == ("", "", "", "")
 
 
 @pytest.mark.parametrize("name", ["LOGOPS_\x14__", "LOGOPS_A\nB__C", "LOGOPS_\udcff__X"])

@@ -29,7 +29,10 @@ def test_a_client_lives_from_add_over_rotate_to_revoke(tmp_path: Path) -> None:
     assert Keyring.load(path).clients["web-1"].emitters == {"web", "batch"}
     second = rotate_client(path, "web-1").encode()
     assert clients(path) == {"web-1": (second, first)}
-    third = rotate_client(path, "web-1").encode()
+    with pytest.raises(ConfigError, match="--drop-oldest"):
+        rotate_client(path, "web-1")
+    assert clients(path) == {"web-1": (second, first)}
+    third = rotate_client(path, "web-1", drop_oldest=True).encode()
     assert clients(path) == {"web-1": (third, second)}
     assert revoke_old_secret(path, "web-1")
     assert clients(path) == {"web-1": (third,)}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import stat
 from pathlib import Path
 
@@ -14,6 +15,10 @@ from logops_fast.config.keys_file import (
     make_demo_keys,
     write_private,
 )
+from logops_fast.config.tokens import token_of
+
+TOKEN = "kX2vQ9bT7mLs4RzW8nYp3c"
+HASH = "'sha256:" + hashlib.sha256(TOKEN.encode()).hexdigest() + "'"
 
 
 def ring(tmp_path: Path, text: str, mode: int = 0o600) -> Keyring:
@@ -52,19 +57,59 @@ def test_a_secret_may_stand_in_a_file_beside_the_keys_file(tmp_path: Path) -> No
     assert keys.clients["y"].secrets == (b" two\n",)  # one line end is the editor's, the rest is the secret
 
 
+def test_a_client_may_have_tokens_with_or_without_secrets_and_be_held_to_a_mode(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    (tmp_path / "token").chmod(0o600)
+    keys = ring(
+        tmp_path,
+        f"clients: {{otel: {{tokens: [{{file: token}}]}}, app: {{secrets: [aaaaaaaa], tokens: ['sha256:{'0' * 64}']}}, "
+        "web: {secrets: [bbbbbbbb], modes: [hmac]}}",
+    )
+    assert keys.clients["otel"].tokens == (token_of(TOKEN.encode()),)
+    assert keys.clients["otel"].secrets == ()
+    assert keys.clients["app"].tokens[0].digest == bytes(32)
+    assert [sorted(client.modes) for client in keys.clients.values()] == [["api_key", "hmac"]] * 2 + [["hmac"]]
+    assert keys.warnings == ()
+    assert TOKEN not in repr(keys)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("client: {}", "client: unknown key; did you mean clients?"),
         ("[]", "{keys}: expected a mapping, got a list"),
         ("clients: [a]", "clients: expected a mapping, got a list"),
-        ("clients: {a: hunter2}", "clients.a: expected a mapping with secrets"),
-        ("clients: {a: }", "clients.a: expected a mapping with secrets"),
+        ("clients: {a: hunter2}", "clients.a: expected a mapping with secrets or tokens"),
+        ("clients: {a: }", "clients.a: expected a mapping with secrets or tokens"),
         ("clients: {a: {secret: [hunter2]}}", "clients.a.secret: unknown key; did you mean secrets?"),
         ("clients: {a: {emitter: web}}", "clients.a.secrets: expected a list of 1 to 2 secrets"),
         ("clients: {a: {secrets: hunter2}}", "clients.a.secrets: expected a list of 1 to 2 secrets"),
         ("clients: {a: {secrets: []}}", "clients.a.secrets: expected a list of 1 to 2 secrets"),
         ("clients: {a: {secrets: [x, y, z]}}", "clients.a.secrets: expected a list of 1 to 2 secrets"),
+        ("clients: {a: {tokens: hunter2}}", "clients.a.tokens: expected a list of up to 16 tokens"),
+        ("clients: {a: {tokens: []}}", "clients.a.secrets: expected a list of 1 to 2 secrets"),
+        (
+            "clients: {a: {tokens: [hunter2]}}",
+            "clients.a.tokens.0: has less than 128 bits and can be guessed; `logops keys token` makes one",
+        ),
+        (
+            f"clients: {{a: {{tokens: [{TOKEN}]}}, b: {{tokens: [{HASH}]}}}}",
+            "clients.b.tokens.0: is the same as one of client a",
+        ),
+        (
+            f"clients: {{a: {{tokens: [{TOKEN}, {HASH}]}}}}",
+            "clients.a.tokens.1: is the same as another of its tokens",
+        ),
+        (
+            f"clients: {{a: {{secrets: [{TOKEN}]}}, b: {{tokens: [{HASH}]}}}}",
+            "clients.b.tokens: one is a signing secret of client a, which must never be sent; `logops keys token b` "
+            "makes a token",
+        ),
+        ("clients: {a: {secrets: [hunter22], modes: []}}", "clients.a.modes: expected a list of hmac, api_key or both"),
+        (
+            "clients: {a: {secrets: [hunter22], modes: [any]}}",
+            "clients.a.modes: expected a list of hmac, api_key or both",
+        ),
         ("", "clients: expected a mapping of client names, got nothing"),
         ("clients: {a: {secrets: ['']}}", "clients.a.secrets.0: is empty"),
         (
@@ -112,7 +157,7 @@ def test_a_wrong_keys_file_is_refused_in_one_line_without_its_secrets(tmp_path: 
 
 
 @pytest.mark.parametrize("text", ["clients: {a: {secrets: [hunter2", "clients:\n a: hunter2: x", "hunter2: *x"])
-def test_broken_yaml_does_not_show_what_stands_there(tmp_path: Path, text: str) -> None:
+def test_broken_yaml_does_not_show_its_text(tmp_path: Path, text: str) -> None:
     with pytest.raises(ConfigError, match="is not valid YAML") as caught:
         ring(tmp_path, text)
     assert "hunter2" not in caught.value.located

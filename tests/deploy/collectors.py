@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
+from tests.support.yaml_files import read_yaml
 
 
 @dataclass
@@ -40,7 +40,7 @@ class Entry:
 def promtail_jobs(path: Path) -> list[Job]:
     """The jobs of a Promtail configuration."""
     jobs = []
-    for job in yaml.safe_load(path.read_text("utf-8"))["scrape_configs"]:
+    for job in read_yaml(path)["scrape_configs"]:
         labels = dict(job["static_configs"][0]["labels"])
         stages = []
         for stage in job["pipeline_stages"]:

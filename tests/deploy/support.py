@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
 
-import yaml
-
 from tests.support.services import require_service
+from tests.support.yaml_files import read_yaml as read_yaml
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
@@ -25,13 +24,8 @@ DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 T = TypeVar("T")
 
 
-def read_yaml(path: Path) -> Any:
-    """A YAML file's only document."""
-    return yaml.safe_load(path.read_text("utf-8"))
-
-
 def compose() -> Any:
-    """docker-compose.yml with anchors and merges resolved, variables as they stand."""
+    """docker-compose.yml with anchors and merges resolved, variables as written."""
     return read_yaml(ROOT / "docker-compose.yml")
 
 

@@ -42,7 +42,7 @@ def test_the_two_files_differ_in_their_receivers_alone() -> None:
     assert names[0] == names[1]
 
 
-def test_the_default_tells_nobody_and_needs_no_secret() -> None:
+def test_the_default_notifies_no_one_and_needs_no_secret() -> None:
     assert all(set(receiver) == {"name"} for receiver in read_yaml(DEFAULT)["receivers"])
 
 
@@ -62,7 +62,7 @@ def test_an_alert_goes_where_its_severity_says(name: str) -> None:
     )
 
 
-def test_what_is_not_ours_goes_to_nobody() -> None:
+def test_foreign_alerts_are_sent_to_no_one() -> None:
     amtool = program("amtool")
     run(amtool, "config", "routes", "test", f"--config.file={DEFAULT}", "--verify.receivers=null", "alertname=Other")
 

@@ -224,7 +224,7 @@ def test_the_environment_file_has_each_variable_with_its_default() -> None:
     assert example == DEFAULTS
 
 
-def test_no_secret_stands_in_the_environment() -> None:
+def test_no_secret_is_in_the_environment() -> None:
     for name in SERVICES:
         for key, value in environment(name).items():
             if re.search(r"PASSWORD|SECRET|TOKEN|API_KEY", key):

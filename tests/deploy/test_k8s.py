@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
@@ -8,18 +9,20 @@ import yaml
 from logops_fast.cli.serve import INGEST_ADMIN_PORT
 from logops_fast.config.loader import load
 from logops_fast.config.settings import AdminListen
-from tests.deploy.support import DEPLOY, program, read_yaml, run
+from tests.deploy.support import DEPLOY, program, run
+from tests.support.yaml_files import read_yaml, read_yaml_documents
 
 BASE = DEPLOY / "k8s" / "base"
 KUBERNETES = "1.32"
 ADMIN_PORTS = {"authgw": AdminListen().port, "ingest": INGEST_ADMIN_PORT}
 
 
+@cache
 def documents() -> list[dict[str, Any]]:
     """Every object of the base, as it is written."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name in read_yaml(BASE / "kustomization.yaml")["resources"]:
-        found += list(yaml.safe_load_all((BASE / name).read_text("utf-8")))
+        found += read_yaml_documents(BASE / name)
     return found
 
 

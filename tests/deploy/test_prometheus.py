@@ -6,7 +6,6 @@ import re
 from pathlib import Path
 
 import pytest
-import yaml
 
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.slo import load_slo
@@ -15,6 +14,7 @@ from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat
 from logops_fast.telemetry.registry import Registry
 from tests.deploy import support
 from tests.deploy.support import DEPLOY, program, run
+from tests.support.yaml_files import read_yaml
 
 UNIT_TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
 SEVERITIES = {"critical", "warning", "info"}
@@ -97,7 +97,7 @@ def test_the_numbers_of_the_objective_stand_in_one_file() -> None:
     assert recorded["logops:batches_fast:count"] == f'logops_batch_latency_seconds_bucket{{le="{slo.threshold:g}"}}'
     for path in support.RULES.glob("*.yml"):
         if path.name != "slo.yml":
-            for group in yaml.safe_load(path.read_text("utf-8"))["groups"]:
+            for group in read_yaml(path)["groups"]:
                 for rule in group["rules"]:
                     assert f"{slo.objective:g}" not in re.sub(r"histogram_quantile\(0\.99", "", rule["expr"]), rule
                     assert 'le="' not in rule["expr"], rule

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
+from typing import get_args
 
 from logops_fast.ingest.pipeline import MALFORMED_STATUS
+from logops_fast.shipper.shipper import TroubleReason
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -16,17 +19,26 @@ COMPUTED = {
     "logops_fast/runtime/probes.py": frozenset(
         {"sink_failed", "sink_stalled", "state_unavailable", "circuit_open", "draining"}
         | {"starting", "restarting", "loop_stalled"}
+        | set(get_args(TroubleReason))
     ),
     "logops_fast/runtime/parts.py": frozenset({"sink_failed", "sink_stalled"}),
 }
 
 
+@cache
+def trees(root: Path) -> list[tuple[str, ast.Module]]:
+    """The path of each module of the package, and its syntax tree."""
+    return [
+        (path.relative_to(root).as_posix(), ast.parse(path.read_text("utf-8")))
+        for path in sorted((root / "logops_fast").rglob("*.py"))
+    ]
+
+
 def reasons(root: Path = ROOT) -> dict[str, set[str]]:
     """Reason to the files that give it; fails on a reason that cannot be read from the code."""
     found: dict[str, set[str]] = {}
-    for path in sorted((root / "logops_fast").rglob("*.py")):
-        name = path.relative_to(root).as_posix()
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for name, tree in trees(root):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and (word := _reason(node)) is not None:
                 words = {word.value} if isinstance(word, ast.Constant) else COMPUTED.get(name)
                 assert words, f"{name}:{node.lineno}: a reason that is no literal"
@@ -38,8 +50,8 @@ def reasons(root: Path = ROOT) -> dict[str, set[str]]:
 def statuses(root: Path = ROOT) -> dict[str, set[int]]:
     """Reason to the statuses it is given with, where both are literals."""
     found: dict[str, set[int]] = {}
-    for path in sorted((root / "logops_fast").rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for _, tree in trees(root):
+        for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Refusal":
                 word = _reason(node)
                 status = node.args[0] if node.args else None

@@ -21,6 +21,7 @@ from schemathesis.specs.openapi.checks import (
     unsupported_method,
 )
 
+from tests.support.examples import examples
 from tests.support.gateway import KEY, SECRET, Gateway, running
 from tests.support.signing import signed
 
@@ -37,10 +38,11 @@ BATCHES = re.compile("ingest|logs")
 
 # A body of lines is text to the generator, whatever its media type.
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
+schemathesis.serializer.alias("application/x-protobuf", "text/plain")
 
 schema = schemathesis.openapi.from_path(DOCUMENT)
 few = settings(
-    max_examples=100,
+    max_examples=examples(1),
     deadline=None,
     derandomize=True,
     database=None,

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.docs.console import ROOT, documents
 from tests.docs.reasons import reasons, statuses
+from tests.support.yaml_files import read_yaml
 
 DOCS = ROOT / "docs"
 _ROW = re.compile(r"^\| `([a-z0-9_]+)` \| ([0-9, ]+) \| (.+?) \| (.+?) \|$", re.MULTILINE)
@@ -46,7 +46,7 @@ def test_a_reason_is_explained_with_the_statuses_it_has() -> None:
 
 def test_faults_of_events_are_explained() -> None:
     text = (DOCS / "troubleshooting.md").read_text("utf-8").partition("## Faults of single events")[2]
-    api = yaml.safe_load((DOCS / "openapi.yaml").read_text("utf-8"))
+    api = read_yaml(DOCS / "openapi.yaml")
     errors = api["components"]["schemas"]["Summary"]["properties"]["errors"]
     assert set(re.findall(r"^\| `([a-z0-9_]+)` \|", text, re.MULTILINE)) == set(
         errors["items"]["properties"]["reason"]["enum"]

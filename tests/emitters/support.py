@@ -1,4 +1,4 @@
-"""A scenario in a few words, and a gateway that answers what a test tells it to."""
+"""A scenario in a few words, and a gateway that gives the answers a test asks for."""
 
 from __future__ import annotations
 

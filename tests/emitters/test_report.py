@@ -94,6 +94,7 @@ def test_without_matplotlib_a_sentence_says_how_to_get_it(telemetry: Path, monke
         report.png(report.read(telemetry))
 
 
+@pytest.mark.process  # where matplotlib has no cache of fonts yet it starts fc-list
 @pytest.mark.slow
 def test_the_picture_and_the_page_hold_everything(telemetry: Path) -> None:
     pytest.importorskip("matplotlib")

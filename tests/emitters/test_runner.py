@@ -1,4 +1,4 @@
-"""The runner over real sockets, against a gateway that answers what it is told to."""
+"""The runner over real sockets, against a gateway with scripted answers."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def test_a_refusal_that_is_no_question_of_time_is_not_retried() -> None:
     assert totals.refused == {"401 bad_signature": Count(40, 4)}
 
 
-def test_nobody_there_is_counted_as_such_and_the_run_ends() -> None:
+def test_a_refused_connection_is_counted_as_such_and_the_run_ends() -> None:
     async def main() -> Totals:
         return await run(scenario(), Target("http://127.0.0.1:1/ingest", KEY, b"s"), seed=1)
 
@@ -226,7 +226,7 @@ def test_the_ticks_of_the_telemetry_sum_up_to_its_totals(tmp_path: Path) -> None
     assert 0 < tick["latency"]["p50"] <= tick["latency"]["p99"]
 
 
-def test_progress_is_told_at_the_end_of_each_tick() -> None:
+def test_progress_is_reported_at_the_end_of_each_tick() -> None:
     seen: list[Progress] = []
     against(lambda *_: stored(10), scenario(), on_tick=seen.append)
     assert [round(progress.elapsed, 3) for progress in seen] == [0.1, 0.2, 0.3, 0.4]

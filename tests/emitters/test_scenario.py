@@ -129,7 +129,7 @@ def test_a_seed_of_the_command_line_goes_before_those_of_the_file() -> None:
     assert [plan.options.seed for plan in found.seeded(3, 99).emitters] == ["3/0/json", "3/1/front"]
 
 
-def test_a_script_is_found_beside_its_scenario_and_told_its_arguments(tmp_path: Path) -> None:
+def test_a_script_is_found_beside_its_scenario_and_gets_its_arguments(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(
         "class E:\n"
         "    content_type = b'text/plain'\n"

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import math
 from itertools import pairwise
+from math import inf
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from logops_fast.emitters.schedule import Bursts, Profile, Schedule, batches, ticks
+from logops_fast.emitters.schedule import Bursts, Profile, Schedule, batches, tick_count, ticks
+from tests.support.examples import examples
 
 seconds = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 3))
 
@@ -28,7 +30,7 @@ def by_small_steps(profile: Profile, begin: float, end: float, steps: int = 4000
     return sum(profile.base_eps(begin + (i + 0.5) * width) for i in range(steps)) * width
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(profiles())
 def test_the_integral_is_that_of_the_rate(profile: Profile) -> None:
     expected = by_small_steps(profile, 0.0, profile.duration_sec)
@@ -39,7 +41,6 @@ def test_the_integral_is_that_of_the_rate(profile: Profile) -> None:
     assert profile.events_between(0.0, profile.duration_sec) == pytest.approx(expected, abs=slack)
 
 
-@settings(max_examples=100, deadline=None)
 @given(profiles(), st.floats(0.05, 10), st.integers())
 def test_the_ticks_sum_up_to_the_integral_within_one_event(profile: Profile, tick_sec: float, seed: int) -> None:
     due, given_out = 0.0, 0
@@ -52,7 +53,7 @@ def test_the_ticks_sum_up_to_the_integral_within_one_event(profile: Profile, tic
         assert 1 - jitter <= tick.jitter_scale <= 1 + jitter
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(0.6))
 @given(profiles(), st.lists(st.floats(0, 130), min_size=1, max_size=6))
 def test_the_integral_of_the_parts_is_the_integral_of_the_whole(profile: Profile, cuts: list[float]) -> None:
     points = sorted([0.0, *cuts, 130.0])
@@ -104,3 +105,22 @@ def test_batches_hold_all_events_of_a_tick_evenly_over_it(count: int, size: int)
     dues = [due for due, _ in found]
     assert dues == sorted(dues)
     assert all(0.0 <= due < 1.0 for due in dues)
+
+
+def test_the_rate_at_the_edges_is_the_rate_after_them() -> None:
+    profile = Profile(100.0, 60.0, Schedule(10, 50, 0, 10))
+    assert [profile.base_eps(t) for t in (9.999, 10.0, 40.0, 45.0, 50.0)] == [0.0, 100.0, 100.0, 50.0, 0.0]
+    assert Profile(100.0, 60.0, Schedule(10, 50)).base_eps(50.0) == 0.0
+
+
+def test_a_tick_says_its_mean_rates_and_jitter_is_a_percentage() -> None:
+    (tick,) = ticks(Profile(100.0, 0.5), 0.5, seed=1)
+    assert (tick.base_eps, tick.eff_eps, tick.n) == (100.0, 100.0, 50)
+    scales = [tick.jitter_scale for tick in ticks(Profile(10.0, 2000.0, Schedule(jitter_pct=10)), 1.0, seed=1)]
+    assert 0.0999 < max(abs(scale - 1.0) for scale in scales) <= 0.1
+
+
+def test_a_scenario_has_one_tick_at_least_and_one_without_end_has_none_to_count() -> None:
+    assert tick_count(0.1, 1.0) == 1
+    assert tick_count(2.0, 1.0) == 2
+    assert tick_count(inf, 1.0) == 0

@@ -63,8 +63,9 @@ def main() -> int:
     parser.add_argument("--out", type=Path, help="where the table goes besides standard output")
     options = parser.parse_args()
     wanted = [f for f in FAULTS if not options.kind or any(word in f.name for word in options.kind)]
+    described = header(options.seed)
     rows: dict[str, Row] = {}
-    failed = ""
+    failed = text = ""
     for fault, runs, first in schedule(options.faults, wanted, options.seed):
         row = rows.setdefault(fault.name, Row(fault.name))
         print(f"{sum(r.runs for r in rows.values()):5} {fault.name}", file=sys.stderr, flush=True)
@@ -73,15 +74,16 @@ def main() -> int:
                 row.add(run(fault, Path(folder), runs, first))
             except AssertionError as error:
                 failed = f"{fault.name}: {error}"
-                break
             except pytest.skip.Exception as skipped:
                 print(f"skipped: {skipped}", file=sys.stderr)
-    text = f"{header(options.seed)}\n\n{table([row for row in rows.values() if row.runs])}\n"
+        # After each turn, so that a run that is interrupted leaves what it has found.
+        text = f"{described}\n\n{table([row for row in rows.values() if row.runs])}\n"
+        text += f"\nFAILED {failed}\n" if failed else ""
+        if options.out is not None:
+            options.out.write_text(f"{TITLE}\n\n{text}")
+        if failed:
+            break
     print(text)
-    if options.out is not None and not failed:
-        options.out.write_text(f"{TITLE}\n\n{text}")
-    if failed:
-        print(f"FAILED {failed}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -40,15 +40,34 @@ def day_files(site: Site) -> list[Path]:
 # A disk that stalls.
 
 
-def stalled(mode: str, seconds: float, *, after: Callable[[Site], None] | None = None) -> Inject:
-    """The disk does not answer for a while; ``after`` is done shortly before it does."""
+def stall(site: Site, mode: str) -> None:
+    """Let the disk not answer, and wait until a call has met it: otherwise the run would show nothing."""
+    assert site.slow_disk is not None
+    before = site.slow_disk.met()
+    site.slow_disk.set(mode)
+    assert met(site, before, within=20), "the fault met no call"
+
+
+def met(site: Site, before: int, *, within: float) -> bool:
+    """Wait until a call has met the fault; return whether one has, within so many seconds."""
+    assert site.slow_disk is not None
+    deadline = time.monotonic() + within
+    while site.slow_disk.met() == before:
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+def stalled(mode: str, seconds: float, *, then: Callable[[Site], None] | None = None) -> Inject:
+    """The disk does not answer for a while; ``then`` is done shortly before it does."""
 
     def inject(site: Site, number: int) -> float:
         assert site.slow_disk is not None
-        site.slow_disk.set(mode)
+        stall(site, mode)
         time.sleep(seconds)
-        if after is not None:
-            after(site)
+        if then is not None:
+            then(site)
         site.slow_disk.set()
         return time.monotonic()
 
@@ -59,10 +78,17 @@ def one_worker_stalled(seconds: float) -> Inject:
     """The disk of one worker does not answer, as on a volume of its own; retries reach the others."""
 
     def inject(site: Site, number: int) -> float:
-        assert site.slow_disk is not None
-        site.slow_disk.set("hang_write", pid=random.Random(number).choice(site.back.gateway.workers()))
+        disk = site.slow_disk
+        assert disk is not None
+        workers = site.back.gateway.workers()
+        random.Random(number).shuffle(workers)
+        for pid in workers:  # a worker may have none of the senders' connections, and writes nothing
+            before = disk.met()
+            disk.set("hang_write", pid=pid)
+            if met(site, before, within=5):
+                break
         time.sleep(seconds)
-        site.slow_disk.set()
+        disk.set()
         return time.monotonic()
 
     return inject
@@ -71,8 +97,7 @@ def one_worker_stalled(seconds: float) -> Inject:
 def stalled_drain(site: Site, number: int) -> float:
     """SIGTERM while the disk does not answer; it does before the drain runs out of time."""
     assert site.slow_disk is not None
-    site.slow_disk.set("hang_write")
-    time.sleep(0.2)
+    stall(site, "hang_write")
     site.front.gateway.process.terminate()
     time.sleep(1)
     site.slow_disk.set()
@@ -307,17 +332,17 @@ FAULTS: Final = [
     Fault("file system frozen, 6.5 s", stalling(), stalled("freeze", STALL), STALLED, steady=True, only_long=True),
     Fault("file system frozen, 6.5 s, state on Redis", stalling(redis=True), stalled("freeze", STALL), STALLED,
           may_be_unready=STATE, steady=True, only_long=True),
-    Fault("file system frozen, and kill -9", stalling(), stalled("freeze", 1, after=kill_workers)),
+    Fault("file system frozen, and kill -9", stalling(), stalled("freeze", 1, then=kill_workers)),
     Fault("writes of one worker hang, 2 s", stalling(), one_worker_stalled(2), harmless=True, only_long=True),
     Fault("writes of one worker hang, 6.5 s", stalling(), one_worker_stalled(STALL), STALLED, only_long=True),
     Fault("writes of one worker hang, 75 s, state on Redis", stalling(redis=True), one_worker_stalled(LONG_STALL),
           STALLED, may_be_unready=STATE, only_long=True, most=2),
-    Fault("writes hang, and kill -9", stalling(), stalled("hang_write", HOLD, after=kill_workers), only_long=True),
-    Fault("syncs hang, and kill -9", stalling(), stalled("hang_sync", HOLD, after=kill_workers), only_long=True),
+    Fault("writes hang, and kill -9", stalling(), stalled("hang_write", HOLD, then=kill_workers), only_long=True),
+    Fault("syncs hang, and kill -9", stalling(), stalled("hang_sync", HOLD, then=kill_workers), only_long=True),
     Fault("writes hang, and SIGTERM", stalling(), stalled_drain, may_be_unready=frozenset({"draining"})),
     Fault("files renamed, opening hangs, and kill -9", stalling(), opening_hangs, only_long=True),
     Fault("syncs fail, and cutting away hangs", stalling(), fails_then_cannot_be_cut, SINK),
-    Fault("short writes, no space, and kill -9", stalling(), stalled("short_write", HOLD, after=kill_workers), SINK),
+    Fault("short writes, no space, and kill -9", stalling(), stalled("short_write", HOLD, then=kill_workers), SINK),
     Fault("EIO from the kernel's sync queue", faulty(), disk("queue_eio"), SINK, steady=True),
     Fault("EIO from the kernel's sync queue, and kill -9", faulty(), disk("queue_eio", kill=True), SINK, steady=True,
           only_long=True),

@@ -367,6 +367,7 @@ def untruths(fault: Fault, load: Load, began: float, healed: float) -> list[str]
         found.append(f"it said {strange}")
     if fault.steady:
         first = next((i for i, s in enumerate(during) if s.status != 200), len(during))
-        if ready := [s for s in during[first:] if s.status == 200]:
+        # An answer may have waited for a worker to start, until after the healing.
+        if ready := [s for s in during[first:] if s.status == 200 and s.answered < healed]:
             found.append(f"it said 200 {len(ready)} times while nothing could be stored")
     return found

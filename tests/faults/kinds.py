@@ -19,6 +19,7 @@ from tests.faults.harness import Builder, Fault, Site, faulty, on_redis, place, 
 
 LONG: Final = bool(os.environ.get("LOGOPS_FAULT_RUNS"))
 DOWN_FOR: Final = 30.0 if LONG else 2.0  # s
+SUCCESSOR: Final = 1.0  # s in which another worker has usually started
 HOLD: Final = 0.5  # s that a fault lasts where nothing else ends it
 
 CIRCUIT = frozenset({"circuit_open"})
@@ -215,7 +216,7 @@ def disk(fault: str, hold: float = HOLD) -> Inject:
 
 
 def disk_and_kill(fault: str) -> Inject:
-    """The worker dies while a failed group cannot even be cut away again."""
+    """The worker dies while a failed group cannot even be cut away again; its successor starts on the same disk."""
 
     def inject(site: Site, number: int) -> float:
         assert site.control is not None
@@ -223,6 +224,7 @@ def disk_and_kill(fault: str) -> Inject:
         time.sleep(0.3)
         for pid in site.back.gateway.workers():
             os.kill(pid, signal.SIGKILL)
+        time.sleep(SUCCESSOR)
         site.control.set()
         return now()
 
@@ -321,9 +323,8 @@ FAULTS: Final = [
     Fault("short writes, then no space", faulty(), disk("write_short"), SINK, steady=True),
     Fault("fsync fails", faulty(), disk("sync_eio"), SINK, steady=True),
     Fault("fsync fails, nor can it be cut away", faulty(), disk("sync_and_truncate_eio"), SINK, steady=True),
-    # Not steady: a worker that was just restarted learns of the disk by its first write.
-    Fault("the same, and kill -9", faulty(), disk_and_kill("sync_and_truncate_eio"), SINK),
-    Fault("EIO on write, and kill -9", faulty(), disk_and_kill("write_eio"), SINK),
+    Fault("the same, and kill -9", faulty(), disk_and_kill("sync_and_truncate_eio"), SINK, steady=True),
+    Fault("EIO on write, and kill -9", faulty(), disk_and_kill("write_eio"), SINK, steady=True),
     Fault("fsync takes 0.7 s", faulty(), disk("sync_slow", 1.0), harmless=True),
     Fault("Redis down, 0.8 s, memory lost", on_redis(), redis_down, STATE, steady=True),
     Fault("Redis restarted, memory lost", on_redis(), redis_restart, may_be_unready=STATE),

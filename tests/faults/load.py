@@ -93,9 +93,10 @@ def events_of(batch: str) -> list[object]:
 
 
 class Sample(NamedTuple):
-    """One answer of /readyz; status 0 if there was none."""
+    """One answer of /readyz; status 0 if there was none. ``at`` is when it was asked for."""
 
     at: float
+    answered: float
     status: int
     reason: str
 
@@ -118,9 +119,9 @@ class Watcher(threading.Thread):
                 response = connection.getresponse()
                 text = response.read()
                 reason = "" if response.status == 200 else orjson.loads(text)["error"]
-                self.samples.append(Sample(at, response.status, reason))
+                self.samples.append(Sample(at, time.monotonic(), response.status, reason))
             except (OSError, http.client.HTTPException):
-                self.samples.append(Sample(at, 0, ""))
+                self.samples.append(Sample(at, time.monotonic(), 0, ""))
             finally:
                 connection.close()
 

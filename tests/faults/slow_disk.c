@@ -1,6 +1,7 @@
 /* LD_PRELOAD: file system calls on one directory that hang, fail or fall short, as a mapped file says.
  *
- * LOGOPS_SHIM_CONTROL names the file: uint32 mode (enum below), uint32 pid that it holds for (0: every process).
+ * LOGOPS_SHIM_CONTROL names the file: uint32 mode (enum below), uint32 pid that it holds for (0: every process), uint32
+ * number of calls that have met a fault so far.
  * LOGOPS_SHIM_DIR is the directory whose files are meant. A hang lasts for as long as the mode does, as with a frozen
  * file system; SIGKILL ends it.
  */
@@ -30,7 +31,7 @@ __attribute__((constructor)) static void start(void) {
     const char *name = getenv("LOGOPS_SHIM_CONTROL"), *dir = getenv("LOGOPS_SHIM_DIR");
     int fd = name == NULL || dir == NULL ? -1 : open(name, O_RDWR | O_CLOEXEC);
     if (fd < 0) return;
-    void *mapped = mmap(NULL, 8, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *mapped = mmap(NULL, 12, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     close(fd);
     if (mapped == MAP_FAILED) return;
     length = (size_t)snprintf(directory, sizeof directory, "%s/", dir);
@@ -53,14 +54,19 @@ static int meant_fd(int fd) {
     return meant(path);
 }
 
+static void met(void) { __atomic_add_fetch(&control[2], 1, __ATOMIC_SEQ_CST); }
+
 static void hang(uint32_t wanted) {
     const struct timespec nap = {0, 2000000};
+    if (mode() != wanted && mode() != FREEZE) return;
+    met();
     while (mode() == wanted || mode() == FREEZE) nanosleep(&nap, NULL);
 }
 
 #define REAL(type, name) static type (*real)(); if (real == NULL) real = (type (*)())dlsym(RTLD_NEXT, name)
 
 static int short_write(const struct iovec *parts, int count, ssize_t *taken, int fd) {
+    met();
     size_t size = 0;
     for (int i = 0; i < count; i++) size += parts[i].iov_len;
     if (size < 2) { errno = ENOSPC; *taken = -1; return 1; }
@@ -92,7 +98,7 @@ static int sync_fault(int fd) {
     uint32_t now = mode();
     if (now == NONE || !meant_fd(fd)) return 0;
     if (now == HANG_SYNC || now == FREEZE) hang(HANG_SYNC);
-    if (now == FAIL_SYNC) { errno = EIO; return -1; }
+    if (now == FAIL_SYNC) { met(); errno = EIO; return -1; }
     return 0;
 }
 

@@ -24,6 +24,7 @@ MODES = (
     "fail_sync",
 )
 CONTROL = struct.Struct("<II")
+MET = struct.Struct("<I")
 
 
 @cache
@@ -42,9 +43,9 @@ class SlowDisk:
     """The disk below one directory, as the processes that were started with ``environment`` see it."""
 
     def __init__(self, control: Path, directory: Path) -> None:
-        control.write_bytes(CONTROL.pack(0, 0))
+        control.write_bytes(bytes(CONTROL.size + MET.size))
         with control.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), CONTROL.size)
+            self._map = mmap.mmap(file.fileno(), CONTROL.size + MET.size)
         self.environment = {
             "LD_PRELOAD": str(library()),
             "LOGOPS_SHIM_CONTROL": str(control),
@@ -55,3 +56,7 @@ class SlowDisk:
         """Change what its calls do; ``pid`` restricts it to one process."""
         CONTROL.pack_into(self._map, 0, 0, pid)  # never the new mode with the old process
         CONTROL.pack_into(self._map, 0, MODES.index(mode), pid)
+
+    def met(self) -> int:
+        """Return how many calls have met a fault so far, in all processes."""
+        return int(MET.unpack_from(self._map, CONTROL.size)[0])

@@ -74,7 +74,7 @@ def test_an_uncoded_body_over_the_cap_is_refused() -> None:
 
 @packed
 def test_a_bomb_stops_at_the_cap(encoding: bytes) -> None:
-    bomb = PACKERS[encoding](bytes(64 << 20))
+    bomb = PACKERS[encoding](bytes(16 << 20))
     tracemalloc.start()
     try:
         assert refusal(bomb, encoding) == (413, "too_large")
@@ -101,7 +101,7 @@ def test_each_cut_is_malformed(encoding: bytes) -> None:
 
 @packed
 @pytest.mark.parametrize("junk", [b"\0", b"junk", b"\x1f", b"\x1f\x8b", b"(", b"\x28\xb5\x2f\xfd"])
-def test_junk_behind_the_body_is_malformed(encoding: bytes, junk: bytes) -> None:
+def test_junk_after_the_body_is_malformed(encoding: bytes, junk: bytes) -> None:
     assert refusal(PACKERS[encoding](BODY) + junk, encoding) == (400, "malformed")
 
 
@@ -160,7 +160,7 @@ def test_no_step_makes_much_more_than_a_megabyte(pack: Callable[[bytes], bytes])
 
 
 def test_a_bomb_is_refused_at_the_cap() -> None:
-    bomb = gzip.compress(bytes(200 << 20))
+    bomb = gzip.compress(bytes(64 << 20), 1)
     made = [0]
 
     def counted() -> None:

@@ -36,7 +36,6 @@ def test_a_known_content_type_names_its_format(content_type: bytes | None, expec
     "content_type",
     [
         b"application/xml",
-        b"application/x-protobuf",
         b"text",
         b"application/json, text/csv",
         b"\xff",
@@ -50,4 +49,5 @@ def test_any_other_content_type_names_none(content_type: bytes) -> None:
 
 
 def test_labels_differ() -> None:
-    assert {known.label for known in Format} == {"json", "ndjson", "csv", "plain"}
+    bodies = {"json", "ndjson", "csv", "plain", "otlp", "otlp_json", "loki", "loki_json"}
+    assert {known.label for known in Format} == bodies | {"syslog", "syslog_udp"}

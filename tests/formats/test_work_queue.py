@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
+from logops_fast.config.settings import ForwardSettings
 from logops_fast.formats.work_queue import LARGE_BYTES, MAX_WAITING_BYTES, PATIENCE, WorkQueue
 from logops_fast.http.refusal import Refusal
 from tests.support.turns import Turns
@@ -61,6 +62,11 @@ def test_an_emitter_has_two_large_jobs_in_work_and_the_oldest_is_next() -> None:
     turns.queue.add(Steps(log, "last", 1), "web", LARGE, 0.0)
     turns.run()
     assert log[-1] == "last"
+
+
+def test_an_auth_gateway_waits_for_the_refusal_of_one_that_waited_too_long() -> None:
+    forward = ForwardSettings()
+    assert PATIENCE < forward.read_timeout < forward.deadline
 
 
 def test_one_that_waits_too_long_is_overloaded() -> None:

@@ -14,7 +14,7 @@ from tests.fuzz.engine import Outcome, fuzz, shrink
 from tests.fuzz.targets import TARGETS, Target
 
 ROOT = Path(__file__).parents[2]
-INPUTS = 1500
+INPUTS = 500
 SECONDS = float(os.environ.get("LOGOPS_FUZZ_SECONDS", "120"))
 SEED = int(os.environ.get("LOGOPS_FUZZ_SEED", "1"))
 

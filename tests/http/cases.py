@@ -1,6 +1,6 @@
 """Requests that HTTP servers are known to disagree on, with the one answer this server gives.
 
-Each is a complete, bad request; whatever stands behind it must never be read as another.
+Each is a complete, bad request; whatever follows it must never be read as another.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ SINGLE = frozenset({b"x-signature", b"x-api-key"})
 
 
 class Echo:
-    """Answers each request with what it understood of it; keeps what it was told."""
+    """Answers each request with what it understood of it; records every call."""
 
     def __init__(self) -> None:
         self.requests: list[Request] = []

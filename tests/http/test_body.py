@@ -82,7 +82,7 @@ def test_data_in_front_of_a_fault_is_handed_over_first() -> None:
 
 
 @pytest.mark.parametrize("trailers", [b"", b"A: b\r\n", b"A:\r\nContent-Length: 7\r\nHost: x\r\n"])
-def test_trailers_are_dropped_and_the_next_request_begins_behind_them(trailers: bytes) -> None:
+def test_trailers_are_dropped_and_the_next_request_begins_after_them(trailers: bytes) -> None:
     assert run(ChunkedBody(), [b"2\r\nhi\r\n0\r\n" + trailers + b"\r\nGET /"]) == (b"hi", b"GET /", "done")
 
 

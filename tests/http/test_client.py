@@ -35,7 +35,7 @@ def read(pieces: list[bytes], *, bare: bool = False, eof: bool = False) -> Resul
         for piece in pieces:
             if response is None:
                 response = reader.feed(piece)
-            else:  # what a connection does with bytes nobody asked for
+            else:  # what a connection does with bytes that no request asked for
                 reader.keep_alive = False
         if response is None and eof:
             response = reader.eof()
@@ -298,7 +298,7 @@ def test_an_answer_before_the_request_was_out_costs_the_connection() -> None:
     assert rig.transport.aborted
 
 
-def test_bytes_nobody_asked_for_cost_the_connection() -> None:
+def test_unsolicited_bytes_cost_the_connection() -> None:
     rig = Rig()
     rig.connection.data_received(WHOLE["fixed"][0])
     assert rig.transport.aborted

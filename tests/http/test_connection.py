@@ -51,12 +51,12 @@ def test_a_bad_request_is_refused_the_same_when_it_comes_byte_by_byte(case: Case
 
 
 @bad
-def test_a_bad_request_behind_a_good_one_ends_the_connection_after_its_answer(case: Case) -> None:
+def test_a_bad_request_after_a_good_one_ends_the_connection_after_its_answer(case: Case) -> None:
     check_refused(Wire().send(post(b"good") + case.data), case, before=1)
 
 
 @bad
-def test_nothing_behind_a_bad_request_is_read_as_a_request(case: Case) -> None:
+def test_nothing_after_a_bad_request_is_read_as_a_request(case: Case) -> None:
     app = Echo()
     wire = Wire(app).send(case.data + b"\r\n\r\n" + post(b"smuggled") * 3).send(post(b"smuggled"))
     check_refused(wire, case)
@@ -171,7 +171,7 @@ def test_a_thousand_pipelined_requests_do_not_grow_the_stack() -> None:
     assert Wire().send(post(b"x") * 1000).statuses == [200] * 1000
 
 
-def test_reading_pauses_while_too_much_waits_behind_a_request() -> None:
+def test_reading_pauses_while_too_much_waits_after_a_request() -> None:
     app = Parked()
     wire = Wire(app).send(post() + post(b"x" * 60_000))
     assert wire.transport.reading
@@ -397,15 +397,15 @@ def test_an_end_in_the_middle_closes_without_an_answer(sent: bytes) -> None:
     assert wire.server.budget.inflight_bytes == 0
 
 
-def test_a_lost_connection_is_told_once_and_later_answers_go_nowhere() -> None:
+def test_a_lost_connection_is_reported_once_and_later_answers_are_dropped() -> None:
     app = Parked()
     wire = Wire(app).send(post(b"hello"))
     request = app.requests[0]
-    told: list[str] = []
-    request.on_close = lambda: told.append("closed")
+    notices: list[str] = []
+    request.on_close = lambda: notices.append("closed")
     wire.lose()
     assert request.closed
-    assert told == ["closed"]
+    assert notices == ["closed"]
     request.accept_body(Collector(app, request))
     assert app.bodies == []
     request.respond(Response(200, b"{}"))
@@ -417,13 +417,13 @@ def test_a_lost_connection_is_told_once_and_later_answers_go_nowhere() -> None:
 def test_an_answer_between_the_loss_and_its_notice_goes_nowhere() -> None:
     app = Parked()
     wire = Wire(app).send(post(b""))
-    told: list[str] = []
-    app.requests[0].on_close = lambda: told.append("closed")
+    notices: list[str] = []
+    app.requests[0].on_close = lambda: notices.append("closed")
     wire.transport.closed = True
     app.requests[0].respond(Response(200, b"{}"))
     wire.settle()
     assert app.requests[0].closed
-    assert told == []
+    assert notices == []
     assert wire.output == b""
 
 
@@ -457,7 +457,7 @@ def test_a_head_that_trickles_in_is_given_up_ten_seconds_after_its_first_byte(be
     assert wire.fate == "ending"
 
 
-def test_a_head_behind_a_slow_answer_has_its_whole_time() -> None:
+def test_a_head_after_a_slow_answer_has_its_whole_time() -> None:
     app = Parked()
     wire = Wire(app).send(post() + b"GET / HT").advance(60)
     app.requests[0].respond(Response(200, b"{}"))
@@ -524,7 +524,7 @@ def test_a_head_whose_end_came_while_writing_was_paused_is_seen() -> None:
     assert app.bodies == [b"1", b"2"]
 
 
-def test_a_last_answer_nobody_reads_is_given_up() -> None:
+def test_a_last_answer_that_is_not_read_is_given_up() -> None:
     wire = Wire().send(b"\x00")
     wire.transport.unread_by_peer = 100
     wire.connection.pause_writing()
@@ -613,6 +613,38 @@ def test_an_application_that_fails_after_a_last_answer_is_logged(caplog: pytest.
     assert "LookupError" in caplog.text
 
 
+# -- answers in another protocol
+
+
+def shouted(response: Response) -> Response:
+    return Response(299 if response.status == 200 else response.status, response.body.upper(), b"text/plain")
+
+
+def encoded_wire(limits: HttpLimits | None = None) -> Wire:
+    return Wire(server=make_server(Echo(), limits, lambda: 0.0, encoder_of=lambda _request: shouted))
+
+
+def test_an_answer_of_the_application_is_encoded() -> None:
+    ((status, headers, body),) = encoded_wire().send(post(b"hi")).answers
+    assert (status, headers[b"content-type"]) == (299, b"text/plain")
+    assert b'"BODY":"HI"' in body
+
+
+def test_a_refusal_of_the_http_layer_is_encoded_from_the_head_on() -> None:
+    for limits, sent in (
+        (HttpLimits(max_inflight_bytes=0), post(b"x")),  # before the application has the request
+        (HttpLimits(max_inflight_bytes=10), post(b"x" * 20)),
+    ):
+        ((status, headers, body),) = encoded_wire(limits).send(sent).answers
+        assert (status, headers[b"content-type"]) == (503, b"text/plain")
+        assert b'"ERROR":"OVERLOADED"' in body
+
+
+def test_a_head_that_cannot_be_read_is_refused_in_the_gateways_own_form() -> None:
+    ((status, headers, _),) = encoded_wire().send(b"GET\r\n\r\n").answers
+    assert (status, headers[b"content-type"]) == (400, b"application/json")
+
+
 # -- the budget
 
 
@@ -645,7 +677,7 @@ def test_at_the_cap_new_bodies_are_refused_and_requests_without_one_are_served()
     assert budget.inflight_bytes == 10_000
 
 
-def test_a_body_nobody_accepted_counts_too() -> None:
+def test_a_body_that_is_not_accepted_counts_too() -> None:
     app = Parked()
     wire = Wire(app, HttpLimits(max_inflight_bytes=10_000)).send(post(b"x" * 8000))
     assert wire.server.budget.inflight_bytes == 8000
@@ -663,7 +695,7 @@ def test_pipelined_requests_past_the_cap_wait_in_the_kernel() -> None:
     assert wire.statuses == []
 
 
-def test_one_connection_too_many_is_told_so_and_closed() -> None:
+def test_one_connection_too_many_is_refused_and_closed() -> None:
     app = Echo()
     server = make_server(app, HttpLimits(max_connections=2), lambda: 0.0)
     first, second = Wire(server=server), Wire(server=server)
@@ -697,7 +729,7 @@ def test_one_address_has_a_cap_of_its_own_and_the_others_are_served() -> None:
     assert server.budget.connections == 3
 
 
-def test_a_trusted_proxy_has_no_cap_and_its_clients_are_told_apart() -> None:
+def test_a_trusted_proxy_has_no_cap_and_its_clients_are_distinguished() -> None:
     app = Parked()
     server = make_server(
         app, HttpLimits(max_connections_per_address=1), lambda: 0.0, proxies=TrustedProxies(["10.0.0.0/8"])

@@ -88,7 +88,7 @@ def test_http_1_0_needs_no_host() -> None:
     assert parse_head(b"GET / HTTP/1.0\r\n\r\n", LIMITS).headers == {}
 
 
-def test_a_tls_hello_is_told_what_it_knocked_on() -> None:
+def test_a_tls_hello_on_the_plain_port_is_answered_with_the_reason() -> None:
     status, reason, detail = refusal_of(b"\x16\x03\x01\x00\xa5\r\n\r\n")
     assert (status, reason) == (400, "bad_request")
     assert "TLS" in detail

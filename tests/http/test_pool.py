@@ -255,7 +255,7 @@ def test_a_late_answer_never_reaches_another_request(loop: str) -> None:
     with_server(loop, script, test, read_timeout=0.05)
 
 
-def test_a_shorter_timeout_cuts_behind_longer_ones(loop: str) -> None:
+def test_a_shorter_timeout_is_not_held_up_by_longer_ones(loop: str) -> None:
     async def test(pool: HttpPool, server: ScriptedServer) -> None:
         results: Results = []
         pool.send(b"POST", b"/", b"", b"x", results.append)
@@ -273,7 +273,7 @@ def test_a_reused_connection_times_out_like_a_fresh_one(loop: str) -> None:
 
     async def test(pool: HttpPool, server: ScriptedServer) -> None:
         await pool.request(b"GET", b"/")
-        async with asyncio.timeout(2):  # the timer stands at the first request's seven seconds
+        async with asyncio.timeout(2):  # the timer is set to the first request's seven seconds
             error = await failure(pool, timeout=0.03)
         assert (error.kind, server.connections) == ("read_timeout", 1)
 
@@ -292,7 +292,7 @@ def test_a_request_that_found_no_free_connection_in_time_was_not_sent(loop: str)
     with_server(loop, silence, test, max_connections=1)
 
 
-def test_a_refused_connection_is_told_to_each_request(loop: str) -> None:
+def test_a_refused_connection_is_reported_to_each_request(loop: str) -> None:
     async def main() -> None:
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
@@ -308,7 +308,7 @@ def test_a_refused_connection_is_told_to_each_request(loop: str) -> None:
     run(loop, main)
 
 
-def test_a_connection_that_never_stands_times_out(loop: str) -> None:
+def test_a_connection_that_is_never_established_times_out(loop: str) -> None:
     async def main() -> None:
         async with ScriptedServer(silence) as server:  # says nothing to a TLS hello
             pool = HttpPool(server.url.replace("http:", "https:"), connect_timeout=0.05)

@@ -46,7 +46,7 @@ def test_the_field_of_an_untrusted_peer_is_not_believed(peer: str) -> None:
     assert client("198.51.100.1", peer) == peer
 
 
-def test_without_trusted_proxies_nobody_is_believed() -> None:
+def test_without_trusted_proxies_no_one_is_believed() -> None:
     assert TrustedProxies().client("127.0.0.1", {b"x-forwarded-for": b"203.0.113.7"}) == "127.0.0.1"
     assert not TrustedProxies().trusts("127.0.0.1")
 
@@ -66,3 +66,26 @@ def test_addresses_are_remembered_up_to_a_bound() -> None:
 @given(st.binary(max_size=60))
 def test_no_header_breaks_it_and_the_answer_is_an_address(header: bytes) -> None:
     ipaddress.ip_address(PROXIES.client("10.0.0.1", {b"x-forwarded-for": header}))
+
+
+@pytest.mark.parametrize(
+    ("peer", "client", "proto", "tls", "private"),
+    [
+        ("203.0.113.9", "203.0.113.9", None, True, True),
+        ("203.0.113.9", "203.0.113.9", None, False, False),
+        ("203.0.113.9", "203.0.113.9", "https", False, False),  # anyone can write that
+        ("127.0.0.1", "127.0.0.1", None, False, True),
+        ("::1", "::1", None, False, True),
+        ("10.0.0.1", "203.0.113.9", "https", False, True),
+        ("10.0.0.1", "203.0.113.9", "HTTPS , https", False, True),
+        ("10.0.0.1", "203.0.113.9", "https, http", False, False),
+        ("10.0.0.1", "203.0.113.9", "http", True, False),  # the last hop was encrypted, the first was not
+        ("10.0.0.1", "203.0.113.9", "", True, False),
+        ("10.0.0.1", "203.0.113.9", None, False, False),
+        ("", "", None, False, False),
+        ("localhost", "localhost", None, False, False),
+    ],
+)
+def test_what_is_private_on_its_way(peer: str, client: str, proto: str | None, tls: bool, private: bool) -> None:
+    headers = {} if proto is None else {b"x-forwarded-proto": proto.encode()}
+    assert PROXIES.private(peer, client, headers, tls) is private

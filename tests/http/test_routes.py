@@ -62,3 +62,12 @@ def test_a_wrong_method_is_405_with_those_that_are_allowed(line: bytes, allow: b
 def test_refusals_of_the_server_are_counted_too() -> None:
     _, refused = ask(b"\x00")
     assert refused == [("bad_request", "192.0.2.7")]
+
+
+def test_a_path_that_is_not_served_is_404_with_its_own_sentence() -> None:
+    app, refused = router()
+    app.add_absent(b"/v1/traces", "Look elsewhere.")
+    ((status, _, body),) = (
+        Wire(server=make_server(app, clock=lambda: 0.0)).send(post(line=b"POST /v1/traces HTTP/1.1")).answers
+    )
+    assert (status, orjson.loads(body)["detail"], refused) == (404, "Look elsewhere.", [("not_found", "192.0.2.7")])

@@ -134,3 +134,32 @@ def test_most_messages_are_not_searched(text: str) -> None:
 def test_every_level_is_its_own_name_and_no_name_has_two() -> None:
     assert [level_of(level) for level in LEVELS] == list(LEVELS)
     assert set(BY_NAME.values()) == set(LEVELS)
+
+
+@pytest.mark.parametrize(
+    "word", ["ERR", "WARN", "CRIT", "ALERT", "EMERG", "SEVERE", "TRACE", "INFO", "FATAL", "NOTICE", "PANIC", "DEBUG"]
+)
+def test_a_word_in_capitals_anywhere_is_searched_for(word: str) -> None:
+    assert may_name_level(f"the disk {word} today")
+
+
+@pytest.mark.parametrize("name", sorted({name for names in WORDS.values() for name in names.split() if len(name) > 2}))
+def test_a_name_in_front_is_searched_for(name: str) -> None:
+    assert may_name_level(f"{name} of the disk")
+
+
+@pytest.mark.parametrize(
+    "text", ["abc warn: x", "abc - warn", "abc level:warn", "abc lvl:3", "app.err:x", "abc severity:3"]
+)
+def test_a_mark_is_searched(text: str) -> None:
+    assert may_name_level(text)
+
+
+@pytest.mark.parametrize("text", ["ready FOR CARGO AGAIN", "request-id of GET /x:y", "the R and F and C and G"])
+def test_capitals_and_marks_alone_are_not(text: str) -> None:
+    assert not may_name_level(text)
+
+
+def test_a_long_text_is_no_level() -> None:
+    assert level_of("err".rjust(64)) == "ERROR"
+    assert level_of("err".rjust(65)) is None

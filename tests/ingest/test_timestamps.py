@@ -176,3 +176,44 @@ def test_whole_seconds_are_written_in_utc() -> None:
 )
 def test_a_time_without_a_zone_is_of_the_configured_one(zone: str, value: Any, settled: str) -> None:
     assert canonical(value, ZoneInfo(zone)) == settled
+
+
+@pytest.mark.parametrize(
+    ("digits", "settled"),
+    [
+        ("99999999", None),
+        ("100000000", "1973-03-03T09:46:40Z"),
+        ("99999999999", "5138-11-16T09:46:39Z"),
+        ("100000000000", "1973-03-03T09:46:40.000Z"),
+        ("99999999999999", "5138-11-16T09:46:39.999Z"),
+        ("100000000000000", "1973-03-03T09:46:40.000000Z"),
+        ("99999999999999999", "5138-11-16T09:46:39.999999Z"),
+        ("100000000000000000", "1973-03-03T09:46:40.000000000Z"),
+        ("99999999999999999999", "5138-11-16T09:46:39.999999999Z"),
+        ("100000000000000000000", None),
+    ],
+)
+def test_the_unit_of_a_number_changes_at_powers_of_ten(digits: str, settled: str | None) -> None:
+    assert canonical(digits) == settled
+    assert canonical(int(digits)) == settled
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "12 Foo 2026 10:00:00", "Foo 12 10:00:00 2026", "Foo 12, 2026 10:00:00 AM", "Friday, 12-Foo-26 10:00:00 GMT",
+        "Jan 5, 2026 13:00:00 PM", "Jan 5, 2026 0:00:00 AM", "2026-01-05 13:00:00 PM", "2026-01-05 0:00:00 AM",
+        {"seconds": 10**11, "nanos": 0}, {"seconds": 10**8 - 1, "nanos": 0}, {"seconds": 10**9, "nanos": 10**9},
+        {"repr": "x"}, {"timestamp": 1767225600},
+    ],
+)  # fmt: skip
+def test_what_no_clock_or_calendar_has_is_no_time(value: Any) -> None:
+    assert canonical(value) is None
+
+
+def test_a_long_text_is_no_time() -> None:
+    assert canonical("2026-01-05T10:00:00Z".rjust(128)) == "2026-01-05T10:00:00Z"
+    assert canonical("2026-01-05T10:00:00Z".rjust(129)) is None
+    assert canonical({"seconds": 10**8, "nanos": 10**9 - 1}) == "1973-03-03T09:46:40.999999999Z"
+    assert canonical("Jan 5, 2026 12:00:00 PM") == "2026-01-05T12:00:00Z"
+    assert canonical("Jan 5, 2026 12:00:00 AM") == "2026-01-05T00:00:00Z"

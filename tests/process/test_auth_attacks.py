@@ -137,7 +137,8 @@ def test_a_replay_is_refused_when_the_memory_of_nonces_was_removed(tmp_path: Pat
         assert post(first, used).status == 200
     for path in (tmp_path / "data" / "state").iterdir():
         path.unlink()
-    time.sleep(1.1)  # what was signed within the second of the start cannot be told from what was signed after it
+    # What was signed within the second of the start cannot be distinguished from what was signed after it.
+    time.sleep(1.1)
     with running(tmp_path, settings=SETTINGS) as second:
         assert post(second, used).reason == "replay"
         assert second.send(BODY).status == 200
@@ -166,7 +167,7 @@ def test_two_gateways_on_one_redis_are_one_to_a_replay(tmp_path: Path) -> None:
             redis.start()
             deadline = time.monotonic() + 15
             for one in (a, b):
-                # Each worker finds the way back by itself; until then it says so, and lets nobody in.
+                # Each worker finds the way back by itself; until then it says so, and accepts nothing.
                 while (reasons := {post(one, used).reason for _ in range(16)}) != {"replay"}:
                     assert reasons <= {"replay", "state_unavailable"}
                     assert time.monotonic() < deadline
@@ -189,7 +190,7 @@ def test_one_nonce_used_by_many_at_once_is_used_once(gateway: Gateway) -> None:
             assert sorted(pool.map(lambda _, h=headers: post(gateway, h).status, range(16))) == [200] + [401] * 15
 
 
-# Who somebody claims to be.
+# Claimed identities.
 
 
 def test_no_header_of_the_client_speaks_for_the_gateway(tmp_path: Path) -> None:

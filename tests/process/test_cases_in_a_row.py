@@ -65,7 +65,7 @@ def test_a_bad_request_is_refused_and_nothing_of_it_reaches_the_second_gateway(r
 
 
 @pytest.mark.parametrize("case", BAD, ids=lambda case: case.name)
-def test_behind_a_good_request_only_the_good_one_reaches_the_second_gateway(row: Row, case: Case) -> None:
+def test_of_a_bad_request_after_a_good_one_only_the_good_one_reaches_the_second_gateway(row: Row, case: Case) -> None:
     before = len(row.seen)
     good = post(json.dumps({"msg": f"before {case.name}"}).encode(), JSON)
     received = exchange(row.port, [good + case.data + SMUGGLED])

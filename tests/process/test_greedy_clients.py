@@ -1,4 +1,4 @@
-"""Slow and greedy clients against the real process: bounded memory, a clear answer, nobody else refused.
+"""Slow and greedy clients against the real process: bounded memory, a clear answer, no one else refused.
 
 The peak RSS of the worker and the 95th percentile of a well-behaved client's batches are printed as a table. The times
 are not asserted: attackers, gateway and the well-behaved client share the machine.
@@ -89,7 +89,7 @@ class Result:
     answers: Counter[str]
 
     def cells(self) -> tuple[str, ...]:
-        told = ", ".join(f"{n} x {what}" for what, n in sorted(self.answers.items()))
+        answered = ", ".join(f"{n} x {what}" for what, n in sorted(self.answers.items()))
         return (
             self.name,
             f"{self.idle_rss / MIB:.0f}",
@@ -97,7 +97,7 @@ class Result:
             f"{self.idle_p95 * 1000:.1f}",
             f"{self.p95 * 1000:.1f}",
             str(self.served),
-            told,
+            answered,
         )
 
 
@@ -338,7 +338,7 @@ ATTACKS: list[tuple[str, Attack, set[str]]] = [
 
 
 @pytest.mark.parametrize(("name", "attack", "expected"), ATTACKS, ids=[name for name, _, _ in ATTACKS])
-def test_a_greedy_client_costs_bounded_memory_and_nobody_elses_requests(
+def test_a_greedy_client_costs_bounded_memory_and_no_other_clients_requests(
     tmp_path: Path, results: list[tuple[str, ...]], name: str, attack: Attack, expected: set[str]
 ) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -163,7 +163,7 @@ def test_a_changed_keys_file_is_reloaded_without_a_signal(tmp_path: Path, replac
 
 
 def test_without_watch_keys_a_changed_file_waits_for_a_signal(tmp_path: Path) -> None:
-    with running(tmp_path) as gateway:
+    with running(tmp_path, settings={"auth": {"watch_keys": False}}) as gateway:
         write_keys(tmp_path / "data" / "keys.yaml", {"late": {"secrets": ["a-late-secret"], "emitter": "late"}})
         assert gateway.send([{"msg": "x"}], key="late", secret="a-late-secret").reason == "unknown_client"
         reload(gateway)

@@ -11,6 +11,7 @@ import shutil
 import signal
 import socket
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -27,6 +28,8 @@ from tests.support.signing import signed, signed_v2
 pytestmark = pytest.mark.process
 
 BODY = json.dumps([{"msg": "hello", "level": "info"}]).encode()
+TOKEN = "kX2vQ9bT7mLs4RzW8nYp3c"
+WITH_TOKEN = {KEY: {"secrets": [SECRET], "emitter": "web", "tokens": [TOKEN]}}
 LENIENT = {"failures": {"capacity": 100000, "refill_per_sec": 1000}}
 
 
@@ -69,7 +72,7 @@ def test_row_6_what_was_signed_before_the_memory_of_nonces_began_is_refused(tmp_
         assert gateway.send(BODY).status == 200
 
 
-def test_row_6_a_hundred_requests_signed_before_the_first_start_lock_nobody_out(tmp_path: Path) -> None:
+def test_row_6_a_hundred_requests_signed_before_the_first_start_lock_no_one_out(tmp_path: Path) -> None:
     with running(tmp_path) as gateway:
         stamp = str(int(time.time()) - 30)
         assert {gateway.send(BODY, timestamp=stamp).reason for _ in range(150)} == {"replay"}
@@ -345,14 +348,14 @@ def test_failed_authentications_are_limited_per_peer_and_right_signatures_pass(t
 
 def test_a_token_from_a_blocked_address_is_refused_whatever_it_is(tmp_path: Path) -> None:
     settings = {"auth": {"mode": "any", "failures": {"capacity": 3, "refill_per_sec": 0.01}}}
-    with running(tmp_path, settings=settings) as gateway:
+    with running(tmp_path, settings=settings, clients=WITH_TOKEN) as gateway:
 
         def post(key: str) -> Answer:
             return request(gateway.auth_port, "POST", "/ingest", BODY, {"X-Api-Key": key})
 
-        assert post(SECRET).status == 200
+        assert post(TOKEN).status == 200
         assert [post(f"guess {number}").reason for number in range(5)] == ["unknown_client"] * 3 + ["auth_failures"] * 2
-        assert post(SECRET).reason == "auth_failures"
+        assert post(TOKEN).reason == "auth_failures"
         assert gateway.send(BODY).status == 200
 
 
@@ -419,7 +422,7 @@ def test_version_2_signs_what_decides_where_a_batch_goes(gateway: Gateway, name:
     fields = {
         "Content-Type": "application/json",
         "X-Scenario-Id": "mine",
-        "X-Batch-Id": f"v2-{time.monotonic_ns()}",
+        "X-Batch-Id": f"v2-{name}-{value}",  # no digits of a clock: one in a thousand is a card's number, and refused
         "X-Scope-OrgID": "tenant-1",
     }
 
@@ -474,7 +477,9 @@ def test_requests_are_counted_by_status_and_timed_by_emitter(gateway: Gateway) -
 
 @pytest.mark.parametrize("mode", ["api_key", "any", "none"])
 def test_the_other_modes(tmp_path: Path, mode: str) -> None:
-    with running(tmp_path, settings={"auth": {"mode": mode, **LENIENT}}) as gateway:
+    """A token may come over plain HTTP from this machine, and not from one that a trusted proxy names."""
+    settings = {"auth": {"mode": mode, **LENIENT}, "server": {"trusted_proxies": ["127.0.0.1"]}}
+    with running(tmp_path, settings=settings, clients=WITH_TOKEN) as gateway:
 
         def post(headers: dict[str, str]) -> Answer:
             return request(gateway.auth_port, "POST", "/ingest", BODY, headers)
@@ -482,14 +487,22 @@ def test_the_other_modes(tmp_path: Path, mode: str) -> None:
         if mode == "none":
             assert post({}).status == 200
             return
-        assert post({"X-Api-Key": SECRET}).json["emitter"] == "web"
+        assert post({"X-Api-Key": TOKEN}).json["emitter"] == "web"
+        assert post({"Authorization": f"Bearer {TOKEN}"}).status == 200
+        assert post({"Authorization": "Basic " + b64encode(f"{KEY}:{TOKEN}".encode()).decode()}).status == 200
         assert post({"X-Api-Key": "wrong"}).reason == "unknown_client"
+        assert post({"X-Api-Key": SECRET}).reason == "unknown_client", "a signing secret is no token"
         assert post({}).reason == "missing_headers"
+        bearer = {"Authorization": f"Bearer {TOKEN}", "X-Forwarded-For": "203.0.113.9"}
+        before = count(gateway, "tls_required")
+        assert_refused(gateway, post(bearer), 403, "tls_required", before)
+        assert post({**bearer, "X-Forwarded-Proto": "https"}).status == 200
         if mode == "any":
             assert gateway.send(BODY).status == 200
             half = signed(KEY, SECRET, BODY)
             del half["X-Signature"]
-            assert post(half).status == 401, "half a signature is no api key"
+            assert post(half).status == 401, "half a signature is no token"
+        assert TOKEN not in gateway.output()
 
 
 def test_four_workers_are_one_gateway(tmp_path: Path) -> None:

@@ -156,7 +156,7 @@ def test_another_content_encoding_is_415(gateway: Gateway, encoding: str) -> Non
         ("application/json", b'{"msg":', 400, "malformed"),
         ("application/json", b"[1,2,3]", 422, "no_valid_events"),
         ("application/x-ndjson", b"not json\nnor this\n", 422, "no_valid_events"),
-        ("application/json", b'{"resourceLogs":[{"scopeLogs":[]}]}', 415, "otlp_not_supported"),
+        ("application/json", b'{"resourceSpans":[{"scopeSpans":[]}]}', 415, "otlp_not_supported"),
     ],
 )
 def test_a_body_without_events_is_refused(

@@ -61,7 +61,9 @@ def test_only_storing_waits_for_a_disk_that_stalls(tmp_path: Path, mode: str) ->
         senders = [Sender(gateway, f"b-{n}") for n in range(3)]
         for sender in senders:
             sender.start()
-        until(lambda: gateway.metric("logops_inflight") >= 3, "the batches are not in flight")
+        # The request for the metrics is in flight as well.
+        until(lambda: gateway.metric("logops_inflight") >= 4, "the batches are not in flight")
+        until(lambda: disk.met() >= 1, "nothing waits for the disk")
         seen: list[str] = []
 
         def stalled() -> bool:
@@ -91,8 +93,7 @@ def test_a_gateway_whose_disk_stalls_at_the_start_can_be_stopped(tmp_path: Path)
     disk = disk_of(tmp_path)
     disk.set("hang_open")
     with running(tmp_path, settings=settings_of(tmp_path), env=disk.environment, wait=False) as gateway:
-        until(lambda: (tmp_path / "data" / "state").exists() or gateway.process.poll() is not None, gateway.output())
-        time.sleep(0.5)  # whether it has come to the sink or not: it must end
+        until(lambda: disk.met() >= 1, "the worker did not come to its files")
         assert gateway.stop(30) == 1, gateway.output()
     disk.set()
     with running(tmp_path, settings=settings_of(tmp_path), env=disk.environment) as gateway:
@@ -111,7 +112,7 @@ def test_a_drain_does_not_wait_for_ever_for_a_disk(tmp_path: Path) -> None:
 
         sender = threading.Thread(target=send, daemon=True)
         sender.start()
-        until(lambda: gateway.metric("logops_inflight") >= 1, "the batch is not in flight")
+        until(lambda: disk.met() >= 1, "the batch is not being written")
         assert gateway.stop(30) == 1
         sender.join(20)
     disk.set()

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import stat
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -76,6 +80,16 @@ def test_a_port_in_use(tmp_path: Path, command: str) -> None:
         assert request(first.auth_port, "GET", "/readyz").status == 200
 
 
+def test_a_start_that_fails_on_a_taken_port_creates_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        env = {**os.environ, "LOGOPS_AUTHGW__PORT": str(taken.getsockname()[1]), "LOGOPS_STATE__DIR": "data/state"}
+        command = [sys.executable, "-m", "logops_fast", "up"]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "in use" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_an_unwritable_sink(tmp_path: Path, workers: int) -> None:
     (tmp_path / "data").mkdir()
@@ -99,10 +113,6 @@ def test_encryption_asked_for_without_a_valid_key(tmp_path: Path, keys: str | No
 
 
 def test_with_no_configuration_up_makes_its_keys_and_says_so(tmp_path: Path) -> None:
-    import os
-    import subprocess
-    import sys
-
     ports = {f"LOGOPS_{name}__PORT": str(free_port()) for name in ("AUTHGW", "INGEST", "ADMIN")}
     ports["LOGOPS_STATE__DIR"] = "data/state"  # on tmpfs it would outlive the test
     log = tmp_path / "up.log"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import os
 import signal
@@ -121,6 +122,32 @@ def test_a_worker_that_wakes_up_serves_again_and_is_not_killed(tmp_path: Path) -
         eventually(lambda: "worker 1 responds again" in gateway.output(), "it is logged", gateway)
         assert gateway.workers() == before
         assert all(answered(gateway) for _ in range(20))
+
+
+def test_locks_of_the_state_tables_that_are_never_released_stop_no_worker(tmp_path: Path) -> None:
+    """As a worker that the kernel does not let go of would keep one of them; this test takes them all."""
+    with serving(tmp_path, workers=2) as gateway:
+        assert gateway.send([{"msg": "before"}]).status == 200
+        before = gateway.workers()
+        tables = [path.open("r+b") for path in sorted((tmp_path / "data" / "state").glob("*.table"))]
+        assert len(tables) == 3
+        try:
+            for table in tables:
+                fcntl.lockf(table, fcntl.LOCK_EX)
+            refused = [gateway.send([{"msg": "x"}], timeout=DEADLINE) for _ in range(2)]
+            assert {(answer.status, answer.reason) for answer in refused} == {(503, "state_unavailable")}
+            os.kill(before[1], signal.SIGKILL)
+            eventually(
+                lambda: gateway.workers() != before and states(gateway) == ["ready", "ready"],
+                "a successor starts all the same",
+                gateway,
+            )
+            assert request(gateway.auth_port, "GET", "/healthz").status == 200
+        finally:
+            for table in tables:
+                table.close()
+        assert gateway.send([{"msg": "after"}]).status == 200
+        assert before[0] in gateway.workers()
 
 
 def test_a_suspended_machine_kills_no_worker(tmp_path: Path) -> None:

@@ -32,6 +32,8 @@ KEPT += (
     "NO_PROXY",
     "SSL_CERT_FILE",
     "REQUESTS_CA_BUNDLE",
+    "CC",  # .ci/cc compiles the same text once
+    "LOGOPS_CI_OBJECTS",
 )
 
 

@@ -28,4 +28,4 @@ def test_memory_of_one_batch_is_there_for_the_next() -> None:
     done = subprocess.run([sys.executable, "-c", LET_GO], check=True, capture_output=True, text=True)
     kept, faults = done.stdout.split()
     assert kept == "True"
-    assert int(faults) < 1000, "200 MiB were mapped anew page by page, 256 faults a MiB"
+    assert int(faults) < 1000, "200 MiB were mapped again page by page, 256 faults a MiB"

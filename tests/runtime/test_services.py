@@ -159,7 +159,7 @@ def test_an_auth_gateway_alone_forwards_and_its_breaker_makes_it_unready(tmp_pat
                 assert auth.service.state().name == "ready"
                 ingest.service._listeners[0].stop_accepting()
                 ingest.sockets[0].shutdown(socket.SHUT_RDWR)  # as the supervisor does once the workers drain
-                await ingest.service._listeners[0].server.drain(1.0)
+                await ingest.service._listeners[0].drain(1.0)
                 assert (await auth.post(b'{"msg":"lost"}'))[0] in (502, 503)
                 assert auth.service.state().name == "circuit_open"
                 status, answer = await auth.get("authgw", "/readyz")

@@ -87,7 +87,7 @@ def test_a_killed_worker_is_started_again_and_its_counts_are_kept(supervised: St
     assert line["msg"] == "worker 1 was ended by SIGKILL: restarting it"
 
 
-def test_a_worker_told_to_stop_alone_drains_and_is_replaced(supervised: Start) -> None:
+def test_a_worker_that_is_stopped_alone_drains_and_is_replaced(supervised: Start) -> None:
     process = supervised(1)
     process.wait_for("ready")
     process.signal(signal.SIGTERM, int(process.events[0][2]))
@@ -143,7 +143,7 @@ def test_a_bug_at_start_is_logged_and_tried_again(supervised: Start) -> None:
     assert process.log("exited with 1")[0]["delay"] == 0.1
 
 
-def test_a_drain_that_fails_is_told_by_the_exit_code(supervised: Start) -> None:
+def test_a_drain_that_fails_shows_in_the_exit_code(supervised: Start) -> None:
     process = supervised(1, "drain-bug")
     process.wait_for("ready")
     process.signal(signal.SIGTERM)

@@ -14,7 +14,7 @@ from logops_fast.state.interface import BatchClaim, BucketVerdict, NonceVerdict,
 
 
 class FakeClock:
-    """A clock that stands until it is set."""
+    """A clock that moves only when it is set."""
 
     def __init__(self, now: float = 1_000_000.0) -> None:
         self.now = now
@@ -64,8 +64,8 @@ class Asker:
         held: bool = self.ask(lambda done: self.store.batch_ids.renew(emitter, batch_id, done))
         return held
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
-        self.on_loop(lambda: self.store.batch_ids.finish(emitter, batch_id, answer, digest))
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0, ttl: float | None = None) -> None:
+        self.on_loop(lambda: self.store.batch_ids.finish(emitter, batch_id, answer, digest, ttl))
 
     def abandon(self, emitter: str, batch_id: str) -> None:
         self.on_loop(lambda: self.store.batch_ids.abandon(emitter, batch_id))

@@ -86,7 +86,7 @@ def test_a_claim_that_another_worker_took_after_it_lapsed_is_lost(table: Table, 
     clock.now += 601
     assert begin(other, "b").kind is ClaimKind.NEW
     assert not renew(one, "b")
-    assert renew(one, "c"), "nobody has taken it"
+    assert renew(one, "c"), "no one has taken it"
 
 
 @pytest.mark.interpreted

@@ -174,7 +174,7 @@ def test_of_many_processes_that_start_together_exactly_one_makes_the_files(tmp_p
 
 def test_memory_is_used_as_the_table_fills() -> None:
     """A level is written only once the one before is full, and looked into only once it was written."""
-    table = memory_table(nonces.geometry(200_000))
+    table = memory_table(nonces.geometry(50_000))
     clock = FakeClock()
     store = TableNonces(table, clock)
     quarter = table.buckets // 16 * SLOTS
@@ -195,10 +195,10 @@ def test_a_nonce_takes_16_bytes_or_less() -> None:
 
 
 def test_nonces_given_back_leave_no_holes() -> None:
-    table = memory_table(nonces.geometry(200_000))
+    table = memory_table(nonces.geometry(50_000))
     clock = FakeClock()
     store = TableNonces(table, clock)
-    for index in range(50_000):
+    for index in range(10_000):
         key = b"web\0%d" % index
         assert insert(store, key, clock.now + 300) is NonceVerdict.FRESH
         store.remove(key, clock.now + 300)
@@ -207,13 +207,13 @@ def test_nonces_given_back_leave_no_holes() -> None:
 
 
 def test_a_client_that_fills_the_table_is_refused_and_no_other_is() -> None:
-    table = memory_table(nonces.geometry(20_000))
+    table = memory_table(nonces.geometry(8_000))
     clock = FakeClock()
     store = TableNonces(table, clock)
-    verdicts = [insert(store, b"greedy\0%d" % index, clock.now + 300) for index in range(60_000)]
+    verdicts = [insert(store, b"greedy\0%d" % index, clock.now + 300) for index in range(24_000)]
     assert set(verdicts) == {NonceVerdict.FRESH, NonceVerdict.CROWDED}
-    assert verdicts.count(NonceVerdict.FRESH) >= 20_000
-    small = [insert(store, b"small\0%d" % index, clock.now + 300) for index in range(2_000)]
+    assert verdicts.count(NonceVerdict.FRESH) >= 8_000
+    small = [insert(store, b"small\0%d" % index, clock.now + 300) for index in range(800)]
     assert set(small) == {NonceVerdict.FRESH}
     assert insert(store, b"greedy\0again", clock.now + 300) is NonceVerdict.CROWDED
     assert insert(store, b"greedy\0%d" % 5, clock.now + 300) is NonceVerdict.REPLAY
@@ -222,12 +222,12 @@ def test_a_client_that_fills_the_table_is_refused_and_no_other_is() -> None:
 
 
 def test_many_greedy_clients_leave_room_for_those_that_hold_little() -> None:
-    table = memory_table(nonces.geometry(20_000))
+    table = memory_table(nonces.geometry(8_000))
     clock = FakeClock()
     store = TableNonces(table, clock)
-    seen = {insert(store, b"greedy-%d\0%d" % (index % 10, index), clock.now + 300) for index in range(60_000)}
+    seen = {insert(store, b"greedy-%d\0%d" % (index % 10, index), clock.now + 300) for index in range(24_000)}
     assert seen == {NonceVerdict.FRESH, NonceVerdict.CROWDED}
-    assert {insert(store, b"small\0%d" % index, clock.now + 300) for index in range(500)} == {NonceVerdict.FRESH}
+    assert {insert(store, b"small\0%d" % index, clock.now + 300) for index in range(200)} == {NonceVerdict.FRESH}
 
 
 def test_a_full_bucket_is_the_fault_of_the_client_that_holds_the_most() -> None:
@@ -280,3 +280,43 @@ def test_a_bucket_is_unlocked_after_each_operation(tmp_path: Path) -> None:
         return all(insert(store, b"web\0%d" % index, expiry) is NonceVerdict.FRESH for index in range(50))
 
     assert in_processes(1, other) == [True]
+
+
+@pytest.mark.parametrize("promised", [1000, 20_000, 400_000, 12_000_000])
+def test_a_table_has_room_for_what_is_promised_and_sixteen_equal_parts(promised: int) -> None:
+    geometry = nonces.geometry(promised)
+    assert geometry.slots * nonces.LOAD >= promised
+    assert geometry.buckets <= 16 or geometry.buckets % 16 == 0
+
+
+def test_a_small_table_has_one_level() -> None:
+    assert nonces.first_buckets(16) == 16
+    assert nonces.first_buckets(32) == 2
+
+
+def test_what_is_given_back_is_not_held_against_the_client() -> None:
+    table = memory_table(nonces.geometry(2000))
+    clock = FakeClock()
+    store = TableNonces(table, clock)
+    expiry = clock.now + 300
+    for index in range(20_000):
+        assert insert(store, b"web\0%d" % index, expiry) is NonceVerdict.FRESH
+        store.remove(b"web\0%d" % index, expiry)
+    assert store._tallies is not None
+    assert store._tallies.total(clock.now) == 0
+
+
+def test_a_restored_nonce_is_a_replay_and_is_counted_and_a_full_table_takes_none() -> None:
+    table = memory_table(Geometry(nonces.KIND, 1, "I", 1, TALLY_BYTES, nonces.KEY_BYTES))
+    clock = FakeClock()
+    store = TableNonces(table, clock)
+    expiry = int(clock.now) + 300
+    assert store.restore(table.digest(b"web\0first"), expiry)
+    assert insert(store, b"web\0first", expiry) is NonceVerdict.REPLAY
+    assert store._tallies is not None
+    assert store._tallies.total(clock.now) == 1
+    assert all(store.restore(table.digest(b"%d" % index), expiry) for index in range(SLOTS - 1))
+    assert not store.restore(table.digest(b"one too many"), expiry)
+    bare, table = one_bucket(clock)
+    assert bare.restore(table.digest(b"web\0first"), expiry)
+    assert insert(bare, b"web\0first", expiry) is NonceVerdict.REPLAY

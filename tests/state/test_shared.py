@@ -78,11 +78,11 @@ def test_a_damaged_or_other_file_is_made_anew_and_says_so(tmp_path: Path, damage
         os.truncate(path, 0)
     else:
         caps = CAPS._replace(max_nonces=4000)
-    told: list[str] = []
-    store = open_shared(tmp_path, 300, caps, log=told.append)
+    notices: list[str] = []
+    store = open_shared(tmp_path, 300, caps, log=notices.append)
     assert insert(store, b"key", expiry) is NonceVerdict.FORGOTTEN
-    assert len(told) == 1
-    assert str(path) in told[0]
+    assert len(notices) == 1
+    assert str(path) in notices[0]
 
 
 def test_nothing_is_made_anew_under_a_gateway_that_runs(tmp_path: Path) -> None:

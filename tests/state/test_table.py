@@ -102,7 +102,7 @@ def test_a_header_with_any_byte_changed_is_refused(at: int, change: int) -> None
 @pytest.mark.process
 @pytest.mark.slow
 def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Path) -> None:
-    """What a killed process was told FRESH stays a replay, and no lock stays held."""
+    """What a killed process got FRESH for stays a replay, and no lock stays held."""
     caps = Caps(max_nonces=2000, max_batch_ids=200)
     store = open_shared(tmp_path, 300, caps)
     expiry = time.time() + 400
@@ -113,12 +113,12 @@ def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Pat
         store.worker_started(chance.randrange(8))
         while True:
             a, b = chance.getrandbits(64), chance.randrange(60)
-            told: list[NonceVerdict] = []
-            store.nonces.insert(record.pack(a, b), expiry, told.append)
+            verdicts: list[NonceVerdict] = []
+            store.nonces.insert(record.pack(a, b), expiry, verdicts.append)
             store.buckets.take(b"%d" % b, 1, 100, 100, lambda verdict: None)
             store.batch_ids.begin("web", f"{b}", 1, lambda claim: None)
             store.batch_ids.finish("web", f"{b}", b"%d" % b * 50)
-            if told == [NonceVerdict.FRESH]:
+            if verdicts == [NonceVerdict.FRESH]:
                 os.write(pipe, record.pack(a, b))
 
     acknowledged: list[bytes] = []

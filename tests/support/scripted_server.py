@@ -1,4 +1,4 @@
-"""A small real HTTP server that does, connection by connection, what a test tells it to."""
+"""A small real HTTP server that does, connection by connection, what a test's script says."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def run(loop: str, main: Callable[[], Awaitable[Any]]) -> Any:
 
     with asyncio.Runner(loop_factory=LOOPS[loop]) as runner:
         result = runner.run(body())
-    assert not escaped
+    assert not escaped, escaped
     return result
 
 

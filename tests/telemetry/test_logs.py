@@ -130,15 +130,15 @@ def test_a_rate_limited_key_speaks_once_an_interval_and_says_what_it_kept_back(
 ) -> None:
     now = [0.0]
     limited = logs.RateLimited(logging.getLogger("logops_fast.test"), clock=lambda: now[0])
-    told = []
+    logged = []
     for now[0] in (0.0, 1.0, 59.9, 60.0, 61.0, 200.0):
-        told.append(limited.log(logging.WARNING, "redis", "store unreachable", store="redis"))
-    assert told == [True, False, False, True, False, True]
+        logged.append(limited.log(logging.WARNING, "redis", "store unreachable", store="redis"))
+    assert logged == [True, False, False, True, False, True]
     assert [getattr(record, "suppressed", 0) for record in caplog.records] == [0, 2, 1]
     assert limited.log(logging.WARNING, "another", "other things")
 
 
-def test_what_is_kept_back_is_told_at_the_end_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_suppressed_lines_are_summed_up_once_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
     limited = logs.RateLimited(logging.getLogger("logops_fast.test"), clock=lambda: 0.0)
     for _ in range(4):
         limited.log(logging.WARNING, "redis", "store unreachable")

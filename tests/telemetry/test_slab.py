@@ -135,7 +135,7 @@ def test_any_label_value_can_be_placed(value: str) -> None:
     assert DirectoryReader(region).new()[0].key == ("a", expected)
 
 
-def test_a_series_that_changed_its_shape_is_placed_anew() -> None:
+def test_a_series_that_changed_its_shape_gets_a_new_place() -> None:
     region = attached(Slab(1))
     region.place(("h",), HISTOGRAM, 3)
     region.attach()

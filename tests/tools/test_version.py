@@ -19,6 +19,7 @@ REPEATED = {
     "deploy/k8s/base/kustomization.yaml": r"newTag: ([\w.]+)",
     "docker-compose.yml": r"LOGOPS_VERSION:-([\w.]+)\}",
     ".env.example": r"LOGOPS_VERSION=(\S+)",
+    "client/pyproject.toml": r'^version = "(\S+)"',
     "docs/openapi.yaml": r"^  version: (\S+)",
 }
 

@@ -32,6 +32,10 @@ class OldFile(NamedTuple):
     size: int
 
 
+Waits = Callable[[OldFile], bool]
+"""Whether a file is still needed: it has not been shipped."""
+
+
 class Action(NamedTuple):
     """One file to delete or archive; ``why`` is age or size."""
 
@@ -131,22 +135,29 @@ class Report:
 
 
 def plan(
-    files: Iterable[OldFile], today: dt.date, retention_days: int, archive: Mode, max_total_bytes: int = 0
+    files: Iterable[OldFile],
+    today: dt.date,
+    retention_days: int,
+    archive: Mode,
+    max_total_bytes: int = 0,
+    waits: Waits = lambda _file: False,
 ) -> list[Action]:
     """Return what to do, oldest first.
 
-    ``retention_days`` full days are kept besides today; ``max_total_bytes`` of 0 is no limit. Past the limit whole days
-    go, the oldest first, until the rest is under it; never today's, even if it alone is over.
+    ``retention_days`` full days are kept besides today; a file that ``waits`` is kept for longer. ``max_total_bytes``
+    of 0 is no limit. Past the limit whole days go, the oldest first, until the rest is under it, also those that wait;
+    never today's, even if it alone is over.
     """
     ordered = sorted(files, key=lambda file: (file.day, file.name))
     actions = [
         Action(archive, file, "age")
         for file in ordered
-        if file.day < today and (today - file.day).days > retention_days
+        if file.day < today and (today - file.day).days > retention_days and not waits(file)
     ]
     if max_total_bytes <= 0:
         return actions
-    kept = ordered[len(actions) :]
+    going = {action.file for action in actions}
+    kept = [file for file in ordered if file not in going]
     total = sum(file.size for file in kept)
     for day in sorted({file.day for file in kept if file.day < today}):
         if total <= max_total_bytes:
@@ -186,6 +197,7 @@ def run_once(
     dry_run: bool = False,
     now: float | None = None,
     stop: Stop = lambda: False,
+    waits: Waits = lambda _file: False,
 ) -> Report:
     """Plan and carry out. Never raises for a file: errors are in the report and do not stop the rest.
 
@@ -204,7 +216,7 @@ def run_once(
             if archive != "delete" and not dry_run:
                 remove_leftovers(archive_dir)
                 remove_leftovers(archive_dir / REJECTED_DIR)
-            for action in plan(find_files(directory), today, retention_days, archive, max_total_bytes):
+            for action in plan(find_files(directory), today, retention_days, archive, max_total_bytes, waits):
                 if stop():
                     raise StoppedError  # noqa: TRY301
                 report.results.append(Result(action) if dry_run else _carry_out(directory, action, archive_dir, stop))

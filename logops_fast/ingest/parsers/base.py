@@ -18,6 +18,8 @@ TOO_DEEP: Final = "too_deep"  # nests deeper than can be stored
 BAD_CSV: Final = "bad_csv"  # a quote opens and never closes: everything from its row on
 EVENT_TOO_LARGE: Final = "event_too_large"  # over backpressure.max_event_bytes, as sent or as stored
 BAD_ENTRY: Final = "bad_entry"  # an entry of a Loki stream that is not [time, line] or [time, line, metadata]
+BAD_LABELS: Final = "bad_labels"  # an entry of a Loki stream whose labels are not of Loki's form, or too many
+BAD_RECORD: Final = "bad_record"  # a log record of OTLP's JSON in which a member is not of its type
 UNSUPPORTED_BULK_ACTION: Final = "unsupported_bulk_action"  # an update or delete of Elasticsearch's _bulk
 MISSING_DOCUMENT: Final = "missing_document"  # an action line of _bulk that is the last line
 
@@ -27,13 +29,18 @@ MALFORMED: Final[Reason] = "malformed"
 OTLP_NOT_SUPPORTED: Final[Reason] = "otlp_not_supported"
 UNSUPPORTED_ENVELOPE: Final[Reason] = "unsupported_envelope"
 TOO_MANY_ITEMS: Final[Reason] = "too_many_items"
+TOO_LARGE: Final[Reason] = "too_large"
 
 
 class Limits(NamedTuple):
-    """What one batch may hold: bytes of one event as sent and as stored, and events."""
+    """What one batch may hold: bytes of one event as sent and as stored, events, and bytes of all events as stored.
+
+    The last is for formats in which many events share what is in each of their lines.
+    """
 
     max_event_bytes: int = 262_144
     max_items: int = 100_000
+    max_stored_bytes: int = 67_108_864
 
 
 class Fault(NamedTuple):
@@ -87,6 +94,14 @@ def empty_body() -> MalformedBody:
 def too_many_items(limit: int) -> MalformedBody:
     """Return the refusal of a body of more than ``limit`` events."""
     return MalformedBody(TOO_MANY_ITEMS, f"The batch holds over {limit} events, the most that one may hold: split it.")
+
+
+def too_large_as_lines(limit: int) -> MalformedBody:
+    """Return the refusal of a body whose lines would take over ``limit`` bytes."""
+    return MalformedBody(
+        TOO_LARGE,
+        f"With what they share in each line the events take over {limit} bytes: send fewer at once, or share less.",
+    )
 
 
 def fault(index: int, reason: str, text: bytes | str) -> Fault:

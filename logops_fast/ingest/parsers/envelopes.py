@@ -7,22 +7,16 @@ first event.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-import orjson
+from logops_fast.ingest.parsers import base, otlp_json
+from logops_fast.ingest.parsers.loki_entries import EntryReader
+from logops_fast.ingest.parsers.loki_labels import MAX_LABELS_BYTES
+from logops_fast.ingest.parsers.members import add_members, text_of
 
-from logops_fast.ingest.parsers import base
-from logops_fast.ingest.parsers.json_values import read_event
-
-_OTLP_KEYS: Final = (
-    "resourceLogs",
-    "resource_logs",
-    "resourceSpans",
-    "resource_spans",
-    "resourceMetrics",
-    "resource_metrics",
-)
+_OTLP_KEYS: Final = ("resourceLogs", "resource_logs")
+_OTLP_OTHERS: Final = ("resourceSpans", "resource_spans", "resourceMetrics", "resource_metrics")
 _ACTIONS: Final = frozenset(("index", "create", "update", "delete"))
 _LIST_KEYS: Final = ("events", "logs", "records")
 _HEC_KEYS: Final = frozenset(("event", "time", "host", "source", "sourcetype", "index", "fields"))
@@ -34,7 +28,7 @@ _NEW_RELIC_KEYS: Final = frozenset(("common", "logs"))
 _CLOUDWATCH_KEYS: Final = ("owner", "logGroup", "logStream")
 
 TELLTALE_KEYS: Final = frozenset(
-    (*_OTLP_KEYS, *_ACTIONS, *_LIST_KEYS, "event", "streams", "logEvents", "common"),
+    (*_OTLP_KEYS, *_OTLP_OTHERS, *_ACTIONS, *_LIST_KEYS, "event", "streams", "logEvents", "common"),
 )
 """Every envelope has one of these among its first event's keys."""
 
@@ -50,20 +44,34 @@ def kind_of(first: dict[str, Any], second: Any = None) -> str:
 
     Raises base.MalformedBody: ``otlp_not_supported`` or ``unsupported_envelope``.
     """
-    for key in _OTLP_KEYS:
+    for key in _OTLP_OTHERS:
         if type(first.get(key)) is list:
             raise base.MalformedBody(
                 base.OTLP_NOT_SUPPORTED,
-                "The body is an OTLP export, which is not supported yet; send JSON, NDJSON, CSV or plain text.",
+                "The body is an OTLP export of traces or metrics; this gateway takes OTLP's logs alone.",
             )
     if type(first.get("logs")) is list and first.keys() == _NEW_RELIC_KEYS:
         raise _unsupported("a New Relic log payload")
     if type(first.get("records")) is list and first.keys() == _FIREHOSE_KEYS:
         raise _unsupported("an Amazon Data Firehose request")
+    if _is_otlp(first):
+        return WRAPPED
     action = action_of(first)
     if action and (second is not None or action == "delete"):
         return BULK
     return WRAPPED if _parts(first) is not None else ""
+
+
+def may_be_envelope(keys: Collection[str]) -> bool:
+    """Return whether ``kind_of`` may find that a first event with these keys is an envelope, whatever is under them."""
+    names = set(keys)
+    return (
+        not names.isdisjoint(_OTLP_KEYS)
+        or names in (_NEW_RELIC_KEYS, _FIREHOSE_KEYS)
+        or (len(names) == 1 and not names.isdisjoint((*_ACTIONS, *_LIST_KEYS, "streams")))
+        or ("event" in names and names <= _HEC_KEYS)
+        or "logEvents" in names
+    )
 
 
 def _unsupported(name: str) -> base.MalformedBody:
@@ -73,9 +81,12 @@ def _unsupported(name: str) -> base.MalformedBody:
     )
 
 
-def unwrap(event: dict[str, Any]) -> list[Unwrapped]:
-    """Return the events that an event of a WRAPPED body holds; itself if it is no envelope."""
-    parts = _parts(event)
+def unwrap(event: dict[str, Any], entries: EntryReader) -> list[Unwrapped]:
+    """Return the events that an event of a WRAPPED body holds; itself if it is no envelope.
+
+    ``entries`` reads the Loki streams of the whole body. Raises base.MalformedBody: ``too_large``, by their labels.
+    """
+    parts = _parts(event, entries)
     return [event] if parts is None else parts
 
 
@@ -87,8 +98,10 @@ def wrapper_key(head: dict[str, Any]) -> str:
     return ""
 
 
-def _parts(event: dict[str, Any]) -> list[Unwrapped] | None:
-    """Return what an envelope holds, or None if the event is no envelope."""
+def _parts(event: dict[str, Any], entries: EntryReader | None = None) -> list[Unwrapped] | None:
+    """Return what an envelope holds, or None if the event is no envelope; of Loki streams nothing without a reader."""
+    if _is_otlp(event):
+        return otlp_json.unwrap(event)
     if len(event) == 1:
         for key in _LIST_KEYS:
             held = event.get(key)
@@ -96,13 +109,17 @@ def _parts(event: dict[str, Any]) -> list[Unwrapped] | None:
                 return held
         streams = event.get("streams")
         if type(streams) is list and all(_is_stream(one) for one in streams):
-            return _loki_entries(streams)
+            return [] if entries is None else _loki_entries(streams, entries)
     if "event" in event and event.keys() <= _HEC_KEYS:
         return [_hec_event(event)]
     held = event.get("logEvents")
     if type(held) is list and event.get("messageType") == "DATA_MESSAGE":
         return _cloudwatch_events(event, held)
     return None
+
+
+def _is_otlp(event: dict[str, Any]) -> bool:
+    return any(type(event.get(key)) is list for key in _OTLP_KEYS)
 
 
 def _is_stream(value: Any) -> bool:
@@ -114,38 +131,23 @@ def _is_stream(value: Any) -> bool:
     )
 
 
-def _loki_entries(streams: list[dict[str, Any]]) -> list[Unwrapped]:
-    found: list[Unwrapped] = []
+def _loki_entries(streams: list[dict[str, Any]], reader: EntryReader) -> list[Unwrapped]:
     for stream in streams:
         labels = stream["stream"]
+        size = len(text_of(labels))
+        reader.begin(labels if size <= MAX_LABELS_BYTES else None, size)
         for entry in stream["values"]:
-            if type(entry) is not list or not 2 <= len(entry) <= 3 or type(entry[1]) is not str:
-                found.append((base.BAD_ENTRY, entry))
-                continue
-            ts = entry[0]
-            event = _loki_event(int(ts) if _is_number(ts) else ts, entry[1])
-            add_members(event, labels)
-            if len(entry) == 3:
-                if type(entry[2]) is not dict:
-                    found.append((base.BAD_ENTRY, entry))
-                    continue
-                add_members(event, entry[2])
-            found.append(event)
+            reader.add_json(entry)
+    parsed = reader.take()
+    found: list[Unwrapped] = []
+    taken = 0
+    for fault in parsed.faults:
+        before = fault.index - len(found)
+        found += parsed.events[taken : taken + before]
+        taken += before
+        found.append((fault.reason, fault.text.encode()))
+    found += parsed.events[taken:]
     return found
-
-
-def _loki_event(ts: Any, line: str) -> dict[str, Any]:
-    """Return the event of an entry: at its time, its line as the message, or the JSON object that the line is."""
-    held = read_event(line.encode("utf-8", "surrogatepass")) if line[:1] == "{" else ""
-    if not isinstance(held, dict) or not held:
-        return {"ts": ts, "msg": line}
-    if "ts" in held:
-        add_members(held, {"ts_raw": held.pop("ts")})
-    return {"ts": ts, **held}
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is str and value.isascii() and value.isdigit() and len(value) < 20
 
 
 def _hec_event(event: dict[str, Any]) -> dict[str, Any]:
@@ -176,15 +178,6 @@ def _cloudwatch_events(event: dict[str, Any], held: list[Any]) -> list[Unwrapped
         else:
             found.append((base.NOT_AN_OBJECT, one))
     return found
-
-
-def add_members(event: dict[str, Any], members: dict[str, Any]) -> None:
-    """Add a wrapper's members to an event; one whose name is taken by another value is kept as ``<name>_raw``."""
-    for key, value in members.items():
-        name = key
-        while name in event and event[name] != value:
-            name += "_raw"
-        event[name] = value
 
 
 def action_of(event: dict[str, Any]) -> str:
@@ -227,16 +220,6 @@ class BulkLines:
         """Return the fault that an action line without a document is, once all lines are taken."""
         action, self._action = self._action, ""
         return (base.MISSING_DOCUMENT, self._line) if action else None
-
-
-def text_of(part: Any) -> bytes:
-    """Return the text of a part of an envelope that is no event, for the rejected file."""
-    if isinstance(part, bytes):
-        return part
-    try:
-        return orjson.dumps(part)
-    except orjson.JSONEncodeError:
-        return repr(part).encode("utf-8", "replace")
 
 
 def collect(parts: Sequence[Unwrapped], first: int = 0) -> base.Parsed:

@@ -48,7 +48,7 @@ def _lengths() -> dict[bytes, frozenset[int]]:
     return out
 
 
-_LENGTHS: Final = _lengths()
+LENGTHS: Final = _lengths()
 _DIGIT_RUN: Final = re.compile(rb"[0-9]++")
 # Between the groups: blanks (also the no-break ones), hyphens and dashes, `.` and `+`.
 _SEPARATOR: Final = rb"(?:[ .+-]|\xc2\xa0|\xe2\x80[\x80-\x95\xaf])"
@@ -131,7 +131,7 @@ def _group_starts(text: bytes, folded: bytes) -> list[int]:
     if folded.rfind(_PARTED) >= 0:
         at = folded.find(_PARTED)
         while at >= 0:
-            if text[at : at + 4] in _LENGTHS:
+            if text[at : at + 4] in LENGTHS:
                 starts.append(at)
             at = folded.find(_PARTED, at + 5)  # the next group
     wide = [
@@ -139,7 +139,7 @@ def _group_starts(text: bytes, folded: bytes) -> list[int]:
         for byte, pattern in WIDE_SEPARATORS
         if byte in text
         for found in pattern.finditer(text)
-        if text[found.start() - 4 : found.start()] in _LENGTHS
+        if text[found.start() - 4 : found.start()] in LENGTHS
     ]
     return sorted(starts + wide) if wide else starts
 
@@ -174,7 +174,7 @@ def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, in
 
 def _is_number(digits: bytes) -> bool:
     """Whether a network issues such a number, and it passes Luhn."""
-    lengths = _LENGTHS.get(digits[:_PREFIX])
+    lengths = LENGTHS.get(digits[:_PREFIX])
     if lengths is None or len(digits) not in lengths:
         return False
     return (sum(digits[-1::-2].translate(_VALUE)) + sum(digits[-2::-2].translate(_DOUBLE))) % 10 == 0

@@ -41,8 +41,8 @@ MAY_BE_IPV4: Final = re.compile(rb"\.(?=[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9])")
 _MASK: Final = b".x.x"
 
 # What may be a version is looked at closely: the byte before it, and the last letter of the word before a blank.
-_PLAIN_BEFORE: Final = b"[<|,;@!\xfe\xf5?&{\x00"
-_SUSPECT: Final = b".nNrRsSdDeEvVfFkK:=\"'\xfd\xff "
+PLAIN_BEFORE: Final = b"[<|,;@!\xfe\xf5?&{\x00"
+SUSPECT: Final = b".nNrRsSdDeEvVfFkK:=\"'\xfd\xff "
 _CONTEXT: Final = 40
 _VERSION_WORD: Final = re.compile(
     rb"(?:[Vv]ersions?|VERSIONS?|(?<![A-Za-z])(?:[Vv]er|VER|[Bb]uild|BUILD|[Rr]elease|RELEASE|[Rr]evision|[Ff]irmware"
@@ -51,7 +51,7 @@ _VERSION_WORD: Final = re.compile(
 )
 # How those words end, and what may be between one and the numbers: the pattern costs five times as much.
 _VERSION_ENDS: Final = (b"n", b"N", b"s", b"S", b"r", b"R", b"d", b"D", b"se", b"SE", b"re")
-_NAME_ENDS: Final = b"nNsSrRdDeE. \xff>(_-"
+NAME_ENDS: Final = b"nNsSrRdDeE. \xff>(_-"
 _BEFORE_WORD_ENDS: Final = b" \xff\xfd'\":"
 _BETWEEN: Final = _BEFORE_WORD_ENDS + b"=("
 # A pinned package, `example==1.2.3.4`, `example>=1.2.3.4`; not a comparison of addresses, `ip.src == 10.1.2.3`.
@@ -97,11 +97,11 @@ def find_ipv4(text: bytes) -> list[Cut]:
                 first -= 1
         before = text[first]
         if before == 0x20:
-            if text[first - 1] not in _SUSPECT or not _is_version(text, first + 1, end):
+            if text[first - 1] not in SUSPECT or not _is_version(text, first + 1, end):
                 cuts.append((start, end, _MASK))
-        elif before == 0x22 and text[first - 1] == 0x3A and text[first - 3] not in _NAME_ENDS:
+        elif before == 0x22 and text[first - 1] == 0x3A and text[first - 3] not in NAME_ENDS:
             cuts.append((start, end, _MASK))  # `"client_ip":"10.1.2.3"`, whose name does not end as a version's
-        elif before in _PLAIN_BEFORE or not _is_version(text, first + 1, end):
+        elif before in PLAIN_BEFORE or not _is_version(text, first + 1, end):
             cuts.append((start, end, _MASK))
     return cuts
 

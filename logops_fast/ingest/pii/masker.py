@@ -96,6 +96,10 @@ class Masker:
             masked, in_key = self._mask_strings(lines, None if named is None else values, named or (), hits)
         return self._rename(masked) if in_key else masked
 
+    def leaves(self, name: str) -> bool:
+        """Whether a member's name is stored as it came, and its value is no named field, no secret and not kept."""
+        return not self.is_named(name) and self._are_clean([name])[0]
+
     def mask_text(self, text: str) -> str:
         """Raw text, such as an event that could not be parsed, masked as a string value is."""
         masked: str = orjson.loads(restore(self._mask_strings(neutralise(to_json(text)), None, (), {})[0]))

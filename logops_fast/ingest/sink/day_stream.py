@@ -10,6 +10,7 @@ from logops_fast.ingest.sink.append_file import AppendFile
 from logops_fast.ingest.sink.commit_log import Part
 from logops_fast.ingest.sink.day_files import file_name
 from logops_fast.ingest.sink.file_ops import FileOps
+from logops_fast.ingest.sink.marks import Mark
 
 
 class DayStream:
@@ -90,6 +91,11 @@ class DayStream:
         """Return where ``parts`` will be in the current file."""
         current = self._current()
         return Part(self._prefix + current.path.name, current.inode, current.good, current.good + sum(map(len, parts)))
+
+    def mark(self) -> Mark | None:
+        """Return how far the current file is acknowledged; None if there is none."""
+        file = self._file
+        return None if file is None or file.inode == 0 else Mark(self._prefix + file.path.name, file.inode, file.good)
 
     def write(self, parts: list[bytes]) -> None:
         """Write to the current file. Raises StepFailedError."""

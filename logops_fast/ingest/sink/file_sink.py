@@ -10,7 +10,7 @@ volume can hold up for as long as it likes. One group at a time passes through t
 5. UNDOING, only if the kernel's sync failed or a claim was lost: the thread cuts away what was written.
 6. The batches are *answered*, all alike, and the next group begins.
 
-Between groups the thread may be TIDYING: closing yesterday's files, or probing a disk that failed.
+Between groups the thread may be TIDYING: publishing marks, closing yesterday's files, or probing a disk that failed.
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
-from functools import partial
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
-from logops_fast.errors import LogOpsError, StartupError
+from logops_fast.errors import LogOpsError
+from logops_fast.ingest.sink.claims import confirm, renew
 from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
 from logops_fast.ingest.sink.commit_pace import CommitPace
 from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
 from logops_fast.ingest.sink.disk_thread import DiskThread, Job, OnFinished
+from logops_fast.ingest.sink.failures import both, guarded, report
 from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
-from logops_fast.ingest.sink.group_writer import Group, GroupWriter, SinkBusyError, WorkerLock
+from logops_fast.ingest.sink.group_writer import Group, GroupWriter
 from logops_fast.ingest.sink.interface import Claims, OnStored, SinkCommit, SinkProblem
 from logops_fast.ingest.sink.kernel_sync import SyncQueue
-from logops_fast.ingest.sink.recovery import RecoveryReport, recover
+from logops_fast.ingest.sink.opening import SinkStartError, open_writer
+from logops_fast.ingest.sink.recovery import RecoveryReport
 
 __all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 
 MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
+PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
 STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
 SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
 RENEW_INTERVAL: Final = 15.0
@@ -63,10 +66,6 @@ class Phase(Enum):
     UNDOING = "undoing"
     TIDYING = "tidying"
     CLOSING = "closing"
-
-
-class SinkStartError(StartupError):
-    """The sink cannot work in its directory."""
 
 
 class _Batch(NamedTuple):
@@ -132,6 +131,7 @@ class FileSink:
         self._pending: deque[_Batch] = deque()
         self._pending_since = 0.0  # no later than the first of them came
         self._kicked = False
+        self._unpublished = False
         # The group under way.
         self._phase = Phase.IDLE
         self._phase_since = 0.0
@@ -162,18 +162,25 @@ class FileSink:
         """Whether a thread syncs, because the kernel offers no queue for it."""
         return self._durable and self._queue is None
 
-    def start(self) -> Awaitable[RecoveryReport]:
+    def start(self, *, probe: bool = True) -> Awaitable[RecoveryReport]:
         """Lock the directory, repair what a crash left, open today's file; all of it in the disk thread.
 
+        ``probe``: write to the disk as well. If that fails the sink starts with a ``problem``, as after a failed group.
         Call it on the running loop and await the result before the first ``append``. Raises SinkStartError.
         """
         loop = asyncio.get_running_loop()
         started: asyncio.Future[RecoveryReport] = loop.create_future()
         reports: list[RecoveryReport] = []
+        failures: list[StepFailedError] = []
         disk = DiskThread(loop)
 
         def job() -> bool:
             reports.append(self._open())
+            if probe:
+                try:
+                    self._probe()
+                except StepFailedError as failure:
+                    failures.append(failure)
             return True
 
         def on_finished(error: BaseException | None) -> None:
@@ -187,7 +194,10 @@ class FileSink:
             self._ended = loop.create_future()
             # Without a sync there is nothing for the kernel to do.
             self._queue = self._ops.kernel_sync(loop) if self._durable else None
-            self._timer = loop.call_later(IDLE_INTERVAL, self._tick)
+            for failure in failures:
+                report(failure, self._directory, self._on_error)
+                self._failure = str(failure)
+            self._set_timer()
             if self._claims is not None:
                 self._renewal = loop.call_later(RENEW_INTERVAL, self._renew)
             if not started.done():
@@ -231,29 +241,15 @@ class FileSink:
 
     def _open(self) -> RecoveryReport:
         """Do the work of ``start``, in the thread. Raises SinkStartError."""
-        try:
-            lock = WorkerLock(self._directory, self._worker)
-        except SinkBusyError as busy:
-            raise SinkStartError(str(busy)) from None
-        except OSError as error:
-            raise SinkStartError(f"sink.dir {self._directory} cannot be used: {error.strerror or error}") from None
-        try:
-            report = recover(self._directory, worker=self._worker, workers=self._workers, now=self._wall())
-            writer = GroupWriter(
-                self._directory,
-                durable=self._durable,
-                worker=self._worker,
-                workers=self._workers,
-                lock=lock,
-                wall=self._wall,
-                ops=self._ops,
-            )
-            writer.open()
-        except (OSError, StepFailedError) as failure:  # mypyc gives a name one type
-            lock.release()
-            raise SinkStartError(f"sink.dir {self._directory} cannot be used: {failure}") from None
-        self._writer = writer
-        return report
+        self._writer, recovered = open_writer(
+            self._directory,
+            durable=self._durable,
+            worker=self._worker,
+            workers=self._workers,
+            wall=self._wall,
+            ops=self._ops,
+        )
+        return recovered
 
     # 1: gathering.
 
@@ -274,6 +270,9 @@ class FileSink:
                 self._running().call_later(wait, self._kick)
         elif self._closing:
             self._begin_end()
+        elif self._unpublished:
+            self._unpublished = False
+            self._running().call_later(PUBLISH_AFTER, self._publish)
 
     def _take(self) -> None:
         """Make the next group of what is pending of one day, up to a size."""
@@ -325,52 +324,30 @@ class FileSink:
         now = self._clock()
         if error is None and self._claims is not None and now - self._batches_since > CONFIRM_AFTER:
             self._enter(Phase.CONFIRMING, now)
-            self._confirm(self._claims)
+            confirm(self._claims, [batch.entry for batch in self._batches], self._confirmed)
         else:
             self._finish(error)
 
     # 4: confirming.
 
-    def _confirm(self, claims: Claims) -> None:
-        """Ask for each batch id of the group whether its claim is still ours: only then may it be accepted."""
-        asked = [batch for batch in self._batches if batch.entry is not None]
-        verdicts: dict[int, bool] = {}
-
-        def answered(position: int, held: bool) -> None:
-            verdicts[position] = held
-            if len(verdicts) == len(asked):
-                self._confirmed([batch for at, batch in enumerate(asked) if not verdicts[at]])
-
-        for position, batch in enumerate(asked):
-            if batch.entry is not None:
-                claims.renew(batch.entry.emitter, batch.entry.batch_id, partial(answered, position))
-        if not asked:
-            self._confirmed([])
-
-    def _confirmed(self, lost: list[_Batch]) -> None:
+    def _confirmed(self, lost: list[int]) -> None:
         """Accept the group, or cut it away and store it again without the batches that another worker has taken."""
         if not lost:
             self._finish(None)
             return
         logger.warning("batches waited so long for the disk that their ids were lost", extra={"batches": len(lost)})
-        kept = [batch for batch in self._batches if not any(batch is one for one in lost)]
-        self._batches = lost
+        batches = self._batches
+        kept = [batch for position, batch in enumerate(batches) if position not in lost]
+        self._batches = [batches[position] for position in lost]
         self._undo(None, kept)
 
     def _renew(self) -> None:
         """Keep the claims of batches that wait for the disk."""
         self._renewal = self._running().call_later(RENEW_INTERVAL, self._renew)
-        claims, oldest = self._claims, self._clock() - RENEW_INTERVAL / 2
-        if claims is None:
-            return
-        waiting: list[_Batch] = []
-        if self._batches and self._batches_since < oldest:
-            waiting += self._batches
-        if self._pending and self._pending_since < oldest:
-            waiting += self._pending
-        for batch in waiting:
-            if batch.entry is not None:
-                claims.renew(batch.entry.emitter, batch.entry.batch_id, _ignore)
+        oldest = self._clock() - RENEW_INTERVAL / 2
+        for batches, since in ((self._batches, self._batches_since), (self._pending, self._pending_since)):
+            if self._claims is not None and batches and since < oldest:
+                renew(self._claims, [batch.entry for batch in batches])
 
     # 5: undoing.
 
@@ -382,7 +359,7 @@ class FileSink:
             if again:
                 self._pending.extendleft(reversed(again))
                 self._pending_since = self._batches_since
-            self._finish(_both(error, second) if error is not None else second or _LostClaims())
+            self._finish(both(error, second) if error is not None else second or _LostClaims())
 
         self._in_thread(self._abandon, undone)
 
@@ -399,14 +376,25 @@ class FileSink:
         seconds = self._clock() - self._phase_since
         if error is None:
             self._files().accept()
+            self._unpublished = True
         self._batches, self._group = [], Group("")
         self._idle_again(None if isinstance(error, _LostClaims) else error)
         if error is None:
-            _guarded(self._on_commit, SinkCommit(group.size, len(batches), seconds))
+            guarded(self._on_commit, SinkCommit(group.size, len(batches), seconds))
         for batch in batches:
-            _guarded(batch.on_stored, error is None)
+            guarded(batch.on_stored, error is None)
 
     # Between groups.
+
+    def _publish(self) -> None:
+        """Publish the marks of the last group, unless another has done so or will."""
+        if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending:
+            self._enter(Phase.TIDYING, self._clock())
+            self._in_thread(self._publish_marks, self._tidied)
+
+    def _publish_marks(self) -> bool:
+        self._files().publish()
+        return True
 
     def _tick(self) -> None:
         """Tidy up now and then, or try whether a disk that failed works again."""
@@ -440,27 +428,11 @@ class FileSink:
         """Note how the work under way has ended, and go on."""
         self._phase = Phase.IDLE
         was_failing = self._failure is not None
-        failure = self._report_failure(error)
+        failure = report(error, self._directory, self._on_error)
         self._failure = None if failure is None else str(failure)
         if (failure is not None) != was_failing and not self._closing:
             self._set_timer()
         self._next()
-
-    def _report_failure(self, error: BaseException | None) -> StepFailedError | None:
-        """Report a failure and those that followed from it."""
-        if error is None:
-            return None
-        if isinstance(error, StepFailedError):
-            failure = error
-        else:
-            # A defect or no memory: the group was cut away, its batches must be answered all the same.
-            logger.error("a group could not be stored", exc_info=error)
-            failure = StepFailedError("internal", self._directory, OSError(0, repr(error)))
-        step: StepFailedError | None = failure
-        while step is not None:
-            _guarded(self._on_error, step.operation, str(step))
-            step = step.rollback
-        return failure
 
     # The end.
 
@@ -478,7 +450,7 @@ class FileSink:
         return True
 
     def _end(self, error: BaseException | None) -> None:
-        self._report_failure(error)
+        report(error, self._directory, self._on_error)
         if self._disk is not None:
             self._disk.close()
         if self._ended is not None and not self._ended.done():
@@ -505,22 +477,3 @@ class FileSink:
 
 class _LostClaims(LogOpsError):  # noqa: N818 - no failure of the disk
     """The group was cut away because another worker stores some of its batches."""
-
-
-def _both(error: BaseException, second: BaseException | None) -> BaseException:
-    """Add to a failure that its group could not be cut away either."""
-    if isinstance(error, StepFailedError) and isinstance(second, StepFailedError):
-        error.rollback = second
-    return error
-
-
-def _ignore(_held: bool) -> None:
-    """A lost claim is noticed before the group is accepted."""
-
-
-def _guarded(callback: Callable[..., None], *args: object) -> None:
-    """Call back; one caller's mistake must not cost the others their answer."""
-    try:
-        callback(*args)
-    except Exception:
-        logger.exception("a callback of the sink failed")

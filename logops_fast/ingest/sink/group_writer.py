@@ -20,10 +20,13 @@ from logops_fast.ingest.sink.commit_log import CommitLog, Part
 from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, day_of, link_names
 from logops_fast.ingest.sink.day_stream import DayStream
 from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
+from logops_fast.ingest.sink.marks import MarkFile, marks_path
 
 CHECK_INTERVAL: Final = 1.0  # s between checks whether the files are still under their names
 MIN_PROBE_BYTES: Final = 4096
 MAX_PROBE_BYTES: Final = 1 << 20
+LOCK_TRIES: Final = 10
+LOCK_WAIT: Final = 0.01  # s between them: a reader that looks whether the worker is alive has the lock for a moment
 
 
 class SinkBusyError(LogOpsError):
@@ -91,6 +94,11 @@ class WorkerLock:
     def _acquire(self) -> int:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fd = open_locked(self._path)
+        tries = 1
+        while fd is None and tries < LOCK_TRIES:
+            time.sleep(LOCK_WAIT)
+            fd = open_locked(self._path)
+            tries += 1
         if fd is None:
             raise SinkBusyError(f"{self._directory} is in use by another gateway: stop it, or set another sink.dir")
         return fd
@@ -108,6 +116,7 @@ class GroupWriter:
         "_failed_bytes",
         "_journal",
         "_lock",
+        "_marks",
         "_ops",
         "_rejected",
         "_streams",
@@ -149,6 +158,7 @@ class GroupWriter:
         # Rejected lines first: the end of the data file is then the last to be reached.
         self._streams = (self._rejected, self._data)
         self._journal = CommitLog(journal, worker, wall=wall, ops=ops)
+        self._marks = MarkFile(marks_path(journal, worker))
         self._failed_bytes = 0
         self._checked = self._clock()
         self._written: list[tuple[DayStream, Part]] = []
@@ -160,6 +170,7 @@ class GroupWriter:
         """Open today's file, so that a directory that cannot be written is noticed. Raises StepFailedError."""
         self._data.open(day_of(self._wall()))
         self._data.keep_link()
+        self._publish(needed=True)
 
     def commit(self, group: Group) -> None:
         """Store a group as a whole. Raises StepFailedError: then nothing of it is in the files.
@@ -179,6 +190,7 @@ class GroupWriter:
         self._repair()
         if self._clock() - self._checked >= CHECK_INTERVAL:
             self._follow()
+        self._publish()
         try:
             try:
                 return self._write(group)
@@ -211,6 +223,10 @@ class GroupWriter:
         self._journal.accept()
         self._written = []
         self._failed_bytes = 0
+
+    def publish(self) -> None:
+        """Publish how far the files are acknowledged; ``write`` does it for the groups before its own."""
+        self._publish()
 
     def abandon(self, group: Group) -> None:
         """Cut away what was written of ``group``.
@@ -249,6 +265,7 @@ class GroupWriter:
         today = day_of(self._wall())
         self._settle([stream for stream in self._streams if stream.misplaced(today)])
         self._follow()
+        self._publish()
         self._journal.prune()
 
     def close(self) -> None:
@@ -261,6 +278,8 @@ class GroupWriter:
                 close()
             except StepFailedError as error:
                 failure = failure or error
+        self._publish()
+        self._marks.close()
         self._lock.release()
         if failure is not None:
             raise failure
@@ -275,6 +294,7 @@ class GroupWriter:
                 if not stream.linked:
                     self._journal.checkpoint()
                     stream.keep_link()
+                    self._publish(needed=True)
                 work.append((stream, parts, stream.part(parts)))
         self._written = [(stream, part) for stream, _, part in work]
         if group.entries:
@@ -300,6 +320,7 @@ class GroupWriter:
         except OSError as error:
             raise StepFailedError("open", self._directory, error) from error
         self._journal.follow()
+        self._marks.follow()
         self._settle([stream for stream in self._streams if stream.moved()])
         for stream in self._streams:
             stream.check()
@@ -310,6 +331,18 @@ class GroupWriter:
             self._journal.checkpoint()
             for stream in streams:
                 stream.close()
+
+    def _publish(self, *, needed: bool = False) -> None:
+        """Publish the marks. ``needed``: of a file that was just opened; without them it would count as complete.
+
+        Raises StepFailedError if needed ones cannot be written; others are written by the next call.
+        """
+        marks = [mark for mark in (self._data.mark(), self._rejected.mark()) if mark is not None]
+        try:
+            self._marks.publish(tuple(marks))
+        except OSError as error:
+            if needed:
+                raise StepFailedError("open", self._directory, error) from error
 
     def _repair(self) -> None:
         self._data.rollback()

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from logops_fast.files.locks import try_lock
 from logops_fast.ingest.sink.append_file import COPY_BYTES, cut_torn_tail, move_tail
 from logops_fast.ingest.sink.commit_log import (
+    BY_BODY,
     NO_DIGEST,
     TTL,
     CommitLog,
@@ -76,18 +77,23 @@ class RecoveryReport(NamedTuple):
 class AnswerStore(Protocol):
     """The part of the store of batch ids that a replay needs."""
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+    def finish(
+        self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST, ttl: float | None = None
+    ) -> None:
         """Note that the batch is stored with this answer; creates the entry if there is none."""
 
 
-def replay(report: RecoveryReport, store: AnswerStore) -> int:
+def replay(report: RecoveryReport, store: AnswerStore, window: float = TTL) -> int:
     """Finish every batch that a crash left stored but perhaps unanswered; return how many.
 
     Call it before ``StateStore.worker_started``, which frees the claims that the worker left in progress: those of
-    stored batches must be finished by then.
+    stored batches must be finished by then. A batch that is recognised by its body is so for ``window`` seconds in all.
     """
     for batch in report.remembered:
-        store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest)
+        if not batch.batch_id.startswith(BY_BODY):
+            store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest)
+        elif batch.age < window:
+            store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest, ttl=window - batch.age)
     return len(report.remembered)
 
 
@@ -132,6 +138,20 @@ def recover(
     return RecoveryReport(_remembered(groups, wall, ttl, limit), tuple(torn))
 
 
+def kept_end(directory: Path, worker: int, inode: int, size: int) -> int:
+    """Return how much of a file a start would keep, a torn last line aside; for a gateway that does not run.
+
+    ``size`` is the file's, in bytes. Nothing is changed. Raises OSError.
+    """
+    paths = segments(directory / JOURNAL_DIR).get(worker, [])
+    records = [record for path in paths[-2:] for record in decode_segment(path.read_bytes())]
+    part = next((part for part in records[-1].parts if part.inode == inode), None) if records else None
+    if part is None or part.start >= size:
+        return size
+    journal = _Journal(directory, worker, [], time.time(), boot_time())
+    return size if journal.complete(records[-1], last=True) else part.start
+
+
 def boot_time() -> float:
     """Return when the machine was started, in wall seconds; the present if the system does not say."""
     now = time.time()
@@ -156,7 +176,7 @@ class _Journal:
         read = [(path, list(decode_segment(path.read_bytes()))) for path in paths]
         last = next((records[-1] for _, records in reversed(read) if records), None)
         for path, records in read:
-            kept = [record for record in records if self._complete(record, last=record is last)]
+            kept = [record for record in records if self.complete(record, last=record is last)]
             if len(kept) != len(records):
                 if last is not None and records[-1] is last and kept[-1:] != [last]:
                     for part in last.parts:
@@ -175,7 +195,7 @@ class _Journal:
             link.unlink(missing_ok=True)
         return stored
 
-    def _complete(self, record: GroupRecord, *, last: bool) -> bool:
+    def complete(self, record: GroupRecord, *, last: bool) -> bool:
         """Return whether all of a group is in its files.
 
         Records before the last are complete by construction, whatever has become of their files since (moved away,

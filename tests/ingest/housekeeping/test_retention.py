@@ -49,6 +49,14 @@ def test_a_plan_never_touches_today_and_takes_the_oldest_days_whole(
         assert {f.name for f in gone} == {f.name for f in found if (TODAY - f.day).days > retention}
 
 
+def test_a_file_that_waits_goes_for_its_size_alone() -> None:
+    found = [old(9, 40), old(8, 40), old(1, 40), old(0, 40)]
+    first, second = old(9).name, old(8).name
+    assert [a.file.name for a in plan(found, TODAY, 7, "delete", 0, lambda f: f.name == first)] == [second]
+    both = [(a.file.name, a.why) for a in plan(found, TODAY, 7, "delete", 100, lambda f: f.name == first)]
+    assert both == [(second, "age"), (first, "size")]
+
+
 def test_no_more_goes_for_its_size_than_must() -> None:
     found = [old(1, 40), old(2, 40, ".w0"), old(2, 40, ".w1"), old(3, 40), old(0, 40)]
     assert [a.file.name for a in plan(found, TODAY, 7, "gzip", 160)] == [old(3).name]

@@ -95,7 +95,8 @@ def test_a_body_of_nothing_is_empty(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("more", [b"", b"oops\n"])
-def test_a_file_of_otlp_exports_is_refused(more: bytes) -> None:
-    with pytest.raises(MalformedBody) as caught:
-        ndjson.parse(b'{"resourceLogs":[]}\n' + more)
-    assert caught.value.reason == "otlp_not_supported"
+def test_a_file_of_otlp_exports_is_unwrapped(more: bytes) -> None:
+    export = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"a"}},7]}]}]}\n'
+    events, faults = ndjson.parse(export * 2 + more)
+    assert events == [{"msg": "a"}, {"msg": "a"}]
+    assert [fault.reason for fault in faults] == ["not_an_object"] * 2 + ["bad_json"] * bool(more)

@@ -1,4 +1,4 @@
-"""Events full of personal data, of what nearly is, and of what stands next to it."""
+"""Events full of personal data, of near misses, and of what may be next to either."""
 
 from __future__ import annotations
 

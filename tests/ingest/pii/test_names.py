@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,14 @@ from logops_fast.ingest.serialiser import to_lines
 PAGE = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text(encoding="utf-8")
 
 
+@cache
+def masker(fields: tuple[str, ...], keep: tuple[str, ...], secrets: bool) -> Masker:
+    return Masker(fields, keep, secrets=secrets, aliases=SETTLED_AS)
+
+
 def mask(event: dict[str, Any], *fields: str, keep: tuple[str, ...] = (), secrets: bool = True) -> dict[str, Any]:
-    masker = Masker(fields, keep, secrets=secrets, aliases=SETTLED_AS)
-    stored: dict[str, Any] = json.loads(masker.mask_lines(to_lines([event]), [event], {}))
+    lines = masker(fields, keep, secrets).mask_lines(to_lines([event]), [event], {})
+    stored: dict[str, Any] = json.loads(lines)
     return stored
 
 

@@ -38,9 +38,15 @@ class Reports:
 
 
 def run(
-    directory: Path, test: Test, *, reports: Reports | None = None, factory: Any = uvloop.new_event_loop, **kw: Any
+    directory: Path,
+    test: Test,
+    *,
+    reports: Reports | None = None,
+    factory: Any = uvloop.new_event_loop,
+    probe: bool = False,
+    **kw: Any,
 ) -> None:
-    """Run a test on a started sink, and close it."""
+    """Run a test on a started sink, and close it. Without ``probe`` the first write is that of the test."""
     notes = reports or Reports()
 
     async def main() -> None:
@@ -48,7 +54,7 @@ def run(
         sink = FileSink(
             directory, on_commit=notes.commits.append, on_error=lambda op, _text: notes.errors.append(op), **kw
         )
-        await sink.start()
+        await sink.start(probe=probe)
         try:
             await test(sink)
         finally:

@@ -43,7 +43,7 @@ class Machine:
         self.directory = directory
 
     async def start(self) -> None:
-        await self.sink.start()
+        await self.sink.start(probe=False)
         self.store.worker_started(0)
         self.store.healthy()  # connects
 

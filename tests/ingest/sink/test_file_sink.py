@@ -159,6 +159,23 @@ def test_readiness_comes_back_without_traffic(tmp_path: Path) -> None:
     assert data(tmp_path) == b""
 
 
+@pytest.mark.parametrize("call", ["write", "sync"])
+def test_a_sink_that_starts_on_a_failing_disk_says_so_before_its_first_batch(tmp_path: Path, call: str) -> None:
+    reports, ops = Reports(), FaultyOps()
+    ops.fail = {call: errno.EIO}
+
+    async def test(sink: FileSink) -> None:
+        assert "Input/output error" in problem(sink)
+        assert reports.errors[0] == "probe"
+        ops.fail = {}
+        await until(lambda: sink.problem is None)
+        assert await stored(sink, b"good\n")
+
+    run(tmp_path, test, reports=reports, ops=ops, probe=True, probe_interval=0.02)
+    assert data(tmp_path) == b"good\n"
+    assert not list(tmp_path.glob(".probe*"))
+
+
 def test_a_tidying_that_fails_is_logged_and_a_failing_disk_stays_failing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

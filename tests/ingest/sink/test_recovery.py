@@ -17,6 +17,7 @@ from logops_fast.ingest.sink.day_files import link_names, parse_name
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter, WorkerLock
 from logops_fast.ingest.sink.recovery import RecoveryReport, Remembered, boot_time, recover, replay
 from tests.ingest.sink.support import DAY, NOON, Crash, CrashingOps, data, entry
+from tests.support.examples import examples
 
 
 def writer_in(path: Path, ops: CrashingOps, worker: int = 0, workers: int = 1) -> tuple[GroupWriter, WorkerLock]:
@@ -84,7 +85,7 @@ def numbered(groups: list[list[tuple[bytes, bytes, bool]]]) -> list[Batches]:
 histories = st.lists(st.lists(batches, min_size=1, max_size=3), min_size=1, max_size=4).map(numbered)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5))
 @given(histories, st.integers(1, 400), st.booleans())
 def test_after_a_crash_at_any_byte_a_journalled_group_is_stored_as_a_whole_or_not_at_all(
     groups: list[Batches], crash_after: int, again: bool
@@ -108,7 +109,7 @@ def test_after_a_crash_at_any_byte_a_journalled_group_is_stored_as_a_whole_or_no
         assert ids(recovered(path)) == ids(report)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(0.5))
 @given(st.integers(1, 60))
 def test_without_a_journal_whole_lines_stay_and_the_torn_one_goes(crash_after: int) -> None:
     with tempfile.TemporaryDirectory() as name:
@@ -224,9 +225,11 @@ def test_a_damaged_journal_does_not_stop_the_start(tmp_path: Path, junk: bytes) 
 class Answers:
     def __init__(self) -> None:
         self.finished: list[tuple[str, str, bytes, int]] = []
+        self.ttls: list[float | None] = []
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0, ttl: float | None = None) -> None:
         self.finished.append((emitter, batch_id, answer, digest))
+        self.ttls.append(ttl)
 
 
 def test_every_stored_batch_is_finished_with_its_first_answer() -> None:
@@ -234,6 +237,15 @@ def test_every_stored_batch_is_finished_with_its_first_answer() -> None:
     report = RecoveryReport((Remembered("web", "a", b"1", 7, 5.0), Remembered("app", "a", b"2", 0, 1.0)))
     assert replay(report, answers) == 2
     assert answers.finished == [("web", "a", b"1", 7), ("app", "a", b"2", 0)]
+    assert answers.ttls == [None, None]
+
+
+def test_a_batch_is_recognised_by_its_body_for_what_is_left_of_the_window() -> None:
+    answers = Answers()
+    report = RecoveryReport((Remembered("web", "body:1", b"1", 7, 5.0), Remembered("web", "body:2", b"2", 7, 60.0)))
+    replay(report, answers, window=60.0)
+    assert [batch_id for _, batch_id, _, _ in answers.finished] == ["body:1"]
+    assert answers.ttls == [55.0]
 
 
 # What other programs did to the files before the crash.
@@ -255,7 +267,7 @@ def rotated(path: Path, number: int) -> bytes:
     return b"".join(part.read_bytes() for part in parts if part.exists())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(1.5))
 @given(histories, st.integers(1, 400), st.booleans())
 def test_a_group_in_a_file_renamed_just_before_the_crash_is_stored_as_a_whole_or_not_at_all(
     groups: list[Batches], crash_after: int, again: bool

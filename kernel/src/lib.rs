@@ -1,0 +1,18 @@
+//! The native kernel of LogOps Fast: the bytes of a batch in; finished, masked lines out, with slices of what it is not
+//! certain of, which the reference in Python reads.
+//!
+//! Python is the reference. The kernel finishes an event only if every rule of the reference that could apply is one it
+//! knows (see `text`); names, levels, and what becomes of a set of names it learns from the reference (`layouts`).
+
+pub mod bitmaps;
+pub mod events;
+pub mod layouts;
+pub mod numbers;
+#[cfg(feature = "python")]
+pub mod python;
+pub mod table;
+pub mod text;
+pub mod times;
+
+/// Of the rules that `text` knows by heart, as the reference states them; both sides compare it at the start.
+pub const DIGEST: &str = include_str!("reference.digest");

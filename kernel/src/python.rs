@@ -1,0 +1,188 @@
+//! The seam to Python.
+
+use std::collections::HashSet;
+use std::sync::Mutex;
+
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyDict};
+
+use crate::events::{self, Request, Scratch};
+use crate::layouts::{Item, Layouts, Plan, Role};
+use crate::table::{Endings, Table, LEVELS};
+
+/// Where the line of a slice belongs among the finished ones; where it starts and ends; whether its layout is new.
+type Handed = (usize, usize, usize, bool);
+/// Lines, slices, events finished, times and levels missing, levels, e-mails and IPv4 addresses masked, whether the first
+/// event is a slice, new names.
+type Answer<'py> = (Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], u64, u64, bool, Vec<String>);
+
+/// One for each worker: it remembers layouts.
+#[pyclass(frozen, module = "logops_kernel")]
+struct Kernel {
+    table: Table,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    layouts: Layouts,
+    scratch: Scratch,
+}
+
+fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(table: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
+    let value = table.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("the table has no {name}")))?;
+    value.extract().map_err(|_| PyValueError::new_err(format!("{name} of the table is of another type")))
+}
+
+#[pymethods]
+impl Kernel {
+    /// Make a kernel that knows `table` (`logops_fast.ingest.native.table`).
+    #[new]
+    fn new(table: &Bound<'_, PyDict>) -> PyResult<Self> {
+        let levels: Vec<String> = field(table, "levels")?;
+        if levels.len() != LEVELS {
+            return Err(PyValueError::new_err(format!("the kernel knows {LEVELS} levels")));
+        }
+        let by_name = |name: &str| -> PyResult<Vec<(String, usize)>> { field(table, name) };
+        let endings: Vec<String> = field(table, "endings")?;
+        let cards: Vec<(String, u32)> = field(table, "cards")?;
+        let offsets: Vec<(String, i64)> = field(table, "offsets")?;
+        let bytes = |name: &str| -> PyResult<Vec<u8>> { field(table, name) };
+        let units: Vec<String> = field(table, "units")?;
+        Ok(Kernel {
+            table: Table {
+                levels: levels.into_iter().map(String::into_bytes).collect(),
+                spellings: by_name("spellings")?.into_iter().map(|(name, level)| (name.into_bytes(), level)).collect(),
+                scales: field(table, "scales")?,
+                leading: by_name("leading")?.into_iter().map(|(word, level)| (word.into_bytes(), level)).collect(),
+                longest_leading: field(table, "longest_leading")?,
+                front: field::<Vec<String>>(table, "front")?.into_iter().map(String::into_bytes).collect(),
+                default_level: field(table, "default_level")?,
+                offsets: offsets.into_iter().map(|(text, minutes)| (text.into_bytes(), minutes)).collect(),
+                cards: cards
+                    .into_iter()
+                    .filter_map(|(first, lengths)| Some((*first.as_bytes().first_chunk::<4>()?, lengths)))
+                    .collect(),
+                masks: field(table, "masks")?,
+                endings: Endings::of(endings.into_iter().map(String::into_bytes).collect::<HashSet<_>>()),
+                plain_before: bytes("plain_before")?,
+                suspect: bytes("suspect")?,
+                name_ends: bytes("name_ends")?,
+                units: units.into_iter().map(String::into_bytes).collect(),
+            },
+            state: Mutex::default(),
+        })
+    }
+
+    /// Read a body; None if the reference has to read all of it.
+    ///
+    /// `constants`: for each number that a plan has, what follows the event's own members, up to the newline. `receipt`: in
+    /// microseconds since 1970, of the first event without a time; each one after it gets a microsecond of its own.
+    fn read<'py>(
+        &self,
+        py: Python<'py>,
+        body: &[u8],
+        by_line: bool,
+        constants: Vec<Vec<u8>>,
+        zone_is_utc: bool,
+        receipt: u64,
+    ) -> PyResult<Option<Answer<'py>>> {
+        let found = py.detach(|| {
+            let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let State { layouts, scratch } = &mut *state;
+            let request = Request { constants: &constants, zone_is_utc, receipt };
+            events::read(body, by_line, &self.table, layouts, &request, scratch)
+        });
+        let Ok(out) = found else { return Ok(None) };
+        let slices = out.slices.iter().map(|slice| (slice.place, slice.start, slice.end, slice.unknown)).collect();
+        let unknown = out.unknown.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
+        Ok(Some((
+            PyBytes::new(py, &out.lines),
+            slices,
+            out.count,
+            out.missing_ts,
+            out.missing_level,
+            out.levels,
+            out.masked.emails,
+            out.masked.addresses,
+            out.first_is_slice,
+            unknown,
+        )))
+    }
+
+    /// Remember what becomes of events whose members have these `names`, in this order.
+    ///
+    /// `items`: role, member, further number and name of each member that is written; None: the reference reads such
+    /// events. Roles: 0 as it came, 1 time, 2 level of a scale, 3 message, 4 text, 5 a level by itself, 6 the level that
+    /// the message begins with, 7 time of receipt, 8 as it came and no object.
+    #[pyo3(signature = (names, items, constants, telltale))]
+    fn learn(
+        &self,
+        names: Vec<String>,
+        items: Option<Vec<(u8, usize, usize, String)>>,
+        constants: usize,
+        telltale: bool,
+    ) -> PyResult<()> {
+        let mut key = Vec::new();
+        for name in &names {
+            key.extend_from_slice(name.as_bytes());
+            key.push(b'"');
+        }
+        let plan = match items {
+            None => None,
+            Some(items) => Some(Plan {
+                time: items.iter().find(|item| item.0 == 1).map(|item| item.1),
+                items: items
+                    .into_iter()
+                    .enumerate()
+                    .map(|(place, (role, at, more, name))| {
+                        let outside = match role {
+                            5 => at >= LEVELS,
+                            2 => at >= names.len() || more >= self.table.scales.len(),
+                            _ => at >= names.len(),
+                        };
+                        let role = match role {
+                            0 => Role::Copy(at),
+                            1 => Role::Time(at),
+                            2 => Role::Level(at, more),
+                            3 => Role::Message(at, more != 0),
+                            4 => Role::Text(at),
+                            5 => Role::Implied(at),
+                            6 => Role::Leading(at, more != 0),
+                            7 => Role::Receipt,
+                            8 => Role::Flat(at),
+                            _ => return Err(PyValueError::new_err("an unknown role")),
+                        };
+                        let Some(&last) = name.as_bytes().last() else {
+                            return Err(PyValueError::new_err("a member without a name"));
+                        };
+                        if outside {
+                            return Err(PyValueError::new_err("a plan names what is not there"));
+                        }
+                        let begin = if place == 0 { "{" } else { "," };
+                        Ok(Item { role, name: format!("{begin}\"{name}\":").into_bytes(), last })
+                    })
+                    .collect::<PyResult<Vec<Item>>>()?,
+                constants,
+                telltale,
+            }),
+        };
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.layouts.learn(key, plan);
+        Ok(())
+    }
+
+    /// Remember whether a nested member of this name is stored as it came.
+    fn learn_name(&self, name: String, plain: bool) {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        state.layouts.learn_name(name.into_bytes(), plain);
+    }
+}
+
+#[pymodule]
+fn logops_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("DIGEST", crate::DIGEST.trim())?;
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add_class::<Kernel>()
+}

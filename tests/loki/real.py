@@ -1,0 +1,94 @@
+"""A real Loki in place of the store: the same tests run against it if ``LOGOPS_LOKI_URL`` says where one is.
+
+``LokiServer`` stands in front of it and makes the faults; what is stored is counted by queries, at once and after a
+flush. ``README.md`` has the configuration and what came of it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+from urllib.parse import urlencode, urlsplit
+
+from tests.loki.store import HOUR, SECOND, Answer, Limits, Store, Stored, Stream, labels_text
+
+VARIABLE = "LOGOPS_LOKI_URL"
+PAGE = 5000
+
+
+def real_loki() -> str | None:
+    """Where a real Loki is, or None."""
+    return os.environ.get(VARIABLE)
+
+
+class RealStore(Store):
+    """Passes requests on; ``machine`` tells the entries of one test from those of all others."""
+
+    def __init__(self, url: str, machine: str) -> None:
+        super().__init__(time.time_ns, Limits())
+        self._url = urlsplit(url)
+        self._machine = machine
+
+    def push_body(self, body: bytes) -> Answer:
+        fields = {"content-type": "application/x-protobuf"}
+        return self._request("POST", "/loki/api/v1/push", body, fields)
+
+    def query_target(self, target: str, fields: dict[str, str]) -> Answer:
+        return self._request("GET", target, None, fields)
+
+    def flush(self) -> None:
+        assert self._request("POST", "/flush", b"", {}).status == 204
+
+    def restart(self) -> None:
+        """The connection was cut, not the process."""
+
+    def entries(self) -> list[Stored]:
+        """All entries of this test: none is older than five hours."""
+        now = self.wall()
+        found: list[Stored] = []
+        self.streams.clear()
+        start, end = now - 5 * HOUR, now + HOUR
+        while True:
+            page = self._page(start, end)
+            found += page
+            if len(page) < PAGE:
+                return found
+            start = page[-1].ns + 1
+
+    def counted(self) -> int:
+        """How many entries Loki counts itself: ``count_over_time``, which merges nothing."""
+        now = self.wall()
+        query = f'sum(count_over_time({{instance=~"{self._machine}-.*"}}[6h]))'
+        target = "/loki/api/v1/query?" + urlencode({"query": query, "time": (now + HOUR // 6) // SECOND})
+        result = json.loads(self._request("GET", target, None, {"cache-control": "no-cache"}).text)["data"]["result"]
+        return int(result[0]["value"][1]) if result else 0
+
+    def _page(self, start: int, end: int) -> list[Stored]:
+        query = f'{{instance=~"{self._machine}-.*"}}'
+        target = "/loki/api/v1/query_range?" + urlencode(
+            {"query": query, "start": start, "end": end, "limit": PAGE, "direction": "forward"}
+        )
+        fields = {"x-loki-response-encoding-flags": "categorize-labels", "cache-control": "no-cache"}
+        answer = self._request("GET", target, None, fields)
+        assert answer.status == 200, answer
+        found = []
+        for stream in json.loads(answer.text)["data"]["result"]:
+            labels = {name: value for name, value in stream["stream"].items() if name != "__stream_shard__"}
+            text = labels_text(labels)
+            self.streams.setdefault(text, Stream(labels))
+            for ns, line, *rest in stream["values"]:
+                metadata = rest[0].get("structuredMetadata", {}) if rest else {}
+                metadata.pop("detected_level", None)
+                found.append(Stored(int(ns), line, tuple(metadata.items()), text))
+        return sorted(found, key=lambda entry: entry.ns)
+
+    def _request(self, method: str, target: str, body: bytes | None, fields: dict[str, str]) -> Answer:
+        connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=240)
+        try:
+            connection.request(method, target, body, fields)
+            response = connection.getresponse()
+            return Answer(response.status, response.read().decode())
+        finally:
+            connection.close()

@@ -1,0 +1,198 @@
+"""One batch on its way: every entry once, whatever the link and Loki do."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logops_fast.backoff import Backoff
+from logops_fast.shipper.answers import Answer, Effect, TimeLimits, answer_of
+from logops_fast.shipper.delivery import Ask, Delivery, Pause, Push
+from logops_fast.shipper.entries import Entry, rfc3339_ns
+from tests.loki.store import HOUR, SECOND, Limits, Store
+from tests.loki.wire import decode_push
+from tests.shipper.support import NOW, Tally, World, encoded, line, made, seqs
+
+FAULTS = ("ok", "refused connection", "cut before", "cut after", "500 before", "500 after")
+
+
+def delivery(entries: list[Entry], tally: Tally | None = None, **options: object) -> Delivery:
+    settings: dict[str, object] = {
+        "limits": TimeLimits(), "tally": tally or Tally(), "backoff": Backoff(0.5, 30), "settle": 1.0, **options,
+    }  # fmt: skip
+    return Delivery(entries, **settings)  # type: ignore[arg-type]
+
+
+def store(**limits: object) -> Store:
+    return Store(lambda: NOW, dataclasses.replace(Limits(), **limits))  # type: ignore[arg-type]
+
+
+def fresh(n: int, **fields: object) -> list[Entry]:
+    return made([line(rfc3339_ns(NOW - SECOND * n + at), n=at, **fields) for at in range(n)])
+
+
+def test_a_batch_that_is_stored_is_pushed_once_and_not_asked_for() -> None:
+    world = World(store())
+    world.deliver(delivery(fresh(100)))
+    assert (world.pushes, world.asked) == (1, 0)
+    assert set(seqs(world.store).values()) == {1}
+    assert len(seqs(world.store)) == 100
+
+
+@pytest.mark.parametrize("fault", ["cut after", "500 after"])
+def test_stored_and_then_cut_is_not_pushed_again(fault: str) -> None:
+    # Blocks that were cut and shards that rotate: a blind second push would double every entry.
+    world = World(store(block_size=1, shards=3), [fault])
+    world.deliver(delivery(fresh(50)))
+    assert world.pushes == 1
+    assert set(seqs(world.store).values()) == {1}
+
+
+def test_a_refused_connection_is_tried_again_without_a_question() -> None:
+    world = World(store(), ["refused connection"] * 3)
+    world.deliver(delivery(fresh(5)))
+    assert (world.pushes, world.asked) == (4, 0)
+
+
+def test_without_the_right_to_query_it_pushes_again_and_counts() -> None:
+    tally = Tally()
+    world = World(store(block_size=1), ["cut after"], may_query=False)
+    world.deliver(delivery(fresh(5), tally))
+    assert tally.counts["doubtful"] == 5
+    assert set(seqs(world.store).values()) == {2}
+
+
+def test_entries_that_loki_may_not_find_are_counted() -> None:
+    tally = Tally()
+    world = World(store(), ["cut before"])
+    old = made([line(rfc3339_ns(NOW - 4 * HOUR))])
+    world.deliver(delivery(old, tally, query_within=3 * HOUR))
+    assert tally.counts["doubtful"] == 1
+
+
+def test_refused_for_its_time_is_pushed_with_the_time_of_shipping() -> None:
+    times = [NOW - 400 * HOUR, NOW - 2 * HOUR, NOW, NOW + HOUR, NOW - SECOND]
+    entries = made([line(rfc3339_ns(ns), n=at) for at, ns in enumerate(times)])
+    tally = Tally()
+    world = World(store())
+    world.deliver(delivery(entries, tally))
+    assert set(seqs(world.store).values()) == {1}
+    assert len(seqs(world.store)) == 5
+    moved = {dict(e.metadata)["original_ts"] for e in world.store.entries() if "original_ts" in dict(e.metadata)}
+    assert moved == {rfc3339_ns(NOW - 400 * HOUR), rfc3339_ns(NOW + HOUR)}
+    assert tally.counts == {"retimed too_old": 1, "retimed too_new": 1}
+    retimed = [e for e in world.store.entries() if "original_ts" in dict(e.metadata)]
+    assert all('instance="m-0-retimed"' in e.labels for e in retimed)
+
+
+def test_an_hour_behind_the_newest_of_its_stream_is_pushed_with_the_time_of_shipping() -> None:
+    world = World(store())
+    limits = TimeLimits()
+    world.deliver(delivery(fresh(3), limits=limits))
+    late = made([line(rfc3339_ns(NOW - 2 * HOUR - at), late=at) for at in range(40)], start=10_000)
+    tally = Tally()
+    world.deliver(delivery(late, tally, limits=limits))
+    assert tally.counts == {"retimed too_far_behind": 40}
+    assert len(world.store.entries()) == 43
+    pushes = world.pushes
+    # What was learned is used: the next ones are not tried at their own time.
+    again = made([line(rfc3339_ns(NOW - 3 * HOUR - at), again=at) for at in range(40)], start=50_000)
+    world.deliver(delivery(again, limits=limits))
+    assert world.pushes == pushes + 1
+
+
+def test_what_is_refused_alone_is_unshippable_and_its_neighbours_are_stored_once() -> None:
+    lines = [line(rfc3339_ns(NOW - at), msg="x" * (3000 if at in (7, 60) else 10)) for at in range(100)]
+    tally = Tally()
+    world = World(store(max_line_size=2000))
+    batch = delivery(made(lines), tally)
+    world.deliver(batch)
+    assert [refused.reason for refused in batch.refused] == ["line_too_long"] * 2
+    assert tally.counts == {"refused line_too_long": 2}
+    assert len(seqs(world.store)) == 98
+    assert set(seqs(world.store).values()) == {1}
+
+
+def test_times_are_settled_from_the_text_where_it_may_not_query() -> None:
+    times = [NOW - 400 * HOUR, NOW, NOW - SECOND]
+    entries = made([line(rfc3339_ns(ns), n=at) for at, ns in enumerate(times)])
+    tally = Tally()
+    world = World(store(block_size=1), may_query=False)
+    world.deliver(delivery(entries, tally))
+    assert tally.counts == {"retimed too_old": 1}
+    assert set(seqs(world.store).values()) == {1}
+
+
+def test_too_large_a_push_is_halved_without_a_question() -> None:
+    batch = delivery(fresh(4))
+    sizes = []
+    while (step := batch.next(NOW)) is not None:
+        assert isinstance(step, Push)
+        sizes.append(len(step.entries))
+        batch.answered(Answer(Effect.TOO_LARGE if len(step.entries) > 1 else Effect.STORED), NOW)
+    assert sizes == [4, 2, 1, 1, 2, 1, 1]
+
+
+def test_after_429_it_waits_as_long_as_it_is_asked_to() -> None:
+    batch = delivery(fresh(2))
+    assert isinstance(batch.next(NOW), Push)
+    batch.answered(answer_of(429, "ingestion rate limit exceeded for user", 17.0), NOW)
+    assert batch.next(NOW) == Pause(17.0)
+    assert isinstance(batch.next(NOW), Push)
+
+
+def test_after_429_of_a_stream_it_asks_first_as_a_part_may_be_stored() -> None:
+    batch = delivery(fresh(2))
+    assert isinstance(batch.next(NOW), Push)
+    batch.answered(answer_of(429, "entry with timestamp ... Per stream rate limit exceeded"), NOW)
+    assert isinstance(batch.next(NOW), Pause)
+    assert isinstance(batch.next(NOW), Ask)
+
+
+def test_pauses_grow_and_end_with_success() -> None:
+    batch = delivery(fresh(1), backoff=Backoff(0.5, 30, jitter=0))
+    pauses = []
+    for _ in range(8):
+        assert isinstance(batch.next(NOW), Push)
+        batch.answered(Answer(Effect.UNREACHABLE), NOW)
+        pause = batch.next(NOW)
+        assert isinstance(pause, Pause)
+        pauses.append(pause.seconds)
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+@given(
+    st.lists(st.sampled_from(FAULTS), max_size=12),
+    st.lists(
+        st.tuples(
+            st.sampled_from([0, 1, SECOND, 30 * SECOND, 2 * HOUR, 200 * HOUR, -5 * SECOND, -HOUR]),
+            st.sampled_from(["a", "b", "x" * 3000]),
+            st.sampled_from(["web", "batch"]),
+            st.sampled_from(["INFO", "ERROR"]),
+        ),
+        min_size=1,
+        max_size=40,
+    ),
+    st.sampled_from([1, 3]),
+    st.sampled_from([1, 500, 1 << 18]),
+    st.booleans(),
+)
+def test_every_entry_once(
+    faults: list[str], kinds: list[tuple[int, str, str, str]], shards: int, block: int, crashed: bool
+) -> None:
+    lines = [line(rfc3339_ns(NOW - back), msg=msg, emitter=emitter, level=level) for back, msg, emitter, level in kinds]
+    entries = made(lines)
+    world = World(store(shards=shards, block_size=block, max_line_size=2000, query_ingesters_within=0), faults)
+    if crashed:
+        # A process before this one pushed the first half and died before it noted that.
+        world.store.push(decode_push(encoded(entries[: len(entries) // 2])))
+    batch = delivery(entries, shipped=(NOW - SECOND, NOW + SECOND) if crashed else None)
+    world.deliver(batch)
+    stored = seqs(world.store)
+    unshippable = {refused.entry.offset for refused in batch.refused}
+    assert set(stored.values()) <= {1}
+    assert len(stored) + len(unshippable) == len(entries)
+    assert all(len(refused.entry.line) > 2000 for refused in batch.refused)

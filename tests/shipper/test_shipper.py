@@ -1,0 +1,575 @@
+"""The shipper on a loop: real files of a real sink writer, and a Loki on a real socket."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import uuid
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from logops_fast.config.settings import Settings, ShipSettings, SinkSettings
+from logops_fast.errors import StartupError
+from logops_fast.ingest.sink.group_writer import CHECK_INTERVAL, Group, GroupWriter, WorkerLock
+from logops_fast.runtime import shipping
+from logops_fast.shipper.entries import rfc3339_ns
+from logops_fast.shipper.replay import replay
+from logops_fast.shipper.shipper import Shipper
+from logops_fast.telemetry.registry import Registry
+from tests.loki.real import RealStore, real_loki
+from tests.loki.server import LokiServer, seqs
+from tests.loki.store import HOUR, Limits
+from tests.support.scripted_server import run
+
+DAY = 86_400.0
+FAR = 300.0  # s
+
+
+WORLDS: list[World] = []
+
+
+class World:
+    """A sink's writer, a Loki, and shippers that come and go."""
+
+    def __init__(self, directory: Path, limits: Limits | None = None, **ship: Any) -> None:
+        self.dir = directory / "ingest"
+        self.machine = "m"
+        store = None
+        if (url := real_loki()) is not None:
+            if limits is not None and limits.max_line_size != Limits().max_line_size:
+                pytest.skip("a real Loki has its own limits")
+            self.machine = f"m{uuid.uuid4().hex}"
+            store = RealStore(url, self.machine)
+        self.loki = LokiServer(limits, store=store)
+        self.ship = ship
+        self.clock = 0.0
+        self.wall = self.loki.store.wall() / 1e9
+        self.writers: dict[int, GroupWriter] = {}
+        self.written: set[tuple[str, str, str]] = set()
+        self.shipper: Shipper | None = None
+        self.registry = Registry()
+        self.number = 0
+        WORLDS.append(self)
+
+    def writer(self, worker: int = 0, workers: int = 1) -> GroupWriter:
+        if worker not in self.writers:
+            self.writers[worker] = writer = GroupWriter(
+                self.dir,
+                durable=True,
+                worker=worker,
+                workers=workers,
+                lock=WorkerLock(self.dir, worker),
+                wall=lambda: self.wall,
+                clock=lambda: self.clock,
+            )
+            writer.open()
+        return self.writers[worker]
+
+    def lines(self, count: int, **fields: Any) -> bytes:
+        out = []
+        for _ in range(count):
+            self.number += 1
+            ts = fields.get("ts") or rfc3339_ns(self.loki.store.wall())
+            event = {
+                "ts": ts,
+                "level": "INFO",
+                "emitter": "web",
+                "n": self.number,
+                **fields,
+                "msg": f"line {self.number}",
+            }
+            out.append(json.dumps({**event, "ts": ts}).encode() + b"\n")
+        return b"".join(out)
+
+    def put(self, count: int = 1, *, worker: int = 0, workers: int = 1, rejected: int = 0, **fields: Any) -> None:
+        """Store and acknowledge a group."""
+        writer = self.writer(worker, workers)
+        group = Group(_day(self.wall))
+        group.add(self.lines(count, **fields) if count else b"", self.lines(rejected) if rejected else b"", None)
+        writer.commit(group)
+        writer.publish()
+
+    def expected(self) -> set[tuple[str, str, str]]:
+        """Every line in the files, by the names that they have."""
+        found = set()
+        for path in [*self.dir.glob("*.ndjson*"), *(self.dir / "rejected").glob("*.ndjson*")]:
+            stem = path.name.partition(".ndjson")[0]
+            stream = "rejected" if path.parent.name == "rejected" else "events"
+            worker = stem.partition(".w")[2] or "0"
+            at = 0
+            for line in path.read_bytes().splitlines(keepends=True):
+                found.add((stream, f"{self.machine}-{worker}", f"{stem}.{at:012d}"))
+                at += len(line)
+        return found
+
+    def settings(self) -> Settings:
+        ship: dict[str, Any] = {
+            "url": self.loki.url, "machine": self.machine, "poll_interval": 0.01, "base_delay": 0.01, "max_delay": 0.05,
+            "settle": 0.01, "start": "beginning", "query_within": 0.0, **self.ship,
+        }  # fmt: skip
+        return Settings(sink=SinkSettings(dir=str(self.dir)), ship=ShipSettings(**ship))
+
+    async def start(self, import_positions: Path | None = None) -> Shipper:
+        self.registry = Registry()
+        self.shipper = shipping.shipper(self.settings(), self.registry, import_positions)
+        await self.shipper.start()
+        return self.shipper
+
+    async def stop(self) -> None:
+        assert self.shipper is not None
+        await self.shipper.stop()
+
+    async def kill(self) -> None:
+        """Leave the files as a killed process would: nothing of the end is done."""
+        assert self.shipper is not None
+        self.shipper._stopping.set()
+        for task in [*self.shipper._lanes.values(), *self.shipper._tasks]:
+            task.cancel()
+        await asyncio.gather(*self.shipper._lanes.values(), *self.shipper._tasks, return_exceptions=True)
+        await self.shipper._loki.aclose()
+        await self.shipper._in_thread(self.shipper._ledger.abandon)
+
+    async def arrive(self, expected: set[tuple[str, str, str]] | None = None) -> None:
+        """Wait until every line is in Loki, and see that none is there twice."""
+        wanted = self.expected() if expected is None else expected
+        await until(lambda: set(seqs(self.loki.store)) >= wanted)
+        assert set(seqs(self.loki.store)) == wanted
+        assert set(seqs(self.loki.store).values()) <= {1}
+        if isinstance(self.loki.store, RealStore):
+            assert self.loki.store.counted() == len(wanted)
+            self.loki.store.flush()
+            await until(lambda: set(seqs(self.loki.store)) == wanted)
+            assert self.loki.store.counted() == len(wanted)
+
+    def metric(self, name: str) -> float:
+        return sum(values[0] for values in self.registry.sums(name).values())
+
+
+def _day(wall: float) -> str:
+    import datetime as dt
+
+    return dt.datetime.fromtimestamp(wall, dt.UTC).strftime("%Y%m%d")
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    pause = 0.005 if real_loki() is None else 1.0  # a real one is asked over HTTP
+    async with asyncio.timeout(FAR):
+        while not condition():  # noqa: ASYNC110 - what is waited for is not on this loop alone
+            await asyncio.sleep(pause)
+
+
+def play(main: Callable[[], Awaitable[None]]) -> None:
+    async def played() -> None:
+        try:
+            await main()
+        finally:  # also after a failure: uvloop waits at its end for what is open
+            for world in WORLDS:
+                if world.shipper is not None:
+                    await world.shipper.stop()
+                await world.loki.stop()
+            WORLDS.clear()
+
+    run("uvloop", played)
+
+
+def test_lines_arrive_with_their_labels_time_and_metadata(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        now = world.loki.store.wall()
+        world.put(1, ts=rfc3339_ns(now - 5), level="ERROR", app="shop", trace_id="abc", source="rejected", stream="x")
+        world.put(0, rejected=1)
+        await world.start()
+        await world.arrive()
+        events, rejected = sorted(world.loki.store.entries(), key=lambda entry: entry.labels)
+        instance = f"{world.machine}-0"
+        assert events.labels == f'{{emitter="web", instance="{instance}", level="ERROR", stream="events"}}'
+        assert rejected.labels == f'{{emitter="web", instance="{instance}", stream="rejected"}}'
+        assert events.ns == now - 5
+        assert dict(events.metadata) == {
+            "app": "shop", "trace_id": "abc", "source": "rejected", "seq": f"{_day(world.wall)}.000000000000",
+        }  # fmt: skip
+        assert json.loads(events.line)["msg"] == "line 1"
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_nothing_is_shipped_before_it_is_acknowledged(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        world.put(3)
+        group = Group(_day(world.wall))
+        group.add(world.lines(5), b"", None)
+        world.writer().write(group)
+        await world.start()
+        await until(lambda: len(world.loki.store.entries()) == 3)
+        assert world.shipper is not None
+        await until(lambda: world.shipper is not None and world.shipper.pending == 0)
+        world.writer().abandon(group)
+        world.put(2, other="longer than what was cut away")
+        await world.arrive()
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+@pytest.mark.parametrize("fault", ["cut before", "cut after", "500 before", "500 after", "503", "429"])
+def test_a_fault_costs_no_line_and_doubles_none(tmp_path: Path, fault: Any) -> None:
+    async def main() -> None:
+        world = World(tmp_path, Limits(block_size=1, shards=2), batch_bytes=4096)
+        await world.loki.start()
+        for _ in range(5):
+            world.loki.faults += ["429" if fault == "429" else fault]
+        world.put(200, rejected=30)
+        await world.start()
+        await world.arrive()
+        assert not world.loki.faults
+        assert world.metric("logops_ship_doubtful_entries_total") == 0
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_what_loki_did_not_find_before_is_asked_for_anew(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, Limits(block_size=1, shards=2, query_ingesters_within=0))
+        await world.loki.start()
+        # In doubt as it was there at the first start, so it is asked for, before and after the push.
+        world.loki.faults.append("cut after")
+        world.put(20, ts=rfc3339_ns(world.loki.store.wall() - HOUR))
+        shipper = await world.start()
+        await world.arrive()
+        await until(lambda: shipper.pending == 0)
+        assert world.loki.requests["/loki/api/v1/push"] == 1
+        await world.arrive()
+
+    play(main)
+
+
+def test_loki_away_is_waited_for_and_shown(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        await world.loki.stop()
+        world.put(10)
+        shipper = await world.start()
+        await until(lambda: shipper.trouble is not None)
+        assert shipper.trouble is not None
+        assert shipper.trouble.reason == "loki_unreachable"
+        await until(lambda: world.metric("logops_ship_lag_bytes") > 0)
+        await world.loki.start()
+        await world.arrive()
+        await until(lambda: shipper.trouble is None)
+        await until(lambda: world.metric("logops_ship_lag_bytes") == 0)
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_loki_away_for_three_hours_by_the_clock(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        if isinstance(world.loki.store, RealStore):
+            pytest.skip("a real Loki has a clock of its own")
+        later = 0
+        real = world.loki.store.wall
+        world.loki.store.wall = lambda: real() + later
+        await world.loki.start()
+        shipper = await world.start()
+        shipper._wall = shipper._ledger._wall = world.loki.store.wall
+        world.put(5)
+        await world.arrive()
+        await world.loki.stop()
+        for hours in range(4):
+            later = hours * HOUR
+            world.put(5)
+            await until(lambda: shipper.trouble is not None)
+        await world.loki.start()
+        await world.arrive()
+        assert not [entry for entry in world.loki.store.entries() if "original_ts" in dict(entry.metadata)]
+        assert world.metric("logops_ship_doubtful_entries_total") == 0
+
+    play(main)
+
+
+def test_killed_while_pushing_nothing_is_lost_or_doubled(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, Limits(block_size=1, shards=2), batch_bytes=4096)
+        await world.loki.start()
+        for round_ in range(6):
+            # Stored, and never answered: as if it was killed before the answer came.
+            world.loki.delay = 3600 if round_ % 2 else 0
+            world.put(100, ts="2020-01-01T00:00:00Z" if round_ == 3 else None)
+            before = len(world.loki.store.entries())
+            await world.start()
+            await until(lambda before=before: len(world.loki.store.entries()) > before)  # type: ignore[misc]
+            await world.kill()
+        world.loki.delay = 0
+        await world.start()
+        await world.arrive()
+        assert world.metric("logops_ship_doubtful_entries_total") == 0
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_torn_positions_are_settled_by_asking(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, Limits(block_size=1))
+        await world.loki.start()
+        world.put(50, rejected=5)
+        await world.start()
+        await world.arrive()
+        await world.stop()
+        path = world.dir / "ship" / "positions.json"
+        path.write_bytes(path.read_bytes()[:40])
+        world.put(50, rejected=5)
+        await world.start()
+        await world.arrive()
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_a_file_that_is_rotated_is_read_to_its_end(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        world.put(5)
+        await world.start()
+        await world.arrive()
+        path = world.dir / f"{_day(world.wall)}.ndjson"
+        path.rename(path.with_name(path.name + ".1"))
+        world.put(5)  # the sink has not noticed: it goes to the renamed file
+        world.clock += CHECK_INTERVAL
+        world.put(5)
+        await until(lambda: len(world.loki.store.entries()) == 15)
+        await world.stop()
+        # Renamed while no shipper runs.
+        world.put(5)
+        path.rename(path.with_name(path.name + ".2"))
+        world.clock += CHECK_INTERVAL
+        world.put(5)
+        await world.start()
+        await until(lambda: len(world.loki.store.entries()) == 25)
+        messages = {json.loads(entry.line)["msg"] for entry in world.loki.store.entries()}
+        assert len(messages) == 25
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_a_file_that_is_truncated_begins_again_with_the_same_places(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        world.put(5)
+        await world.start()
+        await world.arrive()
+        path = world.dir / f"{_day(world.wall)}.ndjson"
+        os.truncate(path, 0)
+        await asyncio.sleep(0)
+        world.clock += CHECK_INTERVAL
+        world.put(5)
+        await until(lambda: len(world.loki.store.entries()) == 10)
+        assert len({entry.line for entry in world.loki.store.entries()}) == 10
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_a_file_that_is_deleted_while_loki_is_away_is_shipped_all_the_same(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        await world.loki.stop()
+        world.put(5)
+        shipper = await world.start()
+        await until(lambda: shipper.trouble is not None)
+        expected = world.expected()
+        (world.dir / f"{_day(world.wall)}.ndjson").unlink()
+        await world.loki.start()
+        await world.arrive(expected)
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_a_file_that_was_deleted_before_it_was_shipped_is_counted(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        await world.loki.stop()
+        world.put(5)
+        shipper = await world.start()
+        await until(lambda: shipper.trouble is not None)
+        await world.stop()
+        (world.dir / f"{_day(world.wall)}.ndjson").unlink()
+        await world.loki.start()
+        await world.start()
+        await until(lambda: world.metric("logops_ship_lost_files_total") == 1)
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_day_rollover_and_workers(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        await world.start()
+        for worker in (0, 1):
+            world.put(5, worker=worker, workers=2)
+        world.wall += DAY
+        for worker in (0, 1):
+            world.put(5, worker=worker, workers=2, rejected=2)
+        await world.arrive()
+        instances = {stream.labels["instance"] for stream in world.loki.store.streams.values()}
+        assert instances == {f"{world.machine}-0", f"{world.machine}-1"}
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_the_first_start_is_at_the_end_or_where_another_collector_was(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, start="end")
+        await world.loki.start()
+        world.put(4)
+        shipped = world.expected()
+        await world.start()
+        world.put(3)
+        await world.arrive(world.expected() - shipped)
+        await world.stop()
+        await world.loki.stop()
+
+        second = World(tmp_path / "second")
+        await second.loki.start()
+        second.put(2)
+        name = f"{_day(second.wall)}.ndjson"
+        positions = tmp_path / "positions.yaml"
+        positions.write_text(f'positions:\n  /var/lib/logops/ingest/{name}: "{(second.dir / name).stat().st_size}"\n')
+        before = second.expected()
+        second.put(3)
+        await second.start(positions)
+        await second.arrive(second.expected() - before)
+        await second.stop()
+        with pytest.raises(StartupError, match="first start only"):
+            await second.start(positions)
+        await second.stop()
+        await second.loki.stop()
+
+    play(main)
+
+
+def test_one_shipper_a_directory(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        await world.start()
+        other = shipping.shipper(world.settings(), Registry())
+        with pytest.raises(StartupError, match="another shipper"):
+            await other.start()
+        await other.stop()
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_what_loki_does_not_take_is_kept_and_replayed(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, Limits(max_line_size=500))
+        await world.loki.start()
+        world.put(20)
+        world.put(1, text="x" * 600)
+        world.put(20)
+        await world.start()
+        await until(lambda: len(world.loki.store.entries()) == 40)
+        folder = world.dir / "ship" / "unshippable"
+        await until(lambda: folder.exists() and bool(list(folder.iterdir())))
+        await world.stop()
+        (kept,) = folder.iterdir()
+        assert json.loads(kept.read_text())["reason"] == "line_too_long"
+        options, maker = shipping.options(world.settings()), shipping.maker(world.settings())
+        assert await replay(options, shipping.loki(world.settings()), maker, Registry()) == (0, 1)
+        world.loki.store.limits = Limits()
+        assert await replay(options, shipping.loki(world.settings()), maker, Registry()) == (1, 0)
+        assert not list(folder.iterdir())
+        await world.arrive()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_old_entries_are_retimed_and_the_backlog_keeps_its_times(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, batch_bytes=4096)
+        await world.loki.start()
+        now = world.loki.store.wall()
+        # A backlog of three hours, with a stray of last year in it.
+        for at in range(30):
+            world.put(5, ts=rfc3339_ns(now - 3 * HOUR + at * HOUR // 10))
+            if at == 2:
+                world.put(1, ts="2020-01-01T00:00:00Z")
+        await world.start()
+        await world.arrive()
+        retimed = [entry for entry in world.loki.store.entries() if "original_ts" in dict(entry.metadata)]
+        assert [dict(entry.metadata)["original_ts"] for entry in retimed] == ["2020-01-01T00:00:00Z"]
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_the_token_is_sent_and_a_wrong_one_is_shown(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, tenant="team-a", token="wrong")
+        world.loki.token = "right"
+        await world.loki.start()
+        world.put(1)
+        shipper = await world.start()
+        await until(lambda: shipper.trouble is not None)
+        assert shipper.trouble is not None
+        assert shipper.trouble.reason == "loki_refuses"
+        await world.stop()
+        world.ship["token"] = "right"
+        await world.start()
+        await world.arrive()
+        assert b"\r\nx-scope-orgid: team-a\r\n" in world.loki.heads[-1]
+        await world.stop()
+        await world.loki.stop()
+
+    play(main)
+
+
+def test_once_ends_when_everything_is_shipped(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path, batch_bytes=4096)
+        await world.loki.start()
+        world.put(300, rejected=7)
+        seen: list[tuple[int, int]] = []
+        shipper = shipping.shipper(world.settings(), Registry())
+        await shipper.run_once(lambda shipped, left: seen.append((shipped, left)))
+        await world.arrive()
+        assert seen[-1][1] == 0
+        await world.loki.stop()
+
+    play(main)
