@@ -70,7 +70,7 @@ def parse_at_once(
             case Format.PLAIN | Format.SYSLOG | Format.SYSLOG_UDP:
                 if _STRUCTURED in body:
                     return None
-            case Format.OTLP | Format.OTLP_JSON:
+            case Format.OTLP | Format.OTLP_JSON | Format.LOKI | Format.LOKI_JSON:
                 pass
             case _:
                 assert_never(format)
