@@ -167,6 +167,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
                     }
                 }
+                native = component "Native reader" "Reads JSON in order with the kernel in Rust, if it is installed." "ingest/native/" {
+                    properties {
+                        "module" "logops_fast.ingest.native"
+                    }
+                }
                 fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {
                     properties {
                         "module" "logops_fast.ingest.names"
@@ -340,6 +345,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.normaliser "3 Settles and masks"
         logops.ingest.pipeline -> logops.ingest.sink "4 Stores"
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
+        logops.ingest.pipeline -> logops.ingest.native "Reads JSON"
+        logops.ingest.native -> logops.ingest.normaliser "Hands back what is not in order"
+        logops.ingest.native -> logops.ingest.fields "Learns names and levels"
+        logops.ingest.native -> logops.ingest.parsers "Decodes what is handed back"
+        logops.ingest.native -> logops.ingest.pii "Compares the masks"
         logops.ingest.normaliser -> logops.ingest.fields "Reads names, times, levels"
         logops.ingest.normaliser -> logops.ingest.parsers "Searches messages for a level"
         logops.ingest.parsers -> logops.ingest.fields "Reads zone words"
@@ -455,7 +465,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         component logops.ingest C3_ingest "C3: the Ingest Gateway, module by module." {
-            include logops.ingest.server logops.ingest.door logops.ingest.pipeline logops.ingest.parsers logops.ingest.normaliser logops.ingest.fields logops.ingest.pii logops.ingest.encryption logops.ingest.serialiser logops.ingest.sink logops.ingest.housekeeping logops.ingest.metrics logops.ingest.state logops.ingest.telemetry
+            include logops.ingest.server logops.ingest.door logops.ingest.pipeline logops.ingest.parsers logops.ingest.normaliser logops.ingest.native logops.ingest.fields logops.ingest.pii logops.ingest.encryption logops.ingest.serialiser logops.ingest.sink logops.ingest.housekeeping logops.ingest.metrics logops.ingest.state logops.ingest.telemetry
             include logops.auth logops.files logops.statestore logops.prometheus
             exclude relationship.tag==Quiet
             exclude logops.prometheus->logops.auth

@@ -16,7 +16,7 @@ from logops_fast.errors import StartupError
 from logops_fast.files.locks import try_lock
 from logops_fast.shipper import unshippable
 from logops_fast.shipper.delivery import Refused
-from logops_fast.shipper.entries import Entry, EntryMaker, Place
+from logops_fast.shipper.entries import Entry, EntryMaker, Place, timestamp_ns
 from logops_fast.shipper.metrics import ShipMetrics
 from logops_fast.shipper.positions import FILE, Position, PositionsError, Saved, load, save
 from logops_fast.shipper.push_request import SECOND
@@ -117,7 +117,7 @@ class Ledger:
             now = self._wall()
             saved = Saved(
                 options.machine or options.hostname,
-                [Position(f.name, f.inode, 0, reserved=f.size, since=now - LONGEST_DOUBT) for f in files],
+                [Position(f.name, f.inode, 0, reserved=f.size, since=_earliest(f, now)) for f in files],
             )
         if saved is None:
             saved = Saved(options.machine or options.hostname, self._first_positions(files))
@@ -144,7 +144,7 @@ class Ledger:
                 offset, reserved = 0, limit
             else:
                 offset = limit
-            positions.append(Position(file.name, file.inode, offset, reserved, now - LONGEST_DOUBT, limit))
+            positions.append(Position(file.name, file.inode, offset, reserved, now, limit))
         return positions
 
     def _add_tail(self, lane: Lane) -> None:
@@ -238,6 +238,15 @@ class Ledger:
     def _lost(self, name: str, size: int) -> None:
         self._metrics.lost()
         logger.error("%s was removed before %d bytes of it were shipped", name, size)
+
+
+def _earliest(file: SourceFile, now: int) -> int:
+    """Return the earliest time, in ns, at which a line of a file may have been shipped: not before its day began.
+
+    Loki is asked for lines with the time of shipping since then, and the longer that is, the more it has to read.
+    """
+    day = timestamp_ns(f"{file.day[:4]}-{file.day[4:6]}-{file.day[6:]}T00:00:00Z")
+    return max(now - LONGEST_DOUBT, 0 if day is None else min(day, now))
 
 
 def _older(file: SourceFile, imported: dict[str, int]) -> bool:

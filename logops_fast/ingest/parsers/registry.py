@@ -71,7 +71,7 @@ def parse_at_once(
                 if _STRUCTURED in body:
                     return None
             case Format.OTLP | Format.OTLP_JSON | Format.LOKI | Format.LOKI_JSON:
-                pass
+                pass  # their pieces are made one by one: see `shares`
             case _:
                 assert_never(format)
     return parse(format, body, now, limits, text)

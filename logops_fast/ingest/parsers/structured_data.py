@@ -15,7 +15,9 @@ _NAME: Final = re.compile(r'[^ =\]"]+')  # 6.3.2; longer than 32 characters and 
 _SIMPLE: Final = re.compile(r'\[([^ =\]"]++)((?: ++[^ =\]"]++="[^"\\]*+"){0,32}) ?\]')
 _PARAMS: Final = re.compile(r'([^ =\]"]++)="([^"]*+)"')
 _PARAM: Final = re.compile(r' ++([^ =\]"]++)="([^"\\]*+)')
-_PAIR: Final = "\ud800"  # in place of two backslashes; text that was decoded holds no surrogate
+_PAIR: Final = chr(
+    0xD800
+)  # mypyc takes no such literal; in place of two backslashes; text that was decoded holds no surrogate
 _WINDOW: Final = 64  # characters looked at for the end of a value with escapes, doubled each time
 
 MAX_PARTS: Final = 4096
