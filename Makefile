@@ -101,6 +101,7 @@ lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versi
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group build -o requirements.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --constraint requirements.lock -o requirements-dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group kernel -o requirements-kernel.lock
 
 dist: $(VENV)/.dev ## sdist and wheel in dist/ (LOGOPS_COMPILE=1: a compiled wheel for this platform)
 	@for project in . client; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit; done; ls dist

@@ -75,6 +75,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.backpressure"
                     }
                 }
+                syslog = component "Syslog listener" "Lines over TCP, TLS and UDP become batches; senders wait, datagrams are counted." "authgw/syslog/" {
+                    properties {
+                        "module" "logops_fast.authgw.syslog"
+                    }
+                }
                 forwarder = component "Forwarder" "A batch over HTTP, tried again within deadline and budget." "authgw/forwarder.py" {
                     properties {
                         "module" "logops_fast.authgw.forwarder"
@@ -160,6 +165,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                     properties {
                         "module" "logops_fast.ingest.normaliser"
                         "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
+                    }
+                }
+                native = component "Native reader" "Reads JSON in order with the kernel in Rust, if it is installed." "ingest/native/" {
+                    properties {
+                        "module" "logops_fast.ingest.native"
                     }
                 }
                 fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {
@@ -264,6 +274,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
 
         # C3 Auth Gateway: what comes in and goes out
         apps -> logops.auth.server "Send signed batches" "HTTP POST /ingest"
+        apps -> logops.auth.syslog "Send lines" "syslog: TCP, TLS, UDP"
         logops.emitters -> logops.auth.server "Send signed batches" "HTTP POST /ingest"
         logops.client -> logops.auth.server "Sends signed batches" "HTTP POST /ingest"
         logops.prometheus -> logops.auth.server "Scrapes" "HTTP GET /metrics"
@@ -278,6 +289,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.door -> logops.auth.backpressure "3 Too large?"
         logops.auth.door -> logops.auth.bucket "4 Within its rate?"
         logops.auth.door -> logops.auth.metrics "Counts answers"
+        logops.auth.syslog -> logops.auth.bucket "Takes tokens"
+        logops.auth.syslog -> logops.auth.server "Counts connections"
+        logops.auth.syslog -> logops.auth.metrics "Counts what is denied"
+        logops.auth.syslog -> logops.auth.telemetry "Registers families, warns" "" "Quiet"
         logops.auth.hmac -> logops.auth.keys "Looks up secrets"
         logops.auth.tokens -> logops.auth.keys "Looks up tokens"
         logops.auth.tokens -> logops.auth.hmac "Shares its verdicts"
@@ -296,6 +311,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.server -> logops.auth.door "Hands over requests" "" "Wired"
         logops.auth.server -> logops.auth.metrics "Counts refusals" "" "Wired,Quiet"
         logops.auth.door -> logops.auth.forwarder "5 Hands on" "" "Wired"
+        logops.auth.syslog -> logops.auth.forwarder "Sends batches" "" "Wired"
         logops.auth.forwarder -> logops.auth.metrics "Counts tries" "" "Wired,Quiet"
         logops.auth.nonces -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
         logops.auth.bucket -> logops.auth.metrics "Counts failures" "" "Wired,Quiet"
@@ -305,6 +321,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.door -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.hmac -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.tokens -> logops.auth.words "Speaks" "" "Vocabulary"
+        logops.auth.syslog -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.nonces -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.bucket -> logops.auth.words "Speaks" "" "Vocabulary"
         logops.auth.backpressure -> logops.auth.words "Speaks" "" "Vocabulary"
@@ -328,6 +345,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.normaliser "3 Settles and masks"
         logops.ingest.pipeline -> logops.ingest.sink "4 Stores"
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
+        logops.ingest.pipeline -> logops.ingest.native "Reads JSON"
+        logops.ingest.native -> logops.ingest.normaliser "Hands back what is not in order"
+        logops.ingest.native -> logops.ingest.fields "Learns names and levels"
+        logops.ingest.native -> logops.ingest.parsers "Decodes what is handed back"
+        logops.ingest.native -> logops.ingest.pii "Compares the masks"
         logops.ingest.normaliser -> logops.ingest.fields "Reads names, times, levels"
         logops.ingest.normaliser -> logops.ingest.parsers "Searches messages for a level"
         logops.ingest.parsers -> logops.ingest.fields "Reads zone words"
@@ -433,7 +455,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         component logops.auth C3_auth "C3: the Auth Gateway, module by module." {
-            include logops.auth.server logops.auth.door logops.auth.hmac logops.auth.nonces logops.auth.bucket logops.auth.backpressure logops.auth.forwarder logops.auth.retry logops.auth.breaker logops.auth.diagnosis logops.auth.metrics logops.auth.pool logops.auth.keys logops.auth.state logops.auth.telemetry
+            include logops.auth.server logops.auth.syslog logops.auth.door logops.auth.hmac logops.auth.tokens logops.auth.nonces logops.auth.bucket logops.auth.backpressure logops.auth.forwarder logops.auth.retry logops.auth.breaker logops.auth.diagnosis logops.auth.metrics logops.auth.pool logops.auth.keys logops.auth.state logops.auth.telemetry
             include logops.emitters logops.ingest logops.statestore logops.prometheus
             exclude relationship.tag==Quiet
             exclude logops.emitters->logops.ingest
@@ -443,7 +465,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         component logops.ingest C3_ingest "C3: the Ingest Gateway, module by module." {
-            include logops.ingest.server logops.ingest.door logops.ingest.pipeline logops.ingest.parsers logops.ingest.normaliser logops.ingest.fields logops.ingest.pii logops.ingest.encryption logops.ingest.serialiser logops.ingest.sink logops.ingest.housekeeping logops.ingest.metrics logops.ingest.state logops.ingest.telemetry
+            include logops.ingest.server logops.ingest.door logops.ingest.pipeline logops.ingest.parsers logops.ingest.normaliser logops.ingest.native logops.ingest.fields logops.ingest.pii logops.ingest.encryption logops.ingest.serialiser logops.ingest.sink logops.ingest.housekeeping logops.ingest.metrics logops.ingest.state logops.ingest.telemetry
             include logops.auth logops.files logops.statestore logops.prometheus
             exclude relationship.tag==Quiet
             exclude logops.prometheus->logops.auth

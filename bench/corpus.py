@@ -10,23 +10,30 @@ from __future__ import annotations
 import csv
 import io
 import random
+from datetime import datetime
 from typing import Any, Final, Literal
 
 import orjson
 
 from bench.field_corpus import field_event
+from logops_fast.formats import snappy_block
+from logops_fast.formats.media_type import LOKI_PATH
 from logops_fast.formats.protobuf_wire import bytes_field, int_field
 
 Kind = Literal["mixed", "clean", "field"]
-BodyFormat = Literal["json", "ndjson", "csv", "plain", "otlp"]
+BodyFormat = Literal["json", "ndjson", "csv", "plain", "otlp", "loki", "loki_json"]
 
 CONTENT_TYPES: Final[dict[str, bytes]] = {
     "json": b"application/json",
     "ndjson": b"application/x-ndjson",
     "csv": b"text/csv",
     "plain": b"text/plain",
+    "loki": b"application/x-protobuf",
+    "loki_json": b"application/json",
     "otlp": b"application/x-protobuf",
 }
+TARGETS: Final[dict[str, bytes]] = {"loki": LOKI_PATH, "loki_json": LOKI_PATH}
+"""Where a format goes, if not to the server's own path."""
 
 _LEVELS: Final = ("INFO",) * 12 + ("WARN",) * 3 + ("ERROR",) * 2 + ("DEBUG",) * 3
 _ALIASED_LEVELS: Final = {"INFO": "info", "WARN": "warning", "ERROR": "err", "DEBUG": "debug"}
@@ -90,6 +97,8 @@ def body(batch: list[dict[str, Any]], body_format: BodyFormat = "json") -> bytes
         return orjson.dumps(batch)
     if body_format == "ndjson":
         return b"\n".join(map(orjson.dumps, batch))
+    if body_format in ("loki", "loki_json"):
+        return _push(batch, protobuf=body_format == "loki")
     if body_format == "otlp":
         return _export(batch)
     rows = [
@@ -108,6 +117,40 @@ def body(batch: list[dict[str, Any]], body_format: BodyFormat = "json") -> bytes
         writer.writerows(rows)
         return out.getvalue().encode()
     return "\n".join(f"<134>1 {ts or '-'} host7 {app} 4711 ID47 - {msg}" for ts, _level, msg, app in rows).encode()
+
+
+def _push(batch: list[dict[str, Any]], *, protobuf: bool) -> bytes:
+    """A push as a collector makes it: a stream an app and level, the message as the line, the rest as metadata."""
+    streams: dict[tuple[str, str], list[Any]] = {}
+    for number, event in enumerate(batch):
+        labels = (event["app"], str(event.get("level") or event.get("severity") or "INFO"))
+        stamp = str(event.get("ts") or event.get("timestamp") or "2026-03-01T00:00:00Z")
+        nanos = int(datetime.fromisoformat(stamp).timestamp()) * 10**9 + number
+        metadata = {"request_id": event["request_id"], "duration_ms": str(event["duration_ms"])}
+        streams.setdefault(labels, []).append((str(nanos), event.get("msg") or event["message"], metadata))
+    named = [
+        ({"job": "bench", "namespace": "shop", "host": "node-7", "app": app, "level": level}, values)
+        for (app, level), values in streams.items()
+    ]
+    if not protobuf:
+        return orjson.dumps({"streams": [{"stream": labels, "values": values} for labels, values in named]})
+    return snappy_block.compress(b"".join(bytes_field(1, _stream(labels, values)) for labels, values in named))
+
+
+def _stream(labels: dict[str, str], values: list[Any]) -> bytes:
+    text = ", ".join(f'{name}="{value}"' for name, value in labels.items())
+    return bytes_field(1, f"{{{text}}}".encode()) + b"".join(
+        bytes_field(
+            2,
+            bytes_field(1, int_field(1, int(nanos) // 10**9) + int_field(2, int(nanos) % 10**9))
+            + bytes_field(2, line.encode())
+            + b"".join(
+                bytes_field(3, bytes_field(1, name.encode()) + bytes_field(2, value.encode()))
+                for name, value in metadata.items()
+            ),
+        )
+        for nanos, line, metadata in values
+    )
 
 
 _SEVERITIES: Final = {"DEBUG": 5, "INFO": 9, "WARN": 13, "ERROR": 17}

@@ -129,3 +129,21 @@ def events_below_the_limit() -> Made:
     """16 MiB of ordinary events, which all are stored."""
     one = b'{"ts":"2026-01-01T00:00:00Z","level":"INFO","msg":"' + b"m" * 200 + b'"}'
     return b"[" + b",".join([one] * (16_000_000 // (len(one) + 1))) + b"]", {}
+
+
+def escaped_quotes_below_the_limit() -> Made:
+    """RFC 5424 lines that are taken apart, each a value of 120,000 escaped quotes."""
+    line = b'<165>1 2026-01-01T00:00:00Z h a p m [x y="' + rb"\"" * 120_000 + b'"] m\n'
+    return gzip.compress(line * 60), {"Content-Type": "text/plain", "Content-Encoding": "gzip"}
+
+
+def rows_of_commas() -> Made:
+    """Rows of 4,000 and of 100,000 empty cells, after a header of as many names as one may have."""
+    header = b"ts,level,msg," + b",".join(b"c%d" % number for number in range(4000)) + b"\n"
+    return header + (b"," * 4000 + b"\n") * 500 + (b"," * 100_000 + b"\n") * 100, {"Content-Type": "text/csv"}
+
+
+def parameters() -> Made:
+    """Structured data of as many parameters as are read of one line."""
+    line = b"<165>1 2026-01-01T00:00:00Z h a p m [x" + b' a="b"' * 4000 + b"] m\n"
+    return gzip.compress(line * 400), {"Content-Type": "text/plain", "Content-Encoding": "gzip"}

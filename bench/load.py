@@ -256,7 +256,7 @@ class _Run:
         result = self.result
         result.answered += 1
         result.latencies.append(now - connection.due)
-        if answer[9:12] == b"200":
+        if answer[9:12] in (b"200", b"204"):  # 204 is Loki's
             result.events_accepted += body.events
             if now <= self._end:
                 result.events_in_time += body.events

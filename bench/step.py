@@ -121,7 +121,7 @@ def plan_for(
         content_type=corpus.CONTENT_TYPES[body_format],
         key=client[0].encode() if client else None,
         secret=client[1].encode() if client else b"",
-        target=server.target,
+        target=corpus.TARGETS.get(body_format, server.target),
         host=server.host,
         connections=connections,
     )

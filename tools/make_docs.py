@@ -18,10 +18,12 @@ import orjson
 
 from logops_fast.authgw.forwarder import Outcome
 from logops_fast.authgw.metrics import AuthMetrics
+from logops_fast.authgw.syslog.metrics import DropReason, SyslogMetrics
 from logops_fast.config import schema
 from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.settings import Settings
+from logops_fast.formats.media_type import Format
 from logops_fast.ingest import names
 from logops_fast.ingest.levels import MONOLOG, NO_NUMBERS, OTEL, PYTHON, SYSLOG, USUAL, WORDS
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
@@ -43,7 +45,7 @@ LABELS: Final = {
     "build": "`compiled` or `interpreted`: whether the hot packages are native code",
     "action": "what housekeeping did with a file: `delete`, `gzip`, `zip`, `in_use` (left alone) or `error`",
     "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
-    "format": "`json`, `ndjson`, `csv`, `plain`, `otlp` or `otlp_json`",
+    "format": ", ".join(f"`{known.label}`" for known in Format),
     "gateway": "`auth` or `ingest`",
     "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token`, `secret` or `field`, see [privacy](privacy.md)",
     "level": "`TRACE`, `DEBUG`, `INFO`, `WARN`, `ERROR` or `FATAL`",
@@ -52,10 +54,12 @@ LABELS: Final = {
     "of a question to Loki: `answered`, `failed` or `denied`",
     "python": "the interpreter's version",
     "reason": "the fixed reason of the refusal, see [troubleshooting](troubleshooting.md); of a line that Loki "
-    "refuses, its own word for that, as in `loki_discarded_samples_total`",
+    "refuses, its own word for that, as in `loki_discarded_samples_total`; of what syslog lost: "
+    f"{', '.join(f'`{word}`' for word in get_args(DropReason))}",
     "scenario_id": f"of the request's X-Scenario-Id: the first {MAX_SCENARIOS}, then `other`; `na` where none was sent",
     "status": "the HTTP status",
     "stream": "`events` or `rejected`",
+    "transport": "`tcp`, `tls` or `udp`; lines that were read and then lost are `tcp` for TLS too",
     "store": "`nonces`, `buckets` or `batch_ids`",
     "version": "the version of LogOps",
     "worker": "the number of the worker, from 0",
@@ -93,7 +97,8 @@ a switch is true/false, yes/no, on/off or 1/0. The names of LogOps v0.4 work too
 KEYS_FILE: Final = """\
 ## The keys file
 
-`auth.keys_file`, mode 0600; edited by `logops keys`, read again on SIGHUP. See [operations](operations.md#keys).
+`auth.keys_file`, mode 0600; edited by `logops keys`, read again when it changes and on SIGHUP. See
+[operations](operations.md#keys) and [authentication](authentication.md).
 
 ```yaml
 clients:
@@ -101,6 +106,9 @@ clients:
     secrets: [s3cr3t-now, s3cr3t-before]   # one, or two while one is being rotated; text or {file: path}
     emitter: web                           # default: the client's name
     emitters: [web, batch]                 # those X-Emitter may name; default: its emitter alone
+    modes: [hmac]                          # how it may authenticate; default: hmac and api_key (tokens)
+  otel:
+    tokens: ["sha256:0a1b..."]             # hash, text or {file: path}; of `logops keys token otel`
 ```
 """
 
@@ -251,6 +259,7 @@ def configuration() -> str:
     old += [
         ("`ENTRYPOINT_URL`", "where `emit`, `sign` and the scripts send to"),
         ("`LOGOPS_API_KEY`, `LOGOPS_SECRET`", "the client they send as, and its secret"),
+        ("`LOGOPS_TOKEN`", "the token they send instead of a signature"),
     ]
     parts.append(_table(("LogOps v0.4", "Setting"), old))
     parts.append(KEYS_FILE)
@@ -267,6 +276,9 @@ def _rows(section: str, defaults: dict[str, Any]) -> Iterator[tuple[str, ...]]:
         if path[0] == section:
             yield _row(path, leaf, _default(path, defaults))
     node = schema.schema().children[section]
+    for name, child in node.children.items() if isinstance(node, schema.Branch) else ():
+        if isinstance(child, schema.Open) and isinstance(child.child, schema.Leaf):
+            yield f"`{section}.{name}.<name>`", "none", child.child.expected, child.child.description, ""
     open_node = node.children.get("overrides") if isinstance(node, schema.Branch) else None
     if isinstance(open_node, schema.Open):
         overrides = (section, "overrides")
@@ -294,6 +306,7 @@ def metrics() -> str:
     """The page of all families."""
     auth, ingest, ship, process = Registry(), Registry(), Registry(), Registry()
     AuthMetrics(auth, ())
+    SyslogMetrics(auth)
     IngestMetrics(ingest, ())
     ShipMetrics(ship)
     ProcessMetrics(process)

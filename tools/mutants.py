@@ -67,7 +67,7 @@ CORES: Final[dict[str, tuple[str, ...]]] = {
     "ingest/sink/commit_log.py": ("tests/ingest/sink/test_commit_log.py", "tests/ingest/sink/test_recovery.py"),
     "ingest/sink/recovery.py": ("tests/ingest/sink/test_recovery.py",),
     "state/buckets.py": ("tests/state/test_buckets.py", "tests/state/test_interface.py"),
-    "state/nonces.py": ("tests/state/test_nonces.py", "tests/state/test_interface.py", "tests/state/test_upgrade.py"),
+    "state/nonces.py": tuple(f"tests/state/test_{name}.py" for name in ("nonces", "interface", "upgrade", "growth")),
     "state/table.py": ("tests/state/test_table.py", "tests/state/test_shared.py"),
 }
 

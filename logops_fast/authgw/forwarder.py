@@ -68,6 +68,8 @@ _CONTENT_TYPES: Final = {
     Format.NDJSON: "application/x-ndjson",
     Format.CSV: "text/csv",
     Format.PLAIN: "text/plain",
+    Format.LOKI: "application/vnd.logops.loki+protobuf",
+    Format.LOKI_JSON: "application/vnd.logops.loki+json",
     Format.SYSLOG: "application/vnd.logops.syslog",
     Format.SYSLOG_UDP: "application/vnd.logops.syslog-udp",
     Format.OTLP: "application/x-protobuf",
@@ -307,12 +309,15 @@ _NOT_ADMITTED: Final = Admission("", 0, 0)
 def header_lines(batch: Batch) -> bytes:
     """Return the header lines of a batch; a value that could end its line is percent-encoded, and so refused."""
     emitter, scenario_id, batch_id = batch.emitter, batch.scenario_id, batch.batch_id
+    more = f"x-scope-orgid: {batch.tenant}\r\n" if batch.tenant else ""  # its form was checked
+    if batch.body_id:
+        more += f"x-body-id: {batch.body_id}\r\n"
     values = emitter + scenario_id + batch_id
     if not (values.isascii() and values.isprintable()):
         emitter, scenario_id, batch_id = quote(emitter), quote(scenario_id), quote(batch_id)
     return (
         f"content-type: {_CONTENT_TYPES[batch.format]}\r\naccept: {OWN_FORM}\r\nx-emitter: {emitter}\r\n"
-        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n"
+        f"x-scenario-id: {scenario_id}\r\nx-batch-id: {batch_id}\r\n{more}"
     ).encode("ascii")
 
 

@@ -20,6 +20,7 @@ from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, Emi
 from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
 from logops_fast.formats.body_buffer import BodyBuffer
+from logops_fast.formats.body_id import body_id
 from logops_fast.formats.work_queue import Ticket
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
@@ -57,6 +58,7 @@ class AuthGateway:
         backpressure: Backpressure,
         downstream: Downstream,
         metrics: AuthMetrics,
+        dedup: frozenset[str] = frozenset(),
     ) -> None:
         self.auth = auth
         self.tokens = tokens
@@ -66,6 +68,8 @@ class AuthGateway:
         self.backpressure = backpressure
         self.downstream = downstream
         self.metrics = metrics
+        self.dedup = dedup
+        """The emitters whose batches are recognised by their bodies, if they name none."""
 
     def handle(self, request: Request) -> None:
         """Handle one POST; it is answered through ``request.respond``, perhaps later."""
@@ -172,7 +176,7 @@ class _Exchange:
             return
         self._emitter = emitter
         try:
-            self._head = BatchHead.of(headers)
+            self._head = BatchHead.of(headers, self._request.path)
         except BatchHeaderError as error:
             self._refuse(error.refusal)
             return
@@ -258,8 +262,15 @@ class _Exchange:
             return
         self._grant = grant
         self._charged = cost
-        batch = self._head.batch(body, self._emitter, self._request.received_at, estimate)
+        batch = self._head.batch(body, self._emitter, self._request.received_at, estimate, self._body_id(body))
         gateway.downstream.send(batch, self._reply)
+
+    def _body_id(self, body: bytes) -> str:
+        head, request = self._head, self._request
+        if self._emitter not in self._gateway.dedup or head.repeatable:
+            return ""
+        content_type = request.headers.get(b"content-type", b"")
+        return body_id(self._verified.client.id, request.path, content_type, head.scenario_id, head.tenant, body)
 
     def _reply(self, reply: Reply) -> None:
         """Correct the charge by the true count, and answer with what the Ingest Gateway said."""

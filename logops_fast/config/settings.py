@@ -221,8 +221,8 @@ class SyslogSettings(Section, frozen=True):
                 str,
                 Meta(
                     min_length=1,
-                    description="The emitter of a network, or of a name in the SAN of "
-                    "a client's certificate. The smallest network counts.",
+                    description="The emitter of a network (CIDR), or of a name in the SAN of a client's certificate; "
+                    "the smallest network counts.",
                 ),
             ],
         ],
@@ -325,6 +325,22 @@ class StateSettings(Section, frozen=True):
         bool,
         Meta(description="Whether a Redis that may evict keys, and with them nonces, is used: replays may then pass."),
     ] = False
+
+
+class DedupSettings(Section, frozen=True):
+    """Batches that are sent again by senders that cannot name them; see [the contract](contract.md#3-auth-gateway)."""
+
+    by_body: Annotated[
+        list[str],
+        Meta(
+            description="Emitters whose batches without an X-Batch-Id are recognised by their bodies, if each event "
+            "brings a time of its own. Off by default: equal bodies can be meant."
+        ),
+    ] = []
+    window: Annotated[
+        float,
+        Meta(ge=1, le=600, description="Seconds in which an equal body is the same batch; at most as batch ids."),
+    ] = 600.0
 
 
 class PiiSettings(Section, frozen=True):
@@ -558,6 +574,7 @@ class Settings(Section, frozen=True):
     forward: ForwardSettings = ForwardSettings()
     breaker: BreakerSettings = BreakerSettings()
     state: StateSettings = StateSettings()
+    dedup: DedupSettings = field(default_factory=DedupSettings)
     parse: ParseSettings = field(default_factory=ParseSettings)
     normalise: NormaliseSettings = field(default_factory=NormaliseSettings)
     pii: PiiSettings = field(default_factory=PiiSettings)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from logops_fast.formats import otlp_answers
+from logops_fast.formats import loki_answers, otlp_answers
 from logops_fast.formats.answer import OWN_FORM
-from logops_fast.formats.media_type import Format
+from logops_fast.formats.media_type import LOKI_PATH, Format
 from logops_fast.http.exchange import Encoder, Request
 
 _OWN_FORM: Final = OWN_FORM.encode()
@@ -31,6 +31,8 @@ def encoder_of(request: Request) -> Encoder | None:
     headers = request.headers
     if wants_own_form(headers):
         return None
+    if request.path == LOKI_PATH:
+        return loki_answers.encode
     content_type = headers.get(b"content-type", b"")
     encoder = _BY_MEDIA_TYPE.get(content_type)
     if encoder is None and b";" in content_type:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator
 from typing import Final, NamedTuple, Protocol
 
 from logops_fast.errors import LogOpsError
-from logops_fast.formats import charset, content_encoding, otlp_json
+from logops_fast.formats import charset, content_encoding, otlp_json, snappy_block
 from logops_fast.formats.answer import reason_of
-from logops_fast.formats.media_type import Format, format_of
+from logops_fast.formats.media_type import LOKI_PATH, Format, format_of, loki_format_of
 from logops_fast.formats.personal_names import personal_data_in_name
 from logops_fast.http.refusal import Refusal
 
@@ -19,6 +19,9 @@ BATCH_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
 
 NAME: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 """The form of an emitter or a scenario id; both become metric labels and fields of each line."""
+
+TENANT: Final = re.compile(rb"(?!\.{1,2}\Z)[A-Za-z0-9!_.*'()-]{1,150}")
+"""The form of an X-Scope-OrgID: that of Loki's tenant ids."""
 
 NO_SCENARIO: Final = "na"
 
@@ -44,6 +47,16 @@ PERSONAL_DATA_IN_NAME: Final = Refusal(
     "X-Scenario-Id, X-Batch-Id or X-Emitter holds an IP address or a card number, and would be stored as it is: "
     "name it otherwise, for example by a UUID.",
 )
+UNSUPPORTED_LOKI_TYPE: Final = Refusal(
+    415,
+    "unsupported_media_type",
+    "Loki's push takes application/x-protobuf (protobuf in snappy) or application/json.",
+)
+BAD_TENANT: Final = Refusal(
+    400,
+    "bad_tenant",
+    "X-Scope-OrgID must be 1 to 150 characters of A-Z a-z 0-9 ! - _ . * ' ( ), and not . or .. only.",
+)
 BAD_BATCH_ID: Final = Refusal(400, "bad_batch_id", "X-Batch-Id must be 1 to 128 characters of A-Z a-z 0-9 . _ ~ -")
 
 
@@ -61,6 +74,10 @@ class Batch(NamedTuple):
     """Monotonic seconds of the request's first byte, from which batch latency is counted."""
     items: int = 0
     """Upper bound of the items in the body, if the gateway has counted them; 0 if it has not."""
+    tenant: str = ""
+    """Loki's tenant, which each event gets as a field; empty if there is none."""
+    body_id: str = ""
+    """What the batch is recognised by if all its events bring times of their own; empty if it is not to be."""
 
 
 class Reply(NamedTuple):
@@ -110,22 +127,31 @@ class BatchHead(NamedTuple):
     repeatable: bool
     charset: str = charset.UTF_8
     """The codec of the body's text; empty for UTF-8."""
+    snappy: bool = False
+    """Whether the body is a block of snappy, besides its content encoding."""
+    tenant: str = ""
 
     @classmethod
-    def of(cls, headers: dict[bytes, bytes]) -> BatchHead:
+    def of(cls, headers: dict[bytes, bytes], path: bytes = b"") -> BatchHead:
         """Read Content-Type, Content-Encoding, X-Scenario-Id (or X-Scenario) and X-Batch-Id.
 
+        For Loki's push, by its path or by the type that it has between the gateways, also X-Scope-OrgID.
+
         Raises BatchHeaderError: 415 ``unsupported_media_type``, ``unsupported_charset`` or ``unsupported_encoding``,
-        400 ``bad_scenario_id``, ``bad_batch_id`` or ``personal_data_in_name``.
+        400 ``bad_scenario_id``, ``bad_batch_id``, ``bad_tenant`` or ``personal_data_in_name``.
         """
         content_type = headers.get(b"content-type")
-        body_format = format_of(content_type)
+        at_loki = path == LOKI_PATH
+        body_format = loki_format_of(content_type) if at_loki else format_of(content_type)
         if body_format is None:
-            raise BatchHeaderError(UNSUPPORTED_MEDIA_TYPE)
+            raise BatchHeaderError(UNSUPPORTED_LOKI_TYPE if at_loki else UNSUPPORTED_MEDIA_TYPE)
+        snappy = at_loki and body_format is Format.LOKI
         codec = charset.charset_of(content_type) if content_type and b";" in content_type else charset.UTF_8
         if codec is None:
             raise BatchHeaderError(charset.UNSUPPORTED_CHARSET)
         encoding = headers.get(b"content-encoding")
+        if snappy and encoding == b"snappy":
+            encoding = None  # some senders name it, and Loki has it so
         if encoding is not None and not content_encoding.supported(encoding):
             raise BatchHeaderError(UNSUPPORTED_ENCODING)
         scenario, other = headers.get(b"x-scenario-id"), headers.get(b"x-scenario")
@@ -149,6 +175,8 @@ class BatchHead(NamedTuple):
             batch_id.decode("ascii") if batch_id else f"{random.getrandbits(128):032x}",
             bool(batch_id),
             codec,
+            snappy,
+            _tenant(headers) if body_format is Format.LOKI or body_format is Format.LOKI_JSON else "",
         )
 
     def settled(self, body: bytes) -> BatchHead:
@@ -159,28 +187,55 @@ class BatchHead(NamedTuple):
 
     def must_decode(self, body: bytes) -> bool:
         """Return whether the body is in a content encoding or a character set other than UTF-8."""
-        return self.encoding is not None or bool(self.charset) or charset.has_utf16_mark(body)
+        return self.snappy or self.encoding is not None or bool(self.charset) or charset.has_utf16_mark(body)
 
     def decode(self, body: bytes, cap: int) -> bytes:
-        """Return the body without its content encoding and as UTF-8, at most ``cap`` bytes.
+        """Return the body without its content encoding, out of its block and as UTF-8, at most ``cap`` bytes.
 
         Raises EncodingError: 413 ``too_large`` or 400 ``malformed``.
         """
-        decoded = body if self.encoding is None else content_encoding.decode(body, self.encoding, cap)
-        return self._as_utf8(decoded, cap)
+        steps = self.decoding(body, cap)
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                decoded: bytes = end.value
+                return decoded
 
     def decoding(self, body: bytes, cap: int) -> Generator[None, None, bytes]:
         """Decode in steps of about a megabyte; see ``decode``."""
         decoded = yield from content_encoding.decoding(body, self.encoding, cap)
+        if self.snappy:
+            return (yield from snappy_block.decoding(decoded, cap))
         return self._as_utf8(decoded, cap)
 
     def _as_utf8(self, decoded: bytes, cap: int) -> bytes:
-        if self.format is Format.OTLP:
+        if self.format is Format.OTLP or self.format is Format.LOKI:
             return decoded  # no text
         if self.charset or charset.has_utf16_mark(decoded):
             return charset.to_utf8(decoded, self.charset, cap)
         return decoded
 
-    def batch(self, body: bytes, emitter: str, started: float, items: int = 0) -> Batch:
+    def batch(self, body: bytes, emitter: str, started: float, items: int = 0, body_id: str = "") -> Batch:
         """Return the batch that these headers and this decoded body make."""
-        return Batch(body, self.format, emitter, self.scenario_id, self.batch_id, self.repeatable, started, items)
+        return Batch(
+            body,
+            self.format,
+            emitter,
+            self.scenario_id,
+            self.batch_id,
+            self.repeatable,
+            started,
+            items,
+            self.tenant,
+            body_id,
+        )
+
+
+def _tenant(headers: dict[bytes, bytes]) -> str:
+    tenant = headers.get(b"x-scope-orgid")
+    if not tenant:
+        return ""
+    if TENANT.fullmatch(tenant) is None:
+        raise BatchHeaderError(BAD_TENANT)
+    return tenant.decode("ascii")

@@ -12,6 +12,9 @@ from logops_fast.formats.lines import BLANKS, without_bom
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 
+MAX_CELLS: Final = 4096
+"""Cells of a row, and of a header: a first line with more names no columns."""
+
 # The names a settled field may arrive under (contract 5), in the order in which they win.
 TS_NAMES: Final = ("ts", "timestamp", "time", "@timestamp")
 LEVEL_NAMES: Final = ("level", "lvl", "severity", "loglevel")
@@ -80,7 +83,7 @@ def delimiter_of(text: str) -> str:
     line = text[start:] if newline < 0 else text[start:newline]
     best, most = "", 0
     for mark in DELIMITERS:
-        if mark not in line:
+        if not 0 < line.count(mark) < MAX_CELLS:
             continue
         row = _first_row(text, start, mark) if '"' in line else line.removesuffix("\r").split(mark)
         settled = len(_settled(row))
@@ -118,10 +121,10 @@ def is_header(row: list[str]) -> bool:
     Two names of different settled fields (contract 5; any case, blanks around) make a header. One name alone does if no
     cell is empty or begins with a digit, and no level is in the column where an event without header has it.
     """
-    cells = [cell.strip() for cell in row]
     settled = _settled(row)
     if len(settled) != 1:
         return bool(settled)
+    cells = [cell.strip() for cell in row]
     if len(cells) > 1 and cells[1] in _LEVEL_WORDS:
         return False
     return all(cell and not cell[0].isdigit() for cell in cells)
@@ -191,6 +194,8 @@ def count(body: bytes, limit: int | None = None) -> int:
 
 
 def _settled(row: list[str]) -> set[str]:
+    if len(row) > MAX_CELLS:
+        return set()
     names = [cell.strip().lower() for cell in row]
     return {_KNOWN[name] for name in names if name in _KNOWN}
 

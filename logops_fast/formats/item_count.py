@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Final, assert_never
 
-from logops_fast.formats import csv_text, json_text, otlp_json, otlp_protobuf, syslog_text
+from logops_fast.formats import csv_text, json_text, loki_push, otlp_json, otlp_protobuf, syslog_text
 from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.line_pieces import filled_lines
 from logops_fast.formats.lines import count_filled, frames, is_blank, may_be_framed, without_bom
@@ -41,6 +41,10 @@ def upper_bound(format: Format, body: bytes) -> int:
             # Octet-counted frames need no newline.
             framed = body.count(b"<") if may_be_framed(without_bom(body)) else 0
             return body.count(b"\n") + framed + 1
+        case Format.LOKI:
+            return loki_push.count(body)
+        case Format.LOKI_JSON:
+            return (loki_push.json_count(body) if len(body) <= FRAMED_BYTES else 0) or body.count(b",") + 1
         case Format.SYSLOG | Format.SYSLOG_UDP:
             return body.count(b"\n") + body.count(b"\0") + 1
         case Format.OTLP:
@@ -69,6 +73,10 @@ def exact(format: Format, body: bytes, limit: int | None = None) -> int:
             text = without_bom(body)
             found = frames(text)
             return count_filled(text) if found is None else len(found)
+        case Format.LOKI:
+            return loki_push.count(body, limit)
+        case Format.LOKI_JSON:
+            return loki_push.json_count(body, limit)
         case Format.SYSLOG | Format.SYSLOG_UDP:
             return syslog_text.count(body)
         case Format.OTLP:
@@ -96,12 +104,18 @@ def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int
     Large JSON is counted exactly, up to what is broken; lines only if their number is over ``cap``. What the count
     cannot settle cheaply, rows of CSV and pairs of Elasticsearch's _bulk, passes as ``cap``: the parser counts too.
     """
-    if len(body) <= FRAMED_BYTES:
+    if format is Format.LOKI:
+        count = loki_push.count(body, cap)  # reads no more fields than a few for each item of the cap
+    elif len(body) <= FRAMED_BYTES:
         count = upper_bound(format, body)
         if count > cap:
             count = exact(format, body, cap)
     elif format is Format.JSON:
         count = yield from _count_json(body, cap)
+    elif format is Format.LOKI_JSON:
+        count = upper_bound(format, body)
+        if count > cap:
+            count = yield from loki_push.json_counting(body, cap)
     elif format is Format.OTLP:
         count = yield from otlp_protobuf.counting(body, cap)
     elif format is Format.OTLP_JSON:

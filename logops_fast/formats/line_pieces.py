@@ -19,7 +19,6 @@ _ROW: Final = (
     rb"(?:(?: *+\"[^\"]*+(?:(?=\"\")\"\"[^\"]*+)*+\"[^%(d)s\n]*+|(?! *\")[^%(d)s\n]*+)%(d)s)*+"
     rb"(?: *+\"[^\"]*+(?:(?=\"\")\"\"[^\"]*+)*+\"[^%(d)s\n]*+|(?! *\")[^%(d)s\n]*+)"
 )
-_DELIMITERS: Final = (b",", b";", b"\t", b"|")
 
 
 def line_pieces(body: bytes, limit: int, start: int = 0) -> Iterator[Piece]:
@@ -45,14 +44,13 @@ def line_pieces(body: bytes, limit: int, start: int = 0) -> Iterator[Piece]:
         pos = end
 
 
-def csv_pieces(body: bytes, limit: int, header: bytes) -> Iterator[Piece]:
-    """Cut CSV text into pieces of whole rows, each after ``header``, a line; rows over ``limit`` are set aside.
+def csv_pieces(body: bytes, limit: int, delimiter: bytes) -> Iterator[Piece]:
+    """Cut CSV text into pieces of whole rows; rows over ``limit`` are set aside.
 
     A newline within quotes is no end of a row. What an unclosed quote swallows is one row.
     """
     size = len(body)
-    span = min(PIECE_BYTES // 2, limit)  # a row of nothing but commas is four times as long as JSON
-    delimiter = max(_DELIMITERS, key=header.count)
+    span = min(PIECE_BYTES // 4, limit)  # a row of nothing but commas is four times as long as JSON
     pattern = _ROW % {b"d": re.escape(delimiter)}
     row = re.compile(pattern + rb"\n")
     pos = 0
@@ -81,7 +79,7 @@ def csv_pieces(body: bytes, limit: int, header: bytes) -> Iterator[Piece]:
                 yield too_large(body, pos, end)
                 pos = end
                 continue
-        yield Piece(PieceKind.ITEMS, header + body[pos:end], count)
+        yield Piece(PieceKind.ITEMS, body[pos:end], count)
         pos = end
 
 

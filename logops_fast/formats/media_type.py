@@ -13,6 +13,9 @@ class Format(Enum):
     NDJSON = "ndjson"
     CSV = "csv"
     PLAIN = "plain"
+    LOKI = "loki"
+    """Loki's push in protobuf, out of its snappy block."""
+    LOKI_JSON = "loki_json"
     SYSLOG = "syslog"
     """Messages of syslog connections; see formats/syslog_text.py."""
     SYSLOG_UDP = "syslog_udp"
@@ -39,11 +42,24 @@ _FORMATS: Final[dict[bytes, Format]] = {
     b"text/csv": Format.CSV,
     b"text/tab-separated-values": Format.CSV,
     b"text/plain": Format.PLAIN,
+    # Between the gateways alone: what came to Loki's path, decoded.
+    b"application/vnd.logops.loki+protobuf": Format.LOKI,
+    b"application/vnd.logops.loki+json": Format.LOKI_JSON,
     b"application/vnd.logops.syslog": Format.SYSLOG,  # between the gateways
     b"application/vnd.logops.syslog-udp": Format.SYSLOG_UDP,
     b"application/x-protobuf": Format.OTLP,
     b"application/protobuf": Format.OTLP,
     b"application/vnd.logops.otlp+json": Format.OTLP_JSON,  # between the gateways alone
+}
+
+LOKI_PATH: Final = b"/loki/api/v1/push"
+
+_LOKI_FORMATS: Final[dict[bytes, Format]] = {
+    b"": Format.LOKI,
+    b"application/x-protobuf": Format.LOKI,
+    b"application/protobuf": Format.LOKI,
+    b"application/octet-stream": Format.LOKI,
+    b"application/json": Format.LOKI_JSON,
 }
 
 
@@ -64,3 +80,8 @@ def format_of(content_type: bytes | None) -> Format | None:
         if known is None and name.startswith(b"application/") and name.endswith(b"+json") and b"," not in name:
             known = Format.JSON
     return known
+
+
+def loki_format_of(content_type: bytes | None) -> Format | None:
+    """Return the format of a body at LOKI_PATH, or None (415): JSON if it says so, else protobuf, as Loki has it."""
+    return _LOKI_FORMATS.get((content_type or b"").split(b";", 1)[0].strip().lower())

@@ -18,6 +18,12 @@ _IPV4: Final = re.compile(
     rf"{_ADDRESS}(?:[_~-][A-Za-z0-9._~-]*)?",
     re.IGNORECASE,
 )
+# After any other word only what is no version: a private or loopback network, or two large numbers, of which one leads.
+_AFTER_WORD: Final = re.compile(
+    rf"[A-Za-z0-9._~-]*[A-Za-z][._~-](?={_ADDRESS}(?![0-9.]))"
+    r"(?:(?:192\.168|127\.0\.0|169\.254|172\.(?:1[6-9]|2[0-9]|3[01]))\.|[12][0-9]{2}\.(?:[0-9]{1,2}\.)*[12][0-9]{2}(?![0-9]))"
+    r"[A-Za-z0-9._~-]*"
+)
 _DIGITS: Final = re.compile(r"(?<![A-Za-z0-9])[0-9]{13,16}(?![A-Za-z0-9])")
 _GROUPS: Final = re.compile(r"[0-9]{4}([._~-])(?:[0-9]{4}\1[0-9]{4}\1[0-9]{4}|[0-9]{6}\1[0-9]{4,5})")
 # Beginnings and lengths of the networks' numbers; 19 digits are left out, which are rather an identifier's.
@@ -33,7 +39,7 @@ def personal_data_in_name(name: str) -> bool:
     """Whether a scenario, batch or emitter name holds an IPv4 address or a payment card number."""
     if len(name) < 7:
         return False
-    if "." in name and _IPV4.fullmatch(name) is not None:
+    if "." in name and (_IPV4.fullmatch(name) is not None or _AFTER_WORD.fullmatch(name) is not None):
         return True
     grouped = _GROUPS.fullmatch(name)
     if grouped is not None and _is_card(name.replace(grouped[1], "")):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence, Sized
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 PIECE_BYTES: Final = 262_144
 """Bytes of a piece: about 3 ms of parsing, normalising and masking."""
@@ -11,8 +12,14 @@ PIECE_BYTES: Final = 262_144
 PIECE_ITEMS: Final = 2048
 """Most items of a piece: a tiny item costs more for each of its bytes."""
 
+STEP_BYTES: Final = 32_768
+"""Bytes read in one step of items that may cost ten times what others of their size do."""
+
 KEPT_BYTES: Final = 65_536
 """Bytes passed on of an item that is too large."""
+
+
+Item = TypeVar("Item", bound=Sized)
 
 
 class PieceKind(Enum):
@@ -42,3 +49,15 @@ NOTHING: Final = Piece(PieceKind.NOTHING, b"", 0)
 def too_large(text: bytes, pos: int, end: int) -> Piece:
     """Return the piece of an item over the limit: no more of it than will be kept."""
     return Piece(PieceKind.TOO_LARGE, text[pos : min(end, pos + KEPT_BYTES)].rstrip(), 1)
+
+
+def groups(items: Sequence[Item], most: int) -> Iterator[Sequence[Item]]:
+    """Yield items in order in groups of at most ``most``, and of STEP_BYTES unless one alone is longer."""
+    first = held = 0
+    for at, item in enumerate(items):
+        held += len(item)
+        if at > first and (held > STEP_BYTES or at - first == most):
+            yield items[first:at]
+            first, held = at, len(item)
+    if first < len(items):
+        yield items[first:]

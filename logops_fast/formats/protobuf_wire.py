@@ -31,6 +31,8 @@ def read_varint(data: bytes, pos: int, end: int) -> tuple[int, int]:
     """
     if pos < end and data[pos] < 0x80:
         return data[pos], pos + 1
+    if pos < end and data[pos] < 0x80:  # nearly all: tags, and lengths under 128
+        return data[pos], pos + 1
     value = 0
     shift = 0
     stop = min(end, pos + _LONGEST_VARINT)

@@ -38,6 +38,7 @@ Reason = Literal[
     "bad_emitter",
     "bad_scenario_id",
     "bad_batch_id",
+    "bad_tenant",
     "personal_data_in_name",
     "unsupported_media_type",
     "unsupported_charset",

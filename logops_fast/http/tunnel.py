@@ -9,12 +9,14 @@ from collections.abc import Callable
 from typing import Final, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from logops_fast.errors import LogOpsError
+
 MAX_ANSWER: Final = 16_384  # bytes of the proxy's answer
 
 ProtocolT = TypeVar("ProtocolT", bound=asyncio.Protocol)
 
 
-class ProxyError(OSError):
+class ProxyError(LogOpsError, OSError):
     """The proxy did not open the tunnel."""
 
 

@@ -19,6 +19,7 @@ from logops_fast.formats.batch import (
     Reply,
 )
 from logops_fast.formats.body_buffer import BodyBuffer
+from logops_fast.formats.body_id import BODY_ID, body_id
 from logops_fast.formats.intake import Caps, take_in
 from logops_fast.formats.personal_names import personal_data_in_name
 from logops_fast.formats.work_queue import WorkQueue
@@ -40,12 +41,15 @@ class IngestGateway:
         max_body_bytes: int,
         max_items: int,
         queue: WorkQueue | None = None,
+        dedup: frozenset[str] = frozenset(),
     ) -> None:
         self.pipeline = pipeline
         self.metrics = metrics
         self.max_body_bytes = max_body_bytes
         self.max_items = max_items
         self.queue = WorkQueue() if queue is None else queue
+        self.dedup = dedup
+        """The emitters whose batches are recognised by their bodies, if they name none."""
 
     def handle(self, request: Request) -> None:
         """Handle one POST; it is answered through ``request.respond``, perhaps later."""
@@ -86,7 +90,7 @@ class _Exchange:
             self._emitter = emitter.decode("ascii")
         if request.content_length is not None and request.content_length > self._gateway.max_body_bytes:
             raise BatchHeaderError(self._gateway.too_large()._replace(reason="too_large_hdr"))
-        self._head = BatchHead.of(headers)
+        self._head = BatchHead.of(headers, request.path)
 
     def feed(self, data: bytes) -> None:
         """Keep the piece, within the cap."""
@@ -119,8 +123,18 @@ class _Exchange:
         if isinstance(items, Refusal):
             self.refuse(items)
             return
-        batch = self._head.batch(body, self._emitter, self._request.received_at, items)
+        batch = self._head.batch(body, self._emitter, self._request.received_at, items, self._body_id(body))
         self._gateway.pipeline.send(batch, self._reply)
+
+    def _body_id(self, body: bytes) -> str:
+        head, request = self._head, self._request
+        sent = request.headers.get(b"x-body-id")
+        if sent is not None and BODY_ID.fullmatch(sent) is not None:
+            return sent.decode("ascii")  # the Auth Gateway knows the client
+        if self._emitter not in self._gateway.dedup or head.repeatable:
+            return ""
+        content_type = request.headers.get(b"content-type", b"")
+        return body_id("", request.path, content_type, head.scenario_id, head.tenant, body)
 
     def _settle_format(self, body: bytes) -> None:
         """Note what the body is, if that is not by its type: from now on the sender is answered in that protocol."""

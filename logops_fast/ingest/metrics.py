@@ -69,6 +69,11 @@ class IngestMetrics(GatewayMetrics):
         self._events_too_large_total = registry.counter(
             "logops_events_too_large_total", "Events over backpressure.max_event_bytes, set aside.", ("emitter",)
         )
+        self._deduplicated_total = registry.counter(
+            "logops_deduplicated_batches_total",
+            "Batches recognised by their bodies and not stored again.",
+            ("emitter",),
+        )
         self._pii_masked_total = registry.counter("logops_pii_masked_total", "Personal data masked.", ("kind",))
         self._latency_seconds = registry.histogram(
             "logops_batch_latency_seconds",
@@ -135,6 +140,10 @@ class IngestMetrics(GatewayMetrics):
     def events_too_large(self, emitter: str, events: int) -> None:
         """Count events that were set aside for their size."""
         self._events_too_large_total.labels(self.emitter(emitter)).inc(events)
+
+    def deduplicated(self, emitter: str) -> None:
+        """Count a batch that was recognised by its body and not stored again."""
+        self._deduplicated_total.labels(self.emitter(emitter)).inc()
 
     def sink_committed(self, written: int, seconds: float) -> None:
         """Note one group commit of ``written`` bytes."""

@@ -132,6 +132,7 @@ LEVEL: Final = (
     Alias("level.name", "log4j2 templates", USUAL),
     Alias("s", "MongoDB 4.4 and later", MONGODB, ("t",)),
     Alias("levelno", "python-json-logger", PYTHON),
+    Alias("detected_level", "Loki", NO_NUMBERS),
     Alias("severitylevel", "Azure", NO_NUMBERS),
     Alias("leveldisplayname", "Windows event log", NO_NUMBERS),
     Alias("L", "zap, development", NO_NUMBERS, ("m", "t"), cased=True),
@@ -194,6 +195,5 @@ SETTLED_AS: Final = {
     name.lower(): field
     for field, named in (("msg", MSG), ("app", APP), ("host", HOST), ("pid", PID))
     for name in (alias.name for alias in named)
-    if "." not in name
 }
 """The field that each name becomes, in lower case: what is said of a name, such as that it is masked, holds for it."""

@@ -24,6 +24,7 @@ from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
+from logops_fast.ingest.sink.commit_log import BY_BODY
 from logops_fast.ingest.sink.interface import LedgerEntry, Sink
 from logops_fast.ingest.summary import Reading, summarise
 from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind, body_digest
@@ -44,6 +45,9 @@ SINK_FAILED: Final = Refusal(
 )
 IN_PROGRESS: Final = Refusal(
     503, "batch_in_progress", "A batch with this X-Batch-Id is being stored right now: ask again in a second.", 1
+)
+SAME_BODY_IN_PROGRESS: Final = Refusal(
+    503, "batch_in_progress", "A batch with the same body is being stored right now: ask again in a second.", 1
 )
 BATCH_ID_REUSED: Final = Refusal(
     422,
@@ -85,9 +89,11 @@ class IngestPipeline:
         text: TextOptions = registry.DEFAULT_TEXT,
         text_of: Mapping[str, TextOptions] | None = None,
         queue: WorkQueue | None = None,
+        window: float = 600.0,
         native: NativeReader | None = None,
         wall: Callable[[], float] = time,
     ) -> None:
+        """``window``: seconds for which a batch is recognised by its body."""
         self._normaliser = normaliser
         self._sink = sink
         self._batch_ids = batch_ids
@@ -96,12 +102,16 @@ class IngestPipeline:
         self._text = text
         self._text_of = text_of or {}
         self._queue = WorkQueue() if queue is None else queue
+        self._window = window
         self._native = native
         self._wall = wall
 
     def send(self, batch: Batch, reply: OnReply) -> None:
-        """Take a batch (a Downstream). A batch id that may come again is claimed first."""
-        if batch.repeatable:
+        """Take a batch (a Downstream). A batch id that may come again is claimed first.
+
+        A batch that may be recognised by its body is claimed once it is read: whether it may depends on its times.
+        """
+        if batch.repeatable and not batch.body_id:
             digest = body_digest(batch.body)
             self._batch_ids.begin(batch.emitter, batch.batch_id, digest, partial(self._claimed, batch, reply))
         else:
@@ -147,7 +157,11 @@ class IngestPipeline:
                     self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
                     return
             else:
-                parsed = self._parse(batch, reading)
+                at_once = self._parse(batch, reading)
+                if at_once is None:
+                    self._read_pieces(batch, reading, partial(self._append, batch, reply))
+                    return
+                parsed = at_once
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
@@ -180,8 +194,8 @@ class IngestPipeline:
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
 
-    def _parse(self, batch: Batch, reading: Reading) -> Parsed:
-        return registry.parse(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+    def _parse(self, batch: Batch, reading: Reading) -> Parsed | None:
+        return registry.parse_at_once(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
 
     def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
         options = self._options(batch)
@@ -195,7 +209,44 @@ class IngestPipeline:
         self._queue.add(job, batch.emitter, len(batch.body), batch.started)
 
     def _append(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
-        """Hand what was read to the sink."""
+        """Hand what was read to the sink, unless it has to be claimed first."""
+        if not batch.body_id:
+            self._commit(batch, reply, reading, failure)
+        elif failure is not None:
+            self._commit(batch._replace(body_id="", repeatable=False), reply, reading, failure)
+        else:
+            if reading.missing_ts or not reading.count:
+                batch = batch._replace(body_id="")  # equal bodies may be two batches
+            claim_id = _claim_id(batch)
+            if claim_id:
+                done = partial(self._claimed_read, batch, reply, reading)
+                self._batch_ids.begin(batch.emitter, claim_id, body_digest(batch.body), done)
+            else:
+                self._commit(batch, reply, reading, None)
+
+    def _claimed_read(self, batch: Batch, reply: OnReply, reading: Reading, claim: BatchClaim) -> None:
+        match claim.kind:
+            case ClaimKind.NEW:
+                self._commit(batch, reply, reading, None)
+            case ClaimKind.DONE:
+                answer = claim.answer or summarise(reading, stored=self._sink.stores)
+                # The forwarder's next try of a batch has the id of the one before: its sender sent it once.
+                if batch.body_id and f'"batch_id":"{batch.batch_id}"'.encode() not in claim.answer:
+                    answer = answer[:-1] + b',"duplicate":true}'
+                    self._metrics.deduplicated(batch.emitter)
+                self._metrics.answered(batch.emitter, monotonic() - batch.started)
+                reply(Reply(200, answer))
+            case ClaimKind.OTHER_BODY:
+                self._refuse(batch, reply, BATCH_ID_REUSED)
+            case ClaimKind.IN_PROGRESS:
+                self._refuse(batch, reply, SAME_BODY_IN_PROGRESS if batch.body_id else IN_PROGRESS)
+            case ClaimKind.UNAVAILABLE:
+                self._refuse(batch, reply, STATE_UNAVAILABLE)
+            case _:
+                assert_never(claim.kind)
+
+    def _commit(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
+        """Hand what was read to the sink; what is to be claimed is claimed."""
         rejected = b""
         answer = b""
         if failure is None:
@@ -212,8 +263,9 @@ class IngestPipeline:
             self._refuse(batch, reply, self._refusal_of(failure))
             return
         entry = None
-        if batch.repeatable and reading.count:
-            entry = LedgerEntry(batch.emitter, batch.batch_id, answer, body_digest(batch.body))
+        claim_id = _claim_id(batch)
+        if claim_id and reading.count:
+            entry = LedgerEntry(batch.emitter, claim_id, answer, body_digest(batch.body))
         if len(batch.body) > PIECE_BYTES:
             batch = batch._replace(body=b"")  # nothing of it is needed while the disk is waited for
         done = partial(self._stored, batch, reply, reading, answer)
@@ -259,20 +311,30 @@ class IngestPipeline:
             )
             self._refuse(batch, reply, Refusal(422, "no_valid_events", detail), items)
             return
-        if batch.repeatable:
+        if batch.body_id:
+            self._batch_ids.finish(batch.emitter, _claim_id(batch), answer, ttl=self._window)
+        elif batch.repeatable:
             self._batch_ids.finish(batch.emitter, batch.batch_id, answer)
         metrics.stored(batch.emitter, batch.scenario_id, reading)
         metrics.answered(batch.emitter, monotonic() - batch.started)
         reply(Reply(200, answer, items=items))
 
     def _release(self, batch: Batch) -> None:
-        if batch.repeatable:
-            self._batch_ids.abandon(batch.emitter, batch.batch_id)
+        claim_id = _claim_id(batch)
+        if claim_id:
+            self._batch_ids.abandon(batch.emitter, claim_id)
 
     def _refuse(self, batch: Batch, reply: OnReply, refusal: Refusal, items: int | None = None) -> None:
         self._metrics.rejected(refusal.reason, batch.emitter)
         self._metrics.answered(batch.emitter, monotonic() - batch.started)
         reply(Reply(refusal.status, refusal.body(), tuple(refusal.headers()), items))
+
+
+def _claim_id(batch: Batch) -> str:
+    """Return what a batch is claimed under; empty if it is not."""
+    if batch.body_id:
+        return BY_BODY + batch.body_id
+    return batch.batch_id if batch.repeatable else ""
 
 
 class _ReadingJob:

@@ -14,6 +14,7 @@ from logops_fast.ingest.parsers.base import Fault
 def rejected_lines(batch: Batch, faults: Iterable[Fault], mask: Callable[[str], str], received_at: float) -> bytes:
     """Return the lines of a batch's faults; ``mask`` masks a text, ``received_at`` is wall time in epoch seconds."""
     ts = rfc3339(received_at)
+    tenant: dict[str, str | int] = {"tenant": mask(batch.tenant)} if batch.tenant else {}
     return b"".join(
         _line(
             {
@@ -21,6 +22,7 @@ def rejected_lines(batch: Batch, faults: Iterable[Fault], mask: Callable[[str], 
                 "emitter": batch.emitter,
                 "scenario_id": batch.scenario_id,
                 "batch_id": batch.batch_id,
+                **tenant,
                 "index": fault.index,
                 "reason": fault.reason,
                 "text": mask(fault.text),

@@ -10,6 +10,7 @@ from logops_fast.formats.batch import Batch
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers.base import EVENT_TOO_LARGE, Fault, Parsed, fault
 from logops_fast.ingest.rejected import rejected_lines
+from logops_fast.ingest.settling import overrule
 
 MAX_ERRORS: Final = 50
 """Errors listed in an answer; all are counted."""
@@ -75,6 +76,10 @@ class Reading:
 
     def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault]) -> None:
         """Normalise events whose first item has the index ``first``; ``faults`` are among them."""
+        if self.batch.tenant:
+            for event in events:
+                overrule(event, "tenant", self.batch.tenant)
+                event["tenant"] = self.batch.tenant
         # Each event without a time of its own gets a microsecond of its own, in all pieces together.
         normalised = self._normaliser.run(
             events,

@@ -6,8 +6,6 @@ from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Final
 
-from logops_fast.ingest.native.reader import is_native
-
 COMPILED: Final = "compiled"
 INTERPRETED: Final = "interpreted"
 NATIVE: Final = "native"
@@ -18,6 +16,8 @@ def build() -> str:
 
     Whether they are compiled (LOGOPS_COMPILE=1) is told by the files, which Python prefers to the sources next to them.
     """
+    from logops_fast.ingest.native.reader import is_native  # here: most commands start without a gateway's modules
+
     if is_native():
         return NATIVE
     module = Path(__file__).parent.parent / "ingest" / "normaliser"

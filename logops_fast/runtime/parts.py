@@ -21,6 +21,7 @@ from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Settings
 from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
+from logops_fast.formats.media_type import LOKI_PATH
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
 from logops_fast.http.refusal import Refusal
@@ -123,11 +124,13 @@ class IngestPart(Part):
             max_body_bytes=settings.backpressure.max_body_bytes,
             max_items=settings.backpressure.max_items,
             queue=queue,
+            dedup=frozenset(settings.dedup.by_body),
         )
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
-        return {b"/v1/logs": self._gateway.handle}
+        handle = self._gateway.handle
+        return {b"/v1/logs": handle, LOKI_PATH: handle}
 
     def checks(self) -> Sequence[Check]:
         """Return the check of the sink."""
@@ -145,6 +148,7 @@ class IngestPart(Part):
     def reload(self, reloaded: Reloaded) -> None:
         """Use other emitters and Fernet keys."""
         super().reload(reloaded)
+        self._gateway.dedup = frozenset(reloaded.settings.dedup.by_body)
         if self._encryptor is not None and reloaded.fernet_keys:
             self._encryptor.replace_keys(reloaded.fernet_keys)
 
@@ -176,7 +180,7 @@ class AuthPart(Part):
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
         handle = self._gateway.handle
-        return {b"/ingest": handle, b"/v1/logs": handle}
+        return {b"/ingest": handle, b"/v1/logs": handle, LOKI_PATH: handle}
 
     def syslog(self, context: WorkerContext, tls: ssl.SSLContext | None) -> SyslogListener | None:
         """Return the listener whose lines take the same way as the requests that have passed the checks."""

@@ -40,6 +40,7 @@ class Storage:
         self._metrics: Final = metrics
         self._errors: Final = RateLimited(logger)
         self._on_failure: Final = on_failure
+        self._window = settings.dedup.window
         self._file_sink: FileSink | None = None
         if settings.sink.enabled:
             self._file_sink = FileSink(
@@ -66,7 +67,7 @@ class Storage:
         """Lock the directory, repair what a crash left, replay the journal's batch ids. Raises SinkStartError."""
         if self._file_sink is not None:
             report = await self._file_sink.start()
-            replayed = replay(report, self._state.batch_ids)
+            replayed = replay(report, self._state.batch_ids, self._window)
             if report.torn_bytes:
                 logger.warning("%s", report.text())
             elif replayed:

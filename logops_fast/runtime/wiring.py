@@ -68,6 +68,7 @@ SINGLE_FIELDS: Final = frozenset(
         b"x-scope-orgid",
         b"x-emitter",
         b"x-batch-id",
+        b"x-body-id",
         b"x-scenario-id",
         b"x-scenario",
         b"content-type",
@@ -192,6 +193,7 @@ def auth_gateway(
         backpressure=Backpressure(settings.backpressure.max_body_bytes, settings.backpressure.max_items, queue),
         downstream=downstream,
         metrics=metrics,
+        dedup=frozenset(settings.dedup.by_body),
     )
 
 
@@ -224,6 +226,7 @@ def reload_auth(gateway: AuthGateway, settings: Settings, keyring: Keyring) -> N
     gateway.buckets.replace_limits(limit(settings.ratelimit.per_emitter), overrides(settings), settings.ratelimit.unit)
     gateway.backpressure.max_body_bytes = settings.backpressure.max_body_bytes
     gateway.backpressure.max_items = settings.backpressure.max_items
+    gateway.dedup = frozenset(settings.dedup.by_body)
 
 
 def forwarder(settings: Settings, metrics: AuthMetrics) -> tuple[Forwarder, HttpPool]:
@@ -308,6 +311,7 @@ def pipeline(
         text=text,
         text_of=text_of,
         queue=queue,
+        window=settings.dedup.window,
         native=native_reader(normaliser),
     )
 

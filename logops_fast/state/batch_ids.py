@@ -93,13 +93,16 @@ class TableBatchIds:
             held = False
         done(held)
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+    def finish(
+        self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST, ttl: float | None = None
+    ) -> None:
         """See ``BatchIds``."""
+        ttl_ms = self._ttl_ms if ttl is None else max(1, int(ttl * 1000))
         try:
-            self._try_finish(emitter, batch_id, answer, digest)
+            self._try_finish(emitter, batch_id, answer, digest, ttl_ms)
         except BlockingIOError:
             # Until it is noted the batch counts as being stored; lost, it could be stored twice.
-            retry = partial(self._try_finish, emitter, batch_id, answer, digest)
+            retry = partial(self._try_finish, emitter, batch_id, answer, digest, ttl_ms)
             self._retries.add(retry, ignore, None, needed=True)
         except OSError:
             # The claim stays until it expires; until then the batch counts as being stored.
@@ -137,7 +140,7 @@ class TableBatchIds:
         finally:
             table.unlock(bucket)
 
-    def _try_finish(self, emitter: str, batch_id: str, answer: bytes, digest: int) -> None:
+    def _try_finish(self, emitter: str, batch_id: str, answer: bytes, digest: int, ttl_ms: int) -> None:
         table = self._table
         key, bucket = table.locate(_key(emitter, batch_id))
         position = 0
@@ -148,7 +151,7 @@ class TableBatchIds:
                 position = 0  # the answer is worked out again from the body if it is needed
         table.lock(bucket)
         try:
-            self._finish(key, bucket, position, digest)
+            self._finish(key, bucket, position, digest, ttl_ms)
         finally:
             table.unlock(bucket)
 
@@ -179,7 +182,7 @@ class TableBatchIds:
             slot = self._room(bucket, now)
             if slot < 0:
                 return ClaimKind.UNAVAILABLE, 0
-        self._write(slot, key, now, self._mine, 0, digest)
+        self._write(slot, key, now + self._ttl_ms, self._mine, 0, digest)
         return ClaimKind.NEW, 0
 
     def _renew(self, key: bytes, bucket: int) -> bool:
@@ -193,7 +196,7 @@ class TableBatchIds:
         digest = values[4 * slot + 3] if slot >= 0 else NO_DIGEST
         return self._begin(key, bucket, digest)[0] is ClaimKind.NEW
 
-    def _finish(self, key: bytes, bucket: int, position: int, digest: int) -> None:
+    def _finish(self, key: bytes, bucket: int, position: int, digest: int, ttl_ms: int) -> None:
         table = self._table
         values = table.values
         now = int(self._clock() * 1000)
@@ -203,21 +206,21 @@ class TableBatchIds:
             if values[4 * slot + 3] == NO_DIGEST:
                 values[4 * slot + 3] = digest
             values[4 * slot + 1] = _DONE
-            values[4 * slot] = now + self._ttl_ms
+            values[4 * slot] = now + ttl_ms
             return
         if slot < 0:
             slot = self._room(bucket, now)
         if slot >= 0:
-            self._write(slot, key, now, _DONE, position, digest)
+            self._write(slot, key, now + ttl_ms, _DONE, position, digest)
 
-    def _write(self, slot: int, key: bytes, now: int, state: int, position: int, digest: int) -> None:
+    def _write(self, slot: int, key: bytes, until: int, state: int, position: int, digest: int) -> None:
         values = self._table.values
         values[4 * slot] = 0
         self._table.put(slot, key)
         values[4 * slot + 1] = state
         values[4 * slot + 2] = position
         values[4 * slot + 3] = digest
-        values[4 * slot] = now + self._ttl_ms
+        values[4 * slot] = until
 
     def _room(self, bucket: int, now: int) -> int:
         """Return a slot for a new id: a free one, else that of the oldest stored id; -1 if all are in progress."""

@@ -136,10 +136,13 @@ class BatchIds(Protocol):
         ``done`` is called once, with whether the caller holds the claim; False also if the store does not answer.
         """
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+    def finish(
+        self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST, ttl: float | None = None
+    ) -> None:
         """Record that the batch is stored. Also makes the entry if there is none (when a journal is replayed).
 
-        ``digest`` is that of such an entry; a digest that was given to ``begin`` is kept.
+        ``digest`` is that of such an entry; a digest that was given to ``begin`` is kept. ``ttl``: seconds that it is
+        remembered, if not as long as the store remembers others.
         """
 
     def abandon(self, emitter: str, batch_id: str) -> None:

@@ -221,11 +221,14 @@ class RedisBatchIds:
         )  # fmt: skip
         self._pump.submit(Command(args, partial(_renewed, done)))
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+    def finish(
+        self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST, ttl: float | None = None
+    ) -> None:
         """See ``BatchIds``."""
+        ttl_ms = self._ttl_ms if ttl is None else max(1, int(ttl * 1000))
         kept = answer if len(answer) <= MAX_ANSWER_BYTES else b""
         key = _batch_key(emitter, batch_id)
-        command = Command(("EVALSHA", _FINISH, 1, key, kept, self._ttl_ms, _hex(digest)))
+        command = Command(("EVALSHA", _FINISH, 1, key, kept, ttl_ms, _hex(digest)))
         command.compensation = command
         self._pump.submit(command)
 

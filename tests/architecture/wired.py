@@ -25,6 +25,7 @@ def built(role: Literal["up", "authgw", "ingest"], directory: Path) -> GatewaySe
         "sink.dir": str(directory / "ingest"),
         "housekeeping.archive_dir": str(directory / "archive"),
         "state.dir": str(directory / "state"),
+        "syslog.enabled": True,
     }
     settings = load(None, {}, flags).settings
     state = open_state("memory", workers=1, directory=directory, redis_url="", tolerance=300.0)

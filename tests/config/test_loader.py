@@ -123,6 +123,33 @@ def test_every_setting_is_described_in_a_sentence() -> None:
             "ratelimit: {overrides: {'a b': {capacity: 1}}}",
             "ratelimit.overrides: expected the name of an emitter (1 to 64 characters of A-Z a-z 0-9 . _ -)",
         ),
+        (
+            "syslog: {tcp: nowhere, enabled: true}",
+            'syslog.tcp: expected an address and a port such as 0.0.0.0:5514, got "nowhere"',
+        ),
+        (
+            "syslog: {udp: ':70000', enabled: true}",
+            'syslog.udp: expected an address and a port such as 0.0.0.0:5514, got ":70000"',
+        ),
+        ("syslog: {tls: ':6514', enabled: true}", "syslog.tls: needs tls.cert_file and tls.key_file"),
+        (
+            "syslog: {tcp: '', enabled: true}",
+            "syslog.enabled: is true and syslog.tcp, syslog.udp and syslog.tls are all empty: name an address",
+        ),
+        (
+            "syslog: {allow: [10.0.0.1/8], enabled: true}",
+            "syslog.allow: expected networks such as 10.0.0.0/8, got '10.0.0.1/8'",
+        ),
+        (
+            "syslog: {emitters: {10.0.0.1/8: web}, enabled: true}",
+            "syslog.emitters.10.0.0.1/8: expected a network such as 10.0.0.0/8, or a name of a certificate",
+        ),
+        (
+            "syslog: {emitters: {10.0.0.0/8: 'a b'}, enabled: true}",
+            "syslog.emitters.10.0.0.0/8: expected the name of an emitter (1 to 64 characters of A-Z a-z 0-9 . _ -), "
+            'got "a b"',
+        ),
+        ("syslog: {emitters: {10.0.0.0/8: 1}}", "syslog.emitters.10.0.0.0/8: expected text that is not empty, got 1"),
         ("sever: {}", "sever: unknown key; did you mean server?"),
         ("zzz: 1", "zzz: unknown key"),
         ("server: 4", "server: expected a mapping, got 4"),
@@ -365,3 +392,12 @@ def test_an_emitter_may_have_a_time_zone_of_its_own(tmp_path: Path) -> None:
     parse = settle(tmp_path, text).settings.parse
     assert parse.timezone == "Europe/Berlin"
     assert {emitter: own.timezone for emitter, own in parse.overrides.items()} == {"Web.1": "Asia/Tokyo"}
+
+
+def test_the_emitters_of_syslog_have_networks_and_names_as_keys(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("syslog: {emitters: {10.1.0.0/16: routers, edge-1.example.net: edge}}")
+    loaded = load(path, {}, {})
+    assert loaded.settings.syslog.emitters == {"10.1.0.0/16": "routers", "edge-1.example.net": "edge"}
+    shown = flat(loaded.settings)
+    assert shown_value("syslog.emitters.10.1.0.0/16", shown["syslog.emitters.10.1.0.0/16"]) == "routers"

@@ -23,6 +23,8 @@ CORPUS: Final = {
     "events.csv": Format.CSV,
     "events_no_header.csv": Format.CSV,
     "events.log": Format.PLAIN,
+    "events_loki.json": Format.LOKI_JSON,
+    "events_loki.pb": Format.LOKI,  # the same push
     "events_otlp.json": Format.OTLP_JSON,
     "events_otlp.pb": Format.OTLP,
 }

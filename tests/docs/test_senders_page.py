@@ -14,14 +14,12 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
-from _pytest.mark.structures import ParameterSet
 
 from tests.docs.console import ROOT
 from tests.docs.recipes import REPLAYED as MARKED_REPLAYED
@@ -36,23 +34,6 @@ RECIPES = recipes(PAGE)
 CLIENT, TOKEN = "demo", "0123456789abcdef0123456789abcdef"
 DEADLINE = 120.0  # seconds, far above what any sender takes
 SYSLOG_PORT = 5514  # of the recipe
-
-
-# For as long as the two protocols are on branches of their own.
-needs_otlp = pytest.mark.skipif(not find_spec("logops_fast.ingest.parsers.otlp_protobuf"), reason="OTLP is not served")
-needs_loki = pytest.mark.skipif(not find_spec("logops_fast.formats.loki_push"), reason="Loki's push is not served")
-
-
-def by_protocol(names: Iterable[str]) -> list[ParameterSet]:
-    """Return recipes as parameters, each with what it needs of the gateway."""
-    return [
-        pytest.param(name, marks=needs_otlp)
-        if "otel" in name or "opentelemetry" in name
-        else pytest.param(name, marks=needs_loki)
-        if any(word in name for word in ("loki", "pino", "promtail", "alloy"))
-        else pytest.param(name)
-        for name in names
-    ]
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +96,6 @@ def test_curl(gateway: Gateway, tmp_path: Path) -> None:
     assert first["ts"] == "2026-11-25T10:00:00Z"
 
 
-@needs_otlp
 @pytest.mark.process
 def test_the_opentelemetry_sdk_of_python(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "otel_sdk.py").write_text(recipe("otel_sdk.py", gateway))
@@ -127,7 +107,6 @@ def test_the_opentelemetry_sdk_of_python(gateway: Gateway, tmp_path: Path) -> No
     assert event["attributes"]["order"] == 17
 
 
-@needs_loki
 @pytest.mark.process
 def test_python_logging_loki(gateway: Gateway, tmp_path: Path) -> None:
     (tmp_path / "logging_loki_handler.py").write_text(recipe("logging_loki_handler.py", gateway))
@@ -158,7 +137,7 @@ def node() -> Path:
 @pytest.mark.process
 @pytest.mark.service
 @pytest.mark.slow
-@pytest.mark.parametrize("name", by_protocol(["otel.mjs", "winston.mjs", "winston-loki.mjs", "pino.mjs"]))
+@pytest.mark.parametrize("name", ["otel.mjs", "winston.mjs", "winston-loki.mjs", "pino.mjs"])
 def test_a_sender_in_node(gateway: Gateway, node: Path, name: str) -> None:
     (node / name).write_text(recipe(name, gateway))
     # Not all of them end by themselves: winston-loki waits for more.
@@ -293,7 +272,7 @@ def jars() -> Path:
 
 @pytest.mark.process
 @pytest.mark.release
-@pytest.mark.parametrize("name", by_protocol(JAVA))
+@pytest.mark.parametrize("name", JAVA)
 def test_a_sender_in_java(gateway: Gateway, tmp_path: Path, jars: Path, name: str) -> None:
     java = require_service("java")
     (tmp_path / name).write_text(recipe(name, gateway))
@@ -310,7 +289,7 @@ def test_a_sender_in_java(gateway: Gateway, tmp_path: Path, jars: Path, name: st
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", by_protocol(REPLAYED))
+@pytest.mark.parametrize("name", REPLAYED)
 def test_what_a_sender_would_send_is_stored(gateway: Gateway, name: str) -> None:
     sent = REPLAYED[name](recipe(name, gateway))
     assert (sent.host, sent.port) == ("127.0.0.1", gateway.auth_port)

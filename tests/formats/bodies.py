@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from hypothesis import strategies as st
+
+from logops_fast.formats.protobuf_wire import bytes_field, int_field
 
 _BYTES: Final = [
     b"{", b"}", b"[", b"]", b",", b":", b'"', b"\\", b"\n", b"\r\n", b"\r", b" ", b"\t", b"\x0b", b"\x00", b"\xff",
@@ -31,13 +34,37 @@ _JSON_LINES: Final = [
     *(b'{"d":' + b"[" * depth + b"]" * depth + b"}" for depth in (251, 252, 253, 260, 1500)),
 ]  # fmt: skip
 
+_ENTRIES: Final = [
+    bytes_field(2, b'{"msg":"x","ts":1}'), bytes_field(2, b"\xff"), bytes_field(2, b"{"), b"\x0a", b"\x0a\x7f",
+    b"\x50\x01", bytes_field(1, int_field(1, 1_741_003_200) + int_field(2, 5)), bytes_field(1, int_field(1, 2**64 - 1)),
+    bytes_field(1, b"\x08"), bytes_field(3, bytes_field(1, b"k") + bytes_field(2, b"v")), bytes_field(3, b"\x0a"),
+]  # fmt: skip
+_PUSH_PARTS: Final = [
+    bytes_field(1, b'{a="b"}'), bytes_field(1, b"{"), bytes_field(1, b""), bytes_field(1, b'{ts="1", a="\xff"}'),
+    *map(partial(bytes_field, 2), _ENTRIES), bytes_field(2, b"".join(_ENTRIES[::5])), bytes_field(15, b"x"),
+    int_field(3, 2**64 - 1), b"\x1d1234", b"\x19", b"\x0b", b"\xff" * 11,
+]  # fmt: skip
+
+loki_pushes = st.lists(
+    st.one_of(
+        st.lists(st.sampled_from(_PUSH_PARTS), max_size=6).map(lambda parts: bytes_field(1, b"".join(parts))),
+        st.sampled_from(_PUSH_PARTS),
+    ),
+    max_size=5,
+).map(b"".join)
+
 near_misses = st.lists(st.sampled_from(_BYTES + _JSON + _TEXT), max_size=14).map(b"".join)
 
 json_lines = st.lists(st.sampled_from(_JSON_LINES), max_size=8)
+
+json_pushes = json_lines.map(
+    lambda lines: b'{"streams":[{"stream":{"a":"b"},"values":[["1","x"],' + b",".join(lines) + b"]}]}"
+)
 
 any_body = st.one_of(
     st.binary(max_size=60),
     near_misses,
     json_lines.map(b"\n".join),
     json_lines.map(lambda lines: b"[" + b",".join(lines) + b"]"),
+    loki_pushes,
 )

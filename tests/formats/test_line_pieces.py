@@ -68,12 +68,11 @@ def test_counting_lines_stops_after_the_cap() -> None:
 
 def rows_of(body: bytes, limit: int = LIMIT) -> list[list[str]]:
     rows = []
-    for piece in csv_pieces(body, limit, b"ts,level,msg\n"):
+    for piece in csv_pieces(body, limit, b","):
         if piece.kind is PieceKind.ITEMS:
-            assert piece.text.startswith(b"ts,level,msg\n")
             found, unclosed = read_rows(piece.text.decode())
             assert not unclosed
-            rows += found[1:]
+            rows += found
     return rows
 
 
@@ -108,7 +107,7 @@ def test_small_pieces_of_csv_hold_the_rows_of_the_whole_body(rows: list[list[str
 
 def test_what_an_unclosed_quote_swallows_is_one_item_over_the_limit() -> None:
     body = b"a,b,c\n" * 1000 + b'a,b,"' + b'""' * 300_000
-    pieces = list(csv_pieces(body, LIMIT, b"ts,level,msg\n"))
+    pieces = list(csv_pieces(body, LIMIT, b","))
     large = [piece for piece in pieces if piece.kind is PieceKind.TOO_LARGE]
     assert len(large) == 1
     assert large[0].text.startswith(b'a,b,"""')
@@ -116,22 +115,21 @@ def test_what_an_unclosed_quote_swallows_is_one_item_over_the_limit() -> None:
 
 
 def test_a_short_unclosed_quote_is_left_to_the_parser() -> None:
-    (piece, last) = csv_pieces(b'a,b,c\nx,y,"open\n\n', LIMIT, b"ts,level,msg\n")
+    (piece, last) = csv_pieces(b'a,b,c\nx,y,"open\n\n', LIMIT, b",")
     assert read_rows(last.text.decode()).unclosed == 'x,y,"open\n\n'
     assert count(piece.text) == 1
 
 
 def test_the_end_of_a_row_over_the_limit_is_found_in_steps() -> None:
     body = b'a,b,"' + b'"" ' * 100_000 + b'"\nx,y,z\n'
-    kinds = [piece.kind for piece in csv_pieces(body, 1000, b"ts,level,msg\n")]
+    kinds = [piece.kind for piece in csv_pieces(body, 1000, b",")]
     assert kinds[:4] == [PieceKind.NOTHING] * 4
     assert [kind for kind in kinds if kind is not PieceKind.NOTHING] == [PieceKind.TOO_LARGE, PieceKind.ITEMS]
 
 
 @pytest.mark.parametrize("delimiter", [b",", b";", b"\t", b"|"])
-def test_the_delimiter_is_the_header_s(delimiter: bytes) -> None:
-    header = delimiter.join([b"ts", b"level", b"msg"]) + b"\n"
+def test_a_quoted_cell_begins_after_the_delimiter(delimiter: bytes) -> None:
     body = (b'a%bb%b"multi\nline"\n' % (delimiter, delimiter)) * 30_000
-    pieces = list(csv_pieces(body, LIMIT, header))
+    pieces = list(csv_pieces(body, LIMIT, delimiter))
     assert len(pieces) > 1
     assert all(piece.text.endswith(b'line"\n') for piece in pieces)

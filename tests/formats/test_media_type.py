@@ -49,5 +49,5 @@ def test_any_other_content_type_names_none(content_type: bytes) -> None:
 
 
 def test_labels_differ() -> None:
-    bodies = {"json", "ndjson", "csv", "plain", "otlp", "otlp_json"}
+    bodies = {"json", "ndjson", "csv", "plain", "otlp", "otlp_json", "loki", "loki_json"}
     assert {known.label for known in Format} == bodies | {"syslog", "syslog_udp"}

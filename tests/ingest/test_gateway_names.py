@@ -35,7 +35,12 @@ def handled(**names: str) -> tuple[list[Response], list[str], bool]:
     headers = {b"content-type": b"application/json"}
     headers |= {name.replace("_", "-").encode(): value.encode() for name, value in names.items()}
     request: Any = SimpleNamespace(
-        headers=headers, content_length=2, received_at=0.0, respond=answers.append, accept_body=taken.append
+        path=b"/v1/logs",
+        headers=headers,
+        content_length=2,
+        received_at=0.0,
+        respond=answers.append,
+        accept_body=taken.append,
     )
     gateway = IngestGateway(pipeline=cast("Any", None), metrics=cast("Any", counts), max_body_bytes=100, max_items=10)
     gateway.handle(cast("Request", request))

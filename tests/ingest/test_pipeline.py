@@ -10,6 +10,7 @@ import pytest
 
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
+from logops_fast.formats.pieces import PIECE_BYTES
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits
@@ -19,6 +20,7 @@ from logops_fast.state.interface import BatchClaim, ClaimKind
 from logops_fast.state.memory import open_memory
 from logops_fast.telemetry import exposition
 from logops_fast.telemetry.registry import Registry
+from tests.support.loki import json_push
 from tests.support.turns import Turns
 
 
@@ -37,14 +39,14 @@ class Claims:
     def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
         raise AssertionError("nothing waits")
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0, ttl: float | None = None) -> None:
         raise AssertionError("nothing is stored")
 
     def abandon(self, emitter: str, batch_id: str) -> None:
         self.abandoned.append(batch_id)
 
 
-def send(claim: BatchClaim, body: bytes) -> Reply:
+def send(claim: BatchClaim, body: bytes, body_id: str = "") -> Reply:
     turns = Turns()
     pipeline = IngestPipeline(
         normaliser=Normaliser(),
@@ -54,7 +56,7 @@ def send(claim: BatchClaim, body: bytes) -> Reply:
         queue=turns.queue,
     )
     replies: list[Reply] = []
-    pipeline.send(Batch(body, Format.JSON, "web", "na", "b-1", True, 0.0), replies.append)
+    pipeline.send(Batch(body, Format.JSON, "web", "na", "b-1", True, 0.0, body_id=body_id), replies.append)
     turns.run()
     (reply,) = replies
     return reply
@@ -164,9 +166,19 @@ class Door:
         )
         self.ids = itertools.count()
 
-    def send(self, body: bytes, format: Format = Format.JSON, *, items: int = 0, batch_id: str = "") -> Reply:
+    def send(
+        self,
+        body: bytes,
+        format: Format = Format.JSON,
+        *,
+        items: int = 0,
+        batch_id: str = "",
+        body_id: str = "",
+        tenant: str = "",
+    ) -> Reply:
         replies: list[Reply] = []
-        batch = Batch(body, format, "web", "na", batch_id or f"b-{next(self.ids)}", bool(batch_id), 0.0, items)
+        name = batch_id or f"b-{next(self.ids)}"
+        batch = Batch(body, format, "web", "na", name, bool(batch_id), 0.0, items, tenant, body_id)
         self.pipeline.send(batch, replies.append)
         self.turns.run()
         (reply,) = replies
@@ -339,3 +351,99 @@ def test_the_default_batches_of_fluent_bit_and_vector_are_stored_whole() -> None
     text = b'{"message":"' + b"m" * 200 + b'","timestamp":"2026-01-01T00:00:00Z"}'
     count = 10_000_000 // len(text)
     assert door.summary(b"\n".join([text] * count), Format.NDJSON)["accepted"] == count
+
+
+# Batches that are recognised by their bodies.
+
+TIMED = b'[{"ts":"2026-01-01T00:00:00Z","level":"WARN","msg":"a"}]'
+LARGE = b"[" + b",".join(WRITTEN) + b"]"
+
+
+@pytest.mark.parametrize("body", [TIMED, LARGE])
+@pytest.mark.parametrize("batch_id", ["", "of-the-forwarder"])
+def test_a_batch_with_the_same_body_is_stored_once_and_says_so(body: bytes, batch_id: str) -> None:
+    door = Door()
+    first = door.summary(body, body_id="f" * 64, batch_id=batch_id and batch_id + "-1")
+    assert "duplicate" not in first
+    again = door.summary(body, body_id="f" * 64, batch_id=batch_id and batch_id + "-2")
+    assert again == first | {"duplicate": True}
+    assert door.metric("logops_deduplicated_batches_total") == 1
+    assert door.metric("logops_accepted_total") == first["accepted"]
+    (entry,) = door.sink.entries
+    assert entry is not None
+    assert (entry.emitter, entry.batch_id) == ("web", "body:" + "f" * 64)
+    assert door.summary(body, body_id="e" * 64)["accepted"] == first["accepted"]
+    assert len(door.sink.entries) == 2
+
+
+def test_the_forwarders_next_try_of_a_batch_is_no_duplicate() -> None:
+    door = Door()
+    first = door.send(TIMED, body_id="f" * 64, batch_id="b")
+    assert door.send(TIMED, body_id="f" * 64, batch_id="b").body == first.body
+    assert door.metric("logops_deduplicated_batches_total") == 0
+    assert len(door.sink.entries) == 1
+
+
+@pytest.mark.parametrize("without", [b'{"msg":"b"}', b'{"ts":"soon","msg":"b"}'])
+def test_a_batch_in_which_an_event_has_no_time_is_stored_each_time(without: bytes) -> None:
+    door = Door()
+    body = TIMED[:-1] + b"," + without + b"]"
+    for _ in range(2):
+        assert "duplicate" not in door.summary(body, body_id="f" * 64)
+    assert door.sink.entries == [None, None]
+    # The id that the forwarder gives it still counts.
+    once = door.send(body, body_id="f" * 64, batch_id="b")
+    assert door.send(body, body_id="f" * 64, batch_id="b").body == once.body
+    assert len(door.sink.entries) == 3
+    assert door.metric("logops_deduplicated_batches_total") == 0
+
+
+def test_what_was_not_stored_is_not_remembered_by_its_body() -> None:
+    door = Door(ok=False)
+    assert door.send(TIMED, body_id="f" * 64).reason == "sink_failed"
+    door.sink.ok = True
+    assert "duplicate" not in door.summary(TIMED, body_id="f" * 64)
+    for body, reason in ((b"[7]", "no_valid_events"), (b"[", "malformed")):
+        for _ in range(2):
+            assert door.send(body, body_id="e" * 64).reason == reason
+
+
+@pytest.mark.parametrize("claim", [ClaimKind.IN_PROGRESS, ClaimKind.UNAVAILABLE, ClaimKind.OTHER_BODY])
+def test_a_body_that_cannot_be_claimed_is_refused(claim: ClaimKind) -> None:
+    reply = send(BatchClaim(claim), TIMED, body_id="f" * 64)
+    assert (
+        reply.reason
+        == {
+            ClaimKind.IN_PROGRESS: "batch_in_progress",
+            ClaimKind.UNAVAILABLE: "state_unavailable",
+            ClaimKind.OTHER_BODY: "batch_id_reused",
+        }[claim]
+    )
+
+
+def test_a_forgotten_answer_of_a_body_is_made_again() -> None:
+    summary = orjson.loads(send(BatchClaim(ClaimKind.DONE), TIMED, body_id="f" * 64).body)
+    assert (summary["accepted"], summary["duplicate"]) == (1, True)
+
+
+# Loki's push.
+
+
+def test_a_tenant_is_a_field_of_each_event_and_of_what_is_rejected() -> None:
+    door = Door()
+    push = json_push(({"tenant": "own"}, [["1741003200000000005", "x"], ["1741003200000000006", "y", 7]]))
+    assert door.summary(push, Format.LOKI_JSON, tenant="10.1.2.3")["rejected"] == 1
+    (event,), (rejected,) = door.sink.events, door.sink.rejected
+    assert (event["tenant"], event["tenant_raw"]) == ("10.1.x.x", "own")
+    assert rejected["tenant"] == "10.1.x.x"
+
+
+def test_a_small_push_that_makes_much_is_read_in_steps() -> None:
+    door = Door()
+    push = json_push(({"a": "x" * 16_000}, [["1741003200000000005", "y"]] * 1500))
+    assert len(push) < PIECE_BYTES
+    replies: list[Reply] = []
+    door.pipeline.send(Batch(push, Format.LOKI_JSON, "web", "na", "b", False, 0.0, 1500), replies.append)
+    assert not replies
+    assert door.turns.run() >= 80  # of 24 MB of lines
+    assert orjson.loads(replies[0].body)["accepted"] == 1500

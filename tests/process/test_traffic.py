@@ -191,3 +191,22 @@ def test_emit_and_a_scenario_work_for_a_client_that_is_held_to_version_2(tmp_pat
         wrong = [*emit, *options, "--audience", "us-1"]
         done = subprocess.run(wrong, cwd=tmp_path, capture_output=True, timeout=90)
         assert set(json.loads(done.stdout)["refused"]) == {"401 bad_signature"}
+
+
+@pytest.mark.parametrize("mode", ["api_key", "any", "none"])
+def test_emit_and_sign_work_in_every_mode(tmp_path: Path, mode: str) -> None:
+    token = "kX2vQ9bT7mLs4RzW8nYp3c"
+    clients = {KEY: {"secrets": [SECRET], "emitter": "web", "emitters": ["web", "json"], "tokens": [token]}}
+    logops = [sys.executable, "-m", "logops_fast"]
+    with running(tmp_path, settings={"auth": {"mode": mode, **LENIENT}}, clients=clients) as gateway:
+        url = f"http://127.0.0.1:{gateway.auth_port}/ingest"
+        emit = [*logops, "emit", "json", "--eps", "50", "--duration", "0.5", "--url", url, "--json"]
+        for own in ([], ["--token", token]):
+            done = subprocess.run([*emit, *own], cwd=tmp_path, capture_output=True, text=True, check=False)
+            assert done.returncode == 0, done.stderr
+            totals = json.loads(done.stdout)
+            assert totals["accepted"] == totals["sent"] > 0
+        sign = [*logops, "sign", "POST", url, '[{"msg":"signed or with a token"}]', "--curl"]
+        curl = subprocess.run(sign, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+        answer = subprocess.run(["sh", "-c", curl], capture_output=True, check=True).stdout
+        assert json.loads(answer)["accepted"] == 1

@@ -1,4 +1,4 @@
-"""The commands of deploy/Dockerfile build what the image runs, with nothing but Python and a C compiler."""
+"""The commands of deploy/Dockerfile build what the image runs, with nothing but Python, a C compiler and Rust."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from tests.release.fresh import ROOT, environment, run
 pytestmark = [pytest.mark.release, pytest.mark.timeout(1200)]
 
 
-@pytest.mark.parametrize(("compiled", "build"), [("1", "compiled"), ("0", "interpreted")])
-def test_the_build_stage_makes_an_environment_that_runs(tmp_path: Path, compiled: str, build: str) -> None:
+@pytest.mark.parametrize(("wanted", "build"), [("1", "native"), ("0", "interpreted")])
+def test_the_build_stage_makes_an_environment_that_runs(tmp_path: Path, wanted: str, build: str) -> None:
     first, last = stages((ROOT / "deploy" / "Dockerfile").read_text("utf-8"))
     root = tmp_path / "image"
-    builder = Builder(root, COMPILE=compiled)
+    builder = Builder(root, COMPILE=wanted, KERNEL=wanted)
     builder.execute(first)
     assert len(builder.skipped) == 1
     assert "COPY --from=build /opt/logops /opt/logops" in [f"{word} {text}" for word, text in last]
@@ -25,8 +25,8 @@ def test_the_build_stage_makes_an_environment_that_runs(tmp_path: Path, compiled
     work = tmp_path / "work"
     work.mkdir()
     said = run("logops --version", work, env)
-    assert (f"({build})" in said) == (build == "compiled")
+    assert (f"({build})" in said) == (build == "native")
     installed = {path.name.split("-")[0] for path in environment_folder.rglob("*.dist-info")}
     assert "logops_fast" in installed
-    assert not {"pip", "hatchling", "editables", "mypy"} & installed
+    assert not {"pip", "hatchling", "editables", "mypy", "maturin"} & installed
     run("logops demo --duration 1", work, env)

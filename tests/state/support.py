@@ -64,8 +64,8 @@ class Asker:
         held: bool = self.ask(lambda done: self.store.batch_ids.renew(emitter, batch_id, done))
         return held
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
-        self.on_loop(lambda: self.store.batch_ids.finish(emitter, batch_id, answer, digest))
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0, ttl: float | None = None) -> None:
+        self.on_loop(lambda: self.store.batch_ids.finish(emitter, batch_id, answer, digest, ttl))
 
     def abandon(self, emitter: str, batch_id: str) -> None:
         self.on_loop(lambda: self.store.batch_ids.abandon(emitter, batch_id))

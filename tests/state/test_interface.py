@@ -233,3 +233,17 @@ def test_a_store_in_use_is_healthy(asker: Asker) -> None:
 
 def test_closing_twice_is_allowed(asker: Asker) -> None:
     asker.runner.run(asker.store.close())
+
+
+def test_a_batch_may_be_remembered_for_less_time(asker: Asker) -> None:
+    asker.begin("web", "brief")
+    asker.finish("web", "brief", b"answer", ttl=0.001)
+    asker.finish("web", "of a journal", b"answer", ttl=0.001)
+    asker.begin("web", "as usual")
+    asker.finish("web", "as usual", b"answer")
+    deadline = time.monotonic() + 60
+    while {asker.begin("web", name).kind for name in ("brief", "of a journal")} != {ClaimKind.NEW}:
+        assert time.monotonic() < deadline
+        asker.abandon("web", "brief")
+        asker.abandon("web", "of a journal")
+    assert asker.begin("web", "as usual").answer == b"answer"

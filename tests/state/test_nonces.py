@@ -304,3 +304,19 @@ def test_what_is_given_back_is_not_held_against_the_client() -> None:
         store.remove(b"web\0%d" % index, expiry)
     assert store._tallies is not None
     assert store._tallies.total(clock.now) == 0
+
+
+def test_a_restored_nonce_is_a_replay_and_is_counted_and_a_full_table_takes_none() -> None:
+    table = memory_table(Geometry(nonces.KIND, 1, "I", 1, TALLY_BYTES, nonces.KEY_BYTES))
+    clock = FakeClock()
+    store = TableNonces(table, clock)
+    expiry = int(clock.now) + 300
+    assert store.restore(table.digest(b"web\0first"), expiry)
+    assert insert(store, b"web\0first", expiry) is NonceVerdict.REPLAY
+    assert store._tallies is not None
+    assert store._tallies.total(clock.now) == 1
+    assert all(store.restore(table.digest(b"%d" % index), expiry) for index in range(SLOTS - 1))
+    assert not store.restore(table.digest(b"one too many"), expiry)
+    bare, table = one_bucket(clock)
+    assert bare.restore(table.digest(b"web\0first"), expiry)
+    assert insert(bare, b"web\0first", expiry) is NonceVerdict.REPLAY

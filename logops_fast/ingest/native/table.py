@@ -20,6 +20,7 @@ SCALES: Final = (levels.USUAL, levels.SYSLOG, levels.OTEL, levels.MONOLOG, level
 """The scales of numbers that are levels; a plan names one by its place."""
 
 _NUMBERS: Final = 1000
+_SECRETS: Final = (*names.SECRET_NAMES, *names.GLUED_NAMES, *names.QUERY_NAMES)
 _UNITS: Final = (
     "service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope",
 )  # fmt: skip
@@ -42,7 +43,7 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
         "offsets": sorted(zones.COMMON_OFFSETS.items()),
         "cards": [(first.decode(), _bits(lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
         "masks": masks,
-        "endings": sorted(map(_reduced, (*names.ENDINGS, *names.QUERY_NAMES))) if secrets else [],
+        "endings": sorted(map(_reduced, _SECRETS)) if secrets else [],
         "plain_before": bytes(byte for byte in ipv4.PLAIN_BEFORE if byte < 0x80),
         "suspect": ipv4.SUSPECT,
         "name_ends": ipv4.NAME_ENDS,

@@ -18,6 +18,7 @@ TOO_DEEP: Final = "too_deep"  # nests deeper than can be stored
 BAD_CSV: Final = "bad_csv"  # a quote opens and never closes: everything from its row on
 EVENT_TOO_LARGE: Final = "event_too_large"  # over backpressure.max_event_bytes, as sent or as stored
 BAD_ENTRY: Final = "bad_entry"  # an entry of a Loki stream that is not [time, line] or [time, line, metadata]
+BAD_LABELS: Final = "bad_labels"  # an entry of a Loki stream whose labels are not of Loki's form, or too many
 BAD_RECORD: Final = "bad_record"  # a log record of OTLP's JSON in which a member is not of its type
 UNSUPPORTED_BULK_ACTION: Final = "unsupported_bulk_action"  # an update or delete of Elasticsearch's _bulk
 MISSING_DOCUMENT: Final = "missing_document"  # an action line of _bulk that is the last line

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
-import orjson
-
 from logops_fast.ingest.parsers import base, otlp_json
-from logops_fast.ingest.parsers.json_values import read_event
+from logops_fast.ingest.parsers.loki_entries import EntryReader
+from logops_fast.ingest.parsers.loki_labels import MAX_LABELS_BYTES
+from logops_fast.ingest.parsers.members import add_members, text_of
 
 _OTLP_KEYS: Final = ("resourceLogs", "resource_logs")
 _OTLP_OTHERS: Final = ("resourceSpans", "resource_spans", "resourceMetrics", "resource_metrics")
@@ -81,9 +81,12 @@ def _unsupported(name: str) -> base.MalformedBody:
     )
 
 
-def unwrap(event: dict[str, Any]) -> list[Unwrapped]:
-    """Return the events that an event of a WRAPPED body holds; itself if it is no envelope."""
-    parts = _parts(event)
+def unwrap(event: dict[str, Any], entries: EntryReader) -> list[Unwrapped]:
+    """Return the events that an event of a WRAPPED body holds; itself if it is no envelope.
+
+    ``entries`` reads the Loki streams of the whole body. Raises base.MalformedBody: ``too_large``, by their labels.
+    """
+    parts = _parts(event, entries)
     return [event] if parts is None else parts
 
 
@@ -95,8 +98,8 @@ def wrapper_key(head: dict[str, Any]) -> str:
     return ""
 
 
-def _parts(event: dict[str, Any]) -> list[Unwrapped] | None:
-    """Return what an envelope holds, or None if the event is no envelope."""
+def _parts(event: dict[str, Any], entries: EntryReader | None = None) -> list[Unwrapped] | None:
+    """Return what an envelope holds, or None if the event is no envelope; of Loki streams nothing without a reader."""
     if _is_otlp(event):
         return otlp_json.unwrap(event)
     if len(event) == 1:
@@ -106,7 +109,7 @@ def _parts(event: dict[str, Any]) -> list[Unwrapped] | None:
                 return held
         streams = event.get("streams")
         if type(streams) is list and all(_is_stream(one) for one in streams):
-            return _loki_entries(streams)
+            return [] if entries is None else _loki_entries(streams, entries)
     if "event" in event and event.keys() <= _HEC_KEYS:
         return [_hec_event(event)]
     held = event.get("logEvents")
@@ -128,38 +131,23 @@ def _is_stream(value: Any) -> bool:
     )
 
 
-def _loki_entries(streams: list[dict[str, Any]]) -> list[Unwrapped]:
-    found: list[Unwrapped] = []
+def _loki_entries(streams: list[dict[str, Any]], reader: EntryReader) -> list[Unwrapped]:
     for stream in streams:
         labels = stream["stream"]
+        size = len(text_of(labels))
+        reader.begin(labels if size <= MAX_LABELS_BYTES else None, size)
         for entry in stream["values"]:
-            if type(entry) is not list or not 2 <= len(entry) <= 3 or type(entry[1]) is not str:
-                found.append((base.BAD_ENTRY, entry))
-                continue
-            ts = entry[0]
-            event = _loki_event(int(ts) if _is_number(ts) else ts, entry[1])
-            add_members(event, labels)
-            if len(entry) == 3:
-                if type(entry[2]) is not dict:
-                    found.append((base.BAD_ENTRY, entry))
-                    continue
-                add_members(event, entry[2])
-            found.append(event)
+            reader.add_json(entry)
+    parsed = reader.take()
+    found: list[Unwrapped] = []
+    taken = 0
+    for fault in parsed.faults:
+        before = fault.index - len(found)
+        found += parsed.events[taken : taken + before]
+        taken += before
+        found.append((fault.reason, fault.text.encode()))
+    found += parsed.events[taken:]
     return found
-
-
-def _loki_event(ts: Any, line: str) -> dict[str, Any]:
-    """Return the event of an entry: at its time, its line as the message, or the JSON object that the line is."""
-    held = read_event(line.encode("utf-8", "surrogatepass")) if line[:1] == "{" else ""
-    if not isinstance(held, dict) or not held:
-        return {"ts": ts, "msg": line}
-    if "ts" in held:
-        add_members(held, {"ts_raw": held.pop("ts")})
-    return {"ts": ts, **held}
-
-
-def _is_number(value: Any) -> bool:
-    return type(value) is str and value.isascii() and value.isdigit() and len(value) < 20
 
 
 def _hec_event(event: dict[str, Any]) -> dict[str, Any]:
@@ -190,15 +178,6 @@ def _cloudwatch_events(event: dict[str, Any], held: list[Any]) -> list[Unwrapped
         else:
             found.append((base.NOT_AN_OBJECT, one))
     return found
-
-
-def add_members(event: dict[str, Any], members: dict[str, Any]) -> None:
-    """Add a wrapper's members to an event; one whose name is taken by another value is kept as ``<name>_raw``."""
-    for key, value in members.items():
-        name = key
-        while name in event and event[name] != value:
-            name += "_raw"
-        event[name] = value
 
 
 def action_of(event: dict[str, Any]) -> str:
@@ -241,16 +220,6 @@ class BulkLines:
         """Return the fault that an action line without a document is, once all lines are taken."""
         action, self._action = self._action, ""
         return (base.MISSING_DOCUMENT, self._line) if action else None
-
-
-def text_of(part: Any) -> bytes:
-    """Return the text of a part of an envelope that is no event, for the rejected file."""
-    if isinstance(part, bytes):
-        return part
-    try:
-        return orjson.dumps(part)
-    except orjson.JSONEncodeError:
-        return repr(part).encode("utf-8", "replace")
 
 
 def collect(parts: Sequence[Unwrapped], first: int = 0) -> base.Parsed:

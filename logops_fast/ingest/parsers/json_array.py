@@ -10,9 +10,10 @@ from logops_fast.formats import json_text
 from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.lines import is_blank, without_bom
 from logops_fast.formats.pieces import Piece, PieceKind
-from logops_fast.ingest.parsers import base, envelopes
+from logops_fast.ingest.parsers import base, envelopes, loki_json
 from logops_fast.ingest.parsers.json_reader import JsonReader
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode, read_event
+from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_IN_ENVELOPE, EntryReader
 
 # How a large envelope begins: what holds its events may be far over the limit of one event, so it is cut itself.
 _WRAPPER: Final = re.compile(rb'"(?:events|logs|records|logEvents|streams)"[ \t\r\n]*:[ \t\r\n]*\[')
@@ -30,19 +31,32 @@ def parse(body: bytes) -> base.Parsed:
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
+    events = _objects(text)
+    reader = JsonReader()
+    if events is None:  # spoilt somewhere, or a sequence: item by item
+        return base.joined(reader.items(_items(body)), reader.finish())
+    if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
+        return base.Parsed(events, [])
+    return base.joined(reader.events(events), reader.finish())
+
+
+def parse_clean(body: bytes) -> base.Parsed | None:
+    """Return what ``parse`` does if every item is an event as it stands and in no envelope, which is quick, or None."""
+    events = _objects(without_bom(body))
+    return base.Parsed(events, []) if events and envelopes.TELLTALE_KEYS.isdisjoint(events[0]) else None
+
+
+def _objects(text: bytes) -> list[dict[str, Any]] | None:
+    """Return the events of a text of which every item is an object that can be stored, otherwise None."""
     try:
         value = decode(text)
         events = value if type(value) is list else [value]
         if set(map(type, events)) <= {dict}:
             check_writable(events)
-            if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
-                return base.Parsed(events, [])
-            reader = JsonReader()
-            return base.joined(reader.events(events), reader.finish())
+            return events
     except UNREADABLE:
-        pass  # spoilt somewhere, or a sequence: item by item
-    reader = JsonReader()
-    return base.joined(reader.items(_items(body)), reader.finish())
+        pass
+    return None
 
 
 def _items(body: bytes) -> list[bytes]:
@@ -69,6 +83,9 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
     try:
         if opened is not None:
             head, start, stop = opened
+            if envelopes.wrapper_key(head) == "streams":
+                yield from loki_json.read_pieces(text, limits)
+                return
             # What follows the list is known only once its end is found; until then nothing is read.
             whole = False
             try:
@@ -99,15 +116,12 @@ def _read(pieces: Iterator[Piece]) -> Iterator[base.Parsed]:
 
 def _read_piece(reader: JsonReader, piece: Piece) -> Iterator[base.Parsed]:
     if piece.kind is PieceKind.ITEMS:
-        try:
-            events = decode(piece.text)
-            if set(map(type, events)) <= {dict}:
-                check_writable(events)
-                yield reader.events(events)
-                return
-        except UNREADABLE:
-            pass
-        yield from reader.in_steps(json_text.items(piece.text))
+        events = _objects(piece.text)
+        if events is None:
+            yield base.Parsed([], [])  # that it is spoilt was a step's work
+            yield from reader.in_steps(json_text.items(piece.text))
+        else:
+            yield reader.events(events)
     elif piece.kind is PieceKind.TOO_LARGE:
         yield base.Parsed([], [base.fault(0, base.EVENT_TOO_LARGE, piece.text)])
     elif piece.kind is PieceKind.BROKEN:
@@ -133,6 +147,7 @@ def _wrapper(text: bytes) -> tuple[dict[str, Any], int, int] | None:
 
 def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[base.Parsed]:
     key = envelopes.wrapper_key(head)
+    entries = EntryReader(MAX_REPEATED_IN_ENVELOPE)
     for piece in pieces:
         if piece.kind is not PieceKind.ITEMS:
             yield from _read_piece(JsonReader(), piece)
@@ -143,5 +158,5 @@ def _read_wrapped(pieces: Iterator[Piece], head: dict[str, Any]) -> Iterator[bas
             if isinstance(event, str):
                 parts.append((event, item))
             else:
-                parts += envelopes.unwrap({**head, key: [event]})
+                parts += envelopes.unwrap({**head, key: [event]}, entries)
         yield envelopes.collect(parts)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+from logops_fast.formats.pieces import groups
 from logops_fast.ingest.parsers import base, envelopes
 from logops_fast.ingest.parsers.json_values import read_event
+from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_IN_ENVELOPE, EntryReader
 
 STEP_ITEMS: Final = 64
 
@@ -14,12 +16,13 @@ STEP_ITEMS: Final = 64
 class JsonReader:
     """Reads the items of one body. What its first event is decides how all of them are read."""
 
-    __slots__ = ("_bulk", "_kind", "_started")
+    __slots__ = ("_bulk", "_entries", "_kind", "_started")
 
     def __init__(self) -> None:
         self._started = False
         self._kind = ""
         self._bulk = envelopes.BulkLines()
+        self._entries = EntryReader(MAX_REPEATED_IN_ENVELOPE)
 
     def events(self, events: list[dict[str, Any]]) -> base.Parsed:
         """Return the events of items that are all objects and can be stored.
@@ -56,8 +59,8 @@ class JsonReader:
 
     def in_steps(self, items: list[bytes]) -> Iterator[base.Parsed]:
         """Read items as ``items`` does, a part in each step: a spoilt one may cost thirty times what others do."""
-        for at in range(0, len(items), STEP_ITEMS):
-            yield self.items(items[at : at + STEP_ITEMS])
+        for some in groups(items, STEP_ITEMS):
+            yield self.items(list(some))
 
     def finish(self) -> base.Parsed:
         """Return what is left once all items have been read."""
@@ -75,5 +78,5 @@ class JsonReader:
             if isinstance(part, tuple):
                 opened.append(part)
             else:
-                opened += envelopes.unwrap(part)
+                opened += envelopes.unwrap(part, self._entries)
         return envelopes.collect(opened)

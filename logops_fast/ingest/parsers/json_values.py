@@ -23,6 +23,8 @@ LEVELS_WALKED: Final = 256  # orjson writes 254; what is deeper is a fault whate
 # The type errors that decoding untrusted text and writing it again can end in.
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError, orjson.JSONEncodeError)
 
+_RECURSION: Final = "Recursion limit"
+
 # As fast as orjson.loads, but keeps the digits of large integers, which orjson silently makes floats.
 decode: Final = msgspec.json.Decoder().decode
 
@@ -70,7 +72,9 @@ def _storable(value: Any) -> dict[str, Any] | str:
         return base.NOT_AN_OBJECT
     try:
         check_writable([value])
-    except orjson.JSONEncodeError:
+    except orjson.JSONEncodeError as error:
+        if _RECURSION in str(error):
+            return base.TOO_DEEP  # found without a walk through 254 levels
         _narrow(value, LEVELS_WALKED)
         try:
             check_writable([value])

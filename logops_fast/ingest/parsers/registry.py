@@ -6,14 +6,17 @@ from collections.abc import Iterator
 from typing import Final, assert_never
 
 from logops_fast.formats import syslog_text
+from logops_fast.formats.csv_text import DELIMITERS
 from logops_fast.formats.line_pieces import csv_pieces, line_pieces
 from logops_fast.formats.lines import frames, is_blank, without_bom
 from logops_fast.formats.media_type import Format
-from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
+from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS, STEP_BYTES, Piece, PieceKind, groups
 from logops_fast.ingest.parsers import (
     base,
     csv_rows,
     json_array,
+    loki_json,
+    loki_protobuf,
     ndjson,
     otlp_json,
     otlp_protobuf,
@@ -25,8 +28,12 @@ from logops_fast.ingest.parsers.json_reader import JsonReader
 
 DEFAULT_LIMITS: Final = Limits()
 DEFAULT_TEXT: Final = TextOptions()
+_SHARING: Final = frozenset((Format.OTLP, Format.OTLP_JSON, Format.LOKI, Format.LOKI_JSON))
+
 _NOTHING: Final = Parsed([], [])
-_DEFAULT_HEADER: Final = ",".join(csv_rows.DEFAULT_COLUMNS).encode() + b"\n"
+_DELIMITERS: Final = tuple(mark.encode() for mark in DELIMITERS)
+_STRUCTURED: Final = b'="'
+_DENSE: Final = 8  # bytes a cell, below which CSV costs several times as much for each byte
 
 
 def parse(
@@ -47,6 +54,29 @@ def parse(
     return parsed
 
 
+def parse_at_once(
+    format: Format, body: bytes, now: float, limits: Limits = DEFAULT_LIMITS, text: TextOptions = DEFAULT_TEXT
+) -> Parsed | None:
+    """Return what ``parse`` does, or None if the body may take long and is to be read with ``parse_pieces``."""
+    if len(body) > STEP_BYTES:
+        match format:
+            case Format.JSON:
+                return json_array.parse_clean(body)
+            case Format.NDJSON:
+                return ndjson.parse_clean(body)
+            case Format.CSV:
+                if max(map(body.count, _DELIMITERS)) > len(body) // _DENSE:
+                    return None
+            case Format.PLAIN | Format.SYSLOG | Format.SYSLOG_UDP:
+                if _STRUCTURED in body:
+                    return None
+            case Format.OTLP | Format.OTLP_JSON | Format.LOKI | Format.LOKI_JSON:
+                pass  # their pieces are made one by one: see `shares`
+            case _:
+                assert_never(format)
+    return parse(format, body, now, limits, text)
+
+
 def parse_pieces(
     format: Format, body: bytes, now: float, limits: Limits = DEFAULT_LIMITS, text: TextOptions = DEFAULT_TEXT
 ) -> Iterator[Parsed]:
@@ -64,7 +94,7 @@ def parse_pieces(
 
 def shares(format: Format) -> bool:
     """Return whether events of this format share what is in each of their lines: a small body may be a large batch."""
-    return format is Format.OTLP or format is Format.OTLP_JSON
+    return format in _SHARING
 
 
 def may_be_empty(format: Format) -> bool:
@@ -82,6 +112,8 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
             return csv_rows.parse(body)
         case Format.PLAIN:
             return plain.parse(body, now, text)
+        case Format.LOKI | Format.LOKI_JSON:
+            return _in_one(_pieces(format, body, now, limits, text))
         case Format.SYSLOG | Format.SYSLOG_UDP:
             return syslog_body.parse(body, now, text, unproven=format is Format.SYSLOG_UDP)
         case Format.OTLP:
@@ -93,6 +125,8 @@ def _parse_whole(format: Format, body: bytes, now: float, limits: Limits, text: 
 
 
 def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextOptions) -> Iterator[Parsed]:
+    if format is Format.LOKI:
+        return loki_protobuf.read_pieces(body, limits)
     if format is Format.OTLP:
         return otlp_protobuf.read_pieces(body, limits)  # an empty body is an empty export
     if is_blank(body[:PIECE_BYTES]) and is_blank(without_bom(body)):
@@ -106,12 +140,21 @@ def _pieces(format: Format, body: bytes, now: float, limits: Limits, text: TextO
             return _csv(without_bom(body), limits.max_event_bytes)
         case Format.PLAIN:
             return _plain(without_bom(body), now, limits.max_event_bytes, text)
+        case Format.LOKI_JSON:
+            return loki_json.read_pieces(body, limits)
         case Format.SYSLOG | Format.SYSLOG_UDP:
             return _syslog(body, now, limits.max_event_bytes, text, format is Format.SYSLOG_UDP)
         case Format.OTLP_JSON:
             return otlp_json.read_pieces(body, limits)
         case _:
             assert_never(format)
+
+
+def _in_one(pieces: Iterator[Parsed]) -> Parsed:
+    parsed = next(pieces)
+    for piece in pieces:
+        parsed = base.joined(parsed, piece)
+    return parsed
 
 
 def _ndjson(body: bytes, limit: int) -> Iterator[Parsed]:
@@ -151,7 +194,13 @@ def _syslog(body: bytes, now: float, limit: int, text: TextOptions, unproven: bo
 
 def _line_pieces(body: bytes, reader: plain.Reader, limit: int) -> Iterator[Parsed]:
     for piece in line_pieces(body, limit):
-        yield Parsed(reader.read_piece(plain.lines(piece.text)), []) if _filled(piece) else _set_aside(piece)
+        if not _filled(piece):
+            yield _set_aside(piece)
+            continue
+        lines = plain.lines(piece.text)
+        # Structured data costs ten times what other text does.
+        for some in groups(lines, PIECE_ITEMS) if _STRUCTURED in piece.text else (lines,):
+            yield Parsed(reader.read_piece(list(some)), [])
 
 
 def _frames(framed: list[bytes], reader: plain.Reader, limit: int) -> Parsed:
@@ -166,12 +215,13 @@ def _csv(body: bytes, limit: int) -> Iterator[Parsed]:
         body = body.replace(b"\r", b"\n")  # lines may end in CR alone
     body = body.lstrip()
     header = body[: body.find(b"\n", 0, limit) + 1]
-    if not header or b'"' in header or any(csv_rows.parse(header)):
-        header = _DEFAULT_HEADER  # named in front of each piece, so that no later row is taken for a header
+    columns = csv_rows.columns_of(header) if header and b'"' not in header else None
+    if columns is None:
+        columns = csv_rows.default_columns(header)
     else:
         body = body[len(header) :]
-    for piece in csv_pieces(body, limit, header):
-        yield csv_rows.parse(piece.text) if _filled(piece) else _set_aside(piece)
+    for piece in csv_pieces(body, limit, columns.delimiter.encode()):
+        yield csv_rows.parse_rows(piece.text, columns) if _filled(piece) else _set_aside(piece)
 
 
 def _filled(piece: Piece) -> bool:

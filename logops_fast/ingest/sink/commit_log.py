@@ -34,6 +34,9 @@ from logops_fast.ingest.sink.file_ops import FileOps
 MAGIC: Final = b"LOGOPSJ2"
 OLD_MAGIC: Final = b"LOGOPSJ1"
 TTL: Final = 600.0  # s: as long as batch ids are remembered
+
+BY_BODY: Final = "body:"
+"""Before the digest, in place of a batch id, by which a batch is recognised: no X-Batch-Id holds a colon."""
 SEGMENT_BYTES: Final = 16 << 20
 MAX_BYTES: Final = 5 * SEGMENT_BYTES  # about 250,000 batches, more than the store of batch ids holds
 JOURNAL_MODE: Final = 0o600

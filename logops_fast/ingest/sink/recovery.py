@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Protocol
 from logops_fast.files.locks import try_lock
 from logops_fast.ingest.sink.append_file import COPY_BYTES, cut_torn_tail, move_tail
 from logops_fast.ingest.sink.commit_log import (
+    BY_BODY,
     NO_DIGEST,
     TTL,
     CommitLog,
@@ -76,18 +77,23 @@ class RecoveryReport(NamedTuple):
 class AnswerStore(Protocol):
     """The part of the store of batch ids that a replay needs."""
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST) -> None:
+    def finish(
+        self, emitter: str, batch_id: str, answer: bytes, digest: int = NO_DIGEST, ttl: float | None = None
+    ) -> None:
         """Note that the batch is stored with this answer; creates the entry if there is none."""
 
 
-def replay(report: RecoveryReport, store: AnswerStore) -> int:
+def replay(report: RecoveryReport, store: AnswerStore, window: float = TTL) -> int:
     """Finish every batch that a crash left stored but perhaps unanswered; return how many.
 
     Call it before ``StateStore.worker_started``, which frees the claims that the worker left in progress: those of
-    stored batches must be finished by then.
+    stored batches must be finished by then. A batch that is recognised by its body is so for ``window`` seconds in all.
     """
     for batch in report.remembered:
-        store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest)
+        if not batch.batch_id.startswith(BY_BODY):
+            store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest)
+        elif batch.age < window:
+            store.finish(batch.emitter, batch.batch_id, batch.answer, batch.digest, ttl=window - batch.age)
     return len(report.remembered)
 
 

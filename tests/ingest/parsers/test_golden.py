@@ -19,6 +19,8 @@ REASONS = {
     Format.NDJSON: {"empty", "otlp_not_supported"},
     Format.CSV: {"empty"},
     Format.PLAIN: {"empty"},
+    Format.LOKI: {"empty", "malformed"},
+    Format.LOKI_JSON: {"empty", "malformed"},
     Format.SYSLOG: {"empty"},
     Format.SYSLOG_UDP: {"empty"},
     Format.OTLP: {"malformed"},

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from logops_fast.formats import json_text
 from logops_fast.ingest.parsers import base, json_array, ndjson
 from logops_fast.ingest.parsers.base import MalformedBody
+from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import read_event
 from tests.formats.bodies import any_body
 
@@ -181,6 +182,9 @@ def test_any_body_gives_the_verdict_of_its_items_one_by_one(body: bytes) -> None
                 json_text.items(body)
         return
     verdicts = list(map(read_event, json_text.items(body)))
+    first = next((verdict for verdict in verdicts if isinstance(verdict, dict)), {})
+    if may_be_envelope(first):
+        return  # unwrapped: test_envelopes.py
     assert events == [verdict for verdict in verdicts if isinstance(verdict, dict)]
     assert [(f.index, f.reason) for f in faults] == [(i, v) for i, v in enumerate(verdicts) if isinstance(v, str)]
     orjson.dumps(events)

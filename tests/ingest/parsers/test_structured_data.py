@@ -101,3 +101,18 @@ def test_many_parameters_are_read() -> None:
     elements, end = structured_data.read(data, 0)
     assert end == len(data)
     assert elements["a"] == {f"k{n}": str(n) for n in range(1000)}
+
+
+@given(st.lists(st.tuples(st.sampled_from(["\\\\", '\\"', "\\]", "\\x", "x", "]"]), st.integers(1, 150)), max_size=6))
+def test_long_runs_of_escapes_are_read_as_the_grammar_says(runs: list[tuple[str, int]]) -> None:
+    text = '[a k="' + "".join(what * times for what, times in runs) + '" l="2"][b] rest'
+    assert structured_data.read(text, 0) == by_pattern(text)
+    assert structured_data.find_end(text, 0) == by_pattern(text)[1]
+
+
+def test_a_line_of_too_many_parts_is_a_message() -> None:
+    for data in ("[x" + ' a="b"' * structured_data.MAX_PARTS + "]", "[x]" * (structured_data.MAX_PARTS + 1)):
+        event = rfc5424.parse_line(f"<13>1 - - - - - {data} m" + " " * 16_384)
+        assert event is not None
+        assert "sd" not in event
+        assert event["msg"].startswith(data)

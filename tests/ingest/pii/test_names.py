@@ -96,3 +96,10 @@ def test_the_page_lists_the_names_and_the_forms() -> None:
     assert tuple(re.findall(r"`([^`]+)`", names[1])) == SECRET_NAMES
     assert [form.strip() for form in " ".join(forms[1].split()).split(",")] == list(FORMS)
     assert all(f"`{name}`" in PAGE for name in QUERY_NAMES)
+
+
+def test_a_field_that_a_dotted_alias_names_is_masked_under_the_settled_name() -> None:
+    assert mask({"msg": "hello", "fields.message": "hello"}, "fields.message") == {
+        "msg": "***",
+        "fields.message": "***",
+    }

@@ -225,9 +225,11 @@ def test_a_damaged_journal_does_not_stop_the_start(tmp_path: Path, junk: bytes) 
 class Answers:
     def __init__(self) -> None:
         self.finished: list[tuple[str, str, bytes, int]] = []
+        self.ttls: list[float | None] = []
 
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0) -> None:
+    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0, ttl: float | None = None) -> None:
         self.finished.append((emitter, batch_id, answer, digest))
+        self.ttls.append(ttl)
 
 
 def test_every_stored_batch_is_finished_with_its_first_answer() -> None:
@@ -235,6 +237,15 @@ def test_every_stored_batch_is_finished_with_its_first_answer() -> None:
     report = RecoveryReport((Remembered("web", "a", b"1", 7, 5.0), Remembered("app", "a", b"2", 0, 1.0)))
     assert replay(report, answers) == 2
     assert answers.finished == [("web", "a", b"1", 7), ("app", "a", b"2", 0)]
+    assert answers.ttls == [None, None]
+
+
+def test_a_batch_is_recognised_by_its_body_for_what_is_left_of_the_window() -> None:
+    answers = Answers()
+    report = RecoveryReport((Remembered("web", "body:1", b"1", 7, 5.0), Remembered("web", "body:2", b"2", 7, 60.0)))
+    replay(report, answers, window=60.0)
+    assert [batch_id for _, batch_id, _, _ in answers.finished] == ["body:1"]
+    assert answers.ttls == [55.0]
 
 
 # What other programs did to the files before the crash.

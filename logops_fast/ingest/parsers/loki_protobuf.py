@@ -1,0 +1,134 @@
+"""Loki's push in protobuf, out of its snappy block; fields as in formats/loki_push.
+
+``EntryAdapter {Timestamp timestamp = 1; string line = 2; repeated LabelPairAdapter structuredMetadata = 3; repeated
+LabelPairAdapter parsed = 4}``, ``LabelPairAdapter {string name = 1; string value = 2}``, ``Timestamp {int64 seconds =
+1; int32 nanos = 2}``. ``parsed`` is what queriers send each other, and is skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from logops_fast.formats.loki_push import ENTRIES, LABELS, streams
+from logops_fast.formats.protobuf_wire import BYTES, VARINT, WireError, read_length, read_varint, signed, skip
+from logops_fast.ingest.parsers import base
+from logops_fast.ingest.parsers.loki_entries import EntryReader
+from logops_fast.ingest.parsers.loki_labels import MAX_LABELS_BYTES, parse_labels
+
+STEP_STREAMS: Final = 4096
+"""Most streams that are read in one step, be they empty."""
+
+_TIMESTAMP: Final = 1 << 3 | BYTES
+_LINE: Final = 2 << 3 | BYTES
+_METADATA: Final = 3 << 3 | BYTES
+_LABELS: Final = LABELS << 3 | BYTES
+_ENTRY: Final = ENTRIES << 3 | BYTES
+_FIRST_NUMBER: Final = 1 << 3 | VARINT
+_SECOND_NUMBER: Final = 2 << 3 | VARINT
+_NAME: Final = 1 << 3 | BYTES
+_VALUE: Final = 2 << 3 | BYTES
+
+
+def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
+    """Read a push in steps, entries over the limit set aside; indexes of faults restart in each step.
+
+    Raises base.MalformedBody, by a step: ``malformed``, or ``too_large`` for what the labels come to.
+    """
+    if not body:
+        raise base.empty_body()
+    reader = EntryReader()
+    limit = limits.max_event_bytes
+    seen = 0
+    try:
+        for begin, end in streams(body):
+            seen += 1
+            if seen % STEP_STREAMS == 0:
+                yield reader.take()
+            if begin < end:
+                _begin(reader, body, begin, end)
+            pos = begin
+            while pos < end:
+                tag, pos = read_varint(body, pos, end)
+                if tag != _ENTRY:
+                    pos = skip(body, tag & 7, pos, end)
+                    continue
+                first, pos = read_length(body, pos, end)
+                if pos - first > limit:
+                    reader.fault(base.EVENT_TOO_LARGE, body[first : min(pos, first + base.TEXT_LIMIT)])
+                else:
+                    try:
+                        _entry(reader, body, first, pos)
+                    except WireError:
+                        reader.fault(base.BAD_ENTRY, body[first : min(pos, first + base.TEXT_LIMIT)])
+                if reader.full:
+                    yield reader.take()
+    except WireError as error:
+        raise base.MalformedBody(base.MALFORMED, f"The body is no push request of Loki in protobuf: {error}.") from None
+    yield reader.take()
+
+
+def _begin(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
+    """Find a stream's labels; they may follow its entries, and of several the last ones count."""
+    first = last = pos
+    while pos < end:
+        tag, pos = read_varint(body, pos, end)
+        if tag == _LABELS:
+            first, pos = read_length(body, pos, end)
+            last = pos
+        else:
+            pos = skip(body, tag & 7, pos, end)
+    if last - first > MAX_LABELS_BYTES:
+        reader.begin(None, 0)
+    else:
+        reader.begin(parse_labels(body[first:last].decode("utf-8", "replace")), last - first)
+
+
+def _entry(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
+    ts: Any = None
+    line = b""
+    metadata: dict[str, Any] | None = None
+    while pos < end:
+        tag, pos = read_varint(body, pos, end)
+        if tag == _LINE:
+            first, pos = read_length(body, pos, end)
+            line = body[first:pos]
+        elif tag == _TIMESTAMP:
+            first, pos = read_length(body, pos, end)
+            ts = _time(reader, body, first, pos)
+        elif tag == _METADATA:
+            first, pos = read_length(body, pos, end)
+            if metadata is None:
+                metadata = {}
+            _pair(metadata, body, first, pos)
+        else:
+            pos = skip(body, tag & 7, pos, end)
+    reader.add(ts, line, metadata)
+
+
+def _time(reader: EntryReader, body: bytes, pos: int, end: int) -> Any:
+    seconds = nanos = 0
+    while pos < end:
+        tag, pos = read_varint(body, pos, end)
+        if tag == _FIRST_NUMBER:
+            seconds, pos = read_varint(body, pos, end)
+        elif tag == _SECOND_NUMBER:
+            nanos, pos = read_varint(body, pos, end)
+        else:
+            pos = skip(body, tag & 7, pos, end)
+    return reader.time(signed(seconds), signed(nanos))
+
+
+def _pair(pairs: dict[str, Any], body: bytes, pos: int, end: int) -> None:
+    name = value = b""
+    while pos < end:
+        tag, pos = read_varint(body, pos, end)
+        if tag == _NAME:
+            first, pos = read_length(body, pos, end)
+            name = body[first:pos]
+        elif tag == _VALUE:
+            first, pos = read_length(body, pos, end)
+            value = body[first:pos]
+        else:
+            pos = skip(body, tag & 7, pos, end)
+    pairs[name.decode("utf-8", "replace")] = value.decode("utf-8", "replace")

@@ -1,0 +1,71 @@
+"""Events' own names are asked once; the lines come out as if each line had been asked whole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from logops_fast.ingest.pii.escapes import PLACES
+from logops_fast.ingest.pii.masker import Masker
+from logops_fast.ingest.pii.top_level import TopLevelNames, values_text
+from logops_fast.ingest.serialiser import to_lines
+from tests.ingest.pii.strategies import PII, events
+
+MASKER = Masker(["nick", "a?ct"], ["kept"])
+
+
+def with_places(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**event, "emitter": orjson.Fragment(PLACES[at % len(PLACES)])} for at, event in enumerate(batch)]
+
+
+@given(st.lists(events, max_size=6))
+def test_lines_are_the_same_whether_names_are_asked_with_the_values_or_not(batch: list[dict[str, Any]]) -> None:
+    batch = with_places(batch)
+    lines = to_lines(batch)
+    whole: dict[str, int] = {}
+    apart: dict[str, int] = {}
+    assert MASKER.mask_lines(lines, batch, apart) == MASKER.mask_lines(lines, [], whole)
+    assert apart == whole
+
+
+@pytest.mark.parametrize("name", [*PII, "password", "nick", "kept", "x=password=y", "%41", "a\nb", "\ud800"])
+def test_a_name_that_matters_is_noticed_when_it_comes_first_and_later(name: str) -> None:
+    batch = with_places([{"m": "x"}, {"m": "y", name: "bob@example.com"}, {"m": "z"}])
+    masker = Masker(["nick"], ["kept"])
+    lines = to_lines(batch)
+    expected = Masker(["nick"], ["kept"]).mask_lines(lines, [], {})
+    assert masker.mask_lines(lines, batch, {}) == expected
+    assert masker.mask_lines(lines, batch, {}) == expected
+
+
+def test_values_are_a_row_an_event() -> None:
+    batch = with_places([{"a": "x", "b": [1, {"c": "d"}]}, {"e": 7}])
+    assert values_text(batch, 100) == b'[["x",[1,{"c":"d"}],\n],[7,\n]]'
+
+
+@pytest.mark.parametrize("batch", [[], [{"a": "x"}], [{"a": 2**70, "emitter": orjson.Fragment(PLACES[0])}]])
+def test_without_a_placeholder_an_event_or_a_plain_value_the_lines_are_asked(batch: list[dict[str, Any]]) -> None:
+    assert values_text(batch, 10) is None
+
+
+def test_large_events_are_asked_whole() -> None:
+    assert values_text(with_places([{"a": "x"}]), 5_000) is None
+
+
+def test_a_flood_of_names_is_learnt_a_few_at_a_time_and_forgotten() -> None:
+    asked: list[int] = []
+
+    def are_clean(names: list[str]) -> list[bool]:
+        asked.append(len(names))
+        return [True] * len(names)
+
+    names = TopLevelNames(lambda name: name == "n7", are_clean)
+    assert names.named_rows([{f"n{number}": 1 for number in range(200)}]) is None
+    for batch in range(300):
+        names.named_rows([{f"b{batch}-{number}": 1 for number in range(30)}])
+    assert max(asked) <= 32
+    assert names.named_rows([{"n7": 1}, {"n8": 1}, {"n7": 1}]) == [0, 2]
