@@ -436,7 +436,10 @@ def _double(held: Any) -> float | str:
             raise BadMemberError("doubleValue is no number") from None
     if isinstance(held, bool) or not isinstance(held, (int, float)):
         raise BadMemberError("doubleValue is no number")
-    return float(held)
+    try:
+        return double(float(held))
+    except OverflowError:  # a whole number of more digits than a double has: as `1e400` is read
+        return "Infinity" if held > 0 else "-Infinity"
 
 
 def _base64(held: Any) -> str:

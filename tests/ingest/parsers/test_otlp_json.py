@@ -204,3 +204,12 @@ def test_nothing_but_a_refusal_is_raised_and_every_record_counts(body: bytes, li
     if not isinstance(parsed, MalformedBody):
         assert text_form.count(body) == len(parsed.events) + len(parsed.faults)
         assert orjson.dumps(parsed.events)
+
+
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_a_whole_number_that_no_double_holds_spoils_nothing(sign: str) -> None:
+    number = (sign + "1" + "0" * 400).encode()
+    body = export({"attributes": [{"key": "a", "value": {"doubleValue": 17}}]}, {"body": {"stringValue": "next"}})
+    events, faults = otlp_json.parse(body.replace(b"17", number), LIMITS)
+    assert not faults
+    assert [event.get("attributes") for event in events] == [{"a": f"{sign}Infinity"}, None]
