@@ -63,7 +63,11 @@ def keep(directory: Path, place: Place, refused: Sequence[Refused]) -> None:
         + b"\n"
         for one in refused
     )
-    with open(path, "ab", opener=lambda name, flags: os.open(name, flags, MODE)) as out:
+    with open(path, "ab+", opener=lambda name, flags: os.open(name, flags, MODE)) as out:
+        if out.tell():  # appending begins at the end
+            out.seek(-1, os.SEEK_END)
+            if out.read(1) != b"\n":
+                blob = b"\n" + blob  # a crash has torn the last line, and the next one must not be part of it
         out.write(blob)
         out.flush()
         os.fsync(out.fileno())
