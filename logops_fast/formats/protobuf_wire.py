@@ -29,8 +29,6 @@ def read_varint(data: bytes, pos: int, end: int) -> tuple[int, int]:
 
     Raises WireError if it does not end before ``end``, or is longer than ten bytes.
     """
-    if pos < end and data[pos] < 0x80:
-        return data[pos], pos + 1
     if pos < end and data[pos] < 0x80:  # nearly all: tags, and lengths under 128
         return data[pos], pos + 1
     value = 0
