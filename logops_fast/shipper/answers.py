@@ -17,6 +17,9 @@ from logops_fast.shipper.push_request import SECOND
 LEARNED_FOR: Final = 600 * SECOND
 """How long a refused time is remembered: Loki's configuration may change."""
 MAX_STREAMS: Final = 4096
+LATEST: Final = (1 << 63) - 1 - SECOND
+"""The latest time, in ns, that Loki can hold and be asked for: it counts in 64 bits, and a later one (from the year 2262
+on) becomes another time there."""
 
 TimeReason = Literal["too_old", "too_new", "too_far_behind"]
 
@@ -148,6 +151,8 @@ class TimeLimits:
         """Return why Loki is expected to refuse an entry for its time, or None."""
         if entry.retimed:
             return None
+        if entry.ns > LATEST:
+            return "too_new"
         oldest = now - LEARNED_FOR
         if self._age is not None and self._age[1] >= oldest and entry.ns < now - self._age[0]:
             return "too_old"

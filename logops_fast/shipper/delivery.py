@@ -15,10 +15,11 @@ Times are wall time in nanoseconds, pauses seconds.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple, Protocol
 
 from logops_fast.backoff import Backoff
-from logops_fast.shipper.answers import Answer, Effect, TimeLimits, only_for_time, reason_of
+from logops_fast.shipper.answers import LATEST, Answer, Effect, TimeLimits, only_for_time, reason_of
 from logops_fast.shipper.entries import Entry, retime
 
 
@@ -74,6 +75,7 @@ class _Piece(NamedTuple):
     shipped: tuple[int, int] | None = None
 
 
+_NS: Final = attrgetter("ns")
 LIMITED_PAUSE: Final = 1.0
 """Seconds to wait at least after 429: Loki's limits are rates, and refill within a second."""
 
@@ -98,6 +100,7 @@ class Delivery:
         finds all. ``shipped``: an earlier process may have pushed the entries, and given them times in this range.
         """
         self._limits = limits
+        self._too_late = max(map(_NS, entries), default=0) > LATEST
         self._tally = tally
         self._backoff = backoff
         self._settle = settle
@@ -121,7 +124,7 @@ class Delivery:
         piece = self._pieces[-1]
         if piece.ask:
             return Ask(piece.entries, piece.shipped)
-        if self._limits.known and self._set_apart(piece, now):
+        if (self._too_late or self._limits.known) and self._set_apart(piece, now):
             piece = self._pieces[-1]
         return Push(piece.entries)
 

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from logops_fast.shipper.answers import LATEST
 from logops_fast.shipper.entries import RETIMED, Entry, Place, seq_of
 from logops_fast.shipper.push_request import SECOND, quoted
 
@@ -68,7 +69,8 @@ def questions(
 ) -> list[Question]:
     """Return the questions that cover ``entries``, each at the time it was pushed with.
 
-    ``machines`` are the machine names that the lines may have been shipped under. ``shipped`` is a range of times of
+    An entry later than any time of Loki's is never pushed with its own. ``machines`` are the machine names that the
+    lines may have been shipped under. ``shipped`` is a range of times of
     shipping: entries of an earlier process may have been given one of those.
     """
     worker = place.instance.rpartition("-")[2]
@@ -77,7 +79,9 @@ def questions(
     given: list[Entry] = []
     for entry in entries:
         (given if entry.retimed else own).append(entry)
-    out = _grouped(place, instances, sorted(own, key=lambda entry: entry.ns))
+    out = _grouped(
+        place, instances, sorted((entry for entry in own if entry.ns <= LATEST), key=lambda entry: entry.ns)
+    )
     retimed = tuple(name + RETIMED for name in instances)
     if given:
         start, end = min(entry.retimed for entry in given), max(entry.retimed for entry in given)

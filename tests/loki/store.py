@@ -18,6 +18,7 @@ from tests.loki.wire import Pushed
 SECOND = 10**9
 HOUR = 3600 * SECOND
 SHARD_LABEL = "__stream_shard__"
+_HALF = 1 << 63
 
 
 @dataclass(frozen=True)
@@ -149,13 +150,14 @@ class Store:
         """pkg/distributor/validator.go, ValidateEntry; the texts are those of pkg/validation/validate.go."""
         limits, text = self.limits, labels_text(labels)
         oldest = now - limits.reject_old_samples_max_age
-        if entry.ns < oldest:
+        ns = (entry.ns + _HALF) % (2 * _HALF) - _HALF  # Go's Time.UnixNano, after the year 2262
+        if ns < oldest:
             self.discarded["greater_than_max_sample_age"] += 1
             return (
                 f"entry for stream '{text}' has timestamp too old: {rfc3339(entry.ns)}, "
                 f"oldest acceptable timestamp is: {rfc3339(oldest)}"
             )
-        if entry.ns > now + limits.creation_grace_period:
+        if ns > now + limits.creation_grace_period:
             self.discarded["too_far_in_future"] += 1
             return f"entry for stream '{text}' has timestamp too new: {rfc3339(entry.ns)}"
         length = len(entry.line.encode())
@@ -321,6 +323,8 @@ class Store:
             return Answer(400, "the query time range exceeds the limit (query length: too long, limit: 30d1h)")
         if self.limits.max_query_lookback:
             start = max(start, now - self.limits.max_query_lookback)
+        if end >= _HALF:
+            return Answer(400, "strconv.ParseInt: value out of range")  # pkg/loghttp/params.go, parseTimestamp
         matchers, filters = parse_query(query)
         within = self.limits.query_ingesters_within
         ingesters = not within or end > now - within

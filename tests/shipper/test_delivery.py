@@ -116,6 +116,18 @@ def test_what_is_refused_alone_is_unshippable_and_its_neighbours_are_stored_once
     assert set(seqs(world.store).values()) == {1}
 
 
+@pytest.mark.parametrize("year", [2263, 2400, 2611, 3058, 9999])
+@pytest.mark.parametrize("fault", ["ok", "cut before", "cut after"])
+def test_a_time_that_loki_cannot_hold_costs_its_neighbours_nothing(year: int, fault: str) -> None:
+    tally = Tally()
+    world = World(store(block_size=1), [fault])
+    entries = [*fresh(50), *made([line(f"{year}-01-01T00:00:00Z", n=50)], start=100_000)]
+    world.deliver(delivery(entries, tally, shipped=(NOW - HOUR, NOW + HOUR)))
+    assert set(seqs(world.store).values()) == {1}
+    assert len(seqs(world.store)) == 51
+    assert tally.counts == {"retimed too_new": 1}
+
+
 def test_times_are_settled_from_the_text_where_it_may_not_query() -> None:
     times = [NOW - 400 * HOUR, NOW, NOW - SECOND]
     entries = made([line(rfc3339_ns(ns), n=at) for at, ns in enumerate(times)])
