@@ -37,6 +37,9 @@ HIGH_WATER: Final = 33_554_432
 """Bytes of lines that may wait in a worker; above it no connection is read from."""
 LOW_WATER: Final = 16_777_216
 
+DEFECT_TRIES: Final = 3
+"""Tries of a batch that the gateway itself fails on, before it is divided: down to the message that does it."""
+
 _TOO_LARGE: Final = 413
 _READ: Final = frozenset({"no_valid_events", "empty"})  # nothing to store: kept in the rejected file, or blank
 _TRY_AGAIN: Final = frozenset({408, 429})
@@ -114,6 +117,7 @@ class Lane:
         "_charged",
         "_gathering",
         "_grant",
+        "_most_lines",
         "_queue",
         "_shared",
         "_taken",
@@ -133,6 +137,7 @@ class Lane:
         self._grant: BucketGrant | None = None
         self._charged = 0
         self._attempts = 0
+        self._most_lines = MAX_LINES  # fewer after a defect
         self._gathering = False
         self.emitter = emitter
         self.lines = 0
@@ -187,7 +192,7 @@ class Lane:
         """Make a batch of the lines that came first: no more than the bucket can hold."""
         shared = self._shared
         capacity = int(shared.buckets.limit_of(self.emitter).capacity)
-        most_lines = min(MAX_LINES, capacity)
+        most_lines = min(self._most_lines, capacity)
         most_bytes = min(MAX_BYTES, capacity * BYTES_PER_TOKEN)
         taken = self._taken
         lines = size = 0
@@ -256,7 +261,10 @@ class Lane:
                 buckets, batch = self._shared.buckets, self._batch
                 size = len(batch.body) if batch is not None else 0
                 buckets.settle(self.emitter, self._grant, self._charged, buckets.cost(reply.items, size))
+            self._most_lines = min(MAX_LINES, 2 * self._most_lines)
             self._done()
+        elif reply.reason == "internal_error" and self._attempts + 1 >= DEFECT_TRIES:
+            self._divide()
         elif status >= 500 or status in _TRY_AGAIN:
             self._attempts += 1
             self._shared.call_later(self._shared.backoff.delay(self._attempts), self._send)
@@ -268,6 +276,24 @@ class Lane:
                 )
                 self._drop("refused", batch.items)
             self._done()
+
+    def _divide(self) -> None:
+        """Try half of the batch; a message that fails by itself is dropped, so that it does not hold up all others."""
+        batch = self._batch
+        if batch is None:
+            return
+        if batch.items <= 1:
+            self._shared.warnings.log(logging.ERROR, "defect", "the gateway failed on a syslog message, which is lost")
+            self._drop("refused", batch.items)
+            self._done()
+            return
+        self._most_lines = batch.items // 2
+        self._queue.extendleft(reversed(self._taken))
+        self.lines += batch.items
+        self._taken = []
+        self._batch = None
+        self._grant = None
+        self._shared.call_later(0.0, self.flush)
 
     def _done(self) -> None:
         """Let the next batch go, and the connections whose lines these were send again."""

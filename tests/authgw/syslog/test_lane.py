@@ -162,6 +162,26 @@ def test_what_will_never_be_stored_is_not_sent_again(reply: Reply, dropped: dict
     assert way.dropped() == dropped
 
 
+def test_a_message_that_the_gateway_fails_on_holds_up_no_other() -> None:
+    way = Way()
+    lines = [b"<34>%d\n" % number for number in range(100)]
+    way.lane.put(Segment(b"".join(lines), 100), way.sender)
+    stored = []
+    while way.replies or way.later:
+        if not way.replies:
+            way.tick()
+        elif lines[37] in way.batches[-1].body:
+            way.reply(Reply.of(Refusal(500, "internal_error", "A defect.")))
+        else:
+            stored.append(way.batches[-1].body)
+            way.reply()
+    assert b"".join(stored) == b"".join(lines[:37] + lines[38:])
+    assert way.dropped() == {("tcp", "refused"): 1}
+    assert way.sender.released_bytes == sum(map(len, lines))
+    assert way.lane.idle
+    assert len(way.batches) < 50
+
+
 def test_lines_of_a_connection_wait_for_their_bucket() -> None:
     way = Way(limit=Limit(1000, 1000))
     way.put(1000)
