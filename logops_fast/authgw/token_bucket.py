@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from socket import AF_INET6, inet_ntoa, inet_pton
@@ -132,6 +133,13 @@ class EmitterBuckets:
     def cost(self, items: int, size: int) -> int:
         """Return what a batch of ``items`` events in ``size`` decoded bytes costs."""
         return max(items, size // BYTES_PER_TOKEN) if self._unit == "events" else 1
+
+    def largest(self, emitter: str) -> tuple[int, int]:
+        """Return the events and the decoded bytes of the largest batch that an emitter's full bucket can pay for."""
+        if self._unit != "events":
+            return sys.maxsize, sys.maxsize
+        capacity = int(self.limit_of(emitter).capacity)
+        return capacity, capacity * BYTES_PER_TOKEN
 
     def take(self, emitter: str, cost: int, done: OnGrant, *, unproven: bool = False) -> None:
         """Charge a batch to its emitter; a grant that denies it holds the refusal.

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.syslog.framer import MAX_LINES, Segment
 from logops_fast.authgw.syslog.metrics import DropReason, SyslogMetrics, Transport
-from logops_fast.authgw.token_bucket import BYTES_PER_TOKEN, BucketGrant, EmitterBuckets
+from logops_fast.authgw.token_bucket import BucketGrant, EmitterBuckets
 from logops_fast.backoff import Backoff
 from logops_fast.formats.batch import NO_SCENARIO, Batch, Downstream, Reply
 from logops_fast.formats.media_type import Format
@@ -191,9 +191,9 @@ class Lane:
     def _take(self) -> Batch:
         """Make a batch of the lines that came first: no more than the bucket can hold."""
         shared = self._shared
-        capacity = int(shared.buckets.limit_of(self.emitter).capacity)
-        most_lines = min(self._most_lines, capacity)
-        most_bytes = min(MAX_BYTES, capacity * BYTES_PER_TOKEN)
+        lines_paid, bytes_paid = shared.buckets.largest(self.emitter)
+        most_lines = min(self._most_lines, lines_paid)
+        most_bytes = min(MAX_BYTES, bytes_paid)
         taken = self._taken
         lines = size = 0
         while self._queue:

@@ -206,6 +206,18 @@ def test_a_small_bucket_gets_small_batches() -> None:
     assert b"".join(batch.body for batch in way.batches) == b"<34>x\n" * 700
 
 
+def test_a_bucket_of_requests_says_nothing_of_lines() -> None:
+    way = Way(limit=Limit(2, 1))
+    way.buckets.replace_limits(Limit(2, 1), {}, "requests")
+    way.put(700)
+    while way.replies or way.later:
+        if way.replies:
+            way.reply()
+        else:
+            way.tick()
+    assert [batch.items for batch in way.batches] == [700]
+
+
 def test_a_line_that_no_bucket_can_hold_is_dropped_and_counted() -> None:
     way = Way(limit=Limit(10, 1))
     way.put(1, b"<34>" + b"x" * 20_000 + b"\n")
