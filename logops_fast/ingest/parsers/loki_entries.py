@@ -67,8 +67,8 @@ class EntryReader:
         self._label_bytes = size if labels is not None else 0
         self._plain = labels is not None and "ts" not in labels and "msg" not in labels
 
-    def add(self, ts: Any, line: bytes, metadata: dict[str, Any] | None) -> None:
-        """Take an entry; ``ts`` is anything that names a time, or None.
+    def add(self, ts: Any, line: bytes, metadata: dict[str, Any] | None, size: int) -> None:
+        """Take an entry of ``size`` bytes; ``ts`` is anything that names a time, or None.
 
         Raises base.MalformedBody: ``too_large`` if the labels of all entries come to too much.
         """
@@ -76,7 +76,7 @@ class EntryReader:
         if labels is None:
             self.fault(base.BAD_LABELS, line)
             return
-        self._weight += len(line) + self._label_bytes
+        self._weight += size + self._label_bytes
         self._repeated += self._label_bytes
         if self._repeated > self._most:
             raise base.MalformedBody(
@@ -106,9 +106,14 @@ class EntryReader:
         if type(entry) is list and 2 <= len(entry) <= 3 and type(entry[1]) is str:
             metadata = entry[2] if len(entry) == 3 else None
             if metadata is None or type(metadata) is dict:
-                self.add(self._json_time(entry[0]), entry[1].encode("utf-8", "surrogatepass"), metadata)
+                line = entry[1].encode("utf-8", "surrogatepass")
+                self.add(self._json_time(entry[0]), line, metadata, len(line))
                 return
         self.fault(base.BAD_ENTRY, text_of(entry))
+
+    def read(self, size: int) -> None:
+        """Note that ``size`` bytes were read whose entries do not tell their size."""
+        self._weight += size
 
     def fault(self, reason: str, text: bytes) -> None:
         """Take something that is no entry."""

@@ -32,6 +32,9 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
                 _begin(reader, stream.labels)
                 for piece in _pieces(stream.values, limits.max_event_bytes):
                     yield from _read(reader, piece)
+                    reader.read(len(piece.text))  # metadata may be most of it
+                    if reader.full:
+                        yield reader.take()
             else:
                 reader.fault(base.BAD_ENTRY, stream.labels)
             if reader.full:

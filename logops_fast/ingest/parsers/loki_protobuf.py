@@ -87,6 +87,7 @@ def _begin(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
 def _entry(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
     ts: Any = None
     line = b""
+    size = end - pos
     metadata: dict[str, Any] | None = None
     while pos < end:
         tag, pos = read_varint(body, pos, end)
@@ -103,7 +104,7 @@ def _entry(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
             _pair(metadata, body, first, pos)
         else:
             pos = skip(body, tag & 7, pos, end)
-    reader.add(ts, line, metadata)
+    reader.add(ts, line, metadata, size)
 
 
 def _time(reader: EntryReader, body: bytes, pos: int, end: int) -> Any:

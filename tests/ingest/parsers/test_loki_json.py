@@ -2,14 +2,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given
 
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
+from logops_fast.ingest.parsers import loki_json
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, joined
 from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_IN_ENVELOPE
-from logops_fast.ingest.parsers.registry import parse, parse_pieces
+from logops_fast.ingest.parsers.registry import DEFAULT_LIMITS, parse, parse_pieces
 from tests.formats.bodies import json_pushes
 from tests.ingest.parsers.support import outcome
 from tests.support.loki import json_push
@@ -110,3 +112,12 @@ def test_what_the_labels_of_an_envelope_come_to_is_bounded() -> None:
     with pytest.raises(MalformedBody) as caught:
         parse(Format.NDJSON, b"\n".join([push] * 3), 0.0)
     assert caught.value.reason == "too_large"
+
+
+def test_metadata_counts_in_a_step() -> None:
+    metadata = {f"{number}": "x" * 40 for number in range(200)}
+    values = [["1764064811000000000", "x", metadata]] * 400
+    body = orjson.dumps({"streams": [{"stream": {"app": "shop"}, "values": values}]})
+    pieces = [len(piece.events) for piece in loki_json.read_pieces(body, DEFAULT_LIMITS)]
+    assert sum(pieces) == 400
+    assert max(pieces) * len(orjson.dumps(values[0])) < 2 * PIECE_BYTES
