@@ -18,8 +18,8 @@ LEARNED_FOR: Final = 600 * SECOND
 """How long a refused time is remembered: Loki's configuration may change."""
 MAX_STREAMS: Final = 4096
 LATEST: Final = (1 << 63) - 1 - SECOND
-"""The latest time, in ns, that Loki can hold and be asked for: it counts in 64 bits, and a later one (from the year 2262
-on) becomes another time there."""
+"""The latest time, in ns, that Loki can hold and be asked for: it counts in 64 bits, and a later one, after the year 2262,
+becomes another time there."""
 
 TimeReason = Literal["too_old", "too_new", "too_far_behind"]
 

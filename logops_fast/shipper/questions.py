@@ -79,9 +79,7 @@ def questions(
     given: list[Entry] = []
     for entry in entries:
         (given if entry.retimed else own).append(entry)
-    out = _grouped(
-        place, instances, sorted((entry for entry in own if entry.ns <= LATEST), key=lambda entry: entry.ns)
-    )
+    out = _grouped(place, instances, sorted((entry for entry in own if entry.ns <= LATEST), key=lambda entry: entry.ns))
     retimed = tuple(name + RETIMED for name in instances)
     if given:
         start, end = min(entry.retimed for entry in given), max(entry.retimed for entry in given)
