@@ -22,7 +22,7 @@ TimeReason = Literal["too_old", "too_new", "too_far_behind"]
 
 
 class Effect(Enum):
-    """What is known of the entries of a push."""
+    """What is known about the entries of a push."""
 
     STORED = "stored"
     """All are in Loki."""
@@ -115,8 +115,8 @@ _SHARD: Final = re.compile(r'__stream_shard__="[0-9]+", |, __stream_shard__="[0-
 class TimeLimits:
     """The times that Loki has refused, learned from its answers. Nanoseconds throughout; ``now`` is wall time.
 
-    Loki writes times with whole seconds, so a limit may be a second off; whoever asks looks at entries that were
-    refused, or loses a second at the edge of an hour.
+    Loki writes times with whole seconds, so a limit may be a second off. Callers ask only about entries that were
+    refused, or lose a second at the edge of an hour.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
-"""What the kernel relies on, taken from the reference: names of levels, offsets, card networks, secrets' endings.
+"""What the kernel takes from the reference: names of levels, offsets, card networks, endings of secrets' names.
 
-Tables are handed to the kernel at the start, so they are always those of the reference. What it knows by heart (which
-text a pattern may touch) is covered by a digest of the patterns: where it differs from the one that the kernel was
+Tables are handed to the kernel at the start, so they are always those of the reference. What is built into it (which
+text a pattern may touch) is covered by a digest of the patterns: if that differs from the one that the kernel was
 built for, the kernel stays off.
 """
 
@@ -52,7 +52,7 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
 
 
 def digest() -> str:
-    """Return the digest of all that the kernel knows by heart: the patterns and constants of the masks and of times."""
+    """Return the digest of all that is built into the kernel: the patterns and constants of the masks and of times."""
     hashed = hashlib.sha256()
     for module in _KNOWN_BY_HEART:
         for name, value in sorted(vars(module).items()):
