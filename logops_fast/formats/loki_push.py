@@ -114,7 +114,7 @@ def json_streams(body: bytes) -> Iterator[JsonStream | None]:
 
 
 def json_counting(body: bytes, limit: int) -> Generator[None, None, int]:
-    """Count the entries of a JSON push in steps, a stream that is none as one; 0 if the body is broken."""
+    """Count the entries of a JSON push in steps, an invalid stream as one; 0 if the body is broken."""
     entries = 0
     try:
         for stream in json_streams(body):

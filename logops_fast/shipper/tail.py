@@ -51,7 +51,7 @@ class TailedFile:
         self.listed = True
         """Whether it is still under its name."""
         self.replaced = False
-        """Whether it was truncated, and another object goes on with it."""
+        """Whether it was truncated, and another object continues with it."""
 
     def __repr__(self) -> str:
         return f"<TailedFile {self.name} read={self.cursor} shipped={self.position.offset}>"

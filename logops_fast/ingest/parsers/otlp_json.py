@@ -433,9 +433,9 @@ def _double(held: Any) -> float | str:
         try:
             return double(float(held))
         except ValueError:
-            raise BadMemberError("doubleValue is no number") from None
+            raise BadMemberError("doubleValue is not a number") from None
     if isinstance(held, bool) or not isinstance(held, (int, float)):
-        raise BadMemberError("doubleValue is no number")
+        raise BadMemberError("doubleValue is not a number")
     return float(held)
 
 
