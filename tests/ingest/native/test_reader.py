@@ -148,3 +148,20 @@ def test_golden_files() -> None:
         body = (data / name).read_bytes()
         assert difference(reader, normaliser, body, by_line) == ""
         assert by_reference(normaliser, body, by_line, 0)
+
+
+def test_a_body_of_many_events_to_hand_back_is_left_to_the_parsers() -> None:
+    reader = opened(Normaliser())
+    body = b"[" + b",".join([b"{}"] * 3000) + b"]"
+    kwargs: dict[str, Any] = {"emitter": "web", "scenario_id": "na", "received_at": 1e9, "receipts_before": 0}
+    assert reader.read(body, by_line=False, **kwargs) is None
+
+
+def test_a_body_of_ever_new_layouts_is_learnt_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    normaliser = Normaliser()
+    reader = opened(normaliser)
+    learnt: list[tuple[str, ...]] = []
+    monkeypatch.setattr(NativeReader, "_learn", lambda _self, keys: learnt.append(keys))
+    body = json.dumps([{"msg": "a", f"n{number}": 1} for number in range(500)]).encode()
+    assert difference(reader, normaliser, body, False) == ""
+    assert 0 < len(learnt) <= 32  # read twice
