@@ -52,7 +52,7 @@ _UNKNOWN: Final = Refusal(
     401,
     "unknown_client",
     "This is not an active token of any client, or not of the one it was sent for; `logops keys token CLIENT` makes "
-    "one. A signing secret is no token.",
+    "one. A signing secret is not a token.",
 )
 _BY_NAME: Final = 64  # bytes; no client's name is longer
 
