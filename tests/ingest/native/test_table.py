@@ -14,7 +14,7 @@ from tools import kernel_digest
 
 
 def test_the_kernel_was_last_compared_with_these_masks() -> None:
-    """After a change of the masks: `make test-native`, then `python -m tools.kernel_digest`."""
+    """After a change of the masks: `python -m tools.kernel_digest`, then `make test-native`; commit once both agree."""
     assert kernel_digest.PATH.read_text().strip() == digest()
 
 
