@@ -193,7 +193,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.ingest.serialiser"
                     }
                 }
-                sink = component "File sink" "Group commit; mends what a crash left." "ingest/sink/" {
+                sink = component "File sink" "Group commit; repairs what a crash left." "ingest/sink/" {
                     properties {
                         "module" "logops_fast.ingest.sink"
                         "parts" "logops_fast.files"

@@ -1,6 +1,7 @@
 """Writes the digest of the masks and times that the native kernel knows by heart: kernel/src/reference.digest.
 
-Run it after a change to them, once `make test-native` finds the kernel equal to the reference again.
+Run it after a change to them, then `make test-native`: a kernel built with another digest stays off, in tests too.
+Commit the digest once the kernel is found equal to the reference.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-//! Events: a body of them to finished lines, and slices of those that the reference has to look at.
+//! Makes finished lines of a body of events, and slices of those that the reference has to read.
 
 use std::collections::HashSet;
 
@@ -11,7 +11,7 @@ use crate::times;
 
 /// Deeper values are left to the reference.
 const DEEPEST: usize = 16;
-/// Objects with more members are left to the reference: of two equal names the last counts.
+/// Objects with more members are left to the reference: of two equal names the last wins.
 const MOST_NESTED: usize = 32;
 /// Members of an event.
 const MOST_MEMBERS: usize = 64;

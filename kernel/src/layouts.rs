@@ -1,4 +1,4 @@
-//! What becomes of the members of an event, by the names that it has: found out by the reference, remembered here.
+//! What becomes of the members of an event, by their names: decided by the reference, remembered here.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -20,7 +20,7 @@ pub struct Item {
 pub enum Role {
     /// As it came, its strings masked.
     Copy(usize),
-    /// The same, and no object: what could be under it would be another field's.
+    /// The same, and not an object: what is below it could be another field's.
     Flat(usize),
     Time(usize),
     /// The time of receipt.
@@ -29,9 +29,9 @@ pub enum Role {
     Level(usize, usize),
     /// Not empty; `true`: without the newline that ends it.
     Message(usize, bool),
-    /// Text that says something: `app` and `source`.
+    /// Text that is not empty: `app` and `source`.
     Text(usize),
-    /// The layout says it.
+    /// Implied by the layout.
     Implied(Level),
     /// What the message begins with, or none if it certainly names none.
     Leading(usize, bool),

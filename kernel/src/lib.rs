@@ -1,5 +1,5 @@
-//! The native kernel of LogOps Fast: the bytes of a batch in; finished, masked lines out, with slices of what it is not
-//! certain of, which the reference in Python reads.
+//! The native kernel of LogOps Fast: the bytes of a batch in; finished, masked lines out, with the byte ranges of what
+//! it is not certain of, which the reference in Python reads.
 //!
 //! Python is the reference. The kernel finishes an event only if every rule of the reference that could apply is one it
 //! knows (see `text`); names, levels, and what becomes of a set of names it learns from the reference (`layouts`).
@@ -14,5 +14,5 @@ pub mod table;
 pub mod text;
 pub mod times;
 
-/// Of the rules that `text` knows by heart, as the reference states them; both sides compare it at the start.
+/// Digest of the rules built into `text`, as the reference states them; compared at the start.
 pub const DIGEST: &str = include_str!("reference.digest");

@@ -15,7 +15,7 @@ const EXACT_DIGITS: usize = 15;
 /// From 13 digits on the whole part might be a card's number.
 const CARD_DIGITS: usize = 13;
 
-/// Tell what the number `text` (of the characters `-+.eE0-9`) is; None if it is not certain that it is written so.
+/// Return what the number `text` (of the characters `-+.eE0-9`) is; None if it is not certain that it is written so.
 pub fn number(text: &[u8]) -> Option<Number> {
     let digits = text.strip_prefix(b"-").unwrap_or(text);
     let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();

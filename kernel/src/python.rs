@@ -1,4 +1,4 @@
-//! The seam to Python.
+//! The interface to Python.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -32,7 +32,7 @@ struct State {
 
 fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(table: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
     let value = table.get_item(name)?.ok_or_else(|| PyValueError::new_err(format!("the table has no {name}")))?;
-    value.extract().map_err(|_| PyValueError::new_err(format!("{name} of the table is of another type")))
+    value.extract().map_err(|_| PyValueError::new_err(format!("{name} of the table is of the wrong type")))
 }
 
 #[pymethods]
@@ -115,7 +115,7 @@ impl Kernel {
     ///
     /// `items`: role, member, further number and name of each member that is written; None: the reference reads such
     /// events. Roles: 0 as it came, 1 time, 2 level of a scale, 3 message, 4 text, 5 a level by itself, 6 the level that
-    /// the message begins with, 7 time of receipt, 8 as it came and no object.
+    /// the message begins with, 7 time of receipt, 8 as it came and not an object.
     #[pyo3(signature = (names, items, constants, telltale))]
     fn learn(
         &self,

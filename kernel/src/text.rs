@@ -27,7 +27,7 @@ const LONGEST_CARD: usize = 19;
 const KEYS_IN_A: [&[u8; 3]; 11] =
     [b"KIA", b"SIA", b"GPA", b"IDA", b"ROA", b"IPA", b"NPA", b"NVA", b"BIA", b"CCA", b"Iza"];
 
-/// What stands before a string in the line that is written.
+/// What comes before a string in the line that is written.
 #[derive(Clone, Copy)]
 pub enum Before {
     /// A member's name, which ends in this byte.

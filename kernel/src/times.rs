@@ -1,4 +1,4 @@
-//! Times as the reference writes them: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`. What is not read here for certain is not read.
+//! Times as the reference writes them: `YYYY-MM-DDTHH:MM:SS[.fraction]Z`. What is not certain is left to the reference.
 
 const DAY: i64 = 86_400;
 /// The year that the reference's calendar ends with.

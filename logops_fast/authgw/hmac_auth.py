@@ -63,7 +63,7 @@ _BAD_DIGEST: Final = Refusal(
     401, "bad_content_sha256", "X-Content-SHA256 must be the SHA-256 of the body as sent: 64 hexadecimal digits."
 )
 _UNKNOWN: Final = Refusal(
-    401, "unknown_client", "X-Api-Key is no client of the keys file that may sign; `logops keys list` shows them."
+    401, "unknown_client", "X-Api-Key names no client that may sign; `logops keys list` shows the clients."
 )
 _BAD_SIGNATURE: Final = Refusal(
     401,

@@ -7,7 +7,7 @@ Pure: headers in, a client or a refusal out. Four ways to send one:
     Authorization: Bearer TOKEN                     (RFC 6750)
     Authorization: Basic base64(CLIENT:TOKEN)       (RFC 7617)
 
-X-Api-Key counts if both are there. A token is looked up by its SHA-256, of which nobody can choose the bits, so the
+X-Api-Key is used if both are sent. A token is looked up by its SHA-256, whose bits no sender can choose, so the
 time of the look-up reveals nothing; a known one, an unknown one, and one under another client's name take the same
 steps. A signing secret is not a token unless ``auth.secrets_as_keys`` says so (LogOps v0.4 knew nothing else).
 """
@@ -52,7 +52,7 @@ _UNKNOWN: Final = Refusal(
     401,
     "unknown_client",
     "This is not an active token of any client, or not of the one it was sent for; `logops keys token CLIENT` makes "
-    "one. A signing secret is no token.",
+    "one. A signing secret is not a token.",
 )
 _BY_NAME: Final = 64  # bytes; no client's name is longer
 

@@ -26,7 +26,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--import-positions",
         metavar="FILE",
-        help="first start: go on where Promtail or Alloy stopped, by its positions",
+        help="first start: continue where Promtail or Alloy stopped, by its positions file",
     )
     parser.add_argument("--once", action="store_true", help="ship what there is, with progress, and end")
     parser.add_argument("--replay", action="store_true", help="try the unshippable lines again, and end")
@@ -133,7 +133,7 @@ def _replay(settings: Settings) -> int:
 
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         shipped, left = runner.run(main())
-    print(f"{shipped} lines are in Loki now, {left} are still not taken")
+    print(f"{shipped} lines are in Loki now, {left} are still refused")
     return 1 if left else 0
 
 

@@ -222,7 +222,7 @@ class SyslogSettings(Section, frozen=True):
                 Meta(
                     min_length=1,
                     description="The emitter of a network (CIDR), or of a name in the SAN of a client's certificate; "
-                    "the smallest network counts.",
+                    "the smallest network wins.",
                 ),
             ],
         ],
@@ -328,18 +328,22 @@ class StateSettings(Section, frozen=True):
 
 
 class DedupSettings(Section, frozen=True):
-    """Batches that are sent again by senders that cannot name them; see [the contract](contract.md#3-auth-gateway)."""
+    """Batches that are sent again without an X-Batch-Id; see [the contract](contract.md#3-auth-gateway)."""
 
     by_body: Annotated[
         list[str],
         Meta(
             description="Emitters whose batches without an X-Batch-Id are recognised by their bodies, if each event "
-            "brings a time of its own. Off by default: equal bodies can be meant."
+            "brings a time of its own. Off by default: equal bodies can be intended."
         ),
     ] = []
     window: Annotated[
         float,
-        Meta(ge=1, le=600, description="Seconds in which an equal body is the same batch; at most as batch ids."),
+        Meta(
+            ge=1,
+            le=600,
+            description="Seconds in which an equal body is the same batch; at most 600, the lifetime of batch ids.",
+        ),
     ] = 600.0
 
 
@@ -430,7 +434,7 @@ class SinkSettings(Section, frozen=True):
 
 
 class ShipSettings(Section, frozen=True):
-    """On to Loki, with `logops ship`."""
+    """Shipping to Loki, with `logops ship`."""
 
     url: Annotated[
         str,
@@ -533,7 +537,7 @@ class HousekeepingSettings(Section, frozen=True):
     wait_for_shipper: Annotated[
         bool,
         Meta(
-            description="Whether a file is kept until `logops ship` has shipped it; `max_total_bytes` goes before that."
+            description="Whether a file is kept until `logops ship` has shipped it; `max_total_bytes` takes precedence."
         ),
     ] = False
     max_total_bytes: Annotated[

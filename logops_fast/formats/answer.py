@@ -1,4 +1,4 @@
-"""What an answer of a gateway says, read by those who sent the batch: never trusted, never raising."""
+"""Reads a gateway's answer on the sender's side: it is not trusted, and nothing here raises."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SECONDS: Final = re.compile(rb"[0-9]{1,8}")
 
 
 def reason_of(body: bytes) -> str:
-    """The fixed reason of a refusal; empty where the body is another's and has none of that form."""
+    """The fixed reason of a refusal; empty if the body is not of that form."""
     if len(body) > _MAX_REFUSAL:
         return ""
     try:

@@ -2,7 +2,7 @@
 
 Both gateways make every answer in their own form (contract 2) and know no other. A sender that speaks another protocol
 has an encoder on its request, which turns the answer into that protocol's on its way out: successes, refusals, and what
-the HTTP layer refuses by itself. Between the gateways the own form travels, because the forwarder asks for it.
+the HTTP layer refuses by itself. Between the gateways answers have their own form, because the forwarder asks for it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from logops_fast.formats.media_type import LOKI_PATH, Format
 from logops_fast.http.exchange import Encoder, Request
 
 _OWN_FORM: Final = OWN_FORM.encode()
-_OTLP_AGENT: Final = b"OTel-OTLP-Exporter"  # OTLP 1.x, "User Agent": every exporter's name begins so
+_OTLP_AGENT: Final = b"OTel-OTLP-Exporter"  # OTLP 1.x, "User Agent": every exporter's name begins with it
 
 _BY_MEDIA_TYPE: Final[dict[bytes, Encoder]] = {
     b"application/x-protobuf": otlp_answers.encode_protobuf,

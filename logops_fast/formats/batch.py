@@ -45,7 +45,7 @@ PERSONAL_DATA_IN_NAME: Final = Refusal(
     400,
     "personal_data_in_name",
     "X-Scenario-Id, X-Batch-Id or X-Emitter holds an IP address or a card number, and would be stored as it is: "
-    "name it otherwise, for example by a UUID.",
+    "use another name, for example a UUID.",
 )
 UNSUPPORTED_LOKI_TYPE: Final = Refusal(
     415,

@@ -13,8 +13,8 @@ BODY_ID: Final = re.compile(rb"[0-9a-f]{64}")
 def body_id(client: str, path: bytes, content_type: bytes, scenario_id: str, tenant: str, body: bytes) -> str:
     """Return the id of a batch: a digest of who sent it, where, as what, and of the decoded body.
 
-    SHA-256, unlike the digest that goes with an X-Batch-Id: lines are written by strangers, and one who could make two
-    bodies with one id would make the second vanish.
+    SHA-256, unlike the digest that goes with an X-Batch-Id: lines are written by strangers, and an attacker who could
+    make two bodies with one id would make the second vanish.
     """
     digest = sha256(b"\0".join((client.encode(), path, content_type, scenario_id.encode(), tenant.encode(), b"")))
     digest.update(body)

@@ -28,7 +28,7 @@ _FIELDS_AN_ITEM: Final = 4
 _FREE_FIELDS: Final = 1024
 
 _BROKEN: Final = (msgspec.DecodeError, RecursionError)
-# Types by function: a class that derives from msgspec's is none for compiled code.
+# Types made by a function: mypyc cannot compile a class that derives from msgspec's.
 _RAW_PUSH: Final[msgspec.json.Decoder[Any]] = msgspec.json.Decoder(
     msgspec.defstruct("RawPush", [("streams", msgspec.Raw)])
 )
@@ -52,7 +52,7 @@ class JsonStream(NamedTuple):
 
 
 def streams(body: bytes) -> Iterator[tuple[int, int]]:
-    """Return where each stream of a protobuf push begins and ends; of another field an empty one.
+    """Return where each stream of a protobuf push begins and ends; for any other field an empty range.
 
     Raises WireError, by a step.
     """
@@ -68,7 +68,7 @@ def streams(body: bytes) -> Iterator[tuple[int, int]]:
 
 
 def count(body: bytes, limit: int | None = None) -> int:
-    """Return the entries of a protobuf push; 0 if it is broken. Above ``limit`` it may be any number above it."""
+    """Return the number of entries of a protobuf push, 0 if it is broken; over ``limit`` any number over it."""
     try:
         return _count(body, len(body) if limit is None else limit)
     except WireError:
@@ -114,7 +114,7 @@ def json_streams(body: bytes) -> Iterator[JsonStream | None]:
 
 
 def json_counting(body: bytes, limit: int) -> Generator[None, None, int]:
-    """Count the entries of a JSON push in steps, a stream that is none as one; 0 if the body is broken."""
+    """Count the entries of a JSON push in steps, an invalid stream as one; 0 if the body is broken."""
     entries = 0
     try:
         for stream in json_streams(body):
@@ -139,7 +139,7 @@ def json_counting(body: bytes, limit: int) -> Generator[None, None, int]:
 
 
 def json_count(body: bytes, limit: int | None = None) -> int:
-    """Return the entries of a JSON push in one step; see ``json_counting``."""
+    """Return the number of entries of a JSON push in one step; see ``json_counting``."""
     try:
         return sum(len(stream.values) for stream in _COUNTED_PUSH.decode(body).streams)
     except _BROKEN:
@@ -159,7 +159,7 @@ def _list_of_streams(text: bytes) -> bytes:
         try:
             held = bytes(_RAW_PUSH.decode(readable).streams)
         except msgspec.ValidationError:
-            raise BrokenJsonError("it is no object with a list of streams") from None
+            raise BrokenJsonError("it is not an object with a list of streams") from None
         except msgspec.DecodeError:
             replaced = replace_lone_surrogates(readable)
             if replaced is readable:
@@ -170,7 +170,7 @@ def _list_of_streams(text: bytes) -> bytes:
         else:
             break
     if held[:1] != b"[":
-        raise BrokenJsonError("its streams are no list")
+        raise BrokenJsonError("its streams are not a list")
     return held
 
 

@@ -1,4 +1,4 @@
-"""OTLP in JSON as text: which bodies are one, how many records it holds, and where to cut a large one.
+"""OTLP in JSON as text: which bodies are an export, how many records one holds, and where to cut a large one.
 
 Names are protobuf's own or its JSON names (``resource_logs``, ``resourceLogs``); unknown ones are skipped. Source:
 opentelemetry-proto, docs/specification.md, "JSON Protobuf Encoding"; protobuf.dev/programming-guides/json.
@@ -95,8 +95,8 @@ class TooManySectionsError(LogOpsError):
 class Cutter:
     """Cuts the JSON text of an export, without a byte order mark, into groups of records in bounded steps.
 
-    A record over ``limit`` bytes is set aside without being parsed. Records are not looked into: what is no object is
-    among them. The position of each value is found by reading it at memory speed.
+    A record over ``limit`` bytes is set aside without being parsed. Records are not looked into: some may not be
+    objects. The position of each value is found by reading it at memory speed.
     """
 
     __slots__ = ("_limit", "_sections", "_size", "_view", "text")

@@ -1,4 +1,4 @@
-"""How many log records an OTLP export in protobuf holds: by its lengths alone, none is read.
+"""Counts the log records of an OTLP export in protobuf by its lengths alone; no record is read.
 
 Source: opentelemetry-proto, collector/logs/v1/logs_service.proto and logs/v1/logs.proto.
 """

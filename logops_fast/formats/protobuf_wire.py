@@ -21,7 +21,7 @@ _MASK_64: Final = 0xFFFF_FFFF_FFFF_FFFF
 
 
 class WireError(LogOpsError):
-    """The bytes are no protobuf message; the text says why and holds none of them."""
+    """The bytes are not a protobuf message; the text says why and quotes none of them."""
 
 
 def read_varint(data: bytes, pos: int, end: int) -> tuple[int, int]:

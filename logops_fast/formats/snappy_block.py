@@ -20,7 +20,7 @@ STEP_BYTES: Final = 1 << 20
 STEP_ELEMENTS: Final = 16_384
 """Literals and copies of a larger block that are decoded in one step."""
 
-# An element of three bytes copies 64 at most, and no other makes more of each of its bytes.
+# An element of three bytes copies at most 64, the highest ratio of all elements.
 _MOST_MADE: Final = 64
 _OF_BYTES: Final = 3
 _LITERAL: Final = 0
@@ -130,5 +130,5 @@ def _decoding_long(block: bytes, pos: int, size: int) -> Generator[None, None, b
 
 def _malformed(what: str) -> EncodingError:
     return EncodingError(
-        Refusal(400, "malformed", f"The body is not one block of snappy: {what}. Loki's push takes protobuf in snappy.")
+        Refusal(400, "malformed", f"The body is not one snappy block: {what}. Loki's push takes protobuf in snappy.")
     )

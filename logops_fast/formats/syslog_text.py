@@ -41,7 +41,7 @@ def joined(texts: Iterable[bytes]) -> bytes:
     parts: list[bytes] = []
     counted_before = False
     for text in texts:
-        # What begins with a priority stands for itself, whatever the line before it was.
+        # A line that begins with a priority is a message of its own, whatever the line before it was.
         if parts and (text[:1] != b"<" or counted_before):
             parts.append(SEPARATOR)
         parts.append(text)

@@ -213,10 +213,15 @@ class Normaliser:
         """Whether nothing is encrypted, and no names of the settings go before those of `names`."""
         return self._encryptor is None and self.own_aliases is None
 
-    def leaves(self, name: str) -> bool:
-        """Return whether a member of this name is stored under it, and nothing is masked because of it."""
-        plain = name.isascii() and name.isprintable() and '"' not in name and "\\" not in name and bool(name)
-        return plain and (self._masker is None or self._masker.leaves(name))
+    def leaves(self, names: list[str]) -> list[bool]:
+        """Return whether a member of each name is stored under it, and nothing is masked because of it."""
+        plain = [
+            name.isascii() and name.isprintable() and '"' not in name and "\\" not in name and bool(name)
+            for name in names
+        ]
+        if self._masker is None or not any(plain):
+            return plain
+        return [one and clean for one, clean in zip(plain, self._masker.leaves(names), strict=True)]
 
     def mask_text(self, text: str) -> str:
         """Return raw text, such as an event that could not be read, masked as a string value is."""

@@ -44,10 +44,10 @@ SINK_FAILED: Final = Refusal(
     503, "sink_failed", "The batch could not be written to disk and nothing of it was kept: send it again.", 1
 )
 IN_PROGRESS: Final = Refusal(
-    503, "batch_in_progress", "A batch with this X-Batch-Id is being stored right now: ask again in a second.", 1
+    503, "batch_in_progress", "A batch with this X-Batch-Id is being stored right now: send it again in a second.", 1
 )
 SAME_BODY_IN_PROGRESS: Final = Refusal(
-    503, "batch_in_progress", "A batch with the same body is being stored right now: ask again in a second.", 1
+    503, "batch_in_progress", "A batch with the same body is being stored right now: send it again in a second.", 1
 )
 BATCH_ID_REUSED: Final = Refusal(
     422,

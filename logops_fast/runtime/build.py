@@ -14,7 +14,7 @@ NATIVE: Final = "native"
 def build() -> str:
     """Return ``native`` with the native kernel, ``compiled`` if the hot packages are native code, else ``interpreted``.
 
-    Whether they are compiled (LOGOPS_COMPILE=1) is told by the files, which Python prefers to the sources next to them.
+    The compiled files (LOGOPS_COMPILE=1) are next to the sources; Python prefers them.
     """
     from logops_fast.ingest.native.reader import is_native  # here: most commands start without a gateway's modules
 

@@ -18,14 +18,14 @@ LEARNED_FOR: Final = 600 * SECOND
 """How long a refused time is remembered: Loki's configuration may change."""
 MAX_STREAMS: Final = 4096
 LATEST: Final = (1 << 63) - 1 - SECOND
-"""The latest time, in ns, that Loki can hold and be asked for: it counts in 64 bits, and a later one, after the year 2262,
-becomes another time there."""
+"""The latest time, in ns, that Loki can hold and be asked for: it counts in 64 bits, and what is later, after the year
+2262, becomes another time there."""
 
 TimeReason = Literal["too_old", "too_new", "too_far_behind"]
 
 
 class Effect(Enum):
-    """What is known of the entries of a push."""
+    """What is known about the entries of a push."""
 
     STORED = "stored"
     """All are in Loki."""
@@ -118,8 +118,8 @@ _SHARD: Final = re.compile(r'__stream_shard__="[0-9]+", |, __stream_shard__="[0-
 class TimeLimits:
     """The times that Loki has refused, learned from its answers. Nanoseconds throughout; ``now`` is wall time.
 
-    Loki writes times with whole seconds, so a limit may be a second off; whoever asks looks at entries that were
-    refused, or loses a second at the edge of an hour.
+    Loki writes times with whole seconds, so a limit may be a second off. Callers ask only about entries that were
+    refused, or lose a second at the edge of an hour.
     """
 
     def __init__(self) -> None:

@@ -1,13 +1,13 @@
 """Brings the entries of one batch to Loki, each once, whatever Loki answers: a state machine without I/O.
 
-``next`` says what to do; ``answered``, ``asked`` or ``unasked`` says what came of it. The entries are on a stack of
-pieces, each to be pushed or to be asked for first:
+``next`` returns what to do; ``answered``, ``asked`` or ``unasked`` takes the outcome. The entries are on a stack of
+pieces, each to be pushed, or to be asked for first:
 
 * stored: the piece is done. Not stored for certain (unreachable, limited, not let in): pushed again after a pause.
 * outcome unknown: Loki is asked which of the piece it has, and what is missing is pushed.
 * refused: Loki has stored the good neighbours, so it is asked too. Of the missing, those that are out of the times
-  that Loki takes are pushed with the time of shipping; a rest that does not get smaller is halved, until an entry that
-  is alone is refused: it is unshippable.
+  that Loki takes are pushed with the time of shipping; a remainder that does not shrink is halved, until a single
+  entry is refused: it is unshippable.
 
 Times are wall time in nanoseconds, pauses seconds.
 """
@@ -163,7 +163,7 @@ class Delivery:
             self._pieces.append(_Piece(missing))
 
     def unasked(self, *, allowed: bool, now: int) -> None:
-        """Take that Loki could not be asked: for now, or because this shipper is not ``allowed`` to."""
+        """Note that Loki could not be asked: for now, or because this shipper is not ``allowed`` to."""
         if allowed:
             self._wait(0.0)
             return

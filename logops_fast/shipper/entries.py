@@ -26,7 +26,7 @@ UNKNOWN: Final = "unknown"
 OTHER: Final = "other"
 RETIMED: Final = "-retimed"
 """Ends the ``instance`` of entries that were given the time of shipping. They are a stream of their own: Loki refuses
-what is an hour behind the newest entry of its stream, and that would be all that is left of a backlog."""
+what is an hour older than the newest entry of its stream, and that would be the rest of a backlog."""
 
 MAX_VALUE_BYTES: Final = 4096
 """Longest value that becomes metadata; all of them together stay under Loki's 64 KiB. A longer one is in the line."""

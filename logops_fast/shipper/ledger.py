@@ -183,13 +183,13 @@ class Ledger:
         return Batch(chunk, place, entries)
 
     def reserve(self, lane: Lane, chunk: Chunk) -> None:
-        """Make sure that the saved positions allow for a push of this chunk. Raises OSError."""
+        """Make sure that the saved positions cover a push of this chunk. Raises OSError."""
         if self._tails[lane].reserve(chunk, RESERVE):
             save(self._path, self._to_save())
             self._dirty = False
 
     def rewind(self, lane: Lane) -> None:
-        """Have a lane read again from its positions on, in doubt."""
+        """Read a lane again from its positions on, in doubt."""
         self._tails[lane].rewind()
 
     def finish(self, lane: Lane, batch: Batch, refused: Sequence[Refused]) -> None:
@@ -250,6 +250,6 @@ def _earliest(file: SourceFile, now: int) -> int:
 
 
 def _older(file: SourceFile, imported: dict[str, int]) -> bool:
-    """Return whether a file is of a day before all that the other collector followed: it has shipped that long ago."""
+    """Return whether a file is of a day before all that the other collector followed: it shipped that one long ago."""
     days = [Path(name).name[:8] for name in imported]
     return file.day < min(days)

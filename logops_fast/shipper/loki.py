@@ -73,7 +73,7 @@ def encode(entries: Iterable[Entry]) -> bytes:
 
 
 class Loki:
-    """One Loki, or what stands in front of several."""
+    """One Loki, or the load balancer of several."""
 
     def __init__(self, pool: HttpPool, url: str, credentials: Credentials, *, query_limit: int) -> None:
         """``query_limit``: most entries that one answer may have."""
@@ -96,7 +96,7 @@ class Loki:
         return f"<Loki {self._pool.endpoint.authority.decode()} {self._push.decode()}>"
 
     async def push(self, body: bytes) -> Answer:
-        """Push a body of ``encode``, and return what is known then of its entries."""
+        """Push a body of ``encode``, and return what is then known about its entries."""
         try:
             response = await self._pool.request(b"POST", self._push, self._push_fields, body)
         except ClientError as error:

@@ -16,14 +16,12 @@ class ShipMetrics:
     def __init__(self, registry: Registry) -> None:
         self._entries = registry.counter("logops_ship_entries_total", "Lines that are in Loki.", ("stream",))
         self._bytes = registry.counter("logops_ship_bytes_total", "Bytes of lines that are in Loki.", ("stream",))
-        self._pushes = registry.counter(
-            "logops_ship_pushes_total", "Pushes to Loki, by what is known of their entries then.", ("outcome",)
-        )
+        self._pushes = registry.counter("logops_ship_pushes_total", "Pushes to Loki, by outcome.", ("outcome",))
         self._seconds = registry.histogram(
             "logops_ship_push_seconds", "From sending a push to its answer.", edges=PUSH_EDGES
         ).labels()
         self._questions = registry.counter(
-            "logops_ship_questions_total", "Questions to Loki which lines it has, by their outcome.", ("outcome",)
+            "logops_ship_questions_total", "Queries to Loki for the lines it has, by outcome.", ("outcome",)
         )
         self._refused = registry.counter(
             "logops_ship_refused_entries_total", "Lines that Loki does not take, kept in unshippable/.", ("reason",)
@@ -33,7 +31,7 @@ class ShipMetrics:
             ("reason",),
         )  # fmt: skip
         self._doubtful = registry.counter(
-            "logops_ship_doubtful_entries_total", "Lines pushed again that Loki may have: it could not say."
+            "logops_ship_doubtful_entries_total", "Lines pushed again that Loki may already have."
         ).labels()
         self._moved = registry.counter(
             "logops_ship_moved_entries_total", "Lines moved on by nanoseconds, as an equal line had the same time."

@@ -63,7 +63,7 @@ def load(path: Path) -> Saved | None:
     try:
         version = msgspec.json.decode(blob, type=dict[str, Any]).get("version")
         if isinstance(version, int) and version > VERSION:
-            raise PositionsError(f"{path} was written by a newer version of LogOps, which must ship from here on")
+            raise PositionsError(f"{path} was written by a newer version of LogOps: ship with that version")
         return msgspec.json.decode(blob, type=Saved)
     except msgspec.DecodeError as error:
         raise ValueError(f"{path} is damaged: {error}") from None

@@ -32,7 +32,7 @@ _DIGITS: Final = 12
 
 
 class Question(NamedTuple):
-    """One query: ``start`` and ``end`` are nanoseconds, the latter exclusive; entries are told by their ``seq``."""
+    """One query: ``start`` and ``end`` are nanoseconds, the latter exclusive; ``seq`` identifies entries."""
 
     instances: tuple[str, ...]
     stream: str

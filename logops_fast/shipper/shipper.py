@@ -45,14 +45,14 @@ TroubleReason = Literal["loki_unreachable", "loki_refuses", "files_unreadable", 
 
 
 class Trouble(NamedTuple):
-    """Why a lane does not get on: a reason of ``/readyz``, and a sentence."""
+    """Why a lane makes no progress: a reason of ``/readyz``, and a sentence."""
 
     reason: TroubleReason
     text: str
 
 
 class _StoppedError(LogOpsError):
-    """The shipper is stopping: what is under way is given up, and asked for at the next start."""
+    """The shipper is stopping: a push under way is abandoned, and Loki asked about it at the next start."""
 
 
 class Shipper:
@@ -185,7 +185,7 @@ class Shipper:
                 logger.error("the positions cannot be saved: %s", error)  # noqa: TRY400 - one line
 
     async def _run_lane(self, lane: Lane) -> None:
-        """Ship one lane until the end; whatever fails, it goes on from its position, in doubt."""
+        """Ship one lane until the end; after any failure it continues from its position, in doubt."""
         maker = self._make_maker()
         backoff = Backoff(self._options.base_delay, self._options.max_delay, jitter=0.5)
         failures = 0
@@ -223,7 +223,7 @@ class Shipper:
             ahead.cancel()
 
     async def _load_batch(self, lane: Lane, maker: EntryMaker) -> Batch | None:
-        """Read the next batch, once there is room in memory; whoever takes it gives the room back."""
+        """Read the next batch, once there is room in memory; the caller gives the room back."""
         await self._slots.acquire()
         batch = None
         try:

@@ -1,4 +1,4 @@
-"""What the shipper needs of the sink; the composition root hands it over, so that neither knows the other."""
+"""What the shipper needs of the sink; the composition root hands it over, so that neither imports the other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reads the files of one worker and stream in order, as far as they are acknowledged, and follows what becomes of them.
+"""Reads the files of one worker and stream in order, as far as they are acknowledged, and follows renames and removals.
 
 A file that is renamed, or deleted while it is open, is read to its end. One that was truncated is read from its
 beginning again, in doubt: whether other bytes are there now, or the same ones, Loki knows. Synchronous: every call may
@@ -51,7 +51,7 @@ class TailedFile:
         self.listed = True
         """Whether it is still under its name."""
         self.replaced = False
-        """Whether it was truncated, and another object goes on with it."""
+        """Whether it was truncated, and another object continues with it."""
 
     def __repr__(self) -> str:
         return f"<TailedFile {self.name} read={self.cursor} shipped={self.position.offset}>"
@@ -116,7 +116,7 @@ class Tail:
             if file.inode not in self._open:
                 self._add(file, newest)
         order = {file.inode: at for at, file in enumerate(mine)}
-        # What is under its name no more was renamed or deleted, and is older than what is.
+        # A file that is no longer under its name was renamed or deleted, and is older than those that are.
         self._open = dict(sorted(self._open.items(), key=lambda one: order.get(one[0], -1)))
         for tailed in self._open.values():
             self._look(tailed)
@@ -135,7 +135,7 @@ class Tail:
     def reserve(self, chunk: Chunk, ahead: int) -> bool:
         """Note that a chunk is going to be pushed; return whether the positions must be saved before.
 
-        They then allow for ``ahead`` bytes more, so that not each chunk asks for that.
+        They then cover ``ahead`` bytes more, so that not every chunk needs a save.
         """
         position = chunk.file.position
         if chunk.end <= position.reserved:
@@ -294,7 +294,7 @@ def _begins(path: Path, head: str) -> bool:
 
 
 def _differs(tailed: TailedFile) -> bool:
-    """Return whether a file begins otherwise than when it was first read."""
+    """Return whether a file begins differently than when it was first read."""
     head = tailed.position.head
     return bool(head) and head != _head(tailed.fd, head)
 

@@ -1,4 +1,4 @@
-"""Lines that Loki does not take: kept beside the positions, with the reason, until somebody has them shipped again.
+"""Lines that Loki does not take: kept beside the positions, with the reason, until they are replayed.
 
 One JSON object a line in ``unshippable/<name of the file>``::
 

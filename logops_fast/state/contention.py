@@ -1,8 +1,8 @@
-"""Repeats an operation on a table whose lock another process holds: from timers, so that the event loop never waits.
+"""Retries an operation on a table whose lock another process holds: by timers, so that the event loop never waits.
 
 A lock is held for microseconds, and ``Table.lock`` waits for about as long. Only a holder that has lost its processor,
-was stopped (SIGSTOP, a debugger) or hangs in the kernel keeps one for longer, and then one bucket of thousands: what
-needs that bucket is repeated here and in the end refused, and nothing else notices.
+was stopped (SIGSTOP, a debugger) or hangs in the kernel keeps one for longer, and then only one bucket of thousands:
+what needs that bucket is retried here and in the end refused, and nothing else is affected.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Retries:
     def add(self, attempt: Callable[[], T], done: Callable[[T], None], otherwise: T, *, needed: bool = False) -> None:
         """Repeat ``attempt``, which raises BlockingIOError while the lock is held, and give ``done`` its result.
 
-        ``done`` gets ``otherwise`` once the patience is over, or if the lock is refused with another OSError. What is
+        ``done`` gets ``otherwise`` once the time is over, or if the lock is refused with another OSError. What is
         ``needed`` is not given up as long as the lock is held.
         """
         self._numbers += 1

@@ -37,7 +37,7 @@ def test_once_and_replay(logops: Logops, tmp_path: Path, monkeypatch: pytest.Mon
         assert logops("ship", "--replay").code == 1
         server.store.limits = Limits()
         done = logops("ship", "--replay")
-        assert (done.code, done.out) == (0, "1 lines are in Loki now, 0 are still not taken\n")
+        assert (done.code, done.out) == (0, "1 lines are in Loki now, 0 are still refused\n")
         assert server.count() == 3
 
 

@@ -1,7 +1,7 @@
 """Programs and configurations in documents, and how a test gets at them.
 
     ```go sign.go                    a block with a file name is run by a test, as it is in the document
-    ```toml vector.toml replayed     is not run; a test sends what such a program sends, from its sources or documents
+    ```toml vector.toml replayed     is not run; a test sends what such a program sends (see replayed_senders)
     ```csharp Sign.cs not-run        is not run at all, and the document says so
 
 Blocks of commands are of another kind: see ``console``.

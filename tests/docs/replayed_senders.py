@@ -1,7 +1,8 @@
-"""What the senders send that the tests cannot install: requests made from the recipes, by the senders' own rules.
+"""What the senders send that the tests cannot install: requests made from the recipes.
 
-Each function reads a recipe of docs/senders.md and returns the request that its sender makes of it. The rules are from
-the senders' sources, named in each docstring; what a recipe leaves out has the sender's default.
+Each function reads a recipe of docs/senders.md and returns the request that its sender makes of it; what a recipe
+leaves out has the sender's default. Where a docstring says "source", the rules were read in that source code: Fluent
+Bit's http and loki outputs, Vector's http and loki sinks, Logstash. The others follow their documentation.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ class Sent(NamedTuple):
 
 
 def otel_collector(recipe: str) -> Sent:
-    """Make the request of exporter/otlphttpexporter: protobuf, gzip by default."""
+    """Make the request of otlphttpexporter, by its documentation: protobuf, gzip by default."""
     exporter = yaml.safe_load(recipe)["exporters"]["otlphttp/logops"]
     headers = {"Content-Type": PROTOBUF, "User-Agent": "OpenTelemetry Collector Contrib/0.161.0 (linux/amd64)"}
     headers |= exporter["headers"]
@@ -47,7 +48,7 @@ def otel_collector(recipe: str) -> Sent:
 
 
 def fluent_bit_http(recipe: str) -> Sent:
-    """Make the request of plugins/out_http/http.c and flb_pack.c: a record a line, with its time as ``date``."""
+    """Make the request of out_http (source: http.c, flb_pack.c): a record a line, with its time as ``date``."""
     output = _fluent_bit(recipe, "http")
     assert output["format"] == "json_lines"
     record = {"date": SECONDS + 0.123456, "log": MESSAGE, "stream": "stderr"}
@@ -60,14 +61,14 @@ def fluent_bit_http(recipe: str) -> Sent:
 
 
 def fluent_bit_opentelemetry(recipe: str) -> Sent:
-    """Make the request of plugins/out_opentelemetry/opentelemetry.c: protobuf, a string body under ``log``."""
+    """Make the request of the opentelemetry output, by its documentation: protobuf, a string body under ``log``."""
     output = _fluent_bit(recipe, "opentelemetry")
     headers = {"Content-Type": PROTOBUF, "User-Agent": "Fluent-Bit"} | _fluent_bit_header(output)
     return Sent(output["host"], output["port"], output["logs_uri"], headers, _otlp(), {"app": "shop"})
 
 
 def fluent_bit_loki(recipe: str) -> Sent:
-    """Make the request of plugins/out_loki/loki.c: JSON, the record as a line of JSON, Basic credentials."""
+    """Make the request of out_loki (source: loki.c): JSON, the record as a line of JSON, Basic credentials."""
     output = _fluent_bit(recipe, "loki")
     labels = dict(pair.strip().split("=") for pair in output["labels"].split(","))
     credentials = base64.b64encode(f"{output['http_user']}:{output['http_passwd']}".encode()).decode()
@@ -79,7 +80,7 @@ def fluent_bit_loki(recipe: str) -> Sent:
 
 
 def vector_http(recipe: str) -> Sent:
-    """Make the request of src/sinks/http: what ``framing`` and ``encoding`` choose for Content-Type and body."""
+    """Make the request of the http sink (source: src/sinks/http): ``framing`` and ``encoding`` choose type and body."""
     sink = _vector(recipe)
     assert (sink["encoding"]["codec"], sink["framing"]["method"]) == ("json", "newline_delimited")
     body = json.dumps(_VECTOR_EVENT, separators=(",", ":")).encode() + b"\n"
@@ -91,7 +92,7 @@ def vector_http(recipe: str) -> Sent:
 
 
 def vector_loki(recipe: str) -> Sent:
-    """Make the request of src/sinks/loki: snappy protobuf by default; the time leaves the event for the entry."""
+    """Make the request of the loki sink (source: src/sinks/loki): snappy protobuf; the time moves to the entry."""
     sink = _vector(recipe)
     headers = {"content-type": PROTOBUF, "content-encoding": "snappy", "user-agent": "Vector/0.58.0"}
     headers |= _bearer(sink["auth"])
@@ -102,7 +103,7 @@ def vector_loki(recipe: str) -> Sent:
 
 
 def vector_opentelemetry(recipe: str) -> Sent:
-    """Make the request of src/sinks/opentelemetry with the codec ``otlp``: an ExportLogsServiceRequest."""
+    """Make the request of the opentelemetry sink, by its documentation: an ExportLogsServiceRequest."""
     protocol = _vector(recipe)["protocol"]
     assert (protocol["type"], protocol["encoding"]["codec"]) == ("http", "otlp")
     headers = {"content-type": PROTOBUF, "user-agent": "Vector/0.58.0"} | _bearer(protocol["auth"])
@@ -110,19 +111,19 @@ def vector_opentelemetry(recipe: str) -> Sent:
 
 
 def promtail(recipe: str) -> Sent:
-    """Make the request of clients/pkg/promtail/client/client.go: snappy protobuf, without a Content-Encoding."""
+    """Make the request of Promtail, by its documentation: snappy protobuf, without a Content-Encoding."""
     (client,) = yaml.safe_load(recipe)["clients"]
     return _push(client["url"], client["bearer_token"], "promtail/3.5.0")
 
 
 def alloy(recipe: str) -> Sent:
-    """Make the request of internal/component/common/loki/client: the same as Promtail's."""
+    """Make the request of loki.write, by its documentation: the same as Promtail's."""
     settings = dict(re.findall(r'^\s*(\w+)\s*=\s*"(.*)"$', recipe, re.MULTILINE))
     return _push(settings["url"], settings["bearer_token"], "Alloy/v1.12.0")
 
 
 def logstash(recipe: str) -> Sent:
-    """Make the request of logstash-output-http: with ``json_batch`` an array of events as they are."""
+    """Make the request of logstash-output-http (source): with ``json_batch`` an array of events as they are."""
     settings = dict(re.findall(r'^\s*(\w+) => "(.*)"$', recipe, re.MULTILINE))
     (header,) = re.findall(r'headers => \{ "(.*)" => "(.*)" \}', recipe)
     assert (settings["http_method"], settings["format"]) == ("post", "json_batch")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from logops_fast.ingest.parsers import base
 from tests.docs.console import ROOT, documents
 from tests.docs.reasons import reasons, statuses
 from tests.support.yaml_files import read_yaml
@@ -45,12 +46,13 @@ def test_a_reason_is_explained_with_the_statuses_it_has() -> None:
 
 
 def test_faults_of_events_are_explained() -> None:
-    text = (DOCS / "troubleshooting.md").read_text("utf-8").partition("## Faults of single events")[2]
+    text = (DOCS / "troubleshooting.md").read_text("utf-8").partition("## Part of a batch is rejected")[2]
+    rows = set(re.findall(r"^\| `([a-z0-9_]+)` \|", text.partition("\n## ")[0], re.MULTILINE))
     api = read_yaml(DOCS / "openapi.yaml")
     errors = api["components"]["schemas"]["Summary"]["properties"]["errors"]
-    assert set(re.findall(r"^\| `([a-z0-9_]+)` \|", text, re.MULTILINE)) == set(
-        errors["items"]["properties"]["reason"]["enum"]
-    )
+    assert rows == set(errors["items"]["properties"]["reason"]["enum"])
+    constants = {value for name, value in vars(base).items() if name.isupper() and isinstance(value, str)}
+    assert rows == constants - set(reasons())
 
 
 def slug(heading: str) -> str:

@@ -14,18 +14,20 @@ pytestmark = [pytest.mark.release, pytest.mark.timeout(1200)]
 
 
 def install_commands() -> list[str]:
-    """Return the commands of the block that installs from the checkout."""
+    """Return the commands of the block that installs the gateway, compiled and with the kernel, from the checkout."""
     for block in blocks(ROOT / "README.md"):
         commands = [step.command for step in block.steps]
-        if any("pip install ." in command for command in commands):
+        if any(command.startswith("LOGOPS_COMPILE=1 pip install . ./kernel") for command in commands):
             return commands
     raise AssertionError("the README does not say how to install")
 
 
-def test_the_readmes_commands_install_a_compiled_gateway_that_runs(tmp_path: Path) -> None:
+def test_the_readmes_commands_install_a_gateway_with_the_native_kernel_that_runs(tmp_path: Path) -> None:
     env = environment(new_environment(tmp_path / "venv"), PIP_DISABLE_PIP_VERSION_CHECK="1")
     outputs = [run(command, ROOT, env) for command in install_commands()]
-    assert re.fullmatch(r"logops \S+ \(compiled\)\n", outputs[-1])
+    assert re.fullmatch(r"logops \S+ \(native\)\n", outputs[-1])
+    without = run("logops --version", ROOT, env | {"LOGOPS_NATIVE": "0"})
+    assert re.fullmatch(r"logops \S+ \(compiled\)\n", without)
     work = tmp_path / "work"
     work.mkdir()
     run("logops demo --duration 1", work, env)
@@ -35,5 +37,5 @@ def test_the_readmes_commands_install_a_compiled_gateway_that_runs(tmp_path: Pat
 def test_without_the_switch_it_installs_in_pure_python(tmp_path: Path) -> None:
     env = environment(new_environment(tmp_path / "venv"), PIP_DISABLE_PIP_VERSION_CHECK="1")
     run("pip install .", ROOT, env)
-    assert "compiled" not in run("logops --version", tmp_path, env)
+    assert re.fullmatch(r"logops \S+\n", run("logops --version", tmp_path, env))
     assert run("logops scenario list", tmp_path, env)

@@ -1,7 +1,7 @@
 """One syslog connection over TCP or TLS: an ``asyncio.Protocol`` around the framer.
 
-Syslog answers nothing, so back-pressure is all that a sender hears: while more than ``HIGH_WATER`` bytes of its lines
-wait, it is not read from, and its own socket fills up.
+Syslog has no answers, so back-pressure is all that a sender notices: while more than ``HIGH_WATER`` bytes of its lines
+wait, the connection is not read, and the sender's own socket fills up.
 """
 
 from __future__ import annotations
@@ -72,12 +72,12 @@ class SyslogConnection(asyncio.Protocol):
         self._on_lost(self)
 
     def released(self, size: int) -> None:
-        """Note that ``size`` bytes of its lines wait no longer, and read on."""
+        """Note that ``size`` bytes of its lines no longer wait, and resume reading if that allows it."""
         self._waiting -= size
         self._flow()
 
     def hold(self, held: bool) -> None:
-        """Read no further, or read on, because of what all connections together have waiting."""
+        """Pause or resume reading because of what waits of all connections together."""
         self._held = held
         self._flow()
 

@@ -1,9 +1,9 @@
-"""From the bytes of a syslog connection to messages (RFC 6587), and from a datagram to one (RFC 5426).
+"""Splits the bytes of a syslog connection into messages (RFC 6587), and takes one from a datagram (RFC 5426).
 
 Pure: bytes in, segments out, and the same messages however the bytes were split. How a frame is delimited shows in its
 first bytes, frame by frame, since relays mix both: one to six digits, a blank and ``<`` are an octet count (3.4.1),
-anything else ends at a newline or a NUL (3.4.2). A message longer than the limit is passed on cut to one byte more,
-by which the pipeline sees that it is too large; the rest of it is dropped as it arrives.
+anything else ends at a newline or a NUL (3.4.2). A message longer than the limit is cut to one byte more, by
+which the pipeline sees that it is too large; the rest of it is dropped as it arrives.
 """
 
 from __future__ import annotations

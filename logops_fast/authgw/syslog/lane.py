@@ -1,8 +1,8 @@
 """The lines of one emitter on their way: gathered, charged to its bucket, sent downstream one batch after another.
 
-One batch at a time, so that lines are stored in the order in which they came, and so that what waits behind a stalled
-sink is bounded. Lines of TCP and TLS wait for their bucket and for the sink, and their connections with them; lines of
-UDP, which nothing can slow down, are dropped and counted past a bound.
+One batch at a time, so that lines are stored in the order in which they came, and so that what waits for a stalled
+sink is bounded. Lines of TCP and TLS wait for their bucket and for the sink, and their connections with them; UDP
+cannot be slowed down, so past a bound its lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -94,12 +94,12 @@ class Shared:
         self.waiting = 0
         """Bytes of lines of all lanes that are not stored yet."""
         self.held = False
-        """Whether they are so many that nothing more is read."""
+        """Whether so many wait that nothing more is read."""
         self.on_held: Callable[[bool], None] | None = None
         """Called with ``held`` when it changes."""
 
     def add(self, size: int) -> None:
-        """Count bytes that wait, or (negative) wait no longer."""
+        """Count bytes that wait, or (negative) no longer wait."""
         self.waiting += size
         held = self.waiting > (LOW_WATER if self.held else HIGH_WATER)
         if held is not self.held:
@@ -156,7 +156,7 @@ class Lane:
         return self._batch is None and not self._queue
 
     def put(self, segment: Segment, source: Source | None = None) -> None:
-        """Take lines. ``source`` is told once they wait no longer."""
+        """Take lines. ``source.released`` is called once they no longer wait."""
         size = len(segment.text)
         if self._udp and self.bytes + size > MAX_UDP_BYTES:
             self._drop("overloaded", segment.lines)
@@ -296,7 +296,7 @@ class Lane:
         self._shared.call_later(0.0, self.flush)
 
     def _done(self) -> None:
-        """Let the next batch go, and the connections whose lines these were send again."""
+        """Let the next batch go, and resume the connections whose lines these were."""
         taken, self._taken = self._taken, []
         self._batch = None
         self._grant = None
@@ -307,7 +307,7 @@ class Lane:
             if source is not None:
                 source.released(size)
         if self._queue and self._full():
-            # Not at once: a sink that answers before it returns would make one deep stack of all that waits.
+            # Not at once: with a sink that answers before it returns, all that waits would be one deep stack.
             self._shared.call_later(0.0, self.flush)
         elif self._queue and not self._gathering:
             self._gathering = True

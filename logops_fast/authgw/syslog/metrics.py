@@ -1,4 +1,4 @@
-"""What the syslog listener counts, beside what every batch is counted by."""
+"""Metrics of the syslog listener, besides those of every batch."""
 
 from __future__ import annotations
 

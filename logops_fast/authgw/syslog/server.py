@@ -1,4 +1,4 @@
-"""The syslog server of a worker: connections and datagrams in, lanes out, and an end that loses nothing it has read."""
+"""A worker's syslog server: connections and datagrams in, lanes out, and a shutdown that loses nothing it has read."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class SyslogServer:
         return datagrams
 
     def stop_reading(self, datagrams: Datagrams, *, emptied: bool = False) -> None:
-        """Leave a socket to another process; ``emptied``: after what has arrived is read."""
+        """Leave a socket to another process; ``emptied``: once what has arrived is read."""
         asyncio.get_running_loop().remove_reader(datagrams.sock.fileno())
         self._datagrams.remove(datagrams)
         if emptied:
@@ -102,7 +102,7 @@ class SyslogServer:
             emitter = self._sources.emitter_of_certificate(tls.getpeercert(), emitter)
         sock = transport.get_extra_info("socket")
         if sock is not None:
-            # Senders are silent for hours; one that is gone without a word must not keep its place.
+            # Senders may be silent for hours; one that vanished must not keep its place.
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         budget.add_connection(peer)
         self._connections[connection] = peer
@@ -133,7 +133,7 @@ class SyslogServer:
 
 
 def _unread(connection: SyslogConnection) -> int:
-    """Return the bytes that the kernel has of a connection and nobody has read."""
+    """Return the number of bytes of a connection that the kernel holds and that were not read yet."""
     sock = connection.transport.get_extra_info("socket")
     if sock is None or sock.fileno() < 0:
         return 0

@@ -15,10 +15,10 @@ class Sources:
     """The allow list, and the names of emitters.
 
     ``allow`` has networks in CIDR notation. ``emitters`` maps networks and names of certificates (a DNS name, a URI or
-    an e-mail address of the SAN) to emitters: the smallest network that holds an address counts, a name before any
+    an e-mail address of the SAN) to emitters: the smallest network that holds an address wins, a name over any
     network. ``default`` is the emitter of all others.
 
-    Raises ValueError, naming it, for a network with bits outside its mask.
+    Raises ValueError for a network with bits outside its mask, which its text names.
     """
 
     __slots__ = ("_allow", "_default", "_known", "_names", "_networks")

@@ -1,1 +1,1 @@
-"""The seam to the native kernel (`kernel/`), which reads the events that are in order; Python reads the others."""
+"""The interface to the native kernel (`kernel/`), which reads ordinary events; Python reads the others."""

@@ -1,4 +1,4 @@
-"""What becomes of an event's members, by their names alone: what the kernel is taught of each layout.
+"""Plans for the kernel: what becomes of an event's members, by their names alone.
 
 A plan follows `normaliser`: it holds as long as the values are of the usual form, and the kernel hands an event back
 if one is not. Layouts for which names do not say enough have no plan.
@@ -138,7 +138,7 @@ def _first(event: dict[str, Item], wanted: tuple[str, ...]) -> str | None:
 def _usable(candidates: tuple[Candidate, ...], event: dict[str, Item], flat: set[str]) -> Candidate | None:
     """Return the first candidate that is a member of its own which no other field has taken.
 
-    Candidates below a member are passed over: that member joins ``flat``, the plan holds if it is no object.
+    Candidates below a member are passed over: that member joins ``flat``, the plan holds if it is not an object.
     """
     for candidate in candidates:
         if candidate.key not in event or event[candidate.key][0] != COPY:
@@ -150,7 +150,7 @@ def _usable(candidates: tuple[Candidate, ...], event: dict[str, Item], flat: set
 
 
 def _all_flat(candidates: tuple[Candidate, ...], event: dict[str, Item], flat: set[str]) -> bool:
-    """Return whether all candidates are below members, which then must be no objects."""
+    """Return whether all candidates are below members, which then must not be objects."""
     return all(candidate.path and candidate.key in event and candidate.key in flat for candidate in candidates)
 
 

@@ -19,8 +19,10 @@ SWITCH: Final = "LOGOPS_NATIVE"
 """The environment variable that switches the kernel off: ``0``."""
 
 _VARIANTS: Final = 4
-MOST_LEARNT: Final = 16
-"""Layouts that are learnt of one body: each costs 0.3 ms, and a body may have a thousand of its own."""
+# What one body may cost in one step: more than so many events are read by the parsers, piece by piece, and a body of
+# ever new layouts is learnt in part. A layout costs 0.1 ms.
+_MOST_SLICES: Final = 2048
+_MOST_LEARNT: Final = 16
 
 
 class _Kernel(Protocol):
@@ -62,8 +64,11 @@ class NativeReader:
         if answer is None:
             return None
         lines, slices, count, missing_ts, missing_level, numbers, emails, addresses, first_is_slice, names = answer
-        for name in names:
-            self._kernel.learn_name(name, normaliser.leaves(name))
+        if len(slices) > _MOST_SLICES:
+            return None
+        if names:
+            for name, plain in zip(names, normaliser.leaves(names), strict=True):
+                self._kernel.learn_name(name, plain)
         levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
         masked: dict[str, int] = {}
         if emails:
@@ -104,18 +109,18 @@ class NativeReader:
             return None
         if len(events) != len(slices) or (first_is_slice and may_be_envelope(events[0])):
             return None
-        layouts: dict[tuple[str, ...], None] = {}
+        learnt: set[tuple[str, ...]] = set()
         for (_, _, _, unknown), event in zip(slices, events, strict=True):
-            if unknown and len(layouts) < MOST_LEARNT:
-                layouts[tuple(event)] = None
-        for layout in layouts:
-            self._learn(layout)
+            if unknown and len(learnt) < _MOST_LEARNT:
+                keys = tuple(event)
+                if keys not in learnt:
+                    learnt.add(keys)
+                    self._learn(keys)
         return events
 
     def _learn(self, keys: tuple[str, ...]) -> None:
-        normaliser = self._normaliser
-        plan = plan_of(keys, normaliser.aliases) if all(map(normaliser.leaves, keys)) else None
-        if plan is None or not all(normaliser.leaves(item[3]) for item in plan.items):
+        plan = plan_of(keys, self._normaliser.aliases)
+        if plan is None or not all(self._normaliser.leaves([*keys, *(item[3] for item in plan.items)])):
             self._kernel.learn(list(keys), None, 0, False)
         else:
             self._kernel.learn(list(keys), plan.items, plan.constants, plan.telltale)

@@ -1,7 +1,7 @@
-"""What the kernel relies on, taken from the reference: names of levels, offsets, card networks, secrets' endings.
+"""What the kernel takes from the reference: names of levels, offsets, card networks, endings of secrets' names.
 
-Tables are handed to the kernel at the start, so they are always those of the reference. What it knows by heart (which
-text a pattern may touch) is covered by a digest of the patterns: where it differs from the one that the kernel was
+Tables are handed to the kernel at the start, so they are always those of the reference. What is built into it (which
+text a pattern may touch) is covered by a digest of the patterns: if that differs from the one that the kernel was
 built for, the kernel stays off.
 """
 
@@ -25,7 +25,7 @@ _UNITS: Final = (
     "service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope",
 )  # fmt: skip
 """The labels that `emails` takes for a unit of systemd."""
-_KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
+KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
     cards, emails, encodings, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls, timestamps, levels,
 )  # fmt: skip
 
@@ -52,9 +52,9 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
 
 
 def digest() -> str:
-    """Return the digest of all that the kernel knows by heart: the patterns and constants of the masks and of times."""
+    """Return the digest of all that is built into the kernel: the patterns and constants of the masks and of times."""
     hashed = hashlib.sha256()
-    for module in _KNOWN_BY_HEART:
+    for module in KNOWN_BY_HEART:
         for name, value in sorted(vars(module).items()):
             if name.isupper() or (name.startswith("_") and name[1:].isupper()):
                 hashed.update(f"{module.__name__}.{name}={_written(value)}\n".encode())

@@ -100,7 +100,7 @@ def too_large_as_lines(limit: int) -> MalformedBody:
     """Return the refusal of a body whose lines would take over ``limit`` bytes."""
     return MalformedBody(
         TOO_LARGE,
-        f"With what they share in each line the events take over {limit} bytes: send fewer at once, or share less.",
+        f"With what they share repeated in each line, the events take over {limit} bytes: send fewer at once.",
     )
 
 

@@ -41,7 +41,7 @@ def parse(body: bytes) -> base.Parsed:
 
 
 def parse_clean(body: bytes) -> base.Parsed | None:
-    """Return what ``parse`` does if every item is an event as it stands and in no envelope, which is quick, or None."""
+    """Return what ``parse`` does, quickly, if every item is itself an event and not an envelope; else None."""
     events = _objects(without_bom(body))
     return base.Parsed(events, []) if events and envelopes.TELLTALE_KEYS.isdisjoint(events[0]) else None
 

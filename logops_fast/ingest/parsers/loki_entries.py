@@ -1,8 +1,8 @@
-"""Entries of Loki's streams to events, for protobuf and JSON alike (contract 10).
+"""Makes events of the entries of Loki's streams, for protobuf and JSON alike (contract 10).
 
 An entry's time and line become ``ts`` and ``msg``, a line that is a JSON object an event of that object; the stream's
-labels and the entry's structured metadata become fields. So a body can make far more than it holds: what its labels
-come to is bounded, and events are handed on in pieces.
+labels and the entry's structured metadata become fields. So events can be far larger than the body: what the
+labels add up to is bounded, and events are handed on in pieces.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class EntryReader:
         if self._repeated > self._most:
             raise base.MalformedBody(
                 base.TOO_LARGE,
-                f"The labels of the streams, which each entry gets, come to over {self._most} bytes: send "
+                f"The labels of the streams, repeated for each entry, are over {self._most} bytes: send "
                 "fewer entries in a push, or fewer labels.",
             )
         event: dict[str, Any] = {} if ts is None else {"ts": ts}
@@ -116,7 +116,7 @@ class EntryReader:
         self._weight += size
 
     def fault(self, reason: str, text: bytes) -> None:
-        """Take something that is no entry."""
+        """Take something that is not an entry."""
         self._weight += len(text)
         self._faults.append(base.fault(len(self._events) + len(self._faults), reason, text))
 

@@ -40,7 +40,7 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
             if reader.full:
                 yield reader.take()
     except BrokenJsonError as broken:
-        raise base.MalformedBody(base.MALFORMED, f"The body is no push request of Loki in JSON: {broken}.") from None
+        raise base.MalformedBody(base.MALFORMED, f"The body is not a Loki push request in JSON: {broken}.") from None
     yield reader.take()
 
 
@@ -69,7 +69,7 @@ def _read(reader: EntryReader, piece: Piece) -> Iterator[base.Parsed]:
             check_writable(entries)
         except UNREADABLE:
             for text in elements(piece.text):
-                # What reads a spoilt event reads a spoilt entry, as its only member.
+                # The reader of a broken event reads a broken entry, as its only element.
                 held = read_event(b'{"":' + text + b"}")
                 if isinstance(held, str):
                     reader.fault(held, text)

@@ -70,7 +70,7 @@ def parse_labels(text: str) -> dict[str, str] | None:
 
 
 def _unescaped(quoted: str) -> str | None:
-    """Return what the inside of a double-quoted Go string says; None if an escape is none of Go's."""
+    """Return the value of the inside of a double-quoted Go string; None if an escape is not one of Go's."""
     parts: list[bytes] = []
     raw = quoted.encode("utf-8", "replace")
     pos = 0

@@ -64,12 +64,12 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
                 if reader.full:
                     yield reader.take()
     except WireError as error:
-        raise base.MalformedBody(base.MALFORMED, f"The body is no push request of Loki in protobuf: {error}.") from None
+        raise base.MalformedBody(base.MALFORMED, f"The body is not a Loki push request in protobuf: {error}.") from None
     yield reader.take()
 
 
 def _begin(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
-    """Find a stream's labels; they may follow its entries, and of several the last ones count."""
+    """Find a stream's labels; they may follow its entries, and the last of several win."""
     first = last = pos
     while pos < end:
         tag, pos = read_varint(body, pos, end)

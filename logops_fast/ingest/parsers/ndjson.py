@@ -33,7 +33,7 @@ def parse(body: bytes) -> base.Parsed:
 
 
 def parse_clean(body: bytes) -> base.Parsed | None:
-    """Return what ``parse`` does if every line is an event as it stands and in no envelope, which is quick, or None."""
+    """Return what ``parse`` does, quickly, if every line is itself an event and not an envelope; else None."""
     text = without_bom(body)
     events = None if is_blank(text) else _objects(_lines(text))
     return base.Parsed(events, []) if events and TELLTALE_KEYS.isdisjoint(events[0]) else None

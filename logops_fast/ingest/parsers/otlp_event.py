@@ -1,4 +1,4 @@
-"""From a log record of OpenTelemetry's data model to an event: what its protobuf and its JSON form have in common.
+"""Makes events of OpenTelemetry's log records: what the protobuf and the JSON form have in common.
 
 Source: opentelemetry-proto, logs/v1/logs.proto and common/v1/common.proto; contract 10 for the names of the fields.
 """

@@ -1,8 +1,8 @@
-"""OTLP in JSON: an ExportLogsServiceRequest to events.
+"""Reads OTLP in JSON: an ExportLogsServiceRequest becomes events.
 
 Names are the JSON names or protobuf's own; unknown ones are skipped, as OTLP wants. Ids are in hex, 64-bit integers
-text or numbers, enumerations numbers or names, bytes base64. A record in which a known member is of another type is a
-fault of its own; the others are stored.
+text or numbers, enumerations numbers or names, bytes base64. A record in which a known member is of the wrong type is a
+fault by itself; the others are stored.
 
 Source: opentelemetry-proto, docs/specification.md, "JSON Protobuf Encoding"; protobuf.dev/programming-guides/json.
 """
@@ -49,7 +49,7 @@ _MOST_SHARED: Final = 16 * PIECE_BYTES  # of an export that is read in one step
 
 
 class BadMemberError(LogOpsError):
-    """A member is not of its type; the text names it."""
+    """A member is of the wrong type; the text names it."""
 
 
 def parse(body: bytes, limits: base.Limits) -> base.Parsed:
@@ -239,7 +239,7 @@ def resource_of(resource: Any, schema_url: Any, size: int) -> Origin:
     """Return the origin of a resource. Raises BadMemberError."""
     held = {} if resource is None else resource
     if not isinstance(held, dict):
-        raise BadMemberError("resource is no object")
+        raise BadMemberError("resource is not an object")
     dropped = _unsigned(held, "droppedAttributesCount", "dropped_attributes_count", _UINT32)
     return of_resource(_attributes(held, MOST_LEVELS), _checked_text(schema_url, "schemaUrl"), dropped, size)
 
@@ -248,7 +248,7 @@ def scope_of(origin: Origin, scope: Any, schema_url: Any, size: int) -> Origin:
     """Return the origin with a scope. Raises BadMemberError."""
     held = {} if scope is None else scope
     if not isinstance(held, dict):
-        raise BadMemberError("scope is no object")
+        raise BadMemberError("scope is not an object")
     return of_scope(
         origin,
         _text(held, "name", "name"),
@@ -261,7 +261,7 @@ def scope_of(origin: Origin, scope: Any, schema_url: Any, size: int) -> Origin:
 
 
 def event_of(record: dict[str, Any], origin: Origin, clock: Clock) -> dict[str, Any] | str:
-    """Return the event of a LogRecord, or the reason why it is none."""
+    """Return the event of a LogRecord, or the reason why it is not one."""
     try:
         return make(
             origin,
@@ -292,7 +292,7 @@ def _object(held: dict[str, Any], name: str, other: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise BadMemberError(f"{name} is no object")
+        raise BadMemberError(f"{name} is not an object")
     return value
 
 
@@ -301,14 +301,14 @@ def _list(held: dict[str, Any], name: str, other: str) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
-        raise BadMemberError(f"{name} is no array")
+        raise BadMemberError(f"{name} is not an array")
     return value
 
 
 def _objects(held: dict[str, Any], name: str, other: str) -> list[dict[str, Any]]:
     values = _list(held, name, other)
     if not all(isinstance(value, dict) for value in values):
-        raise BadMemberError(f"an element of {name} is no object")
+        raise BadMemberError(f"an element of {name} is not an object")
     return values
 
 
@@ -320,7 +320,7 @@ def _checked_text(value: Any, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadMemberError(f"{name} is no text")
+        raise BadMemberError(f"{name} is not text")
     return value
 
 
@@ -342,7 +342,7 @@ def _integer(value: Any) -> int:
         return int(value)
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e19:
         return int(value)
-    raise BadMemberError("an integer is none")
+    raise BadMemberError("an integer is not a whole number")
 
 
 def _severity(value: Any) -> int:
@@ -375,7 +375,7 @@ def _attributes(held: dict[str, Any], levels: int) -> dict[str, Any]:
     attributes = held.get("attributes")
     if attributes is not None:
         if not isinstance(attributes, list):
-            raise BadMemberError("attributes is no array")
+            raise BadMemberError("attributes is not an array")
         _key_values(attributes, members, levels)
     return members
 
@@ -383,7 +383,7 @@ def _attributes(held: dict[str, Any], levels: int) -> dict[str, Any]:
 def _key_values(pairs: list[Any], members: dict[str, Any], levels: int) -> None:
     for pair in pairs:
         if not isinstance(pair, dict):
-            raise BadMemberError("an attribute is no object")
+            raise BadMemberError("an attribute is not an object")
         members[_text(pair, "key", "key")] = _any_value(pair.get("value"), levels)
 
 
@@ -392,7 +392,7 @@ def _any_value(value: Any, levels: int) -> Any:
     if value is None:
         return None
     if not isinstance(value, dict):
-        raise BadMemberError("a value is no object")
+        raise BadMemberError("a value is not an object")
     for name, held in value.items():
         if held is None:
             continue
@@ -422,7 +422,7 @@ def _any_value(value: Any, levels: int) -> Any:
 
 def _values(held: Any) -> list[Any]:
     if not isinstance(held, dict):
-        raise BadMemberError("an array or a list is no object")
+        raise BadMemberError("an array or a list is not an object")
     return _list(held, "values", "values")
 
 
@@ -433,9 +433,9 @@ def _double(held: Any) -> float | str:
         try:
             return double(float(held))
         except ValueError:
-            raise BadMemberError("doubleValue is no number") from None
+            raise BadMemberError("doubleValue is not a number") from None
     if isinstance(held, bool) or not isinstance(held, (int, float)):
-        raise BadMemberError("doubleValue is no number")
+        raise BadMemberError("doubleValue is not a number")
     try:
         return double(float(held))
     except OverflowError:  # a whole number of more digits than a double has: as `1e400` is read

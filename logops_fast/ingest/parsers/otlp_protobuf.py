@@ -1,4 +1,4 @@
-"""OTLP in protobuf: an ExportLogsServiceRequest to events, read field by field from the wire.
+"""Reads OTLP in protobuf: an ExportLogsServiceRequest becomes events, field by field from the wire.
 
 Messages are not built: each record becomes its event at once, one over the limit of an event is set aside by its length
 before anything of it is read, and the work can be done in steps. Unknown fields are skipped, as the wire format wants;
@@ -235,7 +235,7 @@ def _scope(body: bytes, pos: int, end: int, origin: Origin, schema_url: str, siz
 
 
 def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> dict[str, Any]:
-    """Read a LogRecord; the numbers of its fields stand beside their tags."""
+    """Read a LogRecord; the numbers of its fields are beside their tags."""
     time = observed = severity_number = flags = dropped = 0
     severity_text = trace_id = span_id = event_name = ""
     message: Any = None
@@ -277,7 +277,7 @@ def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> di
         elif tag == 0x62:  # event_name = 12
             at, pos = read_length(body, pos, end)
             event_name = _text(body, at, pos)
-        elif tag == 0x22:  # name = 4, which is gone since 2022
+        elif tag == 0x22:  # name = 4, removed in 2022
             _, pos = read_length(body, pos, end)
         else:
             pos = _skip(body, tag, pos, end, 12)

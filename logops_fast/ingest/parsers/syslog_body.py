@@ -10,7 +10,7 @@ from logops_fast.ingest.parsers.base import Parsed, TextOptions
 
 AUTH: Final = "auth"
 NO_AUTH: Final = "none"
-"""What an event says that came from an address nobody has proved: over UDP any can be written into a packet."""
+"""The ``auth`` of events whose source address is unproven: a UDP packet can carry any."""
 
 
 def parse(body: bytes, now: float, options: TextOptions, *, unproven: bool) -> Parsed:

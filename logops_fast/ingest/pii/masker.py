@@ -96,9 +96,9 @@ class Masker:
             masked, in_key = self._mask_strings(lines, None if named is None else values, named or (), hits)
         return self._rename(masked) if in_key else masked
 
-    def leaves(self, name: str) -> bool:
-        """Whether a member's name is stored as it came, and its value is no named field, no secret and not kept."""
-        return not self.is_named(name) and self._are_clean([name])[0]
+    def leaves(self, names: list[str]) -> list[bool]:
+        """Whether each member's name is stored as it came, and its value is no named field, no secret and not kept."""
+        return [clean and not self.is_named(name) for name, clean in zip(names, self._are_clean(names), strict=True)]
 
     def mask_text(self, text: str) -> str:
         """Raw text, such as an event that could not be parsed, masked as a string value is."""

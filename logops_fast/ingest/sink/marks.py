@@ -1,4 +1,4 @@
-"""How far each open file is acknowledged: published by the sink for whoever reads the files while they grow.
+"""How far each open file is acknowledged: published by the sink for readers of files that still grow.
 
 The end of a file is no mark: the last group may still be cut away. So each worker keeps ``w<worker>.marks`` in the
 journal directory, with inode and acknowledged size of its open files. Two slots are written in turn, each with a

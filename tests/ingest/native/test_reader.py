@@ -112,7 +112,6 @@ def test_bodies_of_other_forms(name: str, by_line: bool) -> None:
 
 
 def test_a_body_of_layouts_of_its_own_is_not_learnt_as_a_whole() -> None:
-    # Each would be 0.3 ms of a step that ends only with the body.
     normaliser = Normaliser()
     reader = opened(normaliser)
     learnt: list[list[str]] = []
@@ -135,7 +134,7 @@ def test_a_body_of_layouts_of_its_own_is_not_learnt_as_a_whole() -> None:
     assert read is not None
     assert read.count == 1050
     assert learnt[0] == ["msg", "same"]
-    assert len(learnt) == native.MOST_LEARNT
+    assert len(learnt) == native._MOST_LEARNT
 
 
 def test_times_of_receipt_count_on() -> None:
@@ -175,3 +174,20 @@ def test_golden_files() -> None:
         body = (data / name).read_bytes()
         assert difference(reader, normaliser, body, by_line) == ""
         assert by_reference(normaliser, body, by_line, 0)
+
+
+def test_a_body_of_many_events_to_hand_back_is_left_to_the_parsers() -> None:
+    reader = opened(Normaliser())
+    body = b"[" + b",".join([b"{}"] * 3000) + b"]"
+    kwargs: dict[str, Any] = {"emitter": "web", "scenario_id": "na", "received_at": 1e9, "receipts_before": 0}
+    assert reader.read(body, by_line=False, **kwargs) is None
+
+
+def test_a_body_of_ever_new_layouts_is_learnt_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    normaliser = Normaliser()
+    reader = opened(normaliser)
+    learnt: list[tuple[str, ...]] = []
+    monkeypatch.setattr(NativeReader, "_learn", lambda _self, keys: learnt.append(keys))
+    body = json.dumps([{"msg": "a", f"n{number}": 1} for number in range(500)]).encode()
+    assert difference(reader, normaliser, body, False) == ""
+    assert 0 < len(learnt) <= 32  # read twice

@@ -8,13 +8,14 @@ import sys
 import pytest
 
 from logops_fast.ingest import levels
-from logops_fast.ingest.native.table import SCALES, digest, table
+from logops_fast.ingest.native.table import KNOWN_BY_HEART, SCALES, digest, table
 from logops_fast.ingest.pii import ipv4
+from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
 from tools import kernel_digest
 
 
 def test_the_kernel_was_last_compared_with_these_masks() -> None:
-    """After a change of the masks: `make test-native`, then `python -m tools.kernel_digest`."""
+    """After a change of the masks: `python -m tools.kernel_digest`, then `make test-native`; commit once both agree."""
     assert kernel_digest.PATH.read_text().strip() == digest()
 
 
@@ -47,3 +48,9 @@ def test_names_end_in_small_letters_without_what_parts_their_words() -> None:
     assert {"password", "apikey", "sig"} <= set(endings)
     assert all(ending.isalnum() and ending == ending.lower() for ending in endings)
     assert table(masks=True, secrets=False)["endings"] == []
+
+
+def test_each_kind_of_personal_data_is_in_the_digest() -> None:
+    """A new kind must keep an older kernel off: that copies what it would mask."""
+    known = {module.__name__ for module in KNOWN_BY_HEART}
+    assert {kind.find.__module__ for kind in (*SECRETS, *CREDENTIALS, *PLAIN)} <= known

@@ -70,7 +70,7 @@ def test_a_body_that_is_no_push_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedBody) as caught:
         whole(body)
     assert caught.value.reason == "malformed"
-    assert caught.value.detail.startswith("The body is no push request of Loki in JSON: ")
+    assert caught.value.detail.startswith("The body is not a Loki push request in JSON: ")
 
 
 @given(json_pushes)
