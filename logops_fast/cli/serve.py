@@ -78,6 +78,8 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
         wiring.encryptor(settings)
     workers = worker_count(settings)
     listeners, admin = _listen(loaded, role, workers)
+    keys_file = Path(settings.auth.keys_file)
+    keys_identity = services.identity(keys_file)  # before it is read: a change from here on is one to reload
     keyring = _keyring(loaded, role)  # after the ports: a start that fails on a taken one creates no file
     directory = wiring.state_dir(settings, role)
     if settings.state.backend in ("auto", "shared"):
@@ -99,7 +101,9 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
         raise StartupError(str(error)) from None
     for warning in (*loaded.warnings, *wiring.sizing_warnings(settings), *services.warnings_of(settings, keyring)):
         logger.warning("%s", warning)
-    plan = services.Plan(role, settings, keyring, state, loaded.path, flags)
+    plan = services.Plan(
+        role, settings, keyring, state, loaded.path, flags, keys_identity or services.identity(keys_file)
+    )
 
     def main(context: WorkerContext) -> int:
         return run_worker(context, partial(services.build, plan), drain_timeout=settings.server.drain_timeout)

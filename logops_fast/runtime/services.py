@@ -73,6 +73,8 @@ class Plan:
     state: StateStore
     config: Path | None
     flags: Mapping[str, Any]
+    keys_identity: tuple[int, ...] | None = None
+    """Of the keys file that ``keyring`` was read from."""
 
 
 async def build(plan: Plan, context: WorkerContext) -> GatewayService:
@@ -226,10 +228,11 @@ class GatewayService:
 
     async def _watch_keys(self) -> None:
         path = Path(self._settings.auth.keys_file)
-        before = await asyncio.to_thread(_identity, path)
+        # Of the file that was read: it may have changed before the worker came to look.
+        before = self._plan.keys_identity or await asyncio.to_thread(identity, path)
         while True:
             await asyncio.sleep(WATCH_EVERY)
-            now = await asyncio.to_thread(_identity, path)
+            now = await asyncio.to_thread(identity, path)
             if now not in (before, None):  # None: it is being replaced
                 before = now
                 await self._reload()
@@ -303,7 +306,7 @@ def warnings_of(settings: Settings, keyring: Keyring | None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _identity(path: Path) -> tuple[int, ...] | None:
+def identity(path: Path) -> tuple[int, ...] | None:
     """Return what changes with a file: inode, size and time of its change; None if it is not there."""
     try:
         status = path.stat()

@@ -17,7 +17,7 @@ from tests.support.wire import bytewise, exchange, statuses
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 FORWARDED_FIELDS = {
-    b"host", b"content-type", b"content-length", b"x-emitter", b"x-scenario-id", b"x-batch-id"
+    b"host", b"content-type", b"content-length", b"accept", b"x-emitter", b"x-scenario-id", b"x-batch-id"
 }  # fmt: skip
 JSON = b"Content-Type: application/json"
 SMUGGLED = post(b'{"msg":"smuggled"}', JSON)

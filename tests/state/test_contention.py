@@ -20,7 +20,11 @@ from logops_fast.state.table import Table
 from tests.state.support import fork, kill
 
 CAPS = Caps(max_nonces=100_000, max_buckets=1000, max_batch_ids=1000)
-EXPIRY = time.time() + 400
+
+
+def expiry() -> float:
+    """Not a constant: a busy run may reach a test long after the module was imported."""
+    return time.time() + 400
 
 
 @contextmanager
@@ -79,15 +83,15 @@ def test_a_stopped_holder_costs_its_own_bucket_and_no_wait(tmp_path: Path) -> No
     elsewhere: list[NonceVerdict] = []
 
     async def test() -> None:
-        store.nonces.insert(b"web\0first", EXPIRY, ignore)
+        store.nonces.insert(b"web\0first", expiry(), ignore)
         with stopped_holder(lambda: table_of(store, 0).lock(held)):
-            store.nonces.insert(b"web\0held", EXPIRY, seen.append)
+            store.nonces.insert(b"web\0held", expiry(), seen.append)
             assert not seen, "it was answered although the lock is held"
-            store.nonces.insert(other, EXPIRY, elsewhere.append)
+            store.nonces.insert(other, expiry(), elsewhere.append)
             assert elsewhere == [NonceVerdict.FRESH]
             await until(lambda: seen)
             assert seen == [NonceVerdict.UNAVAILABLE]
-        store.nonces.insert(b"web\0held", EXPIRY, seen.append)
+        store.nonces.insert(b"web\0held", expiry(), seen.append)
         assert seen[1:] == [NonceVerdict.FRESH], "what was refused was not used, and a killed holder holds nothing"
 
     on_loop(store, test)
@@ -111,11 +115,11 @@ def test_what_waits_is_done_once_the_lock_is_free(tmp_path: Path) -> None:
 
     async def test() -> None:
         store.worker_started(0)
-        store.nonces.insert(b"web\0n", EXPIRY, ignore)
+        store.nonces.insert(b"web\0n", expiry(), ignore)
         store.batch_ids.begin("web", "b", 7, ignore)
         with stopped_holder(take):
-            store.nonces.remove(b"web\0n", EXPIRY)
-            store.nonces.insert(b"web\0n", EXPIRY, seen.append)
+            store.nonces.remove(b"web\0n", expiry())
+            store.nonces.insert(b"web\0n", expiry(), seen.append)
             store.buckets.give(b"web", -4, 10, 1e-9)
             store.buckets.take(b"web", 1, 10, 1e-9, taken.append)
             store.batch_ids.renew("web", "b", renewed.append)
