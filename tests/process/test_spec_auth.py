@@ -422,9 +422,8 @@ def test_version_2_signs_what_decides_where_a_batch_goes(gateway: Gateway, name:
     fields = {
         "Content-Type": "application/json",
         "X-Scenario-Id": "mine",
-        "X-Batch-Id": f"v2-{name}-{value}".replace(
-            "/", "-"
-        ),  # no digits of a clock: one in a thousand is a card's number, and refused
+        # No digits of a clock: one number in a thousand is a card's, and is refused.
+        "X-Batch-Id": f"v2-{name}-{value}".replace("/", "-"),
         "X-Scope-OrgID": "tenant-1",
     }
 
