@@ -172,7 +172,7 @@ def test_sigterm_stores_what_has_arrived(tmp_path: Path, workers: int) -> None:
     settings = settings_of(udp=f"127.0.0.1:{free_port()}")
     with running(tmp_path, settings=settings, workers=workers) as gateway:
         kept = [socket.create_connection(("127.0.0.1", port_of(settings)), timeout=DEADLINE) for _ in range(4)]
-        # First one line, seen stored: each connection is accepted, and not in a queue that nobody reads any more.
+        # First one line, seen stored: each connection is accepted, and not left in a queue that is no longer read.
         for number, sock in enumerate(kept):
             sock.sendall(b"<34>open %d\n" % number)
         until(lambda: len(gateway.lines()) == 4, "all connections are accepted", gateway)
