@@ -34,9 +34,10 @@ _NULL: Final = 0x6E
 def _message(name: str, member: str, other: str, element: Any) -> Any:
     """Return the type of a message of which one repeated field is read, under its JSON name and protobuf's own.
 
-    Made by a call: mypyc cannot compile a class of msgspec's.
+    Made by a call: mypyc cannot compile a class of msgspec's. It takes `list[element]` for an alias that no code needs.
     """
-    repeated = list[element] | None
+    generic: Any = list
+    repeated: Any = generic[element] | None
     return msgspec.defstruct(name, [(member, repeated, None), (other, repeated, None)])
 
 
