@@ -66,7 +66,7 @@ def may_be_envelope(keys: Collection[str]) -> bool:
     """Return whether ``kind_of`` may find that a first event with these keys is an envelope, whatever is under them."""
     names = set(keys)
     return (
-        not names.isdisjoint(_OTLP_KEYS)
+        not names.isdisjoint((*_OTLP_KEYS, *_OTLP_OTHERS))
         or names in (_NEW_RELIC_KEYS, _FIREHOSE_KEYS)
         or (len(names) == 1 and not names.isdisjoint((*_ACTIONS, *_LIST_KEYS, "streams")))
         or ("event" in names and names <= _HEC_KEYS)
