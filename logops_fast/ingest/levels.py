@@ -55,7 +55,7 @@ _SMALL: Final = "trace debug info warning warn error err critical crit fatal"  #
 LEADING: Final[dict[str, str]] = {
     form.format(word): BY_NAME[word] for word in _CAPITALS.split() for form in ("{}", "{}:", "[{}]", "[{}]:")
 } | {f"[{word}]": BY_NAME[word] for word in _SMALL.split()}
-LONGEST_LEADING: Final = 14  # with the blank behind it
+LONGEST_LEADING: Final = 14  # with the blank that follows it
 _AROUND: Final = " \t\r\n[]()<>:|\"'"
 _LONGEST: Final = 64  # characters
 

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
-import cramjam
-
 from logops_fast import __version__
 from logops_fast.errors import LogOpsError
+from logops_fast.formats import snappy_block
 from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import HttpPool
 from logops_fast.shipper import push_request
@@ -69,7 +68,7 @@ def encode(entries: Iterable[Entry]) -> bytes:
             streams[labels] = [encoded]
         else:
             group.append(encoded)
-    return bytes(cramjam.snappy.compress_raw(push_request.request(streams)))
+    return snappy_block.compress(push_request.request(streams))
 
 
 class Loki:

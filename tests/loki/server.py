@@ -160,7 +160,7 @@ class ThreadedLoki:
     def __init__(self, limits: Limits | None = None) -> None:
         url = real_loki()
         self.machine = f"m{uuid.uuid4().hex}"
-        """The name that a shipper must give its machine, so that a real Loki's entries are told apart."""
+        """The name that a shipper must give its machine, so that entries of several tests in a real Loki do not mix."""
         self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine, back=60 * SECOND))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -381,7 +381,7 @@ def _matchers(text: str) -> list[tuple[str, str, str]] | None:
 
 
 def parse_query(query: str) -> tuple[list[tuple[str, str, str]], list[tuple[str, str, str]]]:
-    """The matchers of a stream selector, and the label filters behind it."""
+    """The matchers of a stream selector, and the label filters that follow it."""
     end = _selector_end(query)
     matchers = _matchers(query[:end])
     assert matchers is not None, query

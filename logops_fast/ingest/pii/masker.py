@@ -81,7 +81,7 @@ class Masker:
 
         ``events`` may lack members that need no look; the last member of each is a placeholder. Without them, or
         without placeholders, the masks look at the whole of the lines. Names of one object that a mask makes equal are
-        told apart by ``#2``, ``#3``.
+        distinguished by ``#2``, ``#3``.
         """
         values = values_text(events, len(lines))
         named = None if values is None else self._names.named_rows(events)
