@@ -100,6 +100,7 @@ def test_a_stopped_holder_costs_its_own_bucket_and_no_wait(tmp_path: Path) -> No
 @pytest.mark.process
 def test_what_waits_is_done_once_the_lock_is_free(tmp_path: Path) -> None:
     store = open_shared(tmp_path, 300, CAPS)
+    expires_at = expiry()  # one for all: a nonce is only given back with the expiry that it was stored with
     nonces, buckets, batch_ids = (table_of(store, number) for number in range(3))
     bucket = buckets.locate(b"web")[1]
     claimed = batch_ids.locate(b"web\0b")[1]
@@ -115,11 +116,11 @@ def test_what_waits_is_done_once_the_lock_is_free(tmp_path: Path) -> None:
 
     async def test() -> None:
         store.worker_started(0)
-        store.nonces.insert(b"web\0n", expiry(), ignore)
+        store.nonces.insert(b"web\0n", expires_at, ignore)
         store.batch_ids.begin("web", "b", 7, ignore)
         with stopped_holder(take):
-            store.nonces.remove(b"web\0n", expiry())
-            store.nonces.insert(b"web\0n", expiry(), seen.append)
+            store.nonces.remove(b"web\0n", expires_at)
+            store.nonces.insert(b"web\0n", expires_at, seen.append)
             store.buckets.give(b"web", -4, 10, 1e-9)
             store.buckets.take(b"web", 1, 10, 1e-9, taken.append)
             store.batch_ids.renew("web", "b", renewed.append)
