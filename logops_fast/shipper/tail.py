@@ -233,7 +233,7 @@ class Tail:
                 end = len(data)
                 break
             size *= 2
-        lines = data[: end - 1].split(b"\n", MAX_LINES)
+        lines = data[:end].removesuffix(b"\n").split(b"\n", MAX_LINES)
         if len(lines) > MAX_LINES:
             end -= len(lines.pop()) + 1
         if not tailed.position.head:
