@@ -9,8 +9,8 @@ pieces, each to be pushed, or to be asked for first:
   that Loki takes are pushed with the time of shipping; a remainder that does not shrink is halved, until a single
   entry is refused: it is unshippable.
 * refused, but not for what the entry is: the text is not one of Loki's, or is about its configuration. That makes the
-  entry a *suspect*. It is unshippable if Loki has taken others of the batch, answers an empty push as only Loki does, and
-  then refuses it again. Otherwise the whole batch is *held*: a proxy that answers 400 to everything, or a forgotten
+  entry a *suspect*. It is unshippable if Loki has taken others of the batch, answers an empty push as only Loki does,
+  and then refuses it again. Otherwise the whole batch is *held*: a proxy that answers 400 to everything, or a forgotten
   setting of Loki's, must not empty the files into ``unshippable/``.
 
 Times are wall time in nanoseconds, pauses seconds.

@@ -9,12 +9,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import subprocess
 import time
 from urllib.parse import urlencode, urlsplit
 
 from tests.loki.store import HOUR, SECOND, Answer, Limits, Store, Stored, Stream, labels_text
 
 VARIABLE = "LOGOPS_LOKI_URL"
+KILL = "LOGOPS_LOKI_KILL"
+"""A command that kills it; something else must start it again."""
+READY = 300.0  # s until it is ready again
 PAGE = 5000
 
 
@@ -43,6 +47,21 @@ class RealStore(Store):
     def flush(self) -> None:
         assert self._request("POST", "/flush", b"", {}).status == 204
 
+    def kill(self) -> None:
+        """Run the command that kills it, if there is one, and wait until its successor is ready."""
+        if command := os.environ.get(KILL):
+            subprocess.run(command, shell=True, check=True)
+            deadline = time.monotonic() + READY
+            while not self._ready():
+                assert time.monotonic() < deadline, "Loki does not come back"
+                time.sleep(0.5)
+
+    def _ready(self) -> bool:
+        try:
+            return self._request("GET", "/ready", None, {}).status == 200
+        except OSError:
+            return False
+
     def restart(self) -> None:
         """The connection was cut, not the process."""
 
@@ -62,7 +81,8 @@ class RealStore(Store):
     def counted(self) -> int:
         """How many entries Loki counts itself: ``count_over_time``, which merges nothing."""
         now = self.wall()
-        query = f'sum(count_over_time({{instance=~"{self._machine}-.*"}}[6h]))'
+        hours = (now - self._oldest) // HOUR + 2
+        query = f'sum(count_over_time({{instance=~"{self._machine}-.*"}}[{hours}h]))'
         target = "/loki/api/v1/query?" + urlencode({"query": query, "time": (now + HOUR // 6) // SECOND})
         result = json.loads(self._request("GET", target, None, {"cache-control": "no-cache"}).text)["data"]["result"]
         return int(result[0]["value"][1]) if result else 0

@@ -50,6 +50,8 @@ class LokiServer:
         """Answer every request with these bytes, and store nothing: a proxy, or a wrong address."""
         self.instead_query = True
         """Whether questions are among them."""
+        self.accepted = 0
+        """Entries of pushes that were stored whole."""
         self.drip = 0.0
         """Seconds before each byte of an answer."""
         self.token = token
@@ -134,9 +136,14 @@ class LokiServer:
         return True
 
     async def _push(self, body: bytes) -> Answer:
+        pushed = decode_push(body) if body.strip(b"\0") else []
         if isinstance(self.store, RealStore):
-            return await self._in_thread(partial(self.store.push_body, body))
-        return self.store.push(decode_push(body))
+            answer = await self._in_thread(partial(self.store.push_body, body))
+        else:
+            answer = self.store.push(pushed)
+        if answer.status == 204:
+            self.accepted += sum(len(entries) for _, entries in pushed)
+        return answer
 
     async def _in_thread(self, call: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
@@ -181,11 +188,12 @@ class LokiServer:
 class ThreadedLoki:
     """The server on a loop of its own, for tests of processes. ``away`` and ``back`` stop and start it."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, back: int = 60 * SECOND) -> None:
+        """``back``: how much older than the test its entries may be, in ns."""
         url = real_loki()
         self.machine = f"m{uuid.uuid4().hex}"
         """The name that a shipper must give its machine, so that entries of several tests in a real Loki do not mix."""
-        self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine, back=60 * SECOND))
+        self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine, back=back))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -199,6 +207,11 @@ class ThreadedLoki:
 
     def back(self) -> None:
         asyncio.run_coroutine_threadsafe(self.server.start(), self._loop).result()
+
+    def kill(self) -> None:
+        """Kill a real one, if it is known how, and wait until it is ready again; the double loses nothing."""
+        if isinstance(self.store, RealStore):
+            self.store.kill()
 
     def away(self) -> None:
         asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result()
@@ -241,9 +254,9 @@ class ThreadedLoki:
 
 
 @contextmanager
-def loki(limits: Limits | None = None) -> Iterator[ThreadedLoki]:
+def loki(limits: Limits | None = None, *, back: int = 60 * SECOND) -> Iterator[ThreadedLoki]:
     """A Loki for a test that blocks."""
-    with ThreadedLoki(limits) as server:
+    with ThreadedLoki(limits, back=back) as server:
         yield server
 
 
