@@ -39,7 +39,8 @@ class Machine:
     def __init__(self, folder: Path, name: str, server: ThreadedLoki, control: Path | None) -> None:
         ship = {
             "url": server.url, "start": "beginning", "poll_interval": 0.05, "base_delay": 0.05, "max_delay": 0.2,
-            "settle": 0.1 if real_loki() is None else 6.0, "batch_bytes": 16_384, "query_within": 0,
+            "settle": 0.1 if real_loki() is None else 6.0, "batch_bytes": 16_384 if real_loki() is None else 262_144,
+            "query_within": 0,
             "machine": f"{server.machine}-{name}", "timeout": 5 if real_loki() is None else 30,
         }  # fmt: skip
         settings = merged(BASE, {"ship": ship, "auth": {"clock_tolerance": DAY}})

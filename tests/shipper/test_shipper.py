@@ -169,6 +169,27 @@ def test_killed_while_pushing_nothing_is_lost_or_doubled(tmp_path: Path) -> None
     play(main)
 
 
+def test_lines_that_came_after_a_crash_are_not_asked_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        world.put(5)
+        await world.start()
+        await world.arrive()
+        await world.kill()
+        await world.start()
+        world.put(5)
+        await world.arrive()
+        questions = world.loki.requests["/loki/api/v1/query_range"]
+        for _ in range(3):
+            world.put(5)
+            await world.arrive()
+        if not isinstance(world.loki.store, RealStore):  # whose own count is among them
+            assert world.loki.requests["/loki/api/v1/query_range"] == questions
+
+    play(main)
+
+
 def test_torn_positions_are_settled_by_asking(tmp_path: Path) -> None:
     async def main() -> None:
         world = World(tmp_path, Limits(block_size=1))
