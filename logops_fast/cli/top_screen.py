@@ -24,6 +24,7 @@ _LABEL: Final = 10
 _WORKER_ROWS: Final = 4
 _MIN_ROWS: Final = 2
 _ROOMY: Final = 10
+_NARROWEST: Final = 70
 _HEAD, _DIM, _GOOD, _BAD, _WARN = "bold", "dim", "green", "red", "yellow"
 _READY: Final = "ready"
 
@@ -84,6 +85,7 @@ def screen(
     height: int,
 ) -> list[Text]:
     """Return at most ``height`` lines of at most ``width`` columns. ``where`` names the listeners that are asked."""
+    room, width = width, max(width, _NARROWEST)  # what is narrower is cut
     if not overview.workers and not overview.version:
         lines = _nothing(overview, where)
     else:
@@ -106,7 +108,7 @@ def screen(
     lines += [Text()] * (height - 1 - len(lines))
     lines.append(_footer(controls))
     for line in lines:
-        line.truncate(width)
+        line.truncate(room)
     return lines
 
 
