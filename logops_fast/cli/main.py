@@ -41,6 +41,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),
     "ship": ("logops_fast.cli.ship", "push every stored line to Loki, once"),
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
+    "reload": ("logops_fast.cli.reload", "have a running gateway read keys, limits and certificates again"),
     "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),
 }
 

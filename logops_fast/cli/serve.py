@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from logops_fast.cli.options import load_settings
 from logops_fast.config.addresses import address_of
@@ -20,6 +20,9 @@ from logops_fast.errors import StartupError
 
 INGEST_ADMIN_PORT: Final = 8090
 """Where the admin listener of a lone Ingest Gateway is by default, so that both gateways fit on one machine."""
+
+if TYPE_CHECKING:
+    from logops_fast.runtime.pid_file import PidFile
 
 Role = Literal["up", "authgw", "ingest"]
 
@@ -66,6 +69,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
     """Run a role with loaded settings until a signal stops it; return the exit code."""
     # What only a server needs is imported here, so that the other commands start fast.
     from logops_fast.runtime import services, wiring
+    from logops_fast.runtime.notify import Notifier
     from logops_fast.runtime.supervisor import Supervision, run_supervised
     from logops_fast.runtime.worker import WorkerContext, run_worker
     from logops_fast.state.factory import open_state
@@ -101,24 +105,45 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
         raise StartupError(str(error)) from None
     for warning in (*loaded.warnings, *wiring.sizing_warnings(settings), *services.warnings_of(settings, keyring)):
         logger.warning("%s", warning)
+    pid_file = _pid_file(settings)
     plan = services.Plan(
         role, settings, keyring, state, loaded.path, flags, keys_identity or services.identity(keys_file)
     )
 
     def main(context: WorkerContext) -> int:
+        if pid_file is not None:
+            pid_file.close_in_child()
         return run_worker(context, partial(services.build, plan), drain_timeout=settings.server.drain_timeout)
 
-    return run_supervised(
-        workers,
-        main,
-        Supervision(
-            drain_timeout=settings.server.drain_timeout,
-            worker_timeout=settings.server.worker_timeout,
-            listeners=listeners,
-            admin=admin,
-            on_ready=partial(_announce, settings, listeners, admin),
-        ),
-    )
+    try:
+        return run_supervised(
+            workers,
+            main,
+            Supervision(
+                drain_timeout=settings.server.drain_timeout,
+                worker_timeout=settings.server.worker_timeout,
+                listeners=listeners,
+                admin=admin,
+                on_ready=partial(_announce, settings, listeners, admin),
+                notifier=Notifier.of(os.environ, os.getpid()),
+            ),
+        )
+    finally:
+        if pid_file is not None:
+            pid_file.remove()
+
+
+def _pid_file(settings: Settings) -> PidFile | None:
+    """Write the pid file, if it can be written: nothing but `logops reload` needs it."""
+    from logops_fast.runtime.pid_file import PidFile
+
+    if not settings.server.pid_file:
+        return None
+    try:
+        return PidFile.write(Path(settings.server.pid_file))
+    except StartupError as error:
+        logger.info("no pid file: %s", error)
+        return None
 
 
 def _listen(loaded: Loaded, role: Role, workers: int) -> tuple[dict[str, list[socket.socket]], socket.socket]:
