@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("logops_fast.cli.up", "run both gateways on this machine; nothing else is needed"),
     "authgw": ("logops_fast.cli.authgw", "run the Auth Gateway alone, forwarding over HTTP"),
     "ingest": ("logops_fast.cli.ingest", "run the Ingest Gateway alone"),
+    "check": ("logops_fast.cli.check", "find what would go wrong at the start, without starting"),
     "demo": ("logops_fast.cli.demo", "start both gateways, run a scenario and show the result"),
     "emit": ("logops_fast.cli.emit", "send synthetic events at a steady rate"),
     "scenario": ("logops_fast.cli.scenario", "run, list or validate scenarios of several emitters"),
