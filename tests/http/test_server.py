@@ -39,7 +39,7 @@ def run(request: pytest.FixtureRequest) -> Run:
         async def watched() -> None:
             asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
             try:
-                async with asyncio.timeout(20):
+                async with asyncio.timeout(120):
                     await main(listen)
             finally:  # uvloop hangs when it is closed with a server on it
                 for server in servers:
