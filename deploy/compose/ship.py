@@ -38,7 +38,7 @@ def main(argv: list[str]) -> None:
     own = ship_dir(load(None, os.environ).settings) / FILE
     if not own.exists() and (before := positions_before(args.positions)) is not None:
         rest = ["--import-positions", str(before), *rest]
-    os.execvp("logops", ["logops", "ship", *rest])
+    os.execvp("logops", ["logops", "ship", *rest])  # noqa: S606, S607 - the image's own command
 
 
 if __name__ == "__main__":

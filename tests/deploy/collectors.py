@@ -1,8 +1,8 @@
 """The pipelines of Promtail and Alloy, read from their files and carried out on lines, for the stages that are used.
 
-Written from the documentation and the source of the stages (clients/pkg/logentry/stages of grafana/loki): what is absent or
-null is skipped, numbers and booleans are written as text, a regex adds its named groups where it matches, and labels of
-the target are extracted values from the start.
+Written from the documentation and the source of the stages (grafana/loki, clients/pkg/logentry/stages): what is absent
+or null is skipped, numbers and booleans are text, a regex adds its named groups where it matches, and labels of the
+target are extracted values from the start.
 """
 
 from __future__ import annotations

@@ -64,7 +64,7 @@ def live_logs() -> Page:
     page.add(
         log_panel(
             "Events",
-            "Newest first; a line opens to its fields and structured metadata, app and trace among them.",
+            "Newest first; a line opens to its fields and structured metadata.",
             chosen,
         ),
         COLUMNS,
