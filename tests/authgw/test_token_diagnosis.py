@@ -32,8 +32,8 @@ def request(headers: dict[str, str]) -> Signed:
 
 
 def wrong(headers: dict[str, str], **options: Any) -> dict[str, str]:
-    options = {"mode": "any", "secrets_as_keys": False, "allow_plaintext": False} | options
-    found = diagnose_token(request(headers), RING, **options)
+    every: dict[str, Any] = {"mode": "any", "secrets_as_keys": False, "allow_plaintext": False, **options}
+    found = diagnose_token(request(headers), RING, **every)
     return {finding.part: finding.detail for finding in found if finding.ok is False}
 
 
