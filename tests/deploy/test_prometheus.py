@@ -9,6 +9,7 @@ import pytest
 
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.slo import load_slo
+from logops_fast.authgw.syslog.metrics import SyslogMetrics
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
 from logops_fast.telemetry.registry import Registry
@@ -27,6 +28,7 @@ def metric_names() -> set[str]:
     AuthMetrics(registry, ["web"])
     IngestMetrics(registry, ["web"])
     ProcessMetrics(registry)
+    SyslogMetrics(registry)
     build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
     worker_kills(registry)
