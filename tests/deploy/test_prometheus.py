@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from logops_fast.authgw.metrics import AuthMetrics
-from logops_fast.config.slo import load_slo
 from logops_fast.authgw.syslog.metrics import SyslogMetrics
+from logops_fast.config.slo import load_slo
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
 from logops_fast.telemetry.registry import Registry
