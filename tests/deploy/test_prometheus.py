@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from logops_fast.authgw.metrics import AuthMetrics
+from logops_fast.authgw.syslog.metrics import SyslogMetrics
 from logops_fast.config.slo import load_slo
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.shipper.metrics import ShipMetrics
@@ -36,6 +37,7 @@ def metric_names() -> set[str]:
     IngestMetrics(registry, ["web"])
     ProcessMetrics(registry)
     ShipMetrics(registry)
+    SyslogMetrics(registry)
     build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
     worker_kills(registry)

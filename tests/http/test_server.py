@@ -402,3 +402,26 @@ def test_plain_http_on_a_tls_port_gets_nothing(run: Run, certificates: Path) -> 
         assert await server.drain(2)
 
     run(main)
+
+
+def test_over_tls_the_caps_come_before_the_handshake(run: Run, certificates: Path) -> None:
+    """A peer over a cap costs no handshake, and one that is in its handshake counts."""
+
+    async def main(listen: Listen) -> None:
+        app = Echo()
+        server = make_server(app, HttpLimits(max_connections_per_address=3), tls=tls_of(certificates))
+        port = await listen(server)
+        silent = [await asyncio.open_connection(HOST, port) for _ in range(3)]
+        await until(lambda: server.budget.connections == 3)
+        with contextlib.suppress(ConnectionError, ssl.SSLError):
+            assert await talk(port, LAST, client_context(certificates)) == b""
+        assert [refusal.reason for refusal in app.refusals] == ["too_many_connections"]
+        for _, writer in silent:
+            writer.write(b"no handshake")
+            writer.close()
+        await until(lambda: server.budget.connections == 0)
+        assert read_answers(await talk(port, LAST, client_context(certificates)))[0][0] == 200
+        await until(lambda: server.budget.connections == 0)
+        assert await server.drain(2)
+
+    run(main)
