@@ -7,6 +7,8 @@ use crate::times::Offsets;
 /// A level by its place in the reference's list; `COUNT` of them.
 pub type Level = usize;
 pub const LEVELS: usize = 6;
+/// Scales of numbers.
+pub const SCALES: usize = 6;
 
 /// Numbers that a scale may hold: level by number.
 pub type Scale = Vec<Option<Level>>;
@@ -29,6 +31,8 @@ pub struct Table {
     pub offsets: Offsets,
     /// The lengths of card numbers by their first four digits, a bit each.
     pub cards: HashMap<[u8; 4], u32>,
+    /// How a line ends that is still to be masked, for each `Plan::constants`.
+    pub places: Vec<Vec<u8>>,
     /// Whether anything is masked at all.
     pub masks: bool,
     pub endings: Endings,

@@ -1,6 +1,7 @@
 //! Strings: whether one is stored as it came, what is masked in it, or whether the reference has to look.
 
 use crate::bitmaps::Bitmaps;
+use crate::escapes::is_special;
 use crate::table::{is_card, Table};
 
 /// Where the masks' bytes go: `start..end` of the body becomes `mask`.
@@ -101,6 +102,16 @@ impl Text<'_> {
         // An address in a local part, or next to another: the reference knows which of two masks counts.
         let apart = here.windows(2).all(|pair| pair[0].end < pair[1].start);
         apart.then_some(())
+    }
+
+    /// Whether a byte near an address, which a rule of the reference may read, was written as an escape.
+    ///
+    /// The reference sees other bytes there. Before: an address begins at most seven bytes before its cut, and two more are
+    /// read. After: a backslash may go on with a domain.
+    pub fn is_near_escape(&self, cut: Cut) -> bool {
+        let before = &self.body[cut.start.saturating_sub(10)..cut.start];
+        let after = self.body[cut.end..].iter().find(|&&byte| !byte.is_ascii_graphic() || is_special(byte));
+        before.iter().any(|&byte| is_special(byte)) || after == Some(&b'\\')
     }
 
     /// Bytes beyond ASCII are stored as they came if they are UTF-8 and no digit is next to them: a no-break space may

@@ -329,10 +329,17 @@ class Normaliser:
                 for event in events:
                     del event["ts"], event["level"]
             lines = self._masker.mask_lines(lines, events, tally.masked)
-        for variant, place in enumerate(PLACES):
-            if place in lines:
-                lines = lines.replace(place, constants(emitter, scenario_id, variant))
-        return lines
+        return _with_constants(lines, emitter, scenario_id)
+
+    def mask_settled(self, lines: bytes, masked: dict[str, int], *, emitter: str, scenario_id: str) -> bytes:
+        """Return lines of settled events masked; adds to ``masked`` by kind.
+
+        The lines are as orjson writes them, the last member ``emitter`` with a placeholder as its value, and no name in
+        them is masked.
+        """
+        if self._masker is not None:
+            lines = self._masker.mask_lines(lines, [], masked)
+        return _with_constants(lines, emitter, scenario_id)
 
     def _settle(self, event: dict[str, Any], todo: int, zone: tzinfo, tally: _Tally) -> None:
         """Settle what the loop could not: ``todo`` says what, and which exact names it has moved."""
@@ -396,6 +403,14 @@ class Normaliser:
 
 def _are_digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
+
+
+def _with_constants(lines: bytes, emitter: str, scenario_id: str) -> bytes:
+    """Lines with their placeholders replaced."""
+    for variant, place in enumerate(PLACES):
+        if place in lines:
+            lines = lines.replace(place, constants(emitter, scenario_id, variant))
+    return lines
 
 
 def constants(emitter: str, scenario_id: str, variant: int) -> bytes:

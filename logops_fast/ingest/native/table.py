@@ -14,7 +14,20 @@ from types import ModuleType
 from typing import Any, Final
 
 from logops_fast.ingest import levels, timestamps, zones
-from logops_fast.ingest.pii import cards, emails, encodings, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls
+from logops_fast.ingest.pii import (
+    cards,
+    emails,
+    encodings,
+    escapes,
+    ipv4,
+    ipv6,
+    keyforms,
+    names,
+    pairs,
+    tokens,
+    triggers,
+    urls,
+)
 
 SCALES: Final = (levels.USUAL, levels.SYSLOG, levels.OTEL, levels.MONOLOG, levels.PYTHON, levels.NO_NUMBERS)
 """The scales of numbers that are levels; a plan names one by its place."""
@@ -26,7 +39,7 @@ _UNITS: Final = (
 )  # fmt: skip
 """The labels that `emails` takes for a unit of systemd."""
 KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
-    cards, emails, encodings, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls, timestamps, levels,
+    cards, emails, encodings, escapes, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls, timestamps, levels,
 )  # fmt: skip
 
 
@@ -43,6 +56,7 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
         "offsets": sorted(zones.COMMON_OFFSETS.items()),
         "cards": [(first.decode(), _bits(lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
         "masks": masks,
+        "places": [b',"emitter":' + place + b"}\n" for place in escapes.PLACES],
         "endings": sorted(map(_reduced, _SECRETS)) if secrets else [],
         "plain_before": bytes(byte for byte in ipv4.PLAIN_BEFORE if byte < 0x80),
         "suspect": ipv4.SUSPECT,
