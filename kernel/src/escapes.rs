@@ -84,9 +84,11 @@ pub fn encode(text: &[u8], out: &mut Vec<u8>) {
 /// Whether decoded text may hold something encoded once more: JSON text in a string, a terminal's colour.
 pub fn may_be_encoded(text: &[u8]) -> bool {
     text.iter().enumerate().any(|(at, &byte)| match byte {
-        b'\\' => {
-            matches!(text.get(at + 1), Some(b'u' | b'x' | b'b' | b'f' | b'n' | b'r' | b't' | b'/' | b'"' | b'\\'))
-        }
+        b'\\' => match text.get(at + 1) {
+            Some(b'u' | b'x') => text.get(at + 2).is_some_and(u8::is_ascii_hexdigit),
+            Some(b'b' | b'f' | b'n' | b'r' | b't' | b'/' | b'"' | b'\\') => true,
+            _ => false,
+        },
         0x1b => true,
         _ => false,
     })
@@ -134,7 +136,7 @@ mod tests {
         for text in [r"\u0041", r"\x41", r#"\""#, r"\\", r"\n", "\u{1b}[1m"] {
             assert!(may_be_encoded(text.as_bytes()), "{text}");
         }
-        for text in [r"C:\Users\Ann", "a\nb\"c", "\\"] {
+        for text in [r"C:\Users\x", "a\nb\"c", "\\"] {
             assert!(!may_be_encoded(text.as_bytes()), "{text}");
         }
     }

@@ -25,6 +25,8 @@ pub enum Ask {
     Learn,
     /// The masks look at the line, which is settled.
     Mask,
+    /// The finished line wants its level at this place: it is to be searched for in the message.
+    Level,
 }
 
 /// An event that the reference has to look at.
@@ -32,7 +34,7 @@ pub enum Ask {
 pub struct Handed {
     /// Where its line belongs among the finished ones, in bytes.
     pub place: usize,
-    /// Where it is in the body; of a line to be masked, in `Outcome::unmasked`.
+    /// Where it is in the body, or its message is; of a line to be masked, in `Outcome::unmasked`.
     pub start: usize,
     pub end: usize,
     pub ask: Ask,
@@ -193,6 +195,8 @@ pub(crate) struct Reader<'a> {
 #[derive(Default)]
 pub(crate) struct Here {
     level: Option<Level>,
+    /// Where the level belongs in the lines, and the message in which to look for it.
+    level_at: Option<(usize, Member)>,
     missing_ts: bool,
     missing_level: bool,
     pub masked: Masked,
@@ -302,10 +306,13 @@ impl Reader<'_> {
             if let Some(level) = self.here.level {
                 self.out.levels[level] += 1;
             }
+            if let Some((place, message)) = self.here.level_at {
+                let Member { start, end, .. } = message;
+                self.out.handed.push(Handed { place, start, end, ask: Ask::Level });
+            }
             self.out.missing_ts += u64::from(self.here.missing_ts);
             self.out.missing_level += u64::from(self.here.missing_level);
-            self.out.masked.emails += self.here.masked.emails;
-            self.out.masked.addresses += self.here.masked.addresses;
+            self.out.masked += self.here.masked;
             return Ok(end);
         };
         let ask = match stop {
@@ -412,9 +419,15 @@ impl Reader<'_> {
                 }
                 Role::Leading(at, strip) => {
                     let member = self.message(at, strip)?;
-                    let level = self.leading(member)?;
-                    self.here.missing_level = level.is_none();
-                    self.put_level(level.unwrap_or(self.table.default_level));
+                    match self.leading(member)? {
+                        Leading::Level(level) => self.put_level(level),
+                        Leading::None => {
+                            self.here.missing_level = true;
+                            self.put_level(self.table.default_level);
+                        }
+                        Leading::Unknown if self.only_settles => return Err(Stop::Hand),
+                        Leading::Unknown => self.here.level_at = Some((self.out.lines.len(), member)),
+                    }
                 }
                 Role::Text(at) => {
                     let member = self.members[at];
@@ -528,17 +541,13 @@ impl Reader<'_> {
         }
     }
 
-    /// The level that a message begins with; None if it certainly names none anywhere.
-    fn leading(&mut self, member: Member) -> Result<Option<Level>, Stop> {
+    /// The level that a message begins with.
+    fn leading(&mut self, member: Member) -> Result<Leading, Stop> {
         let text = &self.tokens.body[member.start..member.end];
         let text = match member.kind {
             Kind::Escaped => self.strings.decode(text).ok_or(Stop::Hand)?,
             _ => text,
         };
-        match leading(text, self.table) {
-            Leading::Level(level) => Ok(Some(level)),
-            Leading::None => Ok(None),
-            Leading::Unknown => Err(Stop::Hand),
-        }
+        Ok(leading(text, self.table))
     }
 }

@@ -12,6 +12,7 @@ pub mod messages;
 pub mod numbers;
 #[cfg(feature = "python")]
 pub mod python;
+mod rare;
 pub mod table;
 pub mod text;
 pub mod times;

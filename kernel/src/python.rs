@@ -12,16 +12,19 @@ use crate::layouts::{Item, Layouts, Plan, Role};
 use crate::table::{Endings, Table, LEVELS, SCALES};
 
 /// Where the line of an event belongs among the finished ones; where the event starts and ends in the body; what is asked:
-/// 0 to read it, 1 also to learn its layout, 2 to mask the next of the unmasked lines.
+/// 0 to read it, 1 also to learn its layout, 2 to mask the next of the unmasked lines, 3 to write its level at the place: start
+/// and end are those of its message.
 type Handed = (usize, usize, usize, u8);
-/// Lines, unmasked lines, events handed back, events finished, times and levels missing, levels, e-mails and IPv4 addresses
-/// masked.
-type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], u64, u64);
+/// Lines, unmasked lines, events handed back, events finished, times and levels missing, levels, and what was masked:
+/// e-mail, IPv4 and IPv6 addresses, cards, tokens, secrets.
+type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], [u64; KINDS]);
 /// Whether the first event is a slice, new names, new spellings of levels with their scales, where the next part begins.
 type News = (bool, Vec<String>, Vec<(usize, String)>, usize);
 
 /// Constants that a plan chooses from.
 const VARIANTS: usize = 4;
+/// Kinds of what is masked.
+const KINDS: usize = 6;
 
 /// One for each worker: it remembers layouts.
 #[pyclass(frozen, module = "logops_kernel")]
@@ -77,6 +80,7 @@ impl Kernel {
                     .collect(),
                 places,
                 masks: field(table, "masks")?,
+                has_own_names: field(table, "has_own_names")?,
                 endings: Endings::of(endings.into_iter().map(String::into_bytes).collect::<HashSet<_>>()),
                 plain_before: bytes("plain_before")?,
                 suspect: bytes("suspect")?,
@@ -204,10 +208,12 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
             Ask::Read => 0,
             Ask::Learn => 1,
             Ask::Mask => 2,
+            Ask::Level => 3,
         };
         (one.place, one.start, one.end, ask)
     });
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let masked = out.masked;
     (
         (
             PyBytes::new(py, &out.lines),
@@ -217,8 +223,7 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
             out.missing_ts,
             out.missing_level,
             out.levels,
-            out.masked.emails,
-            out.masked.addresses,
+            [masked.emails, masked.ipv4, masked.ipv6, masked.cards, masked.tokens, masked.secrets],
         ),
         (
             out.first_is_slice,

@@ -36,6 +36,8 @@ pub struct Table {
     /// Whether anything is masked at all.
     pub masks: bool,
     pub endings: Endings,
+    /// Whether the settings name fields to mask or to keep; in JSON text within a string they count, too.
+    pub has_own_names: bool,
     /// Characters right before an address that make it one for certain, and those that may make it a version.
     pub plain_before: Vec<u8>,
     pub suspect: Vec<u8>,

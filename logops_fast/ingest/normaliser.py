@@ -209,6 +209,11 @@ class Normaliser:
         return self._masker is not None
 
     @property
+    def has_own_names(self) -> bool:
+        """Whether the settings name fields to mask or to keep."""
+        return self._masker is not None and self._masker.has_own_names
+
+    @property
     def is_plain(self) -> bool:
         """Whether nothing is encrypted, and no names of the settings go before those of `names`."""
         return self._encryptor is None and self.own_aliases is None
@@ -389,9 +394,7 @@ class Normaliser:
             msg = event["msg"]
         if todo & _LEVEL:
             if level is None and msg:
-                level = leading_level(msg)
-                if level is None and may_name_level(msg):
-                    level = find_level(msg)
+                level = level_in(msg)
             if not level:
                 tally.missing_level += 1
                 level = DEFAULT_LEVEL
@@ -399,6 +402,14 @@ class Normaliser:
             tally.levels[level] += 1
         if layout is not None and layout.has_origin:
             settle_origin(event, layout)
+
+
+def level_in(msg: str) -> str | None:
+    """Return the level that a message names; None or empty if it names none."""
+    level = leading_level(msg)
+    if level is None and may_name_level(msg):
+        level = find_level(msg)
+    return level
 
 
 def _are_digits(text: str) -> bool:

@@ -7,10 +7,10 @@ import os
 from typing import Any, Final, NamedTuple, Protocol
 
 from logops_fast.errors import LogOpsError
-from logops_fast.ingest.levels import LEVELS, level_of
+from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS, level_of
 from logops_fast.ingest.native.plans import plan_of
 from logops_fast.ingest.native.table import SCALES, digest, table
-from logops_fast.ingest.normaliser import Normalised, Normaliser, constants
+from logops_fast.ingest.normaliser import Normalised, Normaliser, constants, level_in
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
 
@@ -21,11 +21,13 @@ SWITCH: Final = "LOGOPS_NATIVE"
 _VARIANTS: Final = 4
 # What one body may cost in one step: more than so many events are read by the parsers, piece by piece, and a body of
 # ever new layouts is learnt in part. A layout costs 0.1 ms.
-_MOST_SLICES: Final = 2048
+_MOST_HANDED: Final = 2048
 _MOST_LEARNT: Final = 16
 # What is asked of an event that is handed back (kernel/src/python.rs); 0: to read it.
 _LEARN: Final = 1
 _MASK: Final = 2
+_LEVEL: Final = 3
+_KINDS: Final = ("email", "ipv4", "ipv6", "card", "token", "secret")
 
 
 class _Kernel(Protocol):
@@ -49,7 +51,7 @@ class _Kernel(Protocol):
 
 
 _Handed = tuple[int, int, int, int]
-"""Where a line belongs among the finished ones, where its event starts and ends in the body, what is asked."""
+"""Where a line or a level belongs among the finished ones, where its event or message starts and ends, what is asked."""
 
 
 class Part(NamedTuple):
@@ -116,24 +118,20 @@ class NativeReader:
         if answer is None:
             return None
         (
-            (lines, unmasked, handed, count, missing_ts, missing_level, numbers, emails, addresses),
+            (lines, unmasked, handed, count, missing_ts, missing_level, numbers, kinds),
             (first_is_slice, names, spellings, end),
         ) = answer
         levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
-        masked: dict[str, int] = {}
-        if emails:
-            masked["email"] = emails
-        if addresses:
-            masked["ipv4"] = addresses
+        masked: dict[str, int] = {kind: number for kind, number in zip(_KINDS, kinds, strict=True) if number}
         if not handed:
             return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end) if count else None
+        if len(handed) > _MOST_HANDED:
+            return None
         if names or spellings:
             self._learn_words(names, spellings)
-        slices = [one for one in handed if one[3] != _MASK] if unmasked else handed
+        slices = [one for one in handed if one[3] <= _LEARN]
         others = b""
         if slices:
-            if len(slices) > _MOST_SLICES:
-                return None
             events = self._events(body, slices, first_is_slice)
             if events is None:
                 return None
@@ -155,7 +153,16 @@ class NativeReader:
             here: dict[str, int] = {}
             unmasked = normaliser.mask_settled(unmasked, here, emitter=emitter, scenario_id=scenario_id)
             _add(masked, here)
-        lines = _merged(lines, handed, others, unmasked)
+        found: list[str] = []
+        for _, begin, stop, ask in handed:
+            if ask == _LEVEL:
+                level = level_in(decode(b'"' + body[begin:stop] + b'"'))
+                if not level:
+                    missing_level += 1
+                    level = DEFAULT_LEVEL
+                levels[level] = levels.get(level, 0) + 1
+                found.append(level)
+        lines = _merged(lines, handed, others, unmasked, found)
         return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end)
 
     def _events(self, body: bytes, slices: list[_Handed], first_is_slice: bool) -> list[dict[str, Any]] | None:
@@ -200,12 +207,13 @@ def _add(counts: dict[str, int], more: dict[str, int]) -> None:
         counts[kind] = counts.get(kind, 0) + number
 
 
-def _merged(lines: bytes, handed: list[_Handed], others: bytes, masked: bytes) -> bytes:
-    """Put the lines of the events that were handed back where they belong among the finished ones.
+def _merged(lines: bytes, handed: list[_Handed], others: bytes, masked: bytes, levels: list[str]) -> bytes:
+    """Put the lines of the events that were handed back, and levels, where they belong among the finished ones.
 
-    ``others``: the lines of those that were read, ``masked``: of those that were masked, both in order.
+    ``others``: the lines of those that were read, ``masked``: of those that were masked; all in order.
     """
     parts: list[bytes] = []
+    found = iter(levels)
     at = other = begin = 0
     for place, _, _, ask in handed:
         if place > at:
@@ -215,6 +223,8 @@ def _merged(lines: bytes, handed: list[_Handed], others: bytes, masked: bytes) -
             end = masked.index(b"\n", begin) + 1
             parts.append(masked[begin:end])
             begin = end
+        elif ask == _LEVEL:
+            parts.append(b'"' + next(found).encode() + b'"')
         else:
             end = others.index(b"\n", other) + 1
             parts.append(others[other:end])
@@ -237,7 +247,12 @@ def open_kernel(normaliser: Normaliser) -> NativeReader | None:
     module = _module()
     if module is None:
         return None
-    return NativeReader(module.Kernel(table(masks=normaliser.masks, secrets=normaliser.secrets)), normaliser)
+    return NativeReader(
+        module.Kernel(
+            table(masks=normaliser.masks, secrets=normaliser.secrets, has_own_names=normaliser.has_own_names)
+        ),
+        normaliser,
+    )
 
 
 def is_native() -> bool:

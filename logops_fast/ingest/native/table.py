@@ -43,8 +43,12 @@ KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
 )  # fmt: skip
 
 
-def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
-    """Return the table of a kernel; ``masks``, ``secrets``: whether personal data is masked, and secrets are."""
+def table(*, masks: bool, secrets: bool, has_own_names: bool = False) -> dict[str, Any]:
+    """Return the table of a kernel.
+
+    ``masks``, ``secrets``: whether personal data is masked, and secrets are; ``has_own_names``: whether the settings
+    name fields to mask or to keep.
+    """
     return {
         "levels": list(levels.LEVELS),
         "spellings": [(name, levels.LEVELS.index(level)) for name, level in sorted(levels.BY_NAME.items())],
@@ -57,6 +61,7 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
         "cards": [(first.decode(), _bits(lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
         "masks": masks,
         "places": [b',"emitter":' + place + b"}\n" for place in escapes.PLACES],
+        "has_own_names": has_own_names,
         "endings": sorted(map(_reduced, _SECRETS)) if secrets else [],
         "plain_before": bytes(byte for byte in ipv4.PLAIN_BEFORE if byte < 0x80),
         "suspect": ipv4.SUSPECT,
