@@ -518,14 +518,10 @@ impl Reader<'_> {
         let text = &self.tokens.body[member.start..member.end];
         match member.kind {
             Kind::Plain => {}
-            Kind::Escaped if strip && text.ends_with(b"\\n") && !text.ends_with(b"\\\\n") => {
-                member.end -= 2;
-                let rest = &text[..text.len() - 2];
-                if rest.ends_with(b"\\r") {
-                    if rest.ends_with(b"\\\\r") {
-                        return Err(Stop::Hand);
-                    }
+            Kind::Escaped if strip => {
+                if ends_in(text, b'n')? {
                     member.end -= 2;
+                    member.end -= if ends_in(&text[..text.len() - 2], b'r')? { 2 } else { 0 };
                 }
                 if !self.tokens.bitmaps.has_odd(member.start, member.end) {
                     member.kind = Kind::Plain;
@@ -549,5 +545,16 @@ impl Reader<'_> {
             _ => text,
         };
         Ok(leading(text, self.table))
+    }
+}
+
+/// Whether a string ends in the escape of this letter, a line end's; Hand if it is written in another way.
+fn ends_in(text: &[u8], letter: u8) -> Result<bool, Stop> {
+    match text {
+        [.., b'\\', b'\\', last] if *last == letter => Err(Stop::Hand),
+        [.., b'\\', last] if *last == letter => Ok(true),
+        // `\u000a`, `\u000d`.
+        [.., b'\\', b'u', b'0', b'0', b'0', b'a' | b'A' | b'd' | b'D'] => Err(Stop::Hand),
+        _ => Ok(false),
     }
 }

@@ -51,7 +51,7 @@ class _Kernel(Protocol):
 
 
 _Handed = tuple[int, int, int, int]
-"""Where a line or a level belongs among the finished ones, where its event or message starts and ends, what is asked."""
+"""Where a line, or a level, belongs among the finished ones; start and end of its event, or message; what is asked."""
 
 
 class Part(NamedTuple):
@@ -156,10 +156,9 @@ class NativeReader:
         found: list[str] = []
         for _, begin, stop, ask in handed:
             if ask == _LEVEL:
-                level = level_in(decode(b'"' + body[begin:stop] + b'"'))
-                if not level:
-                    missing_level += 1
-                    level = DEFAULT_LEVEL
+                named = level_in(decode(b'"' + body[begin:stop] + b'"'))
+                missing_level += not named
+                level = named or DEFAULT_LEVEL
                 levels[level] = levels.get(level, 0) + 1
                 found.append(level)
         lines = _merged(lines, handed, others, unmasked, found)
