@@ -126,7 +126,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
                 worker_timeout=settings.server.worker_timeout,
                 listeners=listeners,
                 admin=admin,
-                on_ready=partial(_announce, settings, listeners, admin),
+                on_ready=partial(_announce, settings, listeners, admin, wiring.state_warnings(settings, role)),
                 notifier=Notifier.of(os.environ, os.getpid()),
             ),
         )
@@ -210,7 +210,11 @@ def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
     return read_keyring(settings)
 
 
-def _announce(settings: Settings, listeners: dict[str, list[socket.socket]], admin: socket.socket) -> None:
+def _announce(
+    settings: Settings, listeners: dict[str, list[socket.socket]], admin: socket.socket, warnings: list[str]
+) -> None:
+    for warning in warnings:
+        logger.warning("%s", warning)
     scheme = "https" if settings.tls.cert_file else "http"
     names = {"authgw": ("Auth Gateway", "/ingest"), "ingest": ("Ingest Gateway", "/v1/logs")}
     for gateway, sockets in listeners.items():
