@@ -56,14 +56,16 @@ def main() -> int:
 
 
 def send(gateway: Gateway, names: list[str], stop: threading.Event) -> None:
-    """Send small batches of every emitter, until told to stop."""
+    """Send small batches of every emitter, until ``stop`` is set."""
     while not stop.is_set():
         for name in names:
             gateway.send([{"msg": "one"}] * 10, headers={"X-Emitter": name})
         stop.wait(0.1)
 
 
-def cost(gateway: Gateway, columns: int, rows: int, seconds: float, interval: float) -> tuple[float, int]:
+def cost(
+    gateway: Gateway, columns: int, rows: int, seconds: float, interval: float, settle: float = SETTLE
+) -> tuple[float, int]:
     """Return the share of a core that the screen takes, and the lines it reads each time."""
     leader, follower = pty.openpty()
     fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -72,7 +74,7 @@ def cost(gateway: Gateway, columns: int, rows: int, seconds: float, interval: fl
     env = {**os.environ, "TERM": "xterm-256color"}
     with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, env=env) as process:
         threading.Thread(target=drain, args=(leader,), daemon=True).start()
-        time.sleep(SETTLE)
+        time.sleep(settle)
         before, began = cpu(process.pid), time.monotonic()
         time.sleep(seconds)
         share = (cpu(process.pid) - before) / (time.monotonic() - began)
