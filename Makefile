@@ -60,6 +60,7 @@ test-compiled: compiled ## The tests against the compiled packages
 
 faults: $(VENV)/.dev ## N injected faults of every kind (default 1000), and the table of what became of the events
 	@$(BIN)/python -m tests.faults --faults $(or $(N),1000) --out tests/faults/table.md $(ARGS)
+	@$(BIN)/python -m tests.faults.shipping_table --out tests/faults/shipping_table.md
 
 fuzz: $(VENV)/.dev ## Fuzz each target for MINUTES (default 2), by atheris if installed: ARGS="http parsers --seed N"
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2) $(ARGS)
