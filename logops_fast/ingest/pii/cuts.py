@@ -59,4 +59,4 @@ _MASKED: Final = re.compile(rb"\*++(?:#[0-9]++)?+")
 
 def is_masked(value: bytes) -> bool:
     """Whether a value is a mask already, perhaps with the number that tells two keys apart."""
-    return _MASKED.fullmatch(value) is not None
+    return value[:1] == b"*" and _MASKED.fullmatch(value) is not None
