@@ -69,7 +69,10 @@ class NativeReader:
         if names:
             for name, plain in zip(names, normaliser.leaves(names), strict=True):
                 self._kernel.learn_name(name, plain)
-        levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
+        levels: dict[str, int] = {}
+        for place, number in enumerate(numbers):
+            if number:
+                levels[LEVELS[place]] = number
         masked: dict[str, int] = {}
         if emails:
             masked["email"] = emails
