@@ -139,7 +139,7 @@ def way(tmp_path: Path) -> Iterator[Callable[..., Way]]:
             one.gateway.stop()
 
 
-@pytest.mark.parametrize("kills", [5, pytest.param(50, marks=pytest.mark.long)])
+@pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_a_shipper_that_is_killed_again_and_again(way: Callable[..., Way], kills: int) -> None:
     one = way()
     one.more()

@@ -1,4 +1,4 @@
-"""Every target for as many inputs as the profile sets, and in `make long` for LOGOPS_FUZZ_SECONDS from LOGOPS_FUZZ_SEED."""
+"""Every target: as many inputs as the profile sets; in `make long` for LOGOPS_FUZZ_SECONDS, seed LOGOPS_FUZZ_SEED."""
 
 from __future__ import annotations
 
