@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from logops_fast.emitters.registry import KINDS, make, make_from_script
 from logops_fast.formats.media_type import format_of
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
+from tests.support.tables import each_of
 
 NOW = 1_767_225_600.25  # 2026-01-01T00:00:00.25Z
 
@@ -25,8 +27,8 @@ def read(emitter: Emitter, body: bytes) -> Any:
     return registry.parse(body_format, body, now=NOW)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ratios", [{}, {"partial_ratio": 0.5}, {"chaos": 1.0}, {"partial_ratio": 0.3, "chaos": 0.3}])
+@each_of("kind", KINDS)
+@each_of("ratios", [{}, {"partial_ratio": 0.5}, {"chaos": 1.0}, {"partial_ratio": 0.3, "chaos": 0.3}])
 def test_every_event_is_found_by_the_gateways_parsers(kind: str, ratios: dict[str, float]) -> None:
     emitter = make(kind, Options(seed=3, **ratios))  # type: ignore[arg-type]
     for count in (1, 7, 100, 1500):
@@ -75,6 +77,17 @@ def test_events_carry_the_time_of_their_batch(kind: str) -> None:
     emitter = make(kind, Options(seed=6, form="rfc5424" if kind == "syslog" else ""))
     events = read(emitter, emitter.batch(20, NOW).body).events
     assert [event["ts"] for event in events] == [f"2026-01-01T00:00:00.{250000 + i}Z" for i in range(20)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loki_takes_every_time_that_is_sent(kind: str) -> None:
+    """None is older than the newest by an hour, or ahead: a stream of Loki's takes no others."""
+    now = NOW + 300 * 86_400
+    emitter = make(kind, Options(seed=8, partial_ratio=0.1, chaos=0.8))
+    events = read(emitter, emitter.batch(4096, now).body).events
+    lines = Normaliser().run(events, emitter="e", scenario_id="s", received_at=now).lines.splitlines()
+    times = {dt.datetime.fromisoformat(json.loads(line)["ts"][:19]).replace(tzinfo=dt.UTC) for line in lines}
+    assert times == {dt.datetime.fromtimestamp(int(now), dt.UTC)}
 
 
 def test_a_batch_that_would_pass_the_end_of_its_second_starts_earlier() -> None:
