@@ -209,7 +209,7 @@ def _lines(path: Path) -> list[str]:
 @contextmanager
 def way(folder: Path, machines: int = 1, *, offset: float | None = None) -> Iterator[Way]:
     """Start all of it. With ``offset``, in seconds, clocks and disks obey a Control that begins with it."""
-    with loki(HARD, back=BACK) as server:
+    with loki(HARD, back=HOUR if offset is None else BACK) as server:
         control, path = None, None
         if offset is not None:
             path = folder / "control"

@@ -196,8 +196,8 @@ def away_three_hours(made: Way) -> None:
 
 
 def yesterday(folder: Path) -> AbstractContextManager[Way]:
-    """Two minutes before midnight. A real Loki has a clock of its own: start this after three in the morning."""
-    return way(folder, offset=-(time.time() % DAY) - 120)
+    """Half an hour before midnight. A real Loki has a clock of its own: start this after three in the morning."""
+    return way(folder, offset=-(time.time() % DAY) - 1800)
 
 
 def machine_killed(made: Way) -> None:
