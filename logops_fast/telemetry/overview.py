@@ -335,5 +335,6 @@ def _build(scrapes: Sequence[Scrape]) -> tuple[str, str]:
 def _unready(readings: Sequence[Reading]) -> str:
     for reading in readings:
         if reading.ready is not None and "error" in reading.ready:
-            return f"{reading.ready['error']}: {reading.ready.get('detail', '')}"
+            door = f"{reading.door} is " if len(readings) > 1 else ""
+            return f"{door}{reading.ready['error']}: {reading.ready.get('detail', '')}"
     return ""

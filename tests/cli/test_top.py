@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -219,6 +220,20 @@ def test_the_screen_in_a_real_terminal(busy: Gateway, tmp_path: Path) -> None:
         assert "logops top" not in ended
     finally:
         terminal.close()
+
+
+@pytest.mark.service
+@pytest.mark.process
+def test_q_quits_while_a_listener_does_not_answer(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = f"{sys.executable} -m logops_fast top --url 127.0.0.1:{silent.getsockname()[1]}; sleep {2 * PATIENCE}"
+        terminal = Terminal(tmp_path, 80, 24, f"echo before; {command}; ", {"PATH": os.environ["PATH"]})
+        try:
+            terminal.until(lambda text: "no answer in time" in text)
+            terminal.keys("q")
+            terminal.until(lambda text: "before" in text)
+        finally:
+            terminal.close()
 
 
 @pytest.mark.service
