@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -22,9 +22,7 @@ from logops_fast.config.loader import load
 from tests.cli.conftest import Logops
 from tests.support.gateway import Gateway, running
 from tests.support.ports import free_port
-from tests.support.services import require_service
-
-PATIENCE = 60.0  # seconds; far above what anything here takes
+from tests.support.terminal import PATIENCE, Terminal
 
 
 def test_nothing_that_answers_is_said_plainly(logops: Logops) -> None:
@@ -94,39 +92,6 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 def test_another_server_is_recognised(status: int, body: bytes, words: str) -> None:
     with answering(status, body) as door:
         assert words in doors.read(door, 0.0, PATIENCE).problem
-
-
-class Terminal:
-    """A command in a tmux session of its own."""
-
-    def __init__(self, folder: Path, columns: int, rows: int, command: str, env: dict[str, str]) -> None:
-        self._tmux = [require_service("tmux"), "-f", "/dev/null", "-S", str(folder / "tmux")]
-        self._env = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **env}
-        self._run("new-session", "-d", "-x", str(columns), "-y", str(rows), command)
-
-    def _run(self, *words: str) -> str:
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, env=self._env, check=True)
-        return done.stdout
-
-    def keys(self, *keys: str) -> None:
-        self._run("send-keys", *keys)
-
-    def resize(self, columns: int, rows: int) -> None:
-        self._run("resize-window", "-x", str(columns), "-y", str(rows))
-
-    def text(self) -> str:
-        return self._run("capture-pane", "-p")
-
-    def until(self, holds: Callable[[str], object]) -> str:
-        """Return the screen once ``holds`` says so."""
-        deadline = time.monotonic() + PATIENCE
-        while not holds(text := self.text()):
-            assert time.monotonic() < deadline, text
-            time.sleep(0.05)
-        return text
-
-    def close(self) -> None:
-        subprocess.run([*self._tmux, "kill-server"], capture_output=True, env=self._env, check=False)
 
 
 @pytest.fixture(scope="module")
