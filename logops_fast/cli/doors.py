@@ -18,6 +18,7 @@ from logops_fast.telemetry.scrape import parse
 
 SHIP_ADMIN_PORT: Final = 8091
 MAX_ANSWER: Final = 32 << 20
+_ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to look, not to listen
 
 # Straight to the listener: it is on this machine or in this network, whatever http_proxy says.
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -31,11 +32,11 @@ def doors(loaded: Loaded, urls: Sequence[str] | None) -> tuple[str, ...]:
     if urls:
         return tuple(_checked(url) for url in urls)
     admin = loaded.settings.admin
-    host = "127.0.0.1" if admin.host in ("0.0.0.0", "::", "") else admin.host  # noqa: S104 - where to look, not to listen
+    host = _ANY.get(admin.host, admin.host)
     if ":" in host:
         host = f"[{host}]"
-    ports = dict.fromkeys((admin.port, INGEST_ADMIN_PORT, SHIP_ADMIN_PORT) if admin.port else (INGEST_ADMIN_PORT,))
-    return tuple(f"http://{host}:{port}" for port in ports)
+    own = (admin.port,) if admin.port else ()  # 0: any free one, which only its log names
+    return tuple(f"http://{host}:{port}" for port in dict.fromkeys((*own, INGEST_ADMIN_PORT, SHIP_ADMIN_PORT)))
 
 
 def read(door: str, at: float, timeout: float) -> Reading:

@@ -19,6 +19,7 @@ import pytest
 
 from logops_fast.cli import doors
 from logops_fast.config.loader import load
+from logops_fast.runtime import shipping
 from tests.cli.conftest import Logops
 from tests.support.gateway import Gateway, running
 from tests.support.ports import free_port
@@ -56,6 +57,9 @@ def test_without_urls_this_machines_listeners_are_asked() -> None:
     elsewhere = load(None, {"LOGOPS_ADMIN__HOST": "0.0.0.0", "LOGOPS_ADMIN__PORT": "9000"})
     assert doors.doors(elsewhere, None)[0] == "http://127.0.0.1:9000"
     assert doors.doors(elsewhere, ["[::1]:7000"]) == ("http://[::1]:7000",)
+    any_of_6 = load(None, {"LOGOPS_ADMIN__HOST": "::", "LOGOPS_ADMIN__PORT": "0"})
+    assert doors.doors(any_of_6, None) == ("http://[::1]:8090", "http://[::1]:8091")
+    assert doors.SHIP_ADMIN_PORT == shipping.ADMIN_PORT
 
 
 @contextmanager

@@ -10,7 +10,8 @@ import pytest
 
 from logops_fast.cli.main import COMMANDS, EXIT_USAGE
 from logops_fast.config.settings import Settings
-from logops_fast.runtime.supervisor import KILL_MARGIN, REAP_PATIENCE, RELOAD_PATIENCE
+from logops_fast.runtime.reloading import PATIENCE as RELOAD_PATIENCE
+from logops_fast.runtime.supervisor import KILL_MARGIN, REAP_PATIENCE
 from logops_fast.runtime.watchdog import START_PATIENCE, UNHEALTHY_AFTER
 from tests.support.services import require_service
 
