@@ -162,16 +162,26 @@ class IngestPipeline:
 
     def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
         """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        if len(batch.body) > self._limits.max_event_bytes or not _is_for_native(batch):
+        normalised = None
+        if batch.tenant:
             return False
-        normalised = native.read(
-            batch.body,
-            by_line=batch.format is Format.NDJSON,
-            emitter=batch.emitter,
-            scenario_id=batch.scenario_id,
-            received_at=reading.received_at,
-            receipts_before=0,
-        )
+        if batch.format is Format.OTLP:
+            normalised = native.read_export(
+                batch.body,
+                self._limits,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+            )
+        elif _is_json(batch) and len(batch.body) <= self._limits.max_event_bytes:
+            normalised = native.read(
+                batch.body,
+                by_line=batch.format is Format.NDJSON,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
         if normalised is None or normalised.count > self._limits.max_items:
             return False
         reading.take_normalised(normalised)
@@ -192,7 +202,7 @@ class IngestPipeline:
 
     def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
         """Read a batch, of which nothing was read, piece by piece."""
-        if self._native is None or not _is_large(batch) or not _is_for_native(batch):
+        if self._native is None or batch.tenant or not (_is_large(batch) and _is_json(batch)):
             self._enqueue(batch, reading, self._pieces(batch, reading), done)
             return
         instead = partial(self._job_of_pieces, batch, done)
@@ -340,5 +350,5 @@ def _is_large(batch: Batch) -> bool:
     return len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS
 
 
-def _is_for_native(batch: Batch) -> bool:
-    return (batch.format is Format.NDJSON or batch.format is Format.JSON) and not batch.tenant
+def _is_json(batch: Batch) -> bool:
+    return batch.format is Format.NDJSON or batch.format is Format.JSON

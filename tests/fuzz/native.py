@@ -24,8 +24,9 @@ from logops_fast.ingest import names
 from logops_fast.ingest.native.reader import NativeReader, open_kernel
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers import registry
-from logops_fast.ingest.parsers.base import MalformedBody
+from logops_fast.ingest.parsers.base import Limits, MalformedBody
 from logops_fast.ingest.parsers.json_values import UNREADABLE, decode
+from tests.fuzz.exports import ExportMaker
 from tests.ingest.pii import contexts
 from tests.ingest.pii.strategies import NEAR, PII
 
@@ -213,6 +214,14 @@ class Maker:
         elif value[:1] == '"':
             members[at] = (name, f'"{self.text()}"')
 
+    def plain(self) -> str:
+        """Return a text."""
+        text = self.text()
+        try:
+            return str(json.loads(f'"{text}"', strict=False))
+        except ValueError:
+            return text
+
     def text(self) -> str:
         """Return the inside of a JSON string."""
         rng = self.rng
@@ -324,6 +333,23 @@ def difference(
     return ""
 
 
+def export_difference(reader: NativeReader, normaliser: Normaliser, body: bytes, limits: Limits) -> str:
+    """As ``difference``, of an export of OTLP in protobuf."""
+    wanted: Normalised | None = None
+    try:
+        parsed = registry.parse(Format.OTLP, body, NOW, limits)
+    except MalformedBody:
+        pass
+    else:
+        if not parsed.faults:
+            wanted = normaliser.run(parsed.events, emitter=EMITTER, scenario_id="na", received_at=NOW)
+    for turn in ("first", "second"):
+        found = reader.read_export(body, limits, emitter=EMITTER, scenario_id="na", received_at=NOW)
+        if found is not None and found != wanted:
+            return f"{turn}:\n  kernel    {found}\n  reference {wanted}"
+    return ""
+
+
 def settings(seed: int) -> Normaliser:
     """Return a normaliser with one of several settings."""
     variants: tuple[dict[str, Any], ...] = (
@@ -331,6 +357,13 @@ def settings(seed: int) -> Normaliser:
         {"fields": ["user_email", "n"], "keep": ["client_ip", "token"]},
     )  # fmt: skip
     return Normaliser(**variants[seed % len(variants)])
+
+
+def json_difference(maker: Maker, reader: NativeReader, normaliser: Normaliser) -> tuple[bytes, int, str]:
+    """Make a body of JSON; return it, how many events it has, and the difference."""
+    body, by_line, count = maker.body()
+    size = maker.rng.choice((0, 0, 0, 0, 0, 0, 300, 2000))
+    return body, count, difference(reader, normaliser, body, by_line, maker.rng.randrange(3), size)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -342,6 +375,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=5, help="differences that end the run (5)")
     args = parser.parse_args(words)
     maker = Maker(args.seed)
+    exports = ExportMaker(maker.rng, maker.plain)
     done = bodies = differences = 0
     began = said = time.monotonic()
     while time.monotonic() - began < args.seconds if args.seconds else done < args.events:
@@ -352,9 +386,12 @@ def main(words: list[str] | None = None) -> int:
                 print("the kernel is not installed", file=sys.stderr)
                 return 2
             reader = opened
-        body, by_line, count = maker.body()
-        size = maker.rng.choice((0, 0, 0, 0, 0, 0, 300, 2000))
-        found = difference(reader, normaliser, body, by_line, maker.rng.randrange(3), size)
+        if maker.rng.random() < 0.1:
+            body, count = exports.body()
+            limits = Limits(max_event_bytes=maker.rng.choice((300, 262_144)))
+            found = export_difference(reader, normaliser, body, limits)
+        else:
+            body, count, found = json_difference(maker, reader, normaliser)
         done += count
         bodies += 1
         if found:

@@ -1,4 +1,4 @@
-"""Reads JSON bodies with the kernel; what it hands back goes through the normaliser, in order."""
+"""Reads JSON, and exports of OTLP, with the kernel; what it hands back goes through the normaliser, in order."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS, level_of
 from logops_fast.ingest.native.plans import plan_of
 from logops_fast.ingest.native.table import SCALES, digest, table
 from logops_fast.ingest.normaliser import Normalised, Normaliser, constants, level_in
+from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
 
@@ -43,6 +44,16 @@ class _Kernel(Protocol):
         start: int,
         size: int,
     ) -> Any: ...
+    def read_export(
+        self,
+        body: bytes,
+        constants: list[bytes],
+        zone_is_utc: bool,
+        receipt: int,
+        event_bytes: int,
+        stored_bytes: int,
+        items: int,
+    ) -> Any: ...
     def learn(
         self, names: list[str], items: list[tuple[int, int, int, str]] | None, constants: int, telltale: bool
     ) -> None: ...
@@ -59,6 +70,15 @@ class Part(NamedTuple):
 
     normalised: Normalised
     end: int
+
+
+class _Request(NamedTuple):
+    """What a body came with, see ``Normaliser.run``."""
+
+    emitter: str
+    scenario_id: str
+    received_at: float
+    receipts_before: int
 
 
 class NativeReader:
@@ -107,16 +127,50 @@ class NativeReader:
 
         ``start``: 0, or where the part before this one ended. The body was read once the end of a part is its length.
         """
-        if self._request != (emitter, scenario_id):
-            self._constants = [
-                b',"emitter":' + constants(emitter, scenario_id, variant) + b"}\n" for variant in range(_VARIANTS)
-            ]
-            self._request = (emitter, scenario_id)
-        normaliser = self._normaliser
+        request = _Request(emitter, scenario_id, received_at, receipts_before)
         receipt = round(received_at * 1e6) + receipts_before
-        answer = self._kernel.read(body, by_line, self._constants, normaliser.is_utc(emitter), receipt, start, size)
+        is_utc = self._normaliser.is_utc(emitter)
+        answer = self._kernel.read(body, by_line, self._constants_of(request), is_utc, receipt, start, size)
+        return None if answer is None else self._part(answer, body, request)
+
+    def read_export(
+        self,
+        body: bytes,
+        limits: Limits,
+        *,
+        emitter: str,
+        scenario_id: str,
+        received_at: float,
+    ) -> Normalised | None:
+        """Return what ``otlp_protobuf.parse`` and ``Normaliser.run`` make of a body; None if they have to read it."""
+        request = _Request(emitter, scenario_id, received_at, 0)
+        answer, spellings = self._kernel.read_export(
+            body,
+            self._constants_of(request),
+            self._normaliser.is_utc(emitter),
+            round(received_at * 1e6),
+            limits.max_event_bytes,
+            limits.max_stored_bytes,
+            limits.max_items,
+        )
+        if spellings:
+            self._learn_words([], spellings)
         if answer is None:
             return None
+        lines, news, text = answer
+        part = self._part((lines, news), text, request)
+        return None if part is None else part.normalised
+
+    def _constants_of(self, request: _Request) -> list[bytes]:
+        key = (request.emitter, request.scenario_id)
+        if self._request != key:
+            self._constants = [b',"emitter":' + constants(*key, variant) + b"}\n" for variant in range(_VARIANTS)]
+            self._request = key
+        return self._constants
+
+    def _part(self, answer: Any, body: bytes, request: _Request) -> Part | None:
+        """Return what the kernel made of a part of ``body``, with the events that it handed back in their places."""
+        normaliser = self._normaliser
         (
             (lines, unmasked, handed, count, missing_ts, missing_level, numbers, kinds),
             (first_is_slice, names, spellings, end),
@@ -137,10 +191,10 @@ class NativeReader:
                 return None
             rest = normaliser.run(
                 events,
-                emitter=emitter,
-                scenario_id=scenario_id,
-                received_at=received_at,
-                receipts_before=receipts_before + missing_ts,
+                emitter=request.emitter,
+                scenario_id=request.scenario_id,
+                received_at=request.received_at,
+                receipts_before=request.receipts_before + missing_ts,
             )
             for level, number in rest.levels.items():
                 levels[level] = levels.get(level, 0) + number
@@ -151,7 +205,7 @@ class NativeReader:
             missing_level += rest.missing_level
         if unmasked:
             here: dict[str, int] = {}
-            unmasked = normaliser.mask_settled(unmasked, here, emitter=emitter, scenario_id=scenario_id)
+            unmasked = normaliser.mask_settled(unmasked, here, emitter=request.emitter, scenario_id=request.scenario_id)
             _add(masked, here)
         found: list[str] = []
         for _, begin, stop, ask in handed:

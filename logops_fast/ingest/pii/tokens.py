@@ -145,8 +145,8 @@ def find_jwts(text: bytes) -> list[Cut]:
         if found is not None and found.lastindex is not None:
             cuts.append((at, end, _JWT_MASK))
         at = text.find(_USUAL_BEGINNING, end)
-    # A token that begins in another way has a second object, after a dot. The string that it is in is read once more, and
-    # only that one, so that no string's mask depends on its neighbours.
+    # A token that begins in another way has a second object, after a dot. The string that it is in is read once more,
+    # and only that one, so that no string's mask depends on its neighbours.
     again: list[Cut] = []
     strings: list[tuple[int, int]] = []
     known = done = 0
