@@ -21,6 +21,7 @@ from typing import Any, Final
 from bench import corpus
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest import names
+from logops_fast.ingest.native.lessons import Lessons
 from logops_fast.ingest.native.reader import NativeReader, open_kernel
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers import registry
@@ -258,6 +259,7 @@ class Watched:
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
         self.read = kernel.read
+        self.read_export = kernel.read_export
         self.lessons = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -305,6 +307,8 @@ def difference(
     kernel = reader._kernel
     if not isinstance(kernel, Watched):
         kernel = reader._kernel = Watched(kernel)
+        reader._lessons = Lessons(kernel, normaliser)
+    reader._lessons.earn(1000)  # enough for all that is in a body
     lessons = kernel.lessons
     for turn in ("first", "second", "in parts"):
         if turn == "second" and kernel.lessons == lessons:

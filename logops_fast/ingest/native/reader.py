@@ -7,9 +7,9 @@ import os
 from typing import Any, Final, NamedTuple, Protocol
 
 from logops_fast.errors import LogOpsError
-from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS, level_of
-from logops_fast.ingest.native.plans import plan_of
-from logops_fast.ingest.native.table import SCALES, digest, table
+from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS
+from logops_fast.ingest.native.lessons import Lessons
+from logops_fast.ingest.native.table import digest, table
 from logops_fast.ingest.normaliser import Normalised, Normaliser, constants, level_in
 from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
@@ -20,10 +20,9 @@ SWITCH: Final = "LOGOPS_NATIVE"
 """The environment variable that switches the kernel off: ``0``."""
 
 _VARIANTS: Final = 4
-# What one body may cost in one step: more than so many events are read by the parsers, piece by piece, and a body of
-# ever new layouts is learnt in part. A layout costs 0.1 ms.
+# What one body may cost in one step: more than so many events are read by the parsers, piece by piece.
 _MOST_HANDED: Final = 2048
-_MOST_LEARNT: Final = 16
+_LOOKED_AT: Final = 32
 # What is asked of an event that is handed back (kernel/src/python.rs); 0: to read it.
 _LEARN: Final = 1
 _MASK: Final = 2
@@ -84,11 +83,12 @@ class _Request(NamedTuple):
 class NativeReader:
     """Reads the bodies of one worker. Not for use by several threads."""
 
-    __slots__ = ("_constants", "_kernel", "_normaliser", "_request")
+    __slots__ = ("_constants", "_kernel", "_lessons", "_normaliser", "_request")
 
     def __init__(self, kernel: _Kernel, normaliser: Normaliser) -> None:
         self._kernel = kernel
         self._normaliser = normaliser
+        self._lessons = Lessons(kernel, normaliser)
         self._request: tuple[str, str] = ("", "")
         self._constants: list[bytes] = []
 
@@ -131,7 +131,12 @@ class NativeReader:
         receipt = round(received_at * 1e6) + receipts_before
         is_utc = self._normaliser.is_utc(emitter)
         answer = self._kernel.read(body, by_line, self._constants_of(request), is_utc, receipt, start, size)
-        return None if answer is None else self._part(answer, body, request)
+        if answer is None:
+            return None
+        if not start and not answer[0][3]:
+            self._learn_from(answer, body)  # nothing was finished: the parsers are faster with the whole of it
+            return None
+        return self._part(answer, body, request)
 
     def read_export(
         self,
@@ -154,7 +159,7 @@ class NativeReader:
             limits.max_items,
         )
         if spellings:
-            self._learn_words([], spellings)
+            self._lessons.words([], spellings)
         if answer is None:
             return None
         lines, news, text = answer
@@ -177,12 +182,13 @@ class NativeReader:
         ) = answer
         levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
         masked: dict[str, int] = {kind: number for kind, number in zip(_KINDS, kinds, strict=True) if number}
+        self._lessons.earn(count)
         if not handed:
             return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end) if count else None
         if len(handed) > _MOST_HANDED:
             return None
         if names or spellings:
-            self._learn_words(names, spellings)
+            self._lessons.words(names, spellings)
         slices = [one for one in handed if one[3] <= _LEARN]
         others = b""
         if slices:
@@ -218,6 +224,17 @@ class NativeReader:
         lines = _merged(lines, handed, others, unmasked, found)
         return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end)
 
+    def _learn_from(self, answer: Any, body: bytes) -> None:
+        """Teach the kernel from a body that it handed back as a whole."""
+        (_, _, handed, *_), (_, names, spellings, _) = answer
+        self._lessons.earn(0)
+        self._lessons.words(names, spellings)
+        new = [body[start:end] for _, start, end, ask in handed[:_LOOKED_AT] if ask == _LEARN]
+        try:
+            self._lessons.layouts(tuple(decode(text)) for text in new)
+        except UNREADABLE:
+            return
+
     def _events(self, body: bytes, slices: list[_Handed], first_is_slice: bool) -> list[dict[str, Any]] | None:
         """Return the events that the kernel handed back; None if one is not JSON, or may be an envelope."""
         try:
@@ -229,30 +246,10 @@ class NativeReader:
             return None
         if len(events) != len(slices) or (first_is_slice and may_be_envelope(events[0])):
             return None
-        learnt: set[tuple[str, ...]] = set()
-        for (_, _, _, ask), event in zip(slices, events, strict=True):
-            if ask == _LEARN and len(learnt) < _MOST_LEARNT:
-                keys = tuple(event)
-                if keys not in learnt:
-                    learnt.add(keys)
-                    self._learn(keys)
+        self._lessons.layouts(
+            tuple(event) for (_, _, _, ask), event in zip(slices, events, strict=True) if ask == _LEARN
+        )
         return events
-
-    def _learn(self, keys: tuple[str, ...]) -> None:
-        plan = plan_of(keys, self._normaliser.aliases)
-        if plan is None or not all(self._normaliser.leaves([*keys, *(item[3] for item in plan.items)])):
-            self._kernel.learn(list(keys), None, 0, False)
-        else:
-            self._kernel.learn(list(keys), plan.items, plan.constants, plan.telltale)
-
-    def _learn_words(self, names: list[str], spellings: list[tuple[int, str]]) -> None:
-        """Tell the kernel what it does not know of names of nested members, and of spellings of levels."""
-        if names:
-            for name, plain in zip(names, self._normaliser.leaves(names), strict=True):
-                self._kernel.learn_name(name, plain)
-        for scale, text in spellings:
-            level = level_of(text, SCALES[scale])
-            self._kernel.learn_level(scale, text, None if level is None else LEVELS.index(level))
 
 
 def _add(counts: dict[str, int], more: dict[str, int]) -> None:
