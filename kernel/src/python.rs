@@ -115,6 +115,7 @@ impl Kernel {
         receipt: u64,
         start: usize,
         size: usize,
+        may_be_envelope: bool,
     ) -> PyResult<Option<(Lines<'py>, News)>> {
         if constants.len() != VARIANTS {
             return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
@@ -123,7 +124,7 @@ impl Kernel {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let State { layouts, scratch, .. } = &mut *state;
             let request = Request { constants: &constants, zone_is_utc, receipt };
-            let part = Part { start, size, by_line, may_be_envelope: true };
+            let part = Part { start, size, by_line, may_be_envelope };
             events::read(body, part, &self.table, layouts, &request, scratch)
         });
         Ok(found.ok().map(|out| answer(py, out)))

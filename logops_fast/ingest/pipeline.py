@@ -188,7 +188,9 @@ class IngestPipeline:
         return True
 
     def _reading(self, batch: Batch) -> Reading:
-        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
+        # What is JSON was handed to the kernel as it came.
+        native = None if _is_json(batch) else self._native
+        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)

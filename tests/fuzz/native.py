@@ -215,6 +215,25 @@ class Maker:
         elif value[:1] == '"':
             members[at] = (name, f'"{self.text()}"')
 
+    def lines(self) -> tuple[bytes, Format, int]:
+        """Return a body of another format, which it is, and about how many events it has."""
+        rng = self.rng
+        draw = rng.random()
+        if draw < 0.3:
+            body, by_line, count = self.body()
+            return body, Format.NDJSON if by_line else Format.JSON, count
+        texts = [self.plain().replace("\n", " ") for _ in range(rng.choice((1, 3, 20, 100)))]
+        if draw < 0.6:
+            head = rng.choice(("", "2026-03-01T00:00:01Z ERROR ", "<134>1 2026-03-01T00:00:01.5Z host app 7 ID - "))
+            text = "\n".join(head + one for one in texts)
+            return text.encode("utf-8", "replace"), Format.PLAIN, len(texts)
+        if draw < 0.8:
+            text = "ts,level,msg,app\n" + "\n".join(f"2026-03-01T00:00:01Z,info,{json.dumps(one)},a" for one in texts)
+            return text.encode("utf-8", "replace"), Format.CSV, len(texts)
+        values = [[str(1_764_064_811_000_000_000 + place), one] for place, one in enumerate(texts)]
+        push = {"streams": [{"stream": {"app": "a", "level": "warn"}, "values": values}]}
+        return json.dumps(push).encode(), Format.LOKI_JSON, len(texts)
+
     def plain(self) -> str:
         """Return a text."""
         text = self.text()
@@ -354,6 +373,25 @@ def export_difference(reader: NativeReader, normaliser: Normaliser, body: bytes,
     return ""
 
 
+def events_difference(reader: NativeReader, normaliser: Normaliser, body: bytes, format: Format, receipts: int) -> str:
+    """As ``difference``, of events that were parsed."""
+    try:
+        ours, theirs = (registry.parse(format, body, NOW).events for _ in range(2))
+    except MalformedBody:
+        return ""
+    if not ours:
+        return ""
+    request: dict[str, Any] = {
+        "emitter": EMITTER, "scenario_id": "na", "received_at": NOW, "receipts_before": receipts,
+    }  # fmt: skip
+    found = [reader.normalise(ours, **request) for _ in range(2)]
+    wanted = normaliser.run(theirs, **request)
+    for one in found:
+        if one is not None and one != wanted:
+            return f"parsed:\n  kernel    {one}\n  reference {wanted}"
+    return ""
+
+
 def settings(seed: int) -> Normaliser:
     """Return a normaliser with one of several settings."""
     variants: tuple[dict[str, Any], ...] = (
@@ -394,6 +432,9 @@ def main(words: list[str] | None = None) -> int:
             body, count = exports.body()
             limits = Limits(max_event_bytes=maker.rng.choice((300, 262_144)))
             found = export_difference(reader, normaliser, body, limits)
+        elif maker.rng.random() < 0.15:
+            body, format, count = maker.lines()
+            found = events_difference(reader, normaliser, body, format, maker.rng.randrange(3))
         else:
             body, count, found = json_difference(maker, reader, normaliser)
         done += count

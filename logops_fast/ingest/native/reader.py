@@ -1,10 +1,15 @@
-"""Reads JSON, and exports of OTLP, with the kernel; what it hands back goes through the normaliser, in order."""
+"""Reads JSON, exports of OTLP and parsed events with the kernel.
+
+What it hands back goes through the normaliser, and into its place.
+"""
 
 from __future__ import annotations
 
 import importlib
 import os
 from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
 
 from logops_fast.errors import LogOpsError
 from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS
@@ -42,6 +47,7 @@ class _Kernel(Protocol):
         receipt: int,
         start: int,
         size: int,
+        may_be_envelope: bool,
     ) -> Any: ...
     def read_export(
         self,
@@ -130,7 +136,7 @@ class NativeReader:
         request = _Request(emitter, scenario_id, received_at, receipts_before)
         receipt = round(received_at * 1e6) + receipts_before
         is_utc = self._normaliser.is_utc(emitter)
-        answer = self._kernel.read(body, by_line, self._constants_of(request), is_utc, receipt, start, size)
+        answer = self._kernel.read(body, by_line, self._constants_of(request), is_utc, receipt, start, size, True)
         if answer is None:
             return None
         if not start and not answer[0][3]:
@@ -164,6 +170,35 @@ class NativeReader:
             return None
         lines, news, text = answer
         part = self._part((lines, news), text, request)
+        return None if part is None else part.normalised
+
+    def normalise(
+        self,
+        events: list[dict[str, Any]],
+        *,
+        emitter: str,
+        scenario_id: str,
+        received_at: float,
+        receipts_before: int,
+    ) -> Normalised | None:
+        """Return what ``Normaliser.run`` makes of events; None if it has to. The events are left as they are.
+
+        To write and read them once more costs a quarter of what Python takes to settle and mask them.
+        """
+        try:
+            text = orjson.dumps(events)
+        except (TypeError, ValueError, RecursionError):
+            return None
+        request = _Request(emitter, scenario_id, received_at, receipts_before)
+        receipt = round(received_at * 1e6) + receipts_before
+        is_utc = self._normaliser.is_utc(emitter)
+        answer = self._kernel.read(text, False, self._constants_of(request), is_utc, receipt, 0, len(text), False)
+        if answer is None:
+            return None
+        if not answer[0][3]:
+            self._learn_from(answer, text)
+            return None
+        part = self._part(answer, text, request)
         return None if part is None else part.normalised
 
     def _constants_of(self, request: _Request) -> list[bytes]:
