@@ -13,8 +13,6 @@ use crate::wire::Wire;
 const DEEPEST: usize = 16;
 /// Attributes of a resource; more are left to the reference.
 const MOST_ATTRIBUTES: usize = 64;
-/// Bytes of all events' text: what one step may take. The resource and the scope are in each event.
-const MOST_TEXT: usize = 1 << 20;
 
 /// What a body may hold.
 #[derive(Clone, Copy)]
@@ -36,18 +34,23 @@ pub struct Export<'a> {
     pub text: &'a mut Vec<u8>,
     /// Spellings of levels to learn; then the body is left to the reference.
     pub spellings: &'a mut Vec<(usize, Vec<u8>)>,
+    /// Records that were read in the steps before.
+    pub before: usize,
+    /// Records of which `text` holds the events.
+    pub records: usize,
+    /// Bytes of text after which a step ends.
+    pub most: usize,
+    /// Whether this step has ended.
+    pub is_full: bool,
 }
 
-/// What all records of a resource, or of a scope, have in common.
+/// What all records of a resource have in common.
 #[derive(Default)]
 struct Origin {
     /// `"app":...,"host":...,` as they come after the message.
     names: Vec<u8>,
     /// `,"resource":{...}`
     resource: Vec<u8>,
-    /// `,"scope":{...}`
-    scope: Vec<u8>,
-    size: usize,
 }
 
 /// An AnyValue.
@@ -63,7 +66,7 @@ enum Value<'a> {
 }
 
 impl Export<'_> {
-    /// Read an ExportLogsServiceRequest: resource_logs = 1.
+    /// Read an ExportLogsServiceRequest: resource_logs = 1. Records that were read before are passed over.
     pub fn read(&mut self, body: &[u8]) -> Result<(), Refused> {
         let mut wire = Wire(body);
         while let Some(tag) = wire.tag()? {
@@ -72,6 +75,9 @@ impl Export<'_> {
             }
             self.limits.items = self.limits.items.checked_sub(1).ok_or(Refused)?;
             self.resource_logs(wire.bytes()?)?;
+            if self.is_full {
+                break;
+            }
         }
         if self.spellings.is_empty() {
             Ok(())
@@ -92,20 +98,32 @@ impl Export<'_> {
                 _ => return Err(Refused),
             }
         }
-        let mut origin = resource_of(resource, schema_url)?;
+        let size = resource.len() + schema_url.len();
+        // Only made if a record is left to be read, or to see that it can be.
+        let mut origin = None;
+        let left = self.before;
         let mut wire = Wire(body);
         while let Some(tag) = wire.tag()? {
             let field = wire.bytes()?;
-            if tag == 0x12 {
+            if tag == 0x12 && !self.is_full {
                 self.limits.items = self.limits.items.checked_sub(1).ok_or(Refused)?;
-                self.scope_logs(field, &mut origin)?;
+                self.scope_logs(field, size, &mut || resource_of(resource, schema_url), &mut origin)?;
             }
+        }
+        if origin.is_none() && self.before == left {
+            resource_of(resource, schema_url)?;
         }
         Ok(())
     }
 
-    /// Read a ScopeLogs: scope = 1, log_records = 2, schema_url = 3.
-    fn scope_logs(&mut self, body: &[u8], origin: &mut Origin) -> Result<(), Refused> {
+    /// Read a ScopeLogs: scope = 1, log_records = 2, schema_url = 3. `size`: of the resource.
+    fn scope_logs(
+        &mut self,
+        body: &[u8],
+        size: usize,
+        make: &mut dyn FnMut() -> Result<Origin, Refused>,
+        origin: &mut Option<Origin>,
+    ) -> Result<(), Refused> {
         let (mut scope, mut schema_url): (&[u8], &[u8]) = (b"", b"");
         let mut wire = Wire(body);
         while let Some(tag) = wire.tag()? {
@@ -116,27 +134,49 @@ impl Export<'_> {
                 _ => return Err(Refused),
             }
         }
-        origin.scope.clear();
-        put_scope(scope, schema_url, &mut origin.scope)?;
-        let shared = origin.size + scope.len() + schema_url.len();
+        let shared = size + scope.len() + schema_url.len();
+        let left = self.before;
+        let mut is_made = false;
+        let mut text = Vec::new();
         let mut wire = Wire(body);
         while let Some(tag) = wire.tag()? {
             let record = wire.bytes()?;
-            if tag != 0x12 {
+            if tag != 0x12 || self.is_full {
                 continue;
             }
             let size = shared + record.len();
-            if size > self.limits.event_bytes || self.text.len() > MOST_TEXT {
+            if size > self.limits.event_bytes {
                 return Err(Refused);
             }
             self.limits.stored_bytes = self.limits.stored_bytes.checked_sub(size).ok_or(Refused)?;
-            self.record(record, origin)?;
+            if self.before > 0 {
+                self.before -= 1;
+                continue;
+            }
+            if self.text.len() >= self.most {
+                self.is_full = true;
+                continue;
+            }
+            if !is_made {
+                put_scope(scope, schema_url, &mut text)?;
+                is_made = true;
+            }
+            if origin.is_none() {
+                *origin = Some(make()?);
+            }
+            if let Some(origin) = origin.as_ref() {
+                self.record(record, origin, &text)?;
+                self.records += 1;
+            }
+        }
+        if !is_made && self.before == left && !self.is_full {
+            put_scope(scope, schema_url, &mut text)?;
         }
         Ok(())
     }
 
     /// Write the event of a LogRecord.
-    fn record(&mut self, body: &[u8], origin: &Origin) -> Result<(), Refused> {
+    fn record(&mut self, body: &[u8], origin: &Origin, scope: &[u8]) -> Result<(), Refused> {
         let (mut time, mut observed, mut number, mut flags, mut dropped) = (0u64, 0u64, 0u64, 0u32, 0u64);
         let (mut severity, mut trace, mut span, mut name): (&[u8], &[u8], &[u8], &[u8]) = (b"", b"", b"", b"");
         let mut message = Value::Null;
@@ -234,7 +274,7 @@ impl Export<'_> {
             put_number(b",\"dropped_attributes_count\":", dropped, text);
         }
         text.extend_from_slice(&origin.resource);
-        text.extend_from_slice(&origin.scope);
+        text.extend_from_slice(scope);
         text.extend_from_slice(b"}\n");
         Ok(())
     }
@@ -280,7 +320,7 @@ fn resource_of(body: &[u8], schema_url: &[u8]) -> Result<Origin, Refused> {
             _ => return Err(Refused),
         }
     }
-    let mut origin = Origin { size: body.len() + schema_url.len(), ..Origin::default() };
+    let mut origin = Origin::default();
     for (key, member) in [(b"service.name".as_slice(), b",\"app\":".as_slice()), (b"host.name", b",\"host\":")] {
         let Some(place) = members.iter().position(|one| one.0 == key) else {
             continue;
@@ -551,8 +591,17 @@ mod tests {
         let body = field(0x0a, &[field(0x12, &scope_logs), field(0x0a, resource)].concat());
         let (mut text, mut spellings) = (Vec::new(), Vec::new());
         let limits = Limits { event_bytes: 1000, stored_bytes: 10_000, items: 10 };
-        let mut export =
-            Export { limits, table: &table, layouts: &Layouts::default(), text: &mut text, spellings: &mut spellings };
+        let mut export = Export {
+            limits,
+            table: &table,
+            layouts: &Layouts::default(),
+            text: &mut text,
+            spellings: &mut spellings,
+            before: 0,
+            records: 0,
+            most: 1 << 20,
+            is_full: false,
+        };
         export.read(&body).ok().map(|()| String::from_utf8(text).unwrap())
     }
 

@@ -23,7 +23,8 @@ type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize,
 /// Whether the first event is a slice, new names, new spellings of levels with their scales, where the next part begins.
 type News = (bool, Vec<String>, Vec<(usize, String)>, usize);
 
-type ExportAnswer<'py> = (Lines<'py>, News, Bound<'py, PyBytes>);
+/// Also the text of the events that are handed back, and how many records were read, if there are more.
+type ExportAnswer<'py> = (Lines<'py>, News, Bound<'py, PyBytes>, Option<usize>);
 
 /// Constants that a plan chooses from.
 const VARIANTS: usize = 4;
@@ -133,7 +134,8 @@ impl Kernel {
     /// Read an export of OTLP in protobuf; None if the reference has to read all of it, and spellings of levels to learn.
     ///
     /// The bytes are the events' text in JSON, in which the events that are handed back are. `event_bytes`, `stored_bytes`
-    /// and `items` are the limits of the contract, the others as for `read`.
+    /// and `items` are the limits of the contract. A step passes over `before` records, and ends after `most` bytes of text.
+    /// The others are as for `read`.
     #[allow(clippy::too_many_arguments)]
     fn read_export<'py>(
         &self,
@@ -145,6 +147,8 @@ impl Kernel {
         event_bytes: usize,
         stored_bytes: usize,
         items: usize,
+        before: usize,
+        most: usize,
     ) -> PyResult<(Option<ExportAnswer<'py>>, Vec<(usize, String)>)> {
         if constants.len() != VARIANTS {
             return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
@@ -155,18 +159,29 @@ impl Kernel {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let State { layouts, scratch, text } = &mut *state;
             text.clear();
-            let mut export = Export { limits, table: &self.table, layouts, text, spellings: &mut spellings };
+            let mut export = Export {
+                limits,
+                table: &self.table,
+                layouts,
+                text,
+                spellings: &mut spellings,
+                before,
+                records: 0,
+                most,
+                is_full: false,
+            };
             export.read(body)?;
+            let next = export.is_full.then_some(before + export.records);
             let request = Request { constants: &constants, zone_is_utc, receipt };
             let part = Part { start: 0, size: text.len(), by_line: true, may_be_envelope: false };
             let out = events::read(text, part, &self.table, layouts, &request, scratch)?;
             let is_needed = out.handed.iter().any(|one| one.ask != Ask::Mask);
-            Ok::<_, Refused>((out, if is_needed { text.clone() } else { Vec::new() }))
+            Ok::<_, Refused>((out, if is_needed { text.clone() } else { Vec::new() }, next))
         });
         let spellings = spellings.into_iter().filter_map(|(scale, text)| Some((scale, String::from_utf8(text).ok()?)));
-        let found = found.ok().map(|(out, text)| {
+        let found = found.ok().map(|(out, text, next)| {
             let (lines, news) = answer(py, out);
-            (lines, news, PyBytes::new(py, &text))
+            (lines, news, PyBytes::new(py, &text), next)
         });
         Ok((found, spellings.collect()))
     }

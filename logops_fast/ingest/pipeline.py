@@ -162,18 +162,22 @@ class IngestPipeline:
 
     def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
         """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        normalised = None
-        if batch.tenant:
+        if not _is_for_native(batch):
             return False
+        normalised = None
         if batch.format is Format.OTLP:
-            normalised = native.read_export(
+            part = native.read_export(
                 batch.body,
                 self._limits,
+                start=0,
                 emitter=batch.emitter,
                 scenario_id=batch.scenario_id,
                 received_at=reading.received_at,
+                receipts_before=0,
             )
-        elif _is_json(batch) and len(batch.body) <= self._limits.max_event_bytes:
+            if part is not None and part.end is None:
+                normalised = part.normalised
+        elif len(batch.body) <= self._limits.max_event_bytes:
             normalised = native.read(
                 batch.body,
                 by_line=batch.format is Format.NDJSON,
@@ -204,7 +208,7 @@ class IngestPipeline:
 
     def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
         """Read a batch, of which nothing was read, piece by piece."""
-        if self._native is None or batch.tenant or not (_is_large(batch) and _is_json(batch)):
+        if self._native is None or not _is_large(batch) or not _is_for_native(batch):
             self._enqueue(batch, reading, self._pieces(batch, reading), done)
             return
         instead = partial(self._job_of_pieces, batch, done)
@@ -354,3 +358,8 @@ def _is_large(batch: Batch) -> bool:
 
 def _is_json(batch: Batch) -> bool:
     return batch.format is Format.NDJSON or batch.format is Format.JSON
+
+
+def _is_for_native(batch: Batch) -> bool:
+    """Return whether the kernel reads such a body itself."""
+    return (_is_json(batch) or batch.format is Format.OTLP) and not batch.tenant

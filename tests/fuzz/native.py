@@ -289,10 +289,11 @@ class Watched:
 def in_parts(reader: NativeReader, body: bytes, by_line: bool, receipts: int, size: int) -> Normalised | None:
     """Return what the kernel makes of a body part by part; None if it leaves it to the reference."""
     lines: list[bytes] = []
-    count = missing_ts = missing_level = end = 0
+    count = missing_ts = missing_level = 0
+    end: int | None = 0
     levels: Counter[str] = Counter()
     masked: Counter[str] = Counter()
-    while end < len(body) or not lines:
+    while end is not None:
         part = reader.read_part(
             body,
             start=end,
@@ -367,9 +368,11 @@ def export_difference(reader: NativeReader, normaliser: Normaliser, body: bytes,
         if not parsed.faults:
             wanted = normaliser.run(parsed.events, emitter=EMITTER, scenario_id="na", received_at=NOW)
     for turn in ("first", "second"):
-        found = reader.read_export(body, limits, emitter=EMITTER, scenario_id="na", received_at=NOW)
-        if found is not None and found != wanted:
-            return f"{turn}:\n  kernel    {found}\n  reference {wanted}"
+        part = reader.read_export(
+            body, limits, start=0, emitter=EMITTER, scenario_id="na", received_at=NOW, receipts_before=0
+        )
+        if part is not None and (part.end is not None or part.normalised != wanted):
+            return f"{turn}:\n  kernel    {part}\n  reference {wanted}"
     return ""
 
 

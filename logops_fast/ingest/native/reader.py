@@ -28,6 +28,8 @@ _VARIANTS: Final = 4
 # What one body may cost in one step: more than so many events are read by the parsers, piece by piece.
 _MOST_HANDED: Final = 2048
 _LOOKED_AT: Final = 32
+# Bytes of JSON that an export becomes in one step.
+_MOST_TEXT: Final = 524_288
 # What is asked of an event that is handed back (kernel/src/python.rs); 0: to read it.
 _LEARN: Final = 1
 _MASK: Final = 2
@@ -58,6 +60,8 @@ class _Kernel(Protocol):
         event_bytes: int,
         stored_bytes: int,
         items: int,
+        before: int,
+        most: int,
     ) -> Any: ...
     def learn(
         self, names: list[str], items: list[tuple[int, int, int, str]] | None, constants: int, telltale: bool
@@ -71,10 +75,10 @@ _Handed = tuple[int, int, int, int]
 
 
 class Part(NamedTuple):
-    """Some events of a body; the next part begins at ``end``."""
+    """Some events of a body, and where the next part begins; None: this was the last one."""
 
     normalised: Normalised
-    end: int
+    end: int | None
 
 
 class _Request(NamedTuple):
@@ -131,7 +135,7 @@ class NativeReader:
     ) -> Part | None:
         """Return the events that lie within ``size`` bytes of ``start``; None if the whole body is to be parsed.
 
-        ``start``: 0, or where the part before this one ended. The body was read once the end of a part is its length.
+        ``start``: 0, or where the part before this one ended.
         """
         request = _Request(emitter, scenario_id, received_at, receipts_before)
         receipt = round(received_at * 1e6) + receipts_before
@@ -142,35 +146,44 @@ class NativeReader:
         if not start and not answer[0][3]:
             self._learn_from(answer, body)  # nothing was finished: the parsers are faster with the whole of it
             return None
-        return self._part(answer, body, request)
+        normalised = self._finished(answer, body, request)
+        end: int = answer[1][3]
+        return None if normalised is None else Part(normalised, end if end < len(body) else None)
 
     def read_export(
         self,
         body: bytes,
         limits: Limits,
         *,
+        start: int,
         emitter: str,
         scenario_id: str,
         received_at: float,
-    ) -> Normalised | None:
-        """Return what ``otlp_protobuf.parse`` and ``Normaliser.run`` make of a body; None if they have to read it."""
-        request = _Request(emitter, scenario_id, received_at, 0)
+        receipts_before: int,
+    ) -> Part | None:
+        """Return records of an export of OTLP in protobuf, as ``read_part`` does; parts begin and end at a record.
+
+        ``start``: how many records were read before.
+        """
+        request = _Request(emitter, scenario_id, received_at, receipts_before)
         answer, spellings = self._kernel.read_export(
             body,
             self._constants_of(request),
             self._normaliser.is_utc(emitter),
-            round(received_at * 1e6),
+            round(received_at * 1e6) + receipts_before,
             limits.max_event_bytes,
             limits.max_stored_bytes,
             limits.max_items,
+            start,
+            _MOST_TEXT,
         )
         if spellings:
             self._lessons.words([], spellings)
         if answer is None:
             return None
-        lines, news, text = answer
-        part = self._part((lines, news), text, request)
-        return None if part is None else part.normalised
+        lines, news, text, following = answer
+        normalised = self._finished((lines, news), text, request)
+        return None if normalised is None else Part(normalised, following)
 
     def normalise(
         self,
@@ -198,8 +211,7 @@ class NativeReader:
         if not answer[0][3]:
             self._learn_from(answer, text)
             return None
-        part = self._part(answer, text, request)
-        return None if part is None else part.normalised
+        return self._finished(answer, text, request)
 
     def _constants_of(self, request: _Request) -> list[bytes]:
         key = (request.emitter, request.scenario_id)
@@ -208,18 +220,18 @@ class NativeReader:
             self._request = key
         return self._constants
 
-    def _part(self, answer: Any, body: bytes, request: _Request) -> Part | None:
+    def _finished(self, answer: Any, body: bytes, request: _Request) -> Normalised | None:
         """Return what the kernel made of a part of ``body``, with the events that it handed back in their places."""
         normaliser = self._normaliser
         (
             (lines, unmasked, handed, count, missing_ts, missing_level, numbers, kinds),
-            (first_is_slice, names, spellings, end),
+            (first_is_slice, names, spellings, _),
         ) = answer
         levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
         masked: dict[str, int] = {kind: number for kind, number in zip(_KINDS, kinds, strict=True) if number}
         self._lessons.earn(count)
         if not handed:
-            return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end) if count else None
+            return Normalised(lines, count, missing_ts, missing_level, levels, masked) if count else None
         if len(handed) > _MOST_HANDED:
             return None
         if names or spellings:
@@ -257,7 +269,7 @@ class NativeReader:
                 levels[level] = levels.get(level, 0) + 1
                 found.append(level)
         lines = _merged(lines, handed, others, unmasked, found)
-        return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end)
+        return Normalised(lines, count, missing_ts, missing_level, levels, masked)
 
     def _learn_from(self, answer: Any, body: bytes) -> None:
         """Teach the kernel from a body that it handed back as a whole."""

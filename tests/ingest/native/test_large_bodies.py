@@ -26,6 +26,7 @@ pytestmark = pytest.mark.native
 EVENTS = corpus.events(6000, "mixed")
 ARRAY = corpus.body(EVENTS)
 LINES = corpus.body(EVENTS, "ndjson")
+EXPORT = corpus.body(EVENTS, "otlp")
 LARGE = json.dumps({"msg": "x" * 300_000}).encode()
 
 
@@ -66,6 +67,9 @@ BODIES = {
     "with a fault": (ARRAY[:-1] + b",7]", Format.JSON),
     "broken at its end": (ARRAY[:-1], Format.JSON),
     "a sequence": (LINES.replace(b"\n", b""), Format.JSON),
+    "an export": (EXPORT, Format.OTLP),
+    "an export in several resources": (EXPORT + corpus.body(EVENTS[:3000], "otlp"), Format.OTLP),
+    "an export that ends in a field of another version": (EXPORT + b"\x12\x00", Format.OTLP),
     "an envelope": (b'{"events":' + ARRAY + b"}", Format.JSON),
 }
 
@@ -99,7 +103,7 @@ def test_a_step_is_a_piece(body: bytes, format: Format) -> None:
             return getattr(kernel, name)
 
         def read(self, *args: Any) -> Any:
-            sizes.append(args[-1])
+            sizes.append(args[-2])
             return read(*args)
 
     kernel, gateway.native._kernel = gateway.native._kernel, Watching()

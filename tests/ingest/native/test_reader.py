@@ -9,13 +9,24 @@ from typing import Any
 import pytest
 
 from bench import corpus
+from logops_fast.formats.media_type import Format
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.native import reader as native
 from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, is_native, open_kernel
 from logops_fast.ingest.normaliser import Normaliser
-from logops_fast.ingest.parsers.base import Limits
+from logops_fast.ingest.parsers import registry
+from logops_fast.ingest.parsers.base import Inherited, Limits
 from tests.fuzz.exports import ExportMaker
-from tests.fuzz.native import Maker, Watched, by_reference, difference, export_difference, in_parts, settings
+from tests.fuzz.native import (
+    Maker,
+    Watched,
+    by_reference,
+    difference,
+    events_difference,
+    export_difference,
+    in_parts,
+    settings,
+)
 from tests.support.field_cases import cases
 
 pytestmark = pytest.mark.native
@@ -263,9 +274,9 @@ def test_exports_of_the_corpus_are_read() -> None:
     reader = opened(normaliser)
     for body in corpus.bodies(8, 100, "mixed", "otlp"):
         assert export_difference(reader, normaliser, body, Limits()) == ""
-    found = reader.read_export(body, Limits(), emitter="web", scenario_id="na", received_at=1e9)
+    found = reader.read_export(body, Limits(), start=0, **REQUEST)
     assert found is not None
-    assert found.count == 100
+    assert (found.normalised.count, found.end) == (100, None)
 
 
 @pytest.mark.parametrize(
@@ -274,4 +285,21 @@ def test_exports_of_the_corpus_are_read() -> None:
 def test_an_export_over_a_limit_is_left_to_the_parser(limits: Limits) -> None:
     (body,) = corpus.bodies(1, 100, "mixed", "otlp")
     reader = opened(Normaliser())
-    assert reader.read_export(body, limits, emitter="web", scenario_id="na", received_at=1e9) is None
+    assert reader.read_export(body, limits, start=0, **REQUEST) is None
+
+
+@pytest.mark.parametrize("format", [Format.CSV, Format.PLAIN, Format.LOKI_JSON], ids=lambda one: one.name)
+def test_events_that_were_parsed_are_settled(format: Format) -> None:
+    normaliser = Normaliser()
+    reader = opened(normaliser)
+    kind: corpus.BodyFormat = "csv" if format is Format.CSV else "plain" if format is Format.PLAIN else "loki_json"
+    for body in corpus.bodies(4, 100, "mixed", kind):
+        assert events_difference(reader, normaliser, body, format, 2) == ""
+    events = registry.parse(format, body, 1e9).events
+    assert reader.normalise(events, **REQUEST) is not None
+
+
+def test_events_that_json_does_not_hold_are_left_to_the_normaliser() -> None:
+    reader = opened(Normaliser())
+    for value in (chr(0xD800), 2**70, Inherited("2026")):
+        assert reader.normalise([{"ts": value, "level": "INFO", "msg": "a"}], **REQUEST) is None
