@@ -7,6 +7,11 @@ ARGS   ?=
 CORES  := $(shell getconf _NPROCESSORS_ONLN)
 # Tests with real processes wait most of the time: more of them than cores run at once.
 JOBS   ?= $(shell expr 3 \* $(CORES))
+# The others wait a third of their time, for a disk or a clock.
+UNIT_JOBS ?= $(shell expr $(CORES) + 1)
+
+# An environment may forbid bytecode files, as images do: each test process would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PARALLEL := --dist worksteal
 # Slow to import, and nothing but tests with processes.
@@ -22,7 +27,7 @@ demo: $(VENV)/.run ## Start the gateways, send signed traffic through them, show
 	@$(BIN)/logops demo $(ARGS)
 
 unit: $(VENV)/.dev ## The tests that start no process: half a minute
-	@$(BIN)/python -m pytest -n $(CORES) $(PARALLEL) $(NOT_IMPORTED) -m "$(NO_PROCESS)" $(ARGS)
+	@$(BIN)/python -m pytest -n $(UNIT_JOBS) $(PARALLEL) $(NOT_IMPORTED) -m "$(NO_PROCESS)" $(ARGS)
 
 test: $(VENV)/.dev ## All tests in parallel (LOGOPS_REQUIRE_SERVICES=1 makes a missing real service a failure)
 	@$(BIN)/python -m pytest -n $(JOBS) $(PARALLEL) $(ARGS)

@@ -186,23 +186,39 @@ class IngestPipeline:
 
     def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
         """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        if len(batch.body) > self._limits.max_event_bytes or not _is_for_native(batch):
+        if not _is_for_native(batch):
             return False
-        normalised = native.read(
-            batch.body,
-            by_line=batch.format is Format.NDJSON,
-            emitter=batch.emitter,
-            scenario_id=batch.scenario_id,
-            received_at=reading.received_at,
-            receipts_before=0,
-        )
+        normalised = None
+        if batch.format is Format.OTLP:
+            part = native.read_export(
+                batch.body,
+                self._limits,
+                start=0,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
+            if part is not None and part.end is None:
+                normalised = part.normalised
+        elif len(batch.body) <= self._limits.max_event_bytes:
+            normalised = native.read(
+                batch.body,
+                by_line=batch.format is Format.NDJSON,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
         if normalised is None or normalised.count > self._limits.max_items:
             return False
         reading.take_normalised(normalised)
         return True
 
     def _reading(self, batch: Batch) -> Reading:
-        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
+        # What is JSON was handed to the kernel as it came.
+        native = None if _is_json(batch) else self._native
+        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
@@ -384,5 +400,10 @@ class Ahead:
         self._pipeline._claim(self._batch, reply, self._reading)
 
 
+def _is_json(batch: Batch) -> bool:
+    return batch.format is Format.NDJSON or batch.format is Format.JSON
+
+
 def _is_for_native(batch: Batch) -> bool:
-    return (batch.format is Format.NDJSON or batch.format is Format.JSON) and not batch.tenant
+    """Return whether the kernel reads such a body itself."""
+    return (_is_json(batch) or batch.format is Format.OTLP) and not batch.tenant

@@ -22,6 +22,7 @@ from logops_fast.formats.media_type import Format
 from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
 from logops_fast.http.pool import HttpPool
 from tests.support.scripted_server import LOOPS, Peer, ScriptedServer, answer, run
+from tests.support.tables import each_of
 from tests.support.values import copied, values
 
 TOUCHY: dict[str, Any] = {"min_calls": 1, "failure_threshold": 0.01}
@@ -170,7 +171,7 @@ def test_no_value_breaks_out_of_its_header_line(emitter: str, scenario_id: str, 
     assert all(0x20 <= byte < 0x7F for byte in lines.replace(b"\r\n", b""))
 
 
-@pytest.mark.parametrize("status", [400, 401, 404, 408, 413, 422, 425, 429, 500, 501, 505, 507])
+@each_of("status", [400, 401, 404, 408, 413, 422, 425, 429, 500, 501, 505, 507])
 def test_other_refusals_are_passed_on_and_not_tried_again(status: int) -> None:
     world = World(refuse(status, "some_reason", retry_after="7", x_backpressure_reason="some_reason", server="x"))
     reply = world.forward()

@@ -13,6 +13,7 @@ from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.config.keys_file import Client, ClientMode, Keyring
 from logops_fast.config.tokens import token_of
 from logops_fast.http.refusal import Refusal
+from tests.support.tables import each_of
 from tests.support.values import values
 
 SECRET = b"s3cr3t-with:a-colon"
@@ -44,9 +45,9 @@ def reason(headers: Headers, mode: Any = "api_key", **options: Any) -> tuple[int
     return refusal.status, refusal.reason
 
 
-@pytest.mark.parametrize("mode", ["api_key", "any"])
-@pytest.mark.parametrize(("token", "client"), [(TOKEN, WEB), (OTHER, WEB), (HASHED, APP)], ids=["text", "2", "hash"])
-@pytest.mark.parametrize(
+@each_of("mode", ["api_key", "any"])
+@each_of(("token", "client"), [(TOKEN, WEB), (OTHER, WEB), (HASHED, APP)], ids=["text", "2", "hash"])
+@each_of(
     "ways",
     [
         lambda t, c: {b"x-api-key": t},
@@ -62,7 +63,7 @@ def test_the_four_ways_to_send_a_token(mode: str, token: bytes, client: Client, 
     assert values(answer(ways(token, client.id.encode()), mode)) == values(Verified(client, None, None, None))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "headers",
     [
         {b"x-api-key": b"web-1"},
@@ -84,7 +85,7 @@ def test_nothing_else_is_a_token(headers: Headers) -> None:
     assert reason(headers) == (401, "unknown_client")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "headers",
     [
         {},
@@ -100,7 +101,7 @@ def test_nothing_else_is_a_token(headers: Headers) -> None:
         basic(b"web-1:"),
     ],
 )
-@pytest.mark.parametrize("mode", ["api_key", "any"])
+@each_of("mode", ["api_key", "any"])
 def test_what_has_no_token_is_no_guess(headers: Headers, mode: str) -> None:
     assert reason(headers, mode) == (401, "missing_headers")
 

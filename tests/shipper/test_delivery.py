@@ -17,6 +17,7 @@ from tests.loki.store import HOUR, SECOND, Limits, Store
 from tests.loki.store import Answer as LokiAnswer
 from tests.loki.wire import Pushed, decode_push
 from tests.shipper.support import NOW, Held, Tally, World, encoded, line, made, seqs
+from tests.support.tables import each_of
 
 FAULTS = ("ok", "refused connection", "cut before", "cut after", "500 before", "500 after")
 
@@ -118,8 +119,8 @@ def test_what_is_refused_alone_is_unshippable_and_its_neighbours_are_stored_once
     assert set(seqs(world.store).values()) == {1}
 
 
-@pytest.mark.parametrize("year", [2263, 2400, 2611, 3058, 9999])
-@pytest.mark.parametrize("fault", ["ok", "cut before", "cut after"])
+@each_of("year", [2263, 2400, 2611, 3058, 9999])
+@each_of("fault", ["ok", "cut before", "cut after"])
 def test_a_time_that_loki_cannot_hold_costs_its_neighbours_nothing(year: int, fault: str) -> None:
     tally = Tally()
     world = World(store(block_size=1), [fault])

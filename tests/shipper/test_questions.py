@@ -13,6 +13,7 @@ from tests.loki.answers import query_body
 from tests.loki.store import HOUR, SECOND, Store, go_time, parse_query
 from tests.loki.wire import decode_push
 from tests.shipper.support import NOW, PLACE, encoded, line, made
+from tests.support.tables import each_of
 
 
 @given(st.integers(0, 10**12 - 1), st.integers(0, 10**12 - 1), st.integers(-20, 20))
@@ -66,7 +67,7 @@ def test_what_is_no_answer(body: bytes) -> None:
         found_in(question, body)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "text", "effect"),
     [
         (204, "", Effect.STORED),
