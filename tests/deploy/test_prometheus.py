@@ -8,13 +8,22 @@ from pathlib import Path
 import pytest
 
 from logops_fast.authgw.metrics import AuthMetrics
+from logops_fast.authgw.syslog.metrics import SyslogMetrics
 from logops_fast.config.slo import load_slo
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.shipper.metrics import ShipMetrics
-from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
+from logops_fast.telemetry.families import (
+    ProcessMetrics,
+    build_info,
+    heartbeat_age,
+    worker_connections,
+    worker_kills,
+    worker_restarts,
+)
 from logops_fast.telemetry.registry import Registry
 from tests.deploy import support
 from tests.deploy.support import DEPLOY, program, run
+from tests.support.tables import each_of
 from tests.support.yaml_files import read_yaml
 
 UNIT_TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
@@ -29,10 +38,12 @@ def metric_names() -> set[str]:
     IngestMetrics(registry, ["web"])
     ProcessMetrics(registry)
     ShipMetrics(registry)
+    SyslogMetrics(registry)
     build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
     worker_kills(registry)
     heartbeat_age(registry)
+    worker_connections(registry, 0)
     return {snapshot.shape.name for snapshot in registry.collect()}
 
 
@@ -64,7 +75,7 @@ def test_each_alert_has_a_case_that_fires_and_one_that_must_not() -> None:
     assert silent == set(support.alerts())
 
 
-@pytest.mark.parametrize("name", support.alerts())
+@each_of("name", support.alerts())
 def test_an_alert_says_what_it_is_and_where_to_read_on(name: str) -> None:
     rule = support.alerts()[name]
     assert rule["labels"]["service"] == "logops"

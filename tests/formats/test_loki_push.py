@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from logops_fast.formats.item_count import at_most, counting, exact
-from logops_fast.formats.loki_push import JsonStream, count, json_count, json_streams
+from logops_fast.formats.loki_push import STEP_FIELDS, JsonStream, count, json_count, json_streams
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES
 from logops_fast.formats.protobuf_wire import bytes_field, int_field
@@ -13,6 +13,7 @@ from logops_fast.ingest.parsers.base import Limits, MalformedBody
 from logops_fast.ingest.parsers.registry import parse
 from tests.formats.bodies import json_pushes, loki_pushes
 from tests.support.loki import json_push
+from tests.support.tables import each_of
 
 NOW = 1.7e9
 
@@ -30,12 +31,21 @@ def test_the_count_of_a_protobuf_push_is_what_is_read_of_it(body: bytes) -> None
     assert count(body) == parsed(Format.LOKI, body)
 
 
+@pytest.mark.parametrize("field", [b"\x0a\x00", b"\x18\x01", b"\x0a\x02\x18\x01"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_push_of_tiny_fields_is_counted_in_steps(field: bytes, nested: bool) -> None:
+    body = field * 200_000
+    if nested:
+        body = bytes_field(1, body)
+    assert len(list(counting(Format.LOKI, body, 100_000))) >= 200_000 // STEP_FIELDS - 1
+
+
 @given(json_pushes)
 def test_the_count_of_any_json_push_is_what_is_read_of_it(body: bytes) -> None:
     assert json_count(body) == parsed(Format.LOKI_JSON, body)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b'{"streams":[{"stream":{"a":"b"},"values":[["1","x"],["2","y"]]}]}',
