@@ -409,7 +409,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 deploymentNode "ingest-data" "Shared by ingest and the collector" "volume" {
                     containerInstance logops.files
                 }
-                deploymentNode "Observability" "One service each" "containers" {
+                deploymentNode "Observability" "One service each; the shipper or Alloy may be in Promtail's place" "containers" {
                     containerInstance logops.promtail
                     containerInstance logops.loki
                     containerInstance logops.prometheus
@@ -425,10 +425,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 authpods = deploymentNode "Auth pods" "Stateless; scale on CPU" "Deployment" "2..N" {
                     manyauth = containerInstance logops.auth
                 }
-                deploymentNode "Ingest pods" "Each with a volume and a collector of its own" "Deployment" "2..N" {
+                deploymentNode "Ingest pods" "Each with a volume and a shipper of its own" "StatefulSet" "2..N" {
                     containerInstance logops.ingest
                     containerInstance logops.files
-                    containerInstance logops.promtail
+                    containerInstance logops.shipper
                 }
                 deploymentNode "Shared state" "One primary, a replica to fail over to" "Redis or Valkey" {
                     containerInstance logops.statestore
