@@ -42,7 +42,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 server = component "HTTP server" "Strict HTTP/1.1, bounds on everything." "http/" "Shared" {
                     properties {
                         "module" "logops_fast.http.server"
-                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls"
+                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls logops_fast.http.tls_accept"
                     }
                 }
                 door = component "Gateway door" "One request through the ten checks, in order." "authgw/gateway.py" {
@@ -65,7 +65,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.nonce_store"
                     }
                 }
-                bucket = component "Token bucket" "Rate of each emitter, failures of each peer and client; fails open." "authgw/token_bucket.py" {
+                bucket = component "Token bucket" "Rate of each emitter, failures of each peer; fails open." "authgw/token_bucket.py" {
                     properties {
                         "module" "logops_fast.authgw.token_bucket"
                     }
@@ -98,6 +98,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 diagnosis = component "Diagnosis" "Which part is wrong, for logops verify." "authgw/diagnosis.py" {
                     properties {
                         "module" "logops_fast.authgw.diagnosis"
+                        "parts" "logops_fast.authgw.token_diagnosis"
                     }
                 }
                 metrics = component "Auth metrics" "What the Auth Gateway counts." "authgw/metrics.py" {
@@ -142,7 +143,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 server = component "HTTP server" "Strict HTTP/1.1, bounds on everything." "http/" "Shared" {
                     properties {
                         "module" "logops_fast.http.server"
-                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls"
+                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls logops_fast.http.tls_accept"
                     }
                 }
                 door = component "Gateway door" "Reads a request's body, within the cap." "ingest/gateway.py" {
@@ -167,7 +168,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
                     }
                 }
-                native = component "Native reader" "Reads JSON in order with the kernel in Rust, if it is installed." "ingest/native/" {
+                native = component "Native reader" "Reads JSON and OTLP, and settles and masks other events, with the kernel in Rust, if it is installed." "ingest/native/" {
                     properties {
                         "module" "logops_fast.ingest.native"
                     }
@@ -305,6 +306,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.forwarder -> logops.auth.pool "Sends"
         logops.auth.retry -> logops.auth.breaker "Shares its window"
         logops.auth.diagnosis -> logops.auth.hmac "Follows its rules"
+        logops.auth.diagnosis -> logops.auth.tokens "Follows its rules"
         logops.auth.diagnosis -> logops.auth.keys "Looks up secrets"
         logops.auth.metrics -> logops.auth.telemetry "Registers families"
         # handed over by runtime/wiring.py
@@ -345,7 +347,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.normaliser "3 Settles and masks"
         logops.ingest.pipeline -> logops.ingest.sink "4 Stores"
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
-        logops.ingest.pipeline -> logops.ingest.native "Reads JSON"
+        logops.ingest.pipeline -> logops.ingest.native "Reads JSON and OTLP"
         logops.ingest.native -> logops.ingest.normaliser "Hands back what is not in order"
         logops.ingest.native -> logops.ingest.fields "Learns names and levels"
         logops.ingest.native -> logops.ingest.parsers "Decodes what is handed back"

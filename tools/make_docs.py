@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes docs/configuration.md from the settings' types, docs/metrics.md from the registry, docs/field-formats.md from
-the table of names and the tests' data.
+the table of names and the tests' data, docs/logops.1 from the parsers.
 
 python -m tools.make_docs            write them
 python -m tools.make_docs --check    exit 1 if one is not current
@@ -19,6 +19,8 @@ import orjson
 from logops_fast.authgw.forwarder import Outcome
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.syslog.metrics import DropReason, SyslogMetrics
+from logops_fast.cli.man_page import man_page
+from logops_fast.cli.reference import commands
 from logops_fast.config import schema
 from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
@@ -30,7 +32,14 @@ from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
 from logops_fast.runtime.probes import Readiness
 from logops_fast.shipper.answers import Effect
 from logops_fast.shipper.metrics import ShipMetrics
-from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
+from logops_fast.telemetry.families import (
+    ProcessMetrics,
+    build_info,
+    heartbeat_age,
+    worker_connections,
+    worker_kills,
+    worker_restarts,
+)
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
 from tools import plain_text_page
@@ -314,6 +323,7 @@ def metrics() -> str:
     worker_restarts(process)
     worker_kills(process)
     heartbeat_age(process)
+    worker_connections(process, 0)
     Readiness(process, ())
     of_process = {snapshot.shape.name for snapshot in process.collect()}
     of_auth, of_ingest = _own(auth, of_process), _own(ingest, of_process)
@@ -372,6 +382,7 @@ def pages() -> dict[Path, str]:
         DOCS / "metrics.md": metrics(),
         DOCS / "plain-text.md": MADE_BY + "\n" + plain_text_page.page(),
         DOCS / "field-formats.md": field_formats(),
+        DOCS / "logops.1": man_page(commands()),
     }
 
 

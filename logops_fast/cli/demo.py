@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from logops_fast.cli.options import add_json, example
+from logops_fast.cli.options import add_json, example, number_in
 from logops_fast.cli.output import BOLD, DIM, GREEN, RED, complain, is_fancy, paint, print_json
 from logops_fast.cli.progress import milliseconds
-from logops_fast.cli.traffic import drive, number_in
+from logops_fast.cli.traffic import drive
 from logops_fast.config.keys_file import Keyring, make_demo_keys
 from logops_fast.config.slo import Slo, load_slo
 from logops_fast.emitters.scenario import find, load
@@ -109,6 +109,7 @@ def _gateways(folder: Path, workers: str) -> Iterator[int]:
         "AUTH__KEYS_FILE": folder / "keys.yaml",
         "SINK__DIR": folder / "ingest",
         "STATE__DIR": folder / "state",
+        "SERVER__PID_FILE": folder / "logops.pid",
         "SERVER__WORKERS": workers,
         # A small bucket, so that the scenario shows what a refusal looks like.
         "RATELIMIT__OVERRIDES__CSV__CAPACITY": 1000,

@@ -89,6 +89,10 @@ def exact(format: Format, body: bytes, limit: int | None = None) -> int:
 
 def at_most(format: Format, body: bytes, cap: int) -> int | Refusal:
     """Return an upper bound of the items, or 413 ``too_many_items``, in one step; see ``counting``."""
+    if len(body) <= FRAMED_BYTES and format is not Format.LOKI:
+        count = upper_bound(format, body)
+        if count <= cap:
+            return count
     steps = counting(format, body, cap)
     while True:
         try:
@@ -105,7 +109,7 @@ def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int
     cannot settle cheaply, rows of CSV and pairs of Elasticsearch's _bulk, passes as ``cap``: the parser counts too.
     """
     if format is Format.LOKI:
-        count = loki_push.count(body, cap)  # reads no more fields than a few for each item of the cap
+        count = yield from loki_push.counting(body, cap)
     elif len(body) <= FRAMED_BYTES:
         count = upper_bound(format, body)
         if count > cap:

@@ -20,7 +20,7 @@ from logops_fast.authgw.circuit_breaker import BreakerState
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Settings
-from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
+from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream, ReadAhead
 from logops_fast.formats.media_type import LOKI_PATH
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
@@ -114,6 +114,8 @@ class IngestPart(Part):
     ) -> None:
         metrics = IngestMetrics(context.registry, emitters)
         super().__init__(metrics)
+        self._queued: Final = metrics.queued
+        self._queue: Final = queue
         self._storage = Storage(settings, context, state, metrics, on_failure=on_failure)
         self._encryptor: Encryptor | None = wiring.encryptor(settings)
         normaliser = wiring.normaliser(settings, self._encryptor)
@@ -126,6 +128,10 @@ class IngestPart(Part):
             queue=queue,
             dedup=frozenset(settings.dedup.by_body),
         )
+
+    def sample(self) -> None:
+        """Bring the length of the queue up to date."""
+        self._queued.set(len(self._queue))
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""
@@ -170,11 +176,12 @@ class AuthPart(Part):
         metrics: AuthMetrics,
         downstream: Downstream,
         queue: WorkQueue,
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         super().__init__(metrics)
         self._settings = settings
         self._auth_metrics = metrics
-        self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue)
+        self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue, read_ahead)
         self._forwards = False
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
@@ -246,7 +253,9 @@ def both(
     queue = wiring.work_queue(settings)  # one for both: it is the worker's time that is shared out
     ingest = IngestPart(settings, context, state, emitters, on_failure, queue)
     metrics = AuthMetrics(context.registry, emitters)
-    return AuthPart(settings, state, keyring, metrics, ingest.pipeline, queue), ingest
+    pipeline = ingest.pipeline
+    read_ahead = pipeline.read_ahead if pipeline.is_native else None
+    return AuthPart(settings, state, keyring, metrics, pipeline, queue, read_ahead), ingest
 
 
 def auth_only(settings: Settings, context: WorkerContext, state: StateStore, keyring: Keyring) -> tuple[Part, ...]:

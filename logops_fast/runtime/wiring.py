@@ -30,7 +30,7 @@ from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
 from logops_fast.formats.answer_encoding import encoder_of
-from logops_fast.formats.batch import Downstream
+from logops_fast.formats.batch import Downstream, ReadAhead
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
 from logops_fast.http.limits import HttpLimits
@@ -48,7 +48,7 @@ from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.sink.interface import Sink
 from logops_fast.ingest.zones import zone_of
-from logops_fast.runtime.state_place import state_place
+from logops_fast.runtime.state_place import on_disk_warning, state_place
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 from logops_fast.telemetry.registry import Registry
@@ -160,8 +160,9 @@ def auth_gateway(
     downstream: Downstream,
     metrics: AuthMetrics,
     queue: WorkQueue,
+    read_ahead: ReadAhead | None = None,
 ) -> AuthGateway:
-    """Return the Auth Gateway with its components."""
+    """Return the Auth Gateway with its components; ``read_ahead`` is that of a pipeline in the same process."""
     auth = settings.auth
     return AuthGateway(
         auth=HmacAuth(
@@ -194,6 +195,7 @@ def auth_gateway(
         downstream=downstream,
         metrics=metrics,
         dedup=frozenset(settings.dedup.by_body),
+        read_ahead=read_ahead,
     )
 
 
@@ -351,6 +353,15 @@ def state_dir(settings: Settings, role: str) -> Path:
     """Return the directory of the shared state. A lone Ingest Gateway needs batch ids only, and shares none."""
     folder = state_place(settings.state.dir, state_caps(settings, role).geometries())
     return folder / "ingest" if role == "ingest" else folder
+
+
+def state_warnings(settings: Settings, role: str) -> list[str]:
+    """Return a sentence if the shared state is on a disk and could be in memory."""
+    if settings.state.backend not in ("auto", "shared"):
+        return []
+    tables = state_caps(settings, role).geometries()
+    warning = on_disk_warning(state_place(settings.state.dir, tables), tables)
+    return [] if warning is None else [warning]
 
 
 def state_caps(settings: Settings, role: str) -> Caps:

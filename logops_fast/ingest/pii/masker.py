@@ -72,6 +72,11 @@ class Masker:
         self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
         self._rare = (*self._delimited, *plain)
 
+    @property
+    def has_own_names(self) -> bool:
+        """Whether names beside those of secrets matter: ``fields`` or ``keep``."""
+        return bool(self._rules.patterns)
+
     def is_named(self, name: str) -> bool:
         """Whether the values of members with this name are masked or kept whole, whatever they are."""
         return self._rules.kind(name) != OTHER
@@ -219,14 +224,18 @@ class Masker:
         decoded = Decoded(raw)
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, hits)
+            signs = Signs(decoded.text, self._triggers)
+            cuts = self._cuts(decoded.text, signs, self._delimited, hits)
+            changed = bool(cuts)
             if cuts:
                 raw = replaced(raw, decoded.originals(cuts))
                 decoded = _decoded(raw, level)
             if level == MOST_LEVELS or not decoded.decode():
                 break
             level += 1
-        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._rare, hits)
+        if changed:
+            signs = Signs(decoded.text, self._triggers)
+        cuts = self._cuts(decoded.text, signs, self._rare, hits)
         if cuts:
             raw = replaced(raw, decoded.originals(cuts))
         masked = raw.split(b'"')[1::2]
