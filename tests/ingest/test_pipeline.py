@@ -453,7 +453,7 @@ def test_a_small_push_that_makes_much_is_read_in_steps() -> None:
 
 
 class HandsBack:
-    """A kernel that hands every line back to the reference."""
+    """A kernel that finishes the last line, which is in order, and hands every other one back to the reference."""
 
     def read(
         self,
@@ -467,11 +467,14 @@ class HandsBack:
         may_be_envelope: bool,
     ) -> Any:
         assert by_line
+        *others, last = body.splitlines(keepends=True)
         handed, at = [], 0
-        for line in body.splitlines(keepends=True):
+        for line in others:
             handed.append((0, at, at + len(line), 0))
             at += len(line)
-        return (b"", b"", handed, 0, 0, 0, [0] * len(LEVELS), [0] * 6), (True, [], [], None)
+        finished = last.rstrip(b"}\n") + constants[0]
+        levels = [int(level == "INFO") for level in LEVELS]
+        return (finished, b"", handed, 1, 0, 0, levels, [0] * 6), (True, [], [], len(body))
 
     def read_export(self, *_: Any) -> Any:
         raise AssertionError("it is not asked for exports")
@@ -501,7 +504,8 @@ def ahead(body: bytes, claim: BatchClaim | None = None, body_format: Format = Fo
     return pipeline.read_ahead(Batch(body, body_format, "web", "na", "b-1", True, 0.0)), sink, ids
 
 
-TWO_LINES = b'{"ts":"2026-01-01T00:00:00Z","level":"INFO","msg":"to a@example.com"}\n{"msg":"b"}\n'
+LINE = b'{"ts":"2026-01-01T00:00:00Z","level":"INFO","msg":"%s"}\n'
+TWO_LINES = LINE % b"to a@example.com" + LINE % b"b"
 
 
 def test_a_batch_that_is_read_ahead_is_stored_later() -> None:
@@ -525,7 +529,7 @@ def test_a_batch_that_is_read_ahead_is_claimed_before_it_is_stored() -> None:
 @pytest.mark.parametrize(
     ("body", "body_format"),
     [
-        (b"not JSON\n", Format.NDJSON),
+        (b"not JSON\n" + LINE, Format.NDJSON),
         (b"ts,level,msg\n", Format.CSV),
         (b'{"msg":"x"}\n' * (PIECE_BYTES // 12 + 1), Format.NDJSON),
     ],
