@@ -81,7 +81,7 @@ class Part(NamedTuple):
 
 
 _Request = tuple[str, str, float, int]
-"""Emitter, scenario, time of receipt and receipts before, see ``Normaliser.run``; bare, since a named tuple costs more."""
+"""Emitter, scenario, time of receipt and receipts before, see ``Normaliser.run``; a named tuple would cost more."""
 
 
 class NativeReader:
