@@ -154,7 +154,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 pipeline = component "Ingest pipeline" "A batch in; stored lines and a summary out." "ingest/pipeline.py" {
                     properties {
                         "module" "logops_fast.ingest.pipeline"
-                        "parts" "logops_fast.ingest.summary logops_fast.ingest.rejected"
+                        "parts" "logops_fast.ingest.summary logops_fast.ingest.rejected logops_fast.ingest.reading_jobs"
                     }
                 }
                 parsers = component "Parsers" "JSON, NDJSON, CSV, plain text, syslog." "ingest/parsers/" {
@@ -348,6 +348,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.sink "4 Stores"
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
         logops.ingest.pipeline -> logops.ingest.native "Reads JSON and OTLP"
+        logops.ingest.pipeline -> logops.ingest.fields "Counts levels"
         logops.ingest.native -> logops.ingest.normaliser "Hands back what is not in order"
         logops.ingest.native -> logops.ingest.fields "Learns names and levels"
         logops.ingest.native -> logops.ingest.parsers "Decodes what is handed back"
