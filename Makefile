@@ -99,7 +99,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versions that still fit (UPGRADE=1: newest)
 	@$(BIN)/python -m pip --quiet install uv
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group build -o requirements.lock
-	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --constraint requirements.lock -o requirements-dev.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --extra console --constraint requirements.lock -o requirements-dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group kernel -o requirements-kernel.lock
 
