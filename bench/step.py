@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
-import re
 import time
 import urllib.request
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import pairwise
 from typing import Any, Final
 
 from bench import corpus, load, machine
 from bench.machine import Cores, on_cores
 from bench.servers import Server
 from logops_fast.config.slo import Slo
+from logops_fast.telemetry.scrape import histogram_quantile, parse
 
 ENOUGH: Final = 0.99
 """Share of the offered rate that must be taken in time: else a queue grows, however short the step hides it."""
@@ -23,8 +20,6 @@ QUIET: Final = 0.1
 """Cores that others may use: past it a step says less about the gateway than about its neighbours."""
 BODIES: Final = 64
 """Different bodies that are sent in turn."""
-
-_BUCKET: Final = re.compile(r'^logops_batch_latency_seconds_bucket\{.*?le="([^"]+)".*?\} (\S+)', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -184,26 +179,4 @@ def scrape(server: Server) -> dict[float, float]:
     if server.metrics_port is None:
         return {}
     with urllib.request.urlopen(f"http://{server.host}:{server.metrics_port}/metrics", timeout=10) as answer:
-        text = answer.read().decode()
-    buckets: dict[float, float] = defaultdict(float)
-    for edge, count in _BUCKET.findall(text):
-        buckets[float(edge)] += float(count)
-    return dict(buckets)
-
-
-def histogram_quantile(quantile: float, buckets: dict[float, float]) -> float | None:
-    """PromQL's ``histogram_quantile``: linear within a bucket, the last finite edge for what is above it.
-
-    ``buckets`` are cumulative by upper edge, ``inf`` among them. None where nothing was observed.
-    """
-    edges = sorted(buckets.items())
-    total = edges[-1][1] if edges else 0.0
-    if total <= 0:
-        return None
-    rank = quantile * total
-    for (low, below), (high, count) in pairwise([(0.0, 0.0), *edges]):
-        if count >= rank:
-            if math.isinf(high):
-                return low
-            return low + (high - low) * (rank - below) / (count - below) if count > below else high
-    return edges[-1][0]
+        return parse(answer.read().decode(), 0.0).buckets("logops_batch_latency_seconds")

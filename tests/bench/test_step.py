@@ -1,31 +1,14 @@
-"""A step's verdict, and the percentile as Prometheus would compute it."""
+"""A step's verdict."""
 
 from __future__ import annotations
 
-from math import inf
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench import machine
-from bench.step import histogram_quantile
 from tests.bench.samples import SLO, made_up
-
-
-@pytest.mark.parametrize(
-    ("buckets", "expected"),
-    [
-        ({0.1: 50.0, 0.2: 100.0, inf: 100.0}, 0.19),  # 90% of the way through the second bucket
-        ({0.1: 100.0, inf: 100.0}, 0.095),
-        ({0.1: 0.0, 0.2: 100.0, inf: 100.0}, 0.195),
-        ({0.1: 90.0, 0.5: 90.0, inf: 100.0}, 0.5),  # above the last edge: that edge
-        ({0.1: 0.0, inf: 0.0}, None),
-        ({}, None),
-    ],
-)
-def test_the_quantile_is_interpolated_as_promql_does(buckets: dict[float, float], expected: float | None) -> None:
-    assert histogram_quantile(0.95, buckets) == (None if expected is None else pytest.approx(expected))
 
 
 def test_a_step_that_took_everything_in_time_meets_the_slo() -> None:
