@@ -79,6 +79,11 @@ def html(record: Record) -> str:
 
 def html_of_two(first: Record, second: Record) -> str:
     """Return a self-contained page that compares two runs."""
+    return _page(f"{first.name} and {second.name}", body_of_two(first, second))
+
+
+def body_of_two(first: Record, second: Record) -> str:
+    """Return the comparison of two runs as a part of a page."""
     runs = "".join(
         f"<li><b>{letter}</b>: {escape(record.name)}, {escape(str(record.start['ts_iso']))}, "
         f"seed {escape(str(record.start['seed']))}{_cut_off(record)}</li>"
@@ -89,7 +94,7 @@ def html_of_two(first: Record, second: Record) -> str:
         for name, a, b, change in compare(first, second)
     )
     table = f"{_head('', *_PAIR, 'change')}{''.join(rows)}</table></div>"
-    return _page(f"{first.name} and {second.name}", f"<ul>{runs}</ul>{_charts_of_two(first, second)}{table}")
+    return f"<ul>{runs}</ul>{_charts_of_two(first, second)}{table}"
 
 
 def charts(record: Record, key: str = "run") -> str:
