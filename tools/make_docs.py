@@ -30,7 +30,14 @@ from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
 from logops_fast.runtime.probes import Readiness
 from logops_fast.shipper.answers import Effect
 from logops_fast.shipper.metrics import ShipMetrics
-from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
+from logops_fast.telemetry.families import (
+    ProcessMetrics,
+    build_info,
+    heartbeat_age,
+    worker_connections,
+    worker_kills,
+    worker_restarts,
+)
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
 from tools import plain_text_page
@@ -314,6 +321,7 @@ def metrics() -> str:
     worker_restarts(process)
     worker_kills(process)
     heartbeat_age(process)
+    worker_connections(process, 0)
     Readiness(process, ())
     of_process = {snapshot.shape.name for snapshot in process.collect()}
     of_auth, of_ingest = _own(auth, of_process), _own(ingest, of_process)

@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from logops_fast.cli.options import add_json, example
+from logops_fast.cli.options import add_json, example, number_in
 from logops_fast.cli.output import BOLD, DIM, GREEN, RED, complain, is_fancy, paint, print_json
 from logops_fast.cli.progress import milliseconds
-from logops_fast.cli.traffic import drive, number_in
+from logops_fast.cli.traffic import drive
 from logops_fast.config.keys_file import Keyring, make_demo_keys
 from logops_fast.config.slo import Slo, load_slo
 from logops_fast.emitters.scenario import find, load

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import argparse
 
-from logops_fast.cli.options import add_json, example
+from logops_fast.cli.options import add_json, example, number_in, whole_in
 from logops_fast.cli.traffic import (
     EXIT_INTERRUPTED,
     EXIT_LOST,
     add_target,
     check_out_file,
     drive,
-    number_in,
     print_totals,
     summarise,
     target_of,
-    whole_in,
 )
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.names import NAME_RULE, is_name

@@ -35,6 +35,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "sign": ("logops_fast.cli.sign", "print the headers of a signed request"),
     "verify": ("logops_fast.cli.verify", "check the headers of a signed request and report what is wrong"),
     "keys": ("logops_fast.cli.keys", "list, add, rotate and revoke clients"),
+    "top": ("logops_fast.cli.top", "watch running gateways on a live screen"),
     "tail": ("logops_fast.cli.tail", "follow the stored events"),
     "parse": ("logops_fast.cli.parse", "show what would be stored of a file, and why"),
     "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,32 @@ def read_body(args: argparse.Namespace) -> bytes | None:
     if args.body_file is not None:
         return Path(args.body_file).read_bytes()
     return None if args.body is None else os.fsencode(args.body)
+
+
+def number_in(least: float, most: float) -> Callable[[str], float]:
+    """Return an argparse type: a number within bounds."""
+
+    def number(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = least - 1
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {text!r}")
+        return value
+
+    return number
+
+
+def whole_in(least: int, most: int) -> Callable[[str], int]:
+    """Return an argparse type: an integer within bounds."""
+
+    def whole(text: str) -> int:
+        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, got {text!r}")
+        return int(text)
+
+    return whole
 
 
 def load_settings(

@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from logops_fast.cli.options import add_json, example
+from logops_fast.cli.options import add_json, example, number_in
 from logops_fast.cli.output import print_json, print_table
 from logops_fast.cli.traffic import (
     EXIT_INTERRUPTED,
@@ -17,7 +17,6 @@ from logops_fast.cli.traffic import (
     check_out_file,
     complain_of,
     drive,
-    number_in,
     print_totals,
     summarise,
     target_of,

@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -154,32 +154,6 @@ def complain_of(problems: list[str]) -> None:
     """Print a line on standard error for each expectation that was not met."""
     for problem in problems:
         complain(problem)
-
-
-def number_in(least: float, most: float) -> Callable[[str], float]:
-    """Return an argparse type: a number within bounds."""
-
-    def number(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = least - 1
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {text!r}")
-        return value
-
-    return number
-
-
-def whole_in(least: int, most: int) -> Callable[[str], int]:
-    """Return an argparse type: an integer within bounds."""
-
-    def whole(text: str) -> int:
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
-            raise argparse.ArgumentTypeError(f"expected an integer from {least} to {most}, got {text!r}")
-        return int(text)
-
-    return whole
 
 
 def check_out_file(path: str | None) -> Path | None:

@@ -93,6 +93,9 @@ class IngestMetrics(GatewayMetrics):
             "logops_sink_commit_seconds", "Time of one group commit: write and fdatasync.", edges=COMMIT_EDGES
         ).labels()
         self._sink_errors = registry.counter("logops_sink_errors_total", "Group commits that failed.").labels()
+        self.queued: Final = registry.gauge(
+            "logops_queued_batches", "Batches being worked on in slices, or waiting for that."
+        ).labels()
         self._scenario = Bounded(
             limit=MAX_SCENARIOS, elsewhere=lambda: registry.label_values("logops_accepted_total", "scenario_id")
         )

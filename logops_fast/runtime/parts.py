@@ -114,6 +114,8 @@ class IngestPart(Part):
     ) -> None:
         metrics = IngestMetrics(context.registry, emitters)
         super().__init__(metrics)
+        self._queued: Final = metrics.queued
+        self._queue: Final = queue
         self._storage = Storage(settings, context, state, metrics, on_failure=on_failure)
         self._encryptor: Encryptor | None = wiring.encryptor(settings)
         normaliser = wiring.normaliser(settings, self._encryptor)
@@ -126,6 +128,10 @@ class IngestPart(Part):
             queue=queue,
             dedup=frozenset(settings.dedup.by_body),
         )
+
+    def sample(self) -> None:
+        """Bring the length of the queue up to date."""
+        self._queued.set(len(self._queue))
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
         """Return the handlers of POST by path."""

@@ -28,6 +28,7 @@ from logops_fast.runtime.probes import Probes, Readiness
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.interface import StateStore
 from logops_fast.telemetry import exposition
+from logops_fast.telemetry.families import worker_connections
 
 Role = Literal["up", "authgw", "ingest"]
 
@@ -99,6 +100,7 @@ class GatewayService:
         checks = (self._draining_check, *(check for part in self._parts for check in part.checks()), self._state_check)
         self._readiness = Readiness(context.registry, checks)
         self._budget = Budget(wiring.http_limits(settings))
+        self._connections = worker_connections(context.registry, context.place)
         tls = wiring.tls_context(settings)
         self._listeners: list[Listener] = [self._listener(part, tls) for part in self._parts]
         for part in self._parts:
@@ -271,6 +273,7 @@ class GatewayService:
         metrics = self._parts[0].metrics  # the budget is the process's; in `up` it is shown for the Auth Gateway
         metrics.inflight.set(self._budget.inflight_requests)
         metrics.inflight_bytes.set(self._budget.inflight_bytes)
+        self._connections.set(self._budget.connections)
         for part in self._parts:
             part.sample()
 

@@ -46,22 +46,36 @@ class GatewayMetrics:
 
 
 class ProcessMetrics:
-    """CPU seconds, resident memory and dropped log lines, brought up to date by :meth:`sample`."""
+    """CPU seconds, resident memory and dropped log lines of a worker, brought up to date by :meth:`sample`.
 
-    def __init__(self, registry: Registry) -> None:
+    ``worker`` is its number. Of CPU and memory there is a series of each worker besides the sum.
+    """
+
+    def __init__(self, registry: Registry, worker: int = 0) -> None:
         self._cpu = registry.counter("process_cpu_seconds_total", "CPU time of all workers, user and system.").labels()
         self._resident: Gauge = registry.gauge(
             "process_resident_memory_bytes", "Resident memory of all workers; pages they share count in each."
         ).labels()
+        number = str(worker)
+        self._worker_cpu = registry.counter(
+            "logops_worker_cpu_seconds_total", "CPU time of the worker, user and system.", ("worker",)
+        ).labels(number)
+        self._worker_resident: Gauge = registry.gauge(
+            "logops_worker_resident_memory_bytes", "Resident memory of the worker.", ("worker",)
+        ).labels(number)
         self._cpu_seen = 0.0
         self._dropped_lines = DroppedLines(registry)
 
     def sample(self) -> None:
         """Bring the figures up to date. It takes about 20 us: call it from a timer or a scrape, not per request."""
         cpu = time.process_time()
-        self._cpu.inc(cpu - self._cpu_seen)  # differences, so that a successor continues its predecessor's sum
+        used = cpu - self._cpu_seen  # differences, so that a successor continues its predecessor's sum
+        self._cpu.inc(used)
+        self._worker_cpu.inc(used)
         self._cpu_seen = cpu
-        self._resident.set(resident_bytes())
+        resident = resident_bytes()
+        self._resident.set(resident)
+        self._worker_resident.set(resident)
         self._dropped_lines.sample()
 
 
@@ -108,6 +122,13 @@ def worker_kills(registry: Registry) -> Counter:
     return registry.counter(
         "logops_worker_kills_total", "Workers killed after `server.worker_timeout` of silence."
     ).labels()
+
+
+def worker_connections(registry: Registry, worker: int) -> Gauge:
+    """Return the gauge of the HTTP connections that clients have to a worker."""
+    return registry.gauge(
+        "logops_worker_connections", "Open HTTP connections of clients to the worker.", ("worker",)
+    ).labels(str(worker))
 
 
 def heartbeat_age(registry: Registry) -> Family[Gauge]:

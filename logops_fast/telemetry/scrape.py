@@ -46,6 +46,16 @@ class Scrape:
         """Return a histogram's cumulative counts by upper edge, ``inf`` among them, summed over its series."""
         return {float(edge): count for edge, count in self.by(_EDGE, f"{name}_bucket", **where).items()}
 
+    def buckets_by(self, label: str, name: str) -> dict[str, dict[float, float]]:
+        """Return a histogram's cumulative counts by upper edge, for each value of ``label``."""
+        found: dict[str, dict[float, float]] = {}
+        for labels, count in self.samples.get(f"{name}_bucket", {}).items():
+            of = dict(labels)
+            edges = found.setdefault(of.get(label, ""), {})
+            edge = float(of[_EDGE])
+            edges[edge] = edges.get(edge, 0.0) + count
+        return found
+
     def quantile(self, quantile: float, name: str, **where: str) -> float | None:
         """Return a quantile of a histogram, as :func:`histogram_quantile` does."""
         return histogram_quantile(quantile, self.buckets(name, **where))

@@ -10,7 +10,14 @@ import pytest
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.slo import load_slo
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.telemetry.families import ProcessMetrics, build_info, heartbeat_age, worker_kills, worker_restarts
+from logops_fast.telemetry.families import (
+    ProcessMetrics,
+    build_info,
+    heartbeat_age,
+    worker_connections,
+    worker_kills,
+    worker_restarts,
+)
 from logops_fast.telemetry.registry import Registry
 from tests.deploy import support
 from tests.deploy.support import DEPLOY, program, run
@@ -31,6 +38,7 @@ def metric_names() -> set[str]:
     worker_restarts(registry)
     worker_kills(registry)
     heartbeat_age(registry)
+    worker_connections(registry, 0)
     return {snapshot.shape.name for snapshot in registry.collect()}
 
 

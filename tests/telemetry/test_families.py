@@ -150,3 +150,17 @@ def test_cpu_time_of_a_successor_is_added_to_its_predecessors() -> None:
     ((resident,),) = series_of(registry, "process_resident_memory_bytes").values()
     assert cpu >= 2 * process._cpu_seen * 0.5
     assert 1e6 < resident <= 2 * resident_bytes()
+
+
+def test_cpu_and_memory_are_shown_of_each_worker_and_in_all() -> None:
+    slab = Slab(2)
+    registries = [Registry(slab, index) for index in range(2)]
+    for worker, registry in enumerate(registries):
+        ProcessMetrics(registry, worker).sample()
+    for of_worker, in_all in (
+        ("logops_worker_cpu_seconds_total", "process_cpu_seconds_total"),
+        ("logops_worker_resident_memory_bytes", "process_resident_memory_bytes"),
+    ):
+        series = series_of(registries[0], of_worker)
+        assert set(series) == {("0",), ("1",)}
+        assert sum(value for (value,) in series.values()) == series_of(registries[0], in_all)[()][0] > 0
