@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator
 from importlib.util import find_spec
 from typing import Final
@@ -54,12 +55,11 @@ def application(services: Services, guard: Guard) -> GuardedApp:
     return GuardedApp(app, guard)
 
 
-async def serve(app: GuardedApp, host: str, port: int) -> None:
-    """Serve until SIGINT or SIGTERM. Raises SystemExit if the port is taken, after logging so."""
+async def serve(app: GuardedApp, listener: socket.socket) -> None:
+    """Serve on ``listener`` until SIGINT or SIGTERM."""
     config = uvicorn.Config(
         app,
-        host=host,
-        port=port,
+        log_config=None,
         log_level="warning",
         access_log=False,
         server_header=False,
@@ -68,7 +68,7 @@ async def serve(app: GuardedApp, host: str, port: int) -> None:
         ws_max_size=MAX_MESSAGE,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    await uvicorn.Server(config).serve()
+    await uvicorn.Server(config).serve([listener])
 
 
 def _pages(services: Services) -> None:

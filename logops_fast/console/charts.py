@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from logops_fast.config.slo import Slo
-from logops_fast.console.live import Rates
+from logops_fast.console.live import Moment
 from logops_fast.console.run_state import RunState
 from logops_fast.emitters.svg_chart import AMBER, BLUE, GREEN, GREY, RED
 
@@ -19,7 +19,7 @@ FLOOR_MS: Final = 0.1
 _GRID_LINE: Final = "rgba(128,128,128,.28)"
 
 
-def rates(history: Sequence[Rates | None]) -> Options:
+def rates(history: Sequence[Moment | None]) -> Options:
     """Return the chart of offered, accepted and stored events a second."""
     # In this order, so that where all is stored its line is the one that is seen.
     drawn = (("offered", GREY, "dashed", 2.5), ("accepted", AMBER, "solid", 2.5), ("stored", BLUE, "solid", 1.6))
@@ -28,23 +28,17 @@ def rates(history: Sequence[Rates | None]) -> Options:
     return _chart(series, {"type": "time"}, {"type": "value", "min": 0, "minInterval": 1})
 
 
-def latency(history: Sequence[Rates | None], slo: Slo) -> Options:
+def latency(history: Sequence[Moment | None], slo: Slo) -> Options:
     """Return the chart of percentiles in ms, on a logarithmic axis with the SLO as a line."""
     limit = slo.p95 * 1e3
     series = [
         _line(name, _points(history, name, 1e3), colour, "solid", width)
         for name, colour, width in (("p99", AMBER, 3.5), ("p95", BLUE, 1.8), ("p50", GREEN, 1.4))
     ]
-    series[1]["markLine"] = {
-        "silent": True,
-        "symbol": "none",
-        "animation": False,
-        "lineStyle": {"color": RED, "type": "dashed", "width": 1.6},
-        "label": {"formatter": f"SLO: p95 {limit:g} ms", "position": "insideStartTop"},
-        "data": [{"yAxis": limit}],
-    }
     values = [point[1] for one in series for point in one["data"] if point[1] is not None]
-    low = 10.0 ** math.floor(math.log10(max(FLOOR_MS, min(values, default=1.0))))
+    ends = [[point[0], limit] for point in (series[0]["data"][:1] + series[0]["data"][-1:])]
+    series.append(_line(f"SLO: p95 under {limit:g} ms", ends, RED, "dashed", 1.6))
+    low = 10.0 ** math.floor(math.log10(max(FLOOR_MS, min([*values, limit / 10]))))
     high = 10.0 ** math.ceil(math.log10(max(limit * 1.2, max(values, default=limit))))
     return _chart(series, {"type": "time"}, {"type": "log", "min": low, "max": high})
 
@@ -59,7 +53,7 @@ def run(state: RunState) -> Options:
     return _chart([target, achieved], axis, {"type": "value", "min": 0, "minInterval": 1})
 
 
-def describe_rates(now: Rates | None) -> str:
+def describe_rates(now: Moment | None) -> str:
     """Return the chart of rates in words."""
     if now is None:
         return "Events a second over the last five minutes: no reading yet."
@@ -69,7 +63,7 @@ def describe_rates(now: Rates | None) -> str:
     )
 
 
-def describe_latency(now: Rates | None, slo: Slo) -> str:
+def describe_latency(now: Moment | None, slo: Slo) -> str:
     """Return the chart of latencies in words."""
     goal = f"Latency of batches in milliseconds, logarithmic; the SLO is a p95 under {slo.p95 * 1e3:g} ms."
     if now is None or now.p50 is None or now.p95 is None or now.p99 is None:
@@ -88,7 +82,7 @@ def describe_run(state: RunState) -> str:
     )
 
 
-def _points(history: Sequence[Rates | None], name: str, scale: float = 1.0) -> list[list[float | None]]:
+def _points(history: Sequence[Moment | None], name: str, scale: float = 1.0) -> list[list[float | None]]:
     """Return (epoch ms, value) for each reading; a gap is a point without a value, which ends the line."""
     found: list[list[float | None]] = []
     at = 0.0
@@ -131,5 +125,3 @@ def _chart(series: list[Options], x: Options, y: Options) -> Options:
         "yAxis": {**y, **split},
         "series": series,
     }
-
-

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any, Final, Literal, NamedTuple
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -59,6 +60,7 @@ _HEADERS: Final = (
     (b"cross-origin-resource-policy", b"same-origin"),
 )
 _SAFE: Final = ("GET", "HEAD")
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5})?")
 _POLICY_VIOLATION: Final = 1008  # WebSocket close code (RFC 6455, 7.4.1)
 
 
@@ -122,19 +124,14 @@ class Guard:
         return Redirect(location, cookie)
 
     def _is_own_host(self, host: str) -> bool:
-        if host.lower() in self.hosts:
+        parts = _HOST.fullmatch(host.lower())
+        if parts is None:
+            return False
+        name = parts["name"]
+        if name == "localhost" or name in self.hosts or parts[0] in self.hosts:
             return True
         try:
-            parts = urlsplit(f"//{host}")
-            name, _ = parts.hostname, parts.port
-        except ValueError:
-            return False
-        if not name or parts.username is not None or parts.path or parts.query or parts.fragment:
-            return False
-        if name == "localhost" or name in self.hosts:
-            return True
-        try:
-            ipaddress.ip_address(name)
+            ipaddress.ip_address(name.strip("[]"))
         except ValueError:
             return False
         return True

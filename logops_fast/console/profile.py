@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from logops_fast.emitters.scenario import Scenario
 from logops_fast.emitters.schedule import Profile
-from logops_fast.emitters.svg_chart import label
+from logops_fast.emitters.svg_chart import BLUE, Chart, Series
 
 MAX_BURSTS: Final = 150
 """Bursts of an emitter that are drawn one by one; more of them are narrower than a pixel, and drawn by their mean."""
@@ -62,7 +62,7 @@ def _drawable(profile: Profile) -> Profile:
 def describe(drawn: Curve) -> str:
     """Return the curve in words, for those who do not see it."""
     return (
-        f"{label(round(drawn.peak))} events a second at most, {label(round(drawn.events))} events "
+        f"{round(drawn.peak):,} events a second at most, {round(drawn.events):,} events "
         f"in {duration_text(drawn.duration)}"
     )
 
@@ -75,6 +75,12 @@ def duration_text(seconds: float) -> str:
     parts += [f"{minutes:.0f} min"] if minutes else []
     parts += [f"{rest:g} s"] if rest or not parts else []
     return " ".join(parts)
+
+
+def chart(drawn: Curve) -> Chart:
+    """Return the curve as a chart with axes."""
+    series = (Series("target", drawn.points, BLUE, "area"),)
+    return Chart("Target rate", f"{describe(drawn)}.", drawn.duration, series, "events a second", height=220)
 
 
 def sparkline(drawn: Curve, key: str) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from logops_fast.console.gateway import GatewayMonitor
 from logops_fast.console.history import Runs
+from logops_fast.console.monitor import Monitor
 from logops_fast.console.orchestrator import Orchestrator
 from logops_fast.emitters.scenario import Scenario
 
@@ -16,7 +16,7 @@ from logops_fast.emitters.scenario import Scenario
 class Services:
     """The parts of one console. ``scenarios`` is the library, ``files`` lists the stored files, oldest first."""
 
-    monitor: GatewayMonitor
+    monitor: Monitor
     orchestrator: Orchestrator
     scenarios: Mapping[str, Scenario]
     files: Callable[[], Sequence[Path]]

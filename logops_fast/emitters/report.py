@@ -94,7 +94,7 @@ def body_of_two(first: Record, second: Record) -> str:
         for name, a, b, change in compare(first, second)
     )
     table = f"{_head('', *_PAIR, 'change')}{''.join(rows)}</table></div>"
-    return f"<ul>{runs}</ul>{_charts_of_two(first, second)}{table}"
+    return f'<ul>{runs}</ul><div class="charts">{_charts_of_two(first, second)}</div>{table}'
 
 
 def charts(record: Record, key: str = "run") -> str:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.emitters.svg_chart import PALETTE, Chart, Series, label, linear_ticks, log_ticks, stairs
+from tests.support.contrast import contrast
 
 
 @pytest.mark.parametrize(
@@ -44,18 +45,8 @@ def test_stairs_outline_each_step() -> None:
     assert stairs([0, 1, 3], [5, 7]) == [(0, 5), (1, 5), (1, 7), (3, 7)]
 
 
-def _contrast(one: str, other: str) -> float:
-    def luminance(colour: str) -> float:
-        parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-        linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-    low, high = sorted((luminance(one), luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
 def test_the_colours_are_seen_on_white_and_on_the_dark_background() -> None:
-    poor = [(c, b) for c in PALETTE for b in ("#ffffff", "#16191d") if _contrast(c, b) < 3]
+    poor = [(c, b) for c in PALETTE for b in ("#ffffff", "#16191d") if contrast(c, b) < 3]
     assert poor == []
 
 

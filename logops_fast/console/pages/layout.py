@@ -34,11 +34,11 @@ def page(title: str, current: str) -> Iterator[None]:
     links = "".join(
         f'<a href="{path}"{" aria-current=page" if path == current else ""}>{name}</a>' for name, path in PAGES
     )
-    html('<a class="skip" href="#main">Skip to the content</a>')
-    with ui.element("header").classes("top"):
+    html('<a class="skip" href="#content">Skip to the content</a>')
+    with ui.header(fixed=False).classes("top"):
         html(f'<span class="name">LogOps console</span><nav aria-label="Pages">{links}</nav>').style("display:contents")
         button("Light / dark", js=_SWITCH)
-    with ui.element("main").props('id=main tabindex=-1'):
+    with ui.element("div").classes("content").props("id=content tabindex=-1"):
         heading(title)
         yield
 
@@ -102,13 +102,12 @@ def field(
     return _changing(made, on_change)
 
 
-def plain_input(
-    kind: str, value: str, on_change: Callable[[str], object] | None, **attributes: str
-) -> ui.element:
+def plain_input(kind: str, value: str, on_change: Callable[[str], object] | None, **attributes: str) -> ui.element:
     """Add an input without a label of its own: give it an ``aria_label``."""
     made = ui.element("input")
     made.props["type"] = kind
-    made.props["value"] = value
+    # "^": the attribute, which is where it begins; the property would put it back whenever the page is drawn again
+    made.props["^value"] = value
     for name, given in attributes.items():
         made.props[name.replace("_", "-")] = given
     return made if on_change is None else _changing(made, on_change)
@@ -120,7 +119,7 @@ def checkbox(name: str, checked: bool, on_change: Callable[[bool], object]) -> u
     made.props["type"] = "checkbox"
     made.props["aria-label"] = name
     if checked:
-        made.props["checked"] = True
+        made.props["^checked"] = "checked"
     made.on("change", lambda event: on_change(bool(event.args)), js_handler="(e) => emit(e.target.checked)")
     return made
 
@@ -152,6 +151,16 @@ def redraw(made: tuple[ui.echart, ui.element], options: dict[str, Any], words: s
     box.update()
 
 
+def latency_text(seconds: float | None) -> str:
+    """Return a latency with few digits: ``1.23 ms``, ``45.6 ms``, ``990 ms``, ``2.5 s``; a dash if there is none."""
+    if seconds is None:
+        return "-"
+    if seconds >= 0.9995:
+        return f"{seconds:,.1f} s"
+    ms = seconds * 1e3
+    return f"{ms:.0f} ms" if ms >= 99.95 else f"{ms:.1f} ms" if ms >= 9.995 else f"{ms:.2f} ms"
+
+
 def tiles(rows: Sequence[tuple[str, str, str, str]]) -> str:
     """Return numbers as HTML: name, value, note, and ``good``, ``bad`` or nothing."""
     found = "".join(
@@ -167,7 +176,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequen
 
     def cells(values: Sequence[str], tag: str, extra: str = "") -> str:
         return "".join(
-            f'<{tag}{extra}{" class=number" if number in numbers else ""}>{escape(value)}</{tag}>'
+            f"<{tag}{extra}{' class=number' if number in numbers else ''}>{escape(value)}</{tag}>"
             for number, value in enumerate(values)
         )
 
@@ -179,7 +188,7 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]], numbers: Sequen
     )
 
 
-def health(checks: Sequence[Check]) -> str:
+def health_table(checks: Sequence[Check]) -> str:
     """Return the lines of the health panel as HTML: the state in a word, not by colour alone."""
     words = {"good": "ok", "warn": "look", "bad": "failed", "off": "off"}
     rows = "".join(

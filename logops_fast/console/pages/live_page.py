@@ -8,15 +8,17 @@ from typing import Final
 
 from nicegui import ui
 
+from logops_fast.config.slo import Slo
 from logops_fast.console import charts
-from logops_fast.console.live import Rates
+from logops_fast.console.live import Moment, health
 from logops_fast.console.pages.layout import (
     chart,
     checkbox,
     field,
     heading,
-    health,
+    health_table,
     html,
+    latency_text,
     page,
     redraw,
     table,
@@ -25,7 +27,7 @@ from logops_fast.console.pages.layout import (
 )
 from logops_fast.console.recent_lines import LEVELS, LineFilter, as_html, recent
 from logops_fast.console.services import Services
-from logops_fast.emitters.report import milliseconds
+from logops_fast.telemetry.overview import Overview
 
 REFRESH: Final = 1.0  # seconds
 
@@ -56,21 +58,21 @@ def build(services: Services) -> None:
 
     def refresh() -> None:
         nonlocal shown
-        if monitor.version == shown:
+        overview = monitor.overview
+        if monitor.version == shown or overview is None:
             return
         shown = monitor.version
-        history = monitor.history
-        banner.content = _banner(monitor.problem)
-        numbers.content = _tiles(services)
-        redraw(rates, charts.rates(history.rates), charts.describe_rates(history.latest))
-        redraw(
-            latency, charts.latency(history.rates, monitor.slo), charts.describe_latency(history.latest, monitor.slo)
-        )
-        checks.content = health(monitor.checks())
-        refused = [(reason, f"{count:,.0f}") for reason, count in history.refusals()]
+        moments, now = monitor.timeline.moments, monitor.timeline.latest
+        banner.content = "" if monitor.answers else _banner(overview)
+        numbers.content = _tiles(monitor.slo, now, overview)
+        redraw(rates, charts.rates(moments), charts.describe_rates(now))
+        redraw(latency, charts.latency(moments, monitor.slo), charts.describe_latency(now, monitor.slo))
+        checks.content = health_table(health(overview))
+        refused = [(reason, f"{count:,.0f}") for reason, count in monitor.timeline.refusals()]
         refusals.content = table(("reason", "requests"), refused, (1,)) if refused else "<p>Nothing was refused.</p>"
         lines.refresh()
 
+    refresh()
     ui.timer(REFRESH, refresh)
 
 
@@ -113,29 +115,36 @@ class _Lines:
         self.refresh()
 
 
-def _banner(problem: str) -> str:
-    return f'<div class="card banner bad"><p>{escape(problem)}</p></div>' if problem else ""
+def _banner(overview: Overview) -> str:
+    problems = "; ".join(overview.problems)
+    return (
+        f'<div class="card banner bad"><p>No gateway answers ({escape(problems)}). Start one with '
+        "<code>logops up</code>, or name its admin listener with <code>logops console --admin URL</code>.</p></div>"
+    )
 
 
-def _tiles(services: Services) -> str:
-    monitor = services.monitor
-    now = monitor.history.latest or Rates(0.0, 0.0, 0.0, 0.0, 0.0, None, None, None)
-    slo = monitor.slo
-    p95, share = monitor.history.p95(), monitor.history.fast_share()
+def _tiles(slo: Slo, now: Moment | None, overview: Overview) -> str:
+    offered, accepted, stored, refused = ("-",) * 4
+    if now is not None:
+        offered, accepted, stored, refused = (f"{value:,.0f}" for value in now[1:5])
+    latency = overview.latency
+    p95 = None if latency is None else latency.p95
+    share = None if latency is None else latency.share_fast
     kept = "" if p95 is None else "good" if p95 <= slo.p95 else "bad"
     fast = "" if share is None else "good" if share >= slo.objective else "bad"
+    window = f"{slo.p95_window / 60:g} min"
     return tiles(
         (
-            ("offered", f"{now.offered:,.0f}", "events a second", ""),
-            ("accepted", f"{now.accepted:,.0f}", "events a second", ""),
-            ("stored", f"{now.stored:,.0f}", "events a second", ""),
-            ("p95", milliseconds(p95), f"{slo.p95_window / 60:g} min; SLO {slo.p95 * 1e3:g} ms", kept),
+            ("offered", offered, "events a second", ""),
+            ("accepted", accepted, "events a second", ""),
+            ("stored", stored, "events a second", ""),
+            ("p95", latency_text(p95), f"in {window}; SLO {slo.p95 * 1e3:g} ms", kept),
             (
                 f"under {slo.threshold * 1e3:g} ms",
                 "-" if share is None else f"{share:.2%}",
-                f"of batches; SLO {slo.objective:.0%}",
+                f"of batches in {window}; SLO {slo.objective:.0%}",
                 fast,
             ),
-            ("refused", f"{now.refused:,.0f}", "requests a second", ""),
+            ("refused", refused, "requests a second", ""),
         )
     )

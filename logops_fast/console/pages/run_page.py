@@ -8,10 +8,21 @@ from urllib.parse import quote
 from nicegui import ui
 
 from logops_fast.console import charts
-from logops_fast.console.pages.layout import button, chart, enable, heading, html, page, redraw, set_text, text, tiles
+from logops_fast.console.pages.layout import (
+    button,
+    chart,
+    enable,
+    heading,
+    html,
+    latency_text,
+    page,
+    redraw,
+    set_text,
+    text,
+    tiles,
+)
 from logops_fast.console.run_state import Phase, RunError, RunState
 from logops_fast.console.services import Services
-from logops_fast.emitters.report import milliseconds
 
 REFRESH = 0.5  # seconds
 
@@ -41,6 +52,7 @@ def build(services: Services) -> None:
         with ui.element("section").classes("card"):
             heading("Events a second: target and achieved", 2)
             drawn = chart(charts.run(orchestrator.state), charts.describe_run(orchestrator.state))
+            text("Answers that come after the end count in the last tick.").classes("quiet")
 
     def stop() -> None:
         try:
@@ -94,7 +106,7 @@ def _tiles(state: RunState) -> str:
             ("accepted", f"{now.accepted.events:,}", "events", ""),
             ("unreadable", f"{now.rejected.events:,}", "events", ""),
             ("lost", f"{lost:,}", reasons, "bad" if lost else ""),
-            ("p95", milliseconds(now.latency.p95), "from when a batch was due", ""),
-            ("late", milliseconds(now.lateness), "the sender itself", ""),
+            ("p95", latency_text(now.latency.p95), "from when a batch was due", ""),
+            ("late", latency_text(now.lateness), "the sender itself", ""),
         )
     )

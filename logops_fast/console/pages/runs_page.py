@@ -16,9 +16,14 @@ from logops_fast.emitters import report
 from logops_fast.emitters.svg_chart import STYLE
 from logops_fast.errors import OperatorError
 
-_REPORT_TABLES = "table { border-collapse: collapse; font-variant-numeric: tabular-nums; } .table { overflow-x: auto; } \
-th, td { padding: .25rem .8rem; border-bottom: 1px solid var(--edge); text-align: right; white-space: nowrap; } \
-th { font-weight: 400; } th[scope=col] { font-weight: 600; } th:first-child { text-align: left; }"
+_REPORT_TABLES = """
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.table { overflow-x: auto; }
+th, td { padding: .25rem .8rem; border-bottom: 1px solid var(--edge); text-align: right; white-space: nowrap; }
+th { font-weight: 400; }
+th[scope=col] { font-weight: 600; }
+th:first-child { text-align: left; }
+"""
 
 
 def build_list(services: Services) -> None:
@@ -65,12 +70,9 @@ def build_report(services: Services, file: str) -> None:
         links = [("Page (HTML)", "report.html"), ("Telemetry (JSON lines)", "telemetry.jsonl")]
         if find_spec("matplotlib") is not None:
             links.insert(1, ("Picture (PNG)", "report.png"))
-        html(
-            '<p class="row-of">'
-            + "".join(f'<a class="button" href="/files/{name}/{path}" target="_blank">{word}</a>' for word, path in links)
-            + "</p>"
-        )
-        html(report.charts(record)).classes("card")
+        buttons = (f'<a class="button" href="/files/{name}/{path}" target="_blank">{word}</a>' for word, path in links)
+        html("".join(buttons)).classes("row-of")
+        html(report.charts(record)).classes("card charts")
         html(report.tables(record)).classes("card")
 
 

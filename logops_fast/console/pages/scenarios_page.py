@@ -7,12 +7,12 @@ from html import escape
 from nicegui import ui
 
 from logops_fast.console.edits import EditError, Edits, edited, seed_of, silent
-from logops_fast.console.pages.layout import button, checkbox, field, heading, html, page, plain_input, set_text, text
-from logops_fast.console.profile import curve, describe, duration_text, sparkline
+from logops_fast.console.pages.layout import checkbox, field, heading, html, page, plain_input, set_text, text
+from logops_fast.console.profile import chart, curve, describe, duration_text, sparkline
 from logops_fast.console.run_state import RunError
 from logops_fast.console.services import Services
 from logops_fast.emitters.scenario import Scenario
-from logops_fast.emitters.svg_chart import label
+from logops_fast.emitters.svg_chart import STYLE
 from logops_fast.errors import OperatorError
 
 _NO_SUCH = "There is no scenario of this name."
@@ -32,6 +32,7 @@ def build_editor(services: Services, name: str) -> None:
         if scenario is None:
             text(f"{_NO_SUCH} The library has: {', '.join(services.scenarios)}.")
             return
+        ui.add_css(STYLE)
         _Editor(services, scenario)
 
 
@@ -43,10 +44,10 @@ class _Editor:
         self._scenario = scenario
         self._edits = Edits.of(scenario)
         text(scenario.description)
-        with ui.element("div").classes("card"):
+        with ui.element("div").classes("card profile"):
             self._drawing = html("")
             self._words = text("").classes("quiet")
-        with ui.element("form").classes("card").on("submit", self._run, [], js_handler="(e) => {e.preventDefault(); emit()}"):
+        with ui.element("form").classes("card") as form:
             heading("Change and run", 2)
             with ui.element("div").classes("row-of"):
                 field(
@@ -64,6 +65,7 @@ class _Editor:
                 with ui.element("button").classes("button main").props("type=submit"):
                     html("Run", "span")
                 html('<a class="button" href="/scenarios">Back to the library</a>').style("display:contents")
+        form.on("submit", self._run, js_handler="(e) => { e.preventDefault(); emit(); }")
         self._problems: dict[str, str] = {}
         self._draw()
 
@@ -129,7 +131,7 @@ class _Editor:
             set_text(self._error, str(error))
             return
         drawn = curve(scenario)
-        self._drawing.content = f'<div class="sparkline-box">{sparkline(drawn, "profile")}</div>'
+        self._drawing.content = chart(drawn).svg("profile")
         unheard = silent(scenario)
         note = f" Sends nothing: {', '.join(unheard)}." if unheard else ""
         set_text(self._words, f"{describe(drawn)}.{note}")
@@ -151,8 +153,8 @@ def _card(name: str, scenario: Scenario, number: int) -> str:
     return (
         f"<h2>{title}</h2><p>{escape(scenario.description)}</p>"
         f'<div class="sparkline-box">{sparkline(drawn, f"profile-{number}")}</div>'
-        f'<p class="quiet">{duration_text(scenario.duration_sec)}, peak {label(round(drawn.peak))} EPS, '
-        f"{label(round(drawn.events))} events<br>{escape(emitters)}</p>"
+        f'<p class="quiet">{duration_text(scenario.duration_sec)}, peak {drawn.peak:,.0f} EPS, '
+        f"{drawn.events:,.0f} events<br>{escape(emitters)}</p>"
         f'<p class="foot"><a class="button" href="/scenarios/{title}" aria-label="Edit and run {title}">'
         "Edit and run</a></p>"
     )
