@@ -50,11 +50,13 @@ def run(args: argparse.Namespace) -> int:
     settings = loaded.settings
     logs.configure(settings.logging.level, settings.logging.format)
     scenarios = _scenarios(args.scenarios)
-    addresses = doors(loaded, args.admin)
+    addresses = doors(loaded, args.admin, "--admin")
 
     def ask() -> list[Reading]:
         at = time.monotonic()
         return answering([read(door, at, _TIMEOUT) for door in addresses], given=bool(args.admin))
+
+    listener = bind_listener(settings.console.host, settings.console.port)
 
     from logops_fast.console.app import application, serve
     from logops_fast.console.guard import Guard, new_token
@@ -63,7 +65,6 @@ def run(args: argparse.Namespace) -> int:
     from logops_fast.console.orchestrator import Orchestrator
     from logops_fast.console.services import Services
 
-    listener = bind_listener(settings.console.host, settings.console.port)
     port = listener.getsockname()[1]
     orchestrator = Orchestrator(
         partial(target_of, args), Runs(Path(settings.console.runs_dir)), new_event_loop, own_emitter=args.own_emitter

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from importlib.util import find_spec
 from typing import Final
 
@@ -55,6 +56,23 @@ def application(services: Services, guard: Guard) -> GuardedApp:
     return GuardedApp(app, guard)
 
 
+class _Server(uvicorn.Server):
+    """Ends on SIGINT and SIGTERM; uvicorn's own raises the signal again at the end, which makes a clean end a death."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Handle the signals while it serves."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM)
+        for number in signals:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+
+
 async def serve(app: GuardedApp, listener: socket.socket) -> None:
     """Serve on ``listener`` until SIGINT or SIGTERM."""
     config = uvicorn.Config(
@@ -68,7 +86,7 @@ async def serve(app: GuardedApp, listener: socket.socket) -> None:
         ws_max_size=MAX_MESSAGE,
         timeout_graceful_shutdown=DRAIN_SECONDS,
     )
-    await uvicorn.Server(config).serve([listener])
+    await _Server(config).serve([listener])
 
 
 def _pages(services: Services) -> None:

@@ -93,7 +93,7 @@ def body_of_two(first: Record, second: Record) -> str:
         f"<tr><th scope=row>{escape(name)}</th><td>{escape(a)}</td><td>{escape(b)}</td><td>{escape(change)}</td></tr>"
         for name, a, b, change in compare(first, second)
     )
-    table = f"{_head('', *_PAIR, 'change')}{''.join(rows)}</table></div>"
+    table = f"{_head('compared', *_PAIR, 'change')}{''.join(rows)}</table></div>"
     return f'<ul>{runs}</ul><div class="charts">{_charts_of_two(first, second)}</div>{table}'
 
 
@@ -253,7 +253,7 @@ def _cut_off(record: Record) -> str:
 def _head(*columns: str) -> str:
     cells = "".join(f"<th scope=col>{escape(column)}</th>" for column in columns)
     # scrolls by itself on a narrow screen; tabindex: with the keyboard, too
-    name = escape(columns[0] or "numbers")
+    name = escape(columns[0])
     return f'<div class="table" tabindex="0" role="group" aria-label="{name}"><table><tr>{cells}</tr>'
 
 
@@ -302,7 +302,7 @@ th:first-child {{ text-align: left; }}
 .bad {{ color: #b00020; }}
 @media (prefers-color-scheme: dark) {{ body {{ color: #e4e7ea; background: #16191d; }} .bad {{ color: #ff8a80; }} }}
 {STYLE}</style></head><body>
-<h1>{name}</h1>
+<main><h1>{name}</h1>
 {body}
-</body></html>
+</main></body></html>
 """

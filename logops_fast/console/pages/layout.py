@@ -34,8 +34,8 @@ def page(title: str, current: str) -> Iterator[None]:
     links = "".join(
         f'<a href="{path}"{" aria-current=page" if path == current else ""}>{name}</a>' for name, path in PAGES
     )
-    html('<a class="skip" href="#content">Skip to the content</a>')
     with ui.header(fixed=False).classes("top"):
+        html('<a class="skip" href="#content">Skip to the content</a>').style("display:contents")
         html(f'<span class="name">LogOps console</span><nav aria-label="Pages">{links}</nav>').style("display:contents")
         button("Light / dark", js=_SWITCH)
     with ui.element("div").classes("content").props("id=content tabindex=-1"):
