@@ -64,7 +64,7 @@ _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::[0-9]{1,5}
 _POLICY_VIOLATION: Final = 1008  # WebSocket close code (RFC 6455, 7.4.1)
 
 
-class Refusal(NamedTuple):
+class Denial(NamedTuple):
     """Why a request is refused, with the status and a sentence for a person."""
 
     reason: Reason
@@ -79,7 +79,7 @@ class Redirect(NamedTuple):
     cookie: str
 
 
-Verdict = Refusal | Redirect | None
+Verdict = Denial | Redirect | None
 """None lets the request pass."""
 
 
@@ -99,24 +99,24 @@ class Guard:
         """Return what becomes of a request. Names of ``headers`` are lower case."""
         host = headers.get("host", "")
         if not self._is_own_host(host):
-            return refusal("foreign_host")
+            return denial("foreign_host")
         origin = headers.get("origin")
         if origin is None:
             if websocket or method not in _SAFE:
-                return refusal("foreign_origin")
+                return denial("foreign_origin")
         elif not _is_origin_of(origin, host):
-            return refusal("foreign_origin")
+            return denial("foreign_origin")
         given = [value for name, value in parse_qsl(query, keep_blank_values=True) if name == "token"]
         if given and not websocket:
             # also with a valid cookie, so that the token does not stay in the address bar and the history
             return self._exchange(given[-1], path, query)
         if not _equal(_cookie(headers.get("cookie", ""), self.cookie_name), self.session):
-            return refusal("no_token")
+            return denial("no_token")
         return None
 
     def _exchange(self, given: str, path: str, query: str) -> Verdict:
         if not _equal(given, self.token):
-            return refusal("wrong_token")
+            return denial("wrong_token")
         rest = urlencode([pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] != "token"])
         # one leading slash: "//name" would be another host
         location = "/" + quote(path.lstrip("/")) + (f"?{rest}" if rest else "")
@@ -142,9 +142,9 @@ def new_token() -> str:
     return secrets.token_urlsafe(TOKEN_BYTES)
 
 
-def refusal(reason: Reason) -> Refusal:
-    """Return the refusal for a reason."""
-    return Refusal(reason, *_SENTENCES[reason])
+def denial(reason: Reason) -> Denial:
+    """Return the denial for a reason."""
+    return Denial(reason, *_SENTENCES[reason])
 
 
 class GuardedApp:
@@ -163,7 +163,7 @@ class GuardedApp:
         headers, repeated = _headers(scope["headers"])
         verdict: Verdict
         if repeated:  # which of two Hosts or Origins counts must not be a matter of who reads them
-            verdict = refusal("foreign_host")
+            verdict = denial("foreign_host")
         else:
             query = scope.get("query_string", b"").decode("latin-1")
             verdict = self._guard.decide(scope.get("method", "GET"), scope["path"], query, headers, websocket=websocket)
@@ -176,7 +176,7 @@ class GuardedApp:
             await _answer(verdict, send)
 
 
-async def _answer(verdict: Refusal | Redirect, send: Send) -> None:
+async def _answer(verdict: Denial | Redirect, send: Send) -> None:
     fields = [*_HEADERS, (b"cache-control", b"no-store")]
     if isinstance(verdict, Redirect):
         status, body = 303, b""

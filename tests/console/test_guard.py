@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from logops_fast.console.guard import Guard, GuardedApp, Redirect, Refusal, Verdict, new_token
+from logops_fast.console.guard import Guard, GuardedApp, Redirect, Denial, Verdict, new_token
 
 TOKEN = new_token()
 HOST = "127.0.0.1:8092"
@@ -34,7 +34,7 @@ def decide(
 
 
 def reason(verdict: Verdict) -> str:
-    return verdict.reason if isinstance(verdict, Refusal) else repr(verdict)
+    return verdict.reason if isinstance(verdict, Denial) else repr(verdict)
 
 
 def test_without_token_or_cookie_there_is_nothing(guard: Guard) -> None:
