@@ -47,7 +47,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 server = component "HTTP server" "Strict HTTP/1.1, bounds on everything." "http/" "Shared" {
                     properties {
                         "module" "logops_fast.http.server"
-                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls"
+                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls logops_fast.http.tls_accept"
                     }
                 }
                 door = component "Gateway door" "One request through the ten checks, in order." "authgw/gateway.py" {
@@ -70,7 +70,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "module" "logops_fast.authgw.nonce_store"
                     }
                 }
-                bucket = component "Token bucket" "Rate of each emitter, failures of each peer and client; fails open." "authgw/token_bucket.py" {
+                bucket = component "Token bucket" "Rate of each emitter, failures of each peer; fails open." "authgw/token_bucket.py" {
                     properties {
                         "module" "logops_fast.authgw.token_bucket"
                     }
@@ -103,6 +103,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 diagnosis = component "Diagnosis" "Which part is wrong, for logops verify." "authgw/diagnosis.py" {
                     properties {
                         "module" "logops_fast.authgw.diagnosis"
+                        "parts" "logops_fast.authgw.token_diagnosis"
                     }
                 }
                 metrics = component "Auth metrics" "What the Auth Gateway counts." "authgw/metrics.py" {
@@ -147,7 +148,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 server = component "HTTP server" "Strict HTTP/1.1, bounds on everything." "http/" "Shared" {
                     properties {
                         "module" "logops_fast.http.server"
-                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls"
+                        "parts" "logops_fast.http.body logops_fast.http.budget logops_fast.http.connection logops_fast.http.exchange logops_fast.http.head logops_fast.http.limits logops_fast.http.routes logops_fast.http.tls logops_fast.http.tls_accept"
                     }
                 }
                 door = component "Gateway door" "Reads a request's body, within the cap." "ingest/gateway.py" {
@@ -314,6 +315,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.auth.forwarder -> logops.auth.pool "Sends"
         logops.auth.retry -> logops.auth.breaker "Shares its window"
         logops.auth.diagnosis -> logops.auth.hmac "Follows its rules"
+        logops.auth.diagnosis -> logops.auth.tokens "Follows its rules"
         logops.auth.diagnosis -> logops.auth.keys "Looks up secrets"
         logops.auth.metrics -> logops.auth.telemetry "Registers families"
         # handed over by runtime/wiring.py

@@ -18,6 +18,7 @@ from logops_fast.config.slo import load_slo  # noqa: E402
 from tools.dashboards.auth import auth  # noqa: E402
 from tools.dashboards.live_logs import live_logs  # noqa: E402
 from tools.dashboards.overview import overview  # noqa: E402
+from tools.dashboards.way_to_loki import way_to_loki  # noqa: E402
 
 TARGET: Final = ROOT / "deploy" / "grafana" / "dashboards"
 
@@ -29,6 +30,7 @@ def dashboards() -> dict[str, str]:
         "overview.json": overview(slo).json(),
         "auth.json": auth().json(),
         "logs.json": live_logs().json(),
+        "loki.json": way_to_loki().json(),
     }
 
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-use crate::table::Level;
+use crate::table::{Level, LEVELS, SCALES};
 
 /// One member of the line that is written.
 #[derive(Clone, Debug)]
@@ -87,6 +87,7 @@ type Map<K, V> = HashMap<K, V, BuildHasherDefault<Quick>>;
 
 pub const MOST_LAYOUTS: usize = 1024;
 pub const MOST_NAMES: usize = 8192;
+pub const MOST_SPELLINGS: usize = 4096;
 
 /// Layouts and names that the reference has looked at.
 #[derive(Default)]
@@ -94,6 +95,8 @@ pub struct Layouts {
     plans: Map<Vec<u8>, Option<Plan>>,
     /// Names of nested members that are stored as they came, whatever is under them.
     names: Map<Vec<u8>, bool>,
+    /// Levels by their spelling, for each scale; None: the reference knows none, and looks elsewhere.
+    spellings: [Map<Vec<u8>, Option<Level>>; SCALES],
 }
 
 impl Layouts {
@@ -113,6 +116,26 @@ impl Layouts {
     /// Whether a nested member of this name is stored as it came; None if it was never learnt.
     pub fn is_plain(&self, name: &[u8]) -> Option<bool> {
         self.names.get(name).copied()
+    }
+
+    /// The level that a text is, beside those that the table has; None if it was never learnt.
+    pub fn spelling(&self, scale: usize, text: &[u8]) -> Option<Option<Level>> {
+        self.spellings[scale].get(text).copied()
+    }
+
+    /// Remember what a text is as a level; false if there is no such scale or level.
+    pub fn learn_spelling(&mut self, scale: usize, text: Vec<u8>, level: Option<Level>) -> bool {
+        let Some(spellings) = self.spellings.get_mut(scale) else {
+            return false;
+        };
+        if level.is_some_and(|level| level >= LEVELS) {
+            return false;
+        }
+        if spellings.len() >= MOST_SPELLINGS {
+            spellings.clear();
+        }
+        spellings.insert(text, level);
+        true
     }
 
     pub fn learn_name(&mut self, name: Vec<u8>, plain: bool) {

@@ -5,14 +5,19 @@
 //! knows (see `text`); names, levels, and what becomes of a set of names it learns from the reference (`layouts`).
 
 pub mod bitmaps;
+pub mod escapes;
 pub mod events;
 pub mod layouts;
+pub mod messages;
 pub mod numbers;
 #[cfg(feature = "python")]
 pub mod python;
+mod rare;
 pub mod table;
 pub mod text;
 pub mod times;
+pub mod tokens;
+mod values;
 
 /// Digest of the rules built into `text`, as the reference states them; compared at the start.
 pub const DIGEST: &str = include_str!("reference.digest");

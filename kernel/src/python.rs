@@ -7,15 +7,24 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::events::{self, Request, Scratch};
+use crate::events::{self, Ask, Outcome, Part, Request, Scratch};
 use crate::layouts::{Item, Layouts, Plan, Role};
-use crate::table::{Endings, Table, LEVELS};
+use crate::table::{Endings, Table, LEVELS, SCALES};
 
-/// Where the line of a slice belongs among the finished ones; where it starts and ends; whether its layout is new.
-type Handed = (usize, usize, usize, bool);
-/// Lines, slices, events finished, times and levels missing, levels, e-mails and IPv4 addresses masked, whether the first
-/// event is a slice, new names.
-type Answer<'py> = (Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], u64, u64, bool, Vec<String>);
+/// Where the line of an event belongs among the finished ones; where the event starts and ends in the body; what is asked:
+/// 0 to read it, 1 also to learn its layout, 2 to mask the next of the unmasked lines, 3 to write its level at the place: start
+/// and end are those of its message.
+type Handed = (usize, usize, usize, u8);
+/// Lines, unmasked lines, events handed back, events finished, times and levels missing, levels, and what was masked:
+/// e-mail, IPv4 and IPv6 addresses, cards, tokens, secrets.
+type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], [u64; KINDS]);
+/// Whether the first event is a slice, new names, new spellings of levels with their scales, where the next part begins.
+type News = (bool, Vec<String>, Vec<(usize, String)>, usize);
+
+/// Constants that a plan chooses from.
+const VARIANTS: usize = 4;
+/// Kinds of what is masked.
+const KINDS: usize = 6;
 
 /// One for each worker: it remembers layouts.
 #[pyclass(frozen, module = "logops_kernel")]
@@ -48,13 +57,18 @@ impl Kernel {
         let endings: Vec<String> = field(table, "endings")?;
         let cards: Vec<(String, u32)> = field(table, "cards")?;
         let offsets: Vec<(String, i64)> = field(table, "offsets")?;
+        let scales: Vec<Vec<Option<usize>>> = field(table, "scales")?;
+        let places: Vec<Vec<u8>> = field(table, "places")?;
+        if scales.len() != SCALES || places.len() != VARIANTS {
+            return Err(PyValueError::new_err(format!("the kernel knows {SCALES} scales and {VARIANTS} places")));
+        }
         let bytes = |name: &str| -> PyResult<Vec<u8>> { field(table, name) };
         let units: Vec<String> = field(table, "units")?;
         Ok(Kernel {
             table: Table {
                 levels: levels.into_iter().map(String::into_bytes).collect(),
                 spellings: by_name("spellings")?.into_iter().map(|(name, level)| (name.into_bytes(), level)).collect(),
-                scales: field(table, "scales")?,
+                scales,
                 leading: by_name("leading")?.into_iter().map(|(word, level)| (word.into_bytes(), level)).collect(),
                 longest_leading: field(table, "longest_leading")?,
                 front: field::<Vec<String>>(table, "front")?.into_iter().map(String::into_bytes).collect(),
@@ -64,7 +78,9 @@ impl Kernel {
                     .into_iter()
                     .filter_map(|(first, lengths)| Some((*first.as_bytes().first_chunk::<4>()?, lengths)))
                     .collect(),
+                places,
                 masks: field(table, "masks")?,
+                has_own_names: field(table, "has_own_names")?,
                 endings: Endings::of(endings.into_iter().map(String::into_bytes).collect::<HashSet<_>>()),
                 plain_before: bytes("plain_before")?,
                 suspect: bytes("suspect")?,
@@ -75,10 +91,11 @@ impl Kernel {
         })
     }
 
-    /// Read a body; None if the reference has to read all of it.
+    /// Read a body, or the part of `size` bytes at `start`; None if the reference has to read all of it.
     ///
     /// `constants`: for each number that a plan has, what follows the event's own members, up to the newline. `receipt`: in
     /// microseconds since 1970, of the first event without a time; each one after it gets a microsecond of its own.
+    #[allow(clippy::too_many_arguments)]
     fn read<'py>(
         &self,
         py: Python<'py>,
@@ -87,28 +104,20 @@ impl Kernel {
         constants: Vec<Vec<u8>>,
         zone_is_utc: bool,
         receipt: u64,
-    ) -> PyResult<Option<Answer<'py>>> {
+        start: usize,
+        size: usize,
+    ) -> PyResult<Option<(Lines<'py>, News)>> {
+        if constants.len() != VARIANTS {
+            return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
+        }
         let found = py.detach(|| {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let State { layouts, scratch } = &mut *state;
             let request = Request { constants: &constants, zone_is_utc, receipt };
-            events::read(body, by_line, &self.table, layouts, &request, scratch)
+            let part = Part { start, size, by_line, may_be_envelope: true };
+            events::read(body, part, &self.table, layouts, &request, scratch)
         });
-        let Ok(out) = found else { return Ok(None) };
-        let slices = out.slices.iter().map(|slice| (slice.place, slice.start, slice.end, slice.unknown)).collect();
-        let unknown = out.unknown.into_iter().filter_map(|name| String::from_utf8(name).ok()).collect();
-        Ok(Some((
-            PyBytes::new(py, &out.lines),
-            slices,
-            out.count,
-            out.missing_ts,
-            out.missing_level,
-            out.levels,
-            out.masked.emails,
-            out.masked.addresses,
-            out.first_is_slice,
-            unknown,
-        )))
+        Ok(found.ok().map(|out| answer(py, out)))
     }
 
     /// Remember what becomes of events whose members have these `names`, in this order.
@@ -124,6 +133,9 @@ impl Kernel {
         constants: usize,
         telltale: bool,
     ) -> PyResult<()> {
+        if constants >= VARIANTS {
+            return Err(PyValueError::new_err("a plan names what is not there"));
+        }
         let mut key = Vec::new();
         for name in &names {
             key.extend_from_slice(name.as_bytes());
@@ -173,11 +185,53 @@ impl Kernel {
         Ok(())
     }
 
+    /// Remember which level a text is, as a value of this scale; None: none, and the reference looks elsewhere.
+    fn learn_level(&self, scale: usize, text: String, level: Option<usize>) -> PyResult<()> {
+        let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if state.layouts.learn_spelling(scale, text.into_bytes(), level) {
+            Ok(())
+        } else {
+            Err(PyValueError::new_err("an unknown scale or level"))
+        }
+    }
+
     /// Remember whether a nested member of this name is stored as it came.
     fn learn_name(&self, name: String, plain: bool) {
         let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         state.layouts.learn_name(name.into_bytes(), plain);
     }
+}
+
+fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
+    let handed = out.handed.iter().map(|one| {
+        let ask = match one.ask {
+            Ask::Read => 0,
+            Ask::Learn => 1,
+            Ask::Mask => 2,
+            Ask::Level => 3,
+        };
+        (one.place, one.start, one.end, ask)
+    });
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
+    let masked = out.masked;
+    (
+        (
+            PyBytes::new(py, &out.lines),
+            PyBytes::new(py, &out.unmasked),
+            handed.collect(),
+            out.count,
+            out.missing_ts,
+            out.missing_level,
+            out.levels,
+            [masked.emails, masked.ipv4, masked.ipv6, masked.cards, masked.tokens, masked.secrets],
+        ),
+        (
+            out.first_is_slice,
+            out.unknown.into_iter().filter_map(text).collect(),
+            out.spellings.into_iter().filter_map(|(scale, spelling)| Some((scale, text(spelling)?))).collect(),
+            out.end,
+        ),
+    )
 }
 
 #[pymodule]

@@ -7,6 +7,8 @@ use crate::times::Offsets;
 /// A level by its place in the reference's list; `COUNT` of them.
 pub type Level = usize;
 pub const LEVELS: usize = 6;
+/// Scales of numbers.
+pub const SCALES: usize = 6;
 
 /// Numbers that a scale may hold: level by number.
 pub type Scale = Vec<Option<Level>>;
@@ -29,9 +31,13 @@ pub struct Table {
     pub offsets: Offsets,
     /// The lengths of card numbers by their first four digits, a bit each.
     pub cards: HashMap<[u8; 4], u32>,
+    /// How a line ends that is still to be masked, for each `Plan::constants`.
+    pub places: Vec<Vec<u8>>,
     /// Whether anything is masked at all.
     pub masks: bool,
     pub endings: Endings,
+    /// Whether the settings name fields to mask or to keep; in JSON text within a string they count, too.
+    pub has_own_names: bool,
     /// Characters right before an address that make it one for certain, and those that may make it a version.
     pub plain_before: Vec<u8>,
     pub suspect: Vec<u8>,

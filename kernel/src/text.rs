@@ -1,6 +1,7 @@
 //! Strings: whether one is stored as it came, what is masked in it, or whether the reference has to look.
 
 use crate::bitmaps::Bitmaps;
+use crate::escapes::is_special;
 use crate::table::{is_card, Table};
 
 /// Where the masks' bytes go: `start..end` of the body becomes `mask`.
@@ -15,7 +16,22 @@ pub struct Cut {
 #[derive(Clone, Copy, Default)]
 pub struct Masked {
     pub emails: u64,
-    pub addresses: u64,
+    pub ipv4: u64,
+    pub ipv6: u64,
+    pub cards: u64,
+    pub tokens: u64,
+    pub secrets: u64,
+}
+
+impl std::ops::AddAssign for Masked {
+    fn add_assign(&mut self, more: Self) {
+        self.emails += more.emails;
+        self.ipv4 += more.ipv4;
+        self.ipv6 += more.ipv6;
+        self.cards += more.cards;
+        self.tokens += more.tokens;
+        self.secrets += more.secrets;
+    }
 }
 
 const EMAIL_MASK: &[u8] = b"***";
@@ -66,7 +82,15 @@ impl Text<'_> {
         let first = cuts.len();
         let mut at_sign = None;
         let mut has_url = false;
+        // The end of what was masked last: what is found before it was looked at.
+        let mut done = start;
         for place in self.bitmaps.looks(start, end) {
+            if place < done {
+                if self.body[place] == b':' && self.table.endings.may_end(&self.body[start..place]) {
+                    return None;
+                }
+                continue;
+            }
             match self.body[place] {
                 b'@' => {
                     if at_sign.replace(place).is_some() {
@@ -77,17 +101,26 @@ impl Text<'_> {
                         masked.emails += 1;
                     }
                 }
-                b':' | b'=' | b'>' => self.separator(place, start)?,
+                b':' | b'=' | b'>' => {
+                    if let Some(cut) = self.separator(place, start, end, masked)? {
+                        cuts.push(cut);
+                        done = cut.end;
+                    }
+                }
                 b'%' => {
                     if self.body[place + 1..end].iter().take(2).filter(|byte| byte.is_ascii_hexdigit()).count() == 2 {
                         return None;
                     }
                 }
                 b'&' => self.reference(place, end)?,
+                b'0'..=b'9' if self.is_in_card(place, start, end) => {
+                    done = self.card(place, start, end, cuts)?;
+                    masked.cards += 1;
+                }
                 b'0'..=b'9' => {
                     if let Some(cut) = self.digit(place, start, end, before)? {
                         cuts.push(cut);
-                        masked.addresses += 1;
+                        masked.ipv4 += 1;
                     }
                 }
                 b'/' => has_url |= self.slash(place, start, end)?,
@@ -101,6 +134,16 @@ impl Text<'_> {
         // An address in a local part, or next to another: the reference knows which of two masks counts.
         let apart = here.windows(2).all(|pair| pair[0].end < pair[1].start);
         apart.then_some(())
+    }
+
+    /// Whether a byte near an address, which a rule of the reference may read, was written as an escape.
+    ///
+    /// The reference sees other bytes there. Before: an address begins at most seven bytes before its cut, and two more are
+    /// read. After: a backslash may go on with a domain.
+    pub fn is_near_escape(&self, cut: Cut) -> bool {
+        let before = &self.body[cut.start.saturating_sub(10)..cut.start];
+        let after = self.body[cut.end..].iter().find(|&&byte| !byte.is_ascii_graphic() || is_special(byte));
+        before.iter().any(|&byte| is_special(byte)) || after == Some(&b'\\')
     }
 
     /// Bytes beyond ASCII are stored as they came if they are UTF-8 and no digit is next to them: a no-break space may
@@ -149,34 +192,52 @@ impl Text<'_> {
         Some(Some(Cut { start: begin + 1, end: place, mask: EMAIL_MASK }))
     }
 
-    /// Whether what is before a `:`, `=` or `>` is certainly no secret's name, and no part of an IPv6 address.
-    fn separator(&self, place: usize, start: usize) -> Option<()> {
+    /// The mask of what follows a `:`, `=` or `>`, or of the IPv6 address that it is in; `Some(None)`: certainly none.
+    fn separator(&self, place: usize, start: usize, end: usize, masked: &mut Masked) -> Option<Option<Cut>> {
         let head = &self.body[start..place];
+        let is_colon = self.body[place] == b':';
         if self.table.endings.may_end(head) {
-            return None;
-        }
-        if self.body[place] == b':' {
-            if head.last() == Some(&b':') {
+            if !is_colon || self.table.has_own_names {
                 return None;
             }
-            // `:` and two groups: with this one and the next it might be an address.
-            let mut groups = 0;
-            let mut digits = 0;
-            for &byte in head.iter().rev() {
-                if byte == b':' && groups == 2 {
-                    return None;
-                }
-                if byte == b':' && digits > 0 {
-                    groups += 1;
-                    digits = 0;
-                } else if byte.is_ascii_hexdigit() && digits < 4 {
-                    digits += 1;
-                } else {
-                    break;
-                }
+            let cut = self.bearer(place, start, end)?;
+            // The value of a secret's name, a bearer token and a JSON Web Token.
+            masked.secrets += 1;
+            masked.tokens += 2;
+            return Some(Some(cut));
+        }
+        if self.table.has_own_names {
+            let name = head.iter().rev().find(|byte| !matches!(byte, b' ' | b'\t'));
+            if matches!(name, Some(b'"' | b'\'' | b'`')) {
+                return None;
             }
         }
-        Some(())
+        if !is_colon {
+            return Some(None);
+        }
+        // Two colons in a row, or `:` and two groups: with this one and the next it might be an address.
+        let mut is_anchor = self.body[place + 1..end].first() == Some(&b':') || head.last() == Some(&b':');
+        let mut groups = 0;
+        let mut digits = 0;
+        for &byte in head.iter().rev() {
+            if byte == b':' && groups == 2 {
+                is_anchor = true;
+                break;
+            } else if byte == b':' && digits > 0 {
+                groups += 1;
+                digits = 0;
+            } else if byte.is_ascii_hexdigit() && digits < 4 {
+                digits += 1;
+            } else {
+                break;
+            }
+        }
+        if is_anchor {
+            let cut = self.ipv6(place, start, end)?;
+            masked.ipv6 += 1;
+            return Some(Some(cut));
+        }
+        Some(None)
     }
 
     /// Whether what begins at the `&` at `place` is certainly no character reference.
@@ -185,27 +246,30 @@ impl Text<'_> {
         (!tail.iter().take(10).any(|&byte| byte == b';')).then_some(())
     }
 
-    /// The fourth digit of a group, the thirteenth of a run, or the first after a dot.
-    fn digit(&self, place: usize, start: usize, end: usize, before: Before) -> Option<Option<Cut>> {
+    /// Whether the digit at `place`, the fourth of a group or the thirteenth of a run, may be part of a card's number.
+    fn is_in_card(&self, place: usize, start: usize, end: usize) -> bool {
         let head = &self.body[start..=place];
         let digits = head.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
         if digits >= 13 {
             let first = place + 1 - digits;
             let length = self.body[first..end].iter().take_while(|byte| byte.is_ascii_digit()).count();
-            if length <= LONGEST_CARD && is_card(&self.table.cards, &self.body[first..first + length]) {
-                return None;
-            }
+            return length <= LONGEST_CARD && is_card(&self.table.cards, &self.body[first..first + length]);
         }
-        if digits == 4 && head.len() >= 9 {
-            let group = &head[head.len() - 9..];
-            let edge = head.len() == 9 || !head[head.len() - 10].is_ascii_digit();
-            if edge && group[..4].iter().all(u8::is_ascii_digit) && !group[4].is_ascii_digit() {
-                let first = [group[0], group[1], group[2], group[3]];
-                if self.table.cards.contains_key(&first) {
-                    return None;
-                }
-            }
+        if digits != 4 || head.len() < 9 {
+            return false;
         }
+        let group = &head[head.len() - 9..];
+        let edge = head.len() == 9 || !head[head.len() - 10].is_ascii_digit();
+        let first = [group[0], group[1], group[2], group[3]];
+        edge && first.iter().all(u8::is_ascii_digit)
+            && !group[4].is_ascii_digit()
+            && self.table.cards.contains_key(&first)
+    }
+
+    /// The mask of the IPv4 address that the digit at `place`, the first after a dot, is in.
+    fn digit(&self, place: usize, start: usize, end: usize, before: Before) -> Option<Option<Cut>> {
+        let head = &self.body[start..=place];
+        let digits = head.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
         if is_long_word(&self.body[start..place], &self.body[place..end]) {
             return None;
         }
@@ -254,12 +318,25 @@ impl Text<'_> {
         let certain = if begin == start {
             matches!(before, Before::Name(last) if !self.table.name_ends.contains(&last))
         } else {
-            match self.body[begin - 1] {
-                b' ' => begin - 1 > start && !self.table.suspect.contains(&self.body[begin - 2]),
-                byte => self.table.plain_before.contains(&byte),
+            let head = &self.body[start..begin];
+            match head.last() {
+                Some(b' ') if head.len() > 1 && !self.table.suspect.contains(&head[head.len() - 2]) => true,
+                Some(byte) => self.table.plain_before.contains(byte) || self.is_value(head),
+                None => false,
             }
         };
         certain.then_some(Some(Cut { start: dot_after, end: stop, mask: IPV4_MASK }))
+    }
+
+    /// Whether `head` ends in a name that is no version's, and what parts it from its value.
+    fn is_value(&self, head: &[u8]) -> bool {
+        let parts = head.iter().rev().take(8).take_while(|byte| matches!(byte, b' ' | b':' | b'=')).count();
+        // `example==1.2.3.4` is a package.
+        parts > 0
+            && !head.ends_with(b"==")
+            && head[..head.len() - parts]
+                .last()
+                .is_some_and(|byte| byte.is_ascii_alphanumeric() && !self.table.name_ends.contains(byte))
     }
 
     /// Whether a slash is that of a URL (true); None if it may be part of a key.

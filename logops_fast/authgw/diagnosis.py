@@ -61,7 +61,7 @@ def diagnose(
     findings = [
         _timestamp(request),
         _nonce(request, require_nonce),
-        _digest(request),
+        check_digest(request),
         _client(request, keyring),
         _clock(request, tolerance, now),
         _signature(request, keyring, audience.encode()),
@@ -90,7 +90,8 @@ def _nonce(request: Signed, required: bool) -> Finding:
     return Finding("nonce", False, f"X-Nonce must be {NONCE_MIN} to {NONCE_MAX} characters of A-Z a-z 0-9 . _ ~ -")
 
 
-def _digest(request: Signed) -> Finding:
+def check_digest(request: Signed) -> Finding:
+    """Return whether X-Content-SHA256 is well formed and that of the body."""
     digest = request.header("X-Content-SHA256")
     if not digest:
         return Finding("digest", False, "X-Content-SHA256 is missing")

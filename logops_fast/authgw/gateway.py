@@ -15,7 +15,7 @@ from logops_fast.authgw.backpressure import Backpressure
 from logops_fast.authgw.hmac_auth import GUESSES, HmacAuth
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.nonce_store import NonceGuard
-from logops_fast.authgw.token_auth import Credential, TokenAuth, client_key
+from logops_fast.authgw.token_auth import Credential, TokenAuth
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
 from logops_fast.formats.answer_encoding import encoder_by_body
 from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
@@ -138,11 +138,11 @@ class _Exchange:
     def _check_token(self, credential: Credential) -> None:
         """Checks 2, 3 and 5 of a request with a token, which can be guessed, unlike a signature.
 
-        So a blocked address and a blocked client stay blocked, whatever the token is.
+        So a blocked address stays blocked, whatever the token is. A client never is: a stranger that sends wrong
+        tokens under its name must not shut it out.
         """
         gateway, request = self._gateway, self._request
-        name = client_key(credential)
-        refusal = gateway.failures.check(request.peer) or gateway.failures.check_client(name)
+        refusal = gateway.failures.check(request.peer)
         if refusal is not None:
             self._refuse(refusal)
             return
@@ -150,7 +150,6 @@ class _Exchange:
         if isinstance(verified, Refusal):
             if verified.reason in GUESSES:
                 gateway.failures.failed(request.peer)
-                gateway.failures.client_failed(name)
             self._refuse(verified)
             return
         self._verified = verified
@@ -300,7 +299,10 @@ class _Exchange:
 
     def _refuse(self, refusal: Refusal) -> None:
         self._gateway.metrics.rejected(refusal.reason, self._emitter)
-        self._answer(refusal.status, refusal.body(), tuple(refusal.headers()))
+        headers = tuple(refusal.headers())
+        if refusal.status == 401:
+            headers += self._gateway.tokens.challenges
+        self._answer(refusal.status, refusal.body(), headers)
 
     def _answer(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
         if self._grant is not None:

@@ -54,7 +54,10 @@ _UNKNOWN: Final = Refusal(
     "This is not an active token of any client, or not of the one it was sent for; `logops keys token CLIENT` makes "
     "one. A signing secret is not a token.",
 )
-_BY_NAME: Final = 64  # bytes; no client's name is longer
+_CHALLENGES: Final = (
+    (b"www-authenticate", b'Bearer realm="logops"'),
+    (b"www-authenticate", b'Basic realm="logops", charset="UTF-8"'),
+)
 
 
 class Credential(NamedTuple):
@@ -83,6 +86,12 @@ class TokenAuth:
         self._allow_plaintext = allow_plaintext
         self._secrets_as_keys = secrets_as_keys
         self._clients = _by_digest(keyring, secrets_as_keys)
+
+    @property
+    def challenges(self) -> tuple[tuple[bytes, bytes], ...]:
+        """The WWW-Authenticate fields that a 401 must have (RFC 9110, 11.6.1), one a scheme; none for signatures,
+        whose headers are no scheme of that RFC."""
+        return _CHALLENGES if self._mode == "api_key" or self._mode == "any" else ()
 
     def replace_keyring(self, keyring: Keyring) -> None:
         """Use another keyring; later requests are checked against it alone."""
@@ -119,11 +128,6 @@ class TokenAuth:
 
 
 _NO_ONE: Final = Client("-", (), "-", frozenset())
-
-
-def client_key(credential: Credential) -> bytes:
-    """Return what the failures of a named client are counted under; empty if the token was sent without a name."""
-    return credential.client[:_BY_NAME]
 
 
 def _named(text: bytes) -> Credential:

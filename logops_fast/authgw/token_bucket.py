@@ -1,5 +1,4 @@
-"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address and
-client.
+"""Check 10, the token bucket of each emitter; and the bucket of failed authentications of each peer address.
 
 With ``unit: events`` a batch costs its events, or its decoded KiB if those are more, so that a few huge events cost
 what they weigh.
@@ -36,7 +35,6 @@ MAX_BLOCKED_PEERS: Final = 10_000
 _EMITTER: Final = b"emitter\0"
 _UNPROVEN: Final = b"unproven\0"
 _PEER: Final = b"peer\0"
-_CLIENT: Final = b"client\0"
 _V4_MAPPED: Final = bytes(10) + b"\xff\xff"
 
 
@@ -194,12 +192,14 @@ class EmitterBuckets:
 
 
 class AuthFailureLimiter:
-    """Slows guessing: knows the peer addresses, and the clients, whose bucket of failed authentications is empty.
+    """Slows guessing: knows the peer addresses whose bucket of failed authentications is empty.
 
     All workers share the buckets. Each worker blocks by what it last heard about a peer, so a peer gets at most one
     try more from each worker, and a check costs nothing while no one is blocked. An IPv6 peer is its /64, of which a
-    single host commands all addresses. A client is the one that a token was sent for: so many addresses together get
-    no more tries at it than one.
+    single host commands all addresses.
+
+    Clients are not blocked: their names are no secret, so anyone could shut them out by wrong tokens under their
+    names. It would not make guessing harder either, since a token can be sent without a name.
     """
 
     __slots__ = ("_blocked", "_blocked_until", "_clock", "_limit", "_local", "_store")
@@ -218,35 +218,26 @@ class AuthFailureLimiter:
 
     def check(self, peer: str) -> Refusal | None:
         """Return None, or the refusal for a peer that has failed too often."""
-        return self._refusal(_PEER + _network(peer), "from this address") if self._blocked else None
-
-    def check_client(self, name: bytes) -> Refusal | None:
-        """Return None, or the refusal for a client that tokens have failed for too often; an empty name is none."""
-        return self._refusal(_CLIENT + name, "for this client") if self._blocked and name else None
-
-    def failed(self, peer: str) -> None:
-        """Count a failed authentication of ``peer``."""
-        self._count(_PEER + _network(peer))
-
-    def client_failed(self, name: bytes) -> None:
-        """Count a failed token of the client ``name``, known or not; an empty name is none."""
-        if name:
-            self._count(_CLIENT + name)
-
-    def _refusal(self, key: bytes, whose: str) -> Refusal | None:
+        if not self._blocked:
+            return None
         now = self._clock()
         if now >= self._blocked_until:
             self._blocked.clear()
             return None
-        wait = self._blocked.get(key, now) - now
+        wait = self._blocked.get(_PEER + _network(peer), now) - now
         if wait <= 0.0:
             return None
         seconds = _whole_seconds(wait)
         return Refusal(
-            429, "auth_failures", f"Too many failed authentications {whose}: try again in {seconds} s.", seconds
+            429,
+            "auth_failures",
+            f"Too many failed authentications from this address: try again in {seconds} s.",
+            seconds,
         )
 
-    def _count(self, key: bytes) -> None:
+    def failed(self, peer: str) -> None:
+        """Count a failed authentication of ``peer``."""
+        key = _PEER + _network(peer)
         self._store.take(key, 1, *self._limit, partial(self._counted, key))
 
     def _counted(self, key: bytes, verdict: BucketVerdict) -> None:
@@ -255,9 +246,10 @@ class AuthFailureLimiter:
         wait = wait_for(1, verdict.remaining, *self._limit)
         if wait <= 0.0:
             return
+        # At the end, as the newest. The oldest makes room, and gets one try more: the store still holds its bucket.
+        self._blocked.pop(key, None)
         if len(self._blocked) >= MAX_BLOCKED_PEERS:
-            # Each gets one try more; the store still holds their buckets.
-            self._blocked.clear()
+            del self._blocked[next(iter(self._blocked))]
         until = self._clock() + wait
         self._blocked[key] = until
         self._blocked_until = max(self._blocked_until, until)

@@ -109,6 +109,7 @@ def _gateways(folder: Path, workers: str) -> Iterator[int]:
         "AUTH__KEYS_FILE": folder / "keys.yaml",
         "SINK__DIR": folder / "ingest",
         "STATE__DIR": folder / "state",
+        "SERVER__PID_FILE": folder / "logops.pid",
         "SERVER__WORKERS": workers,
         # A small bucket, so that the scenario shows what a refusal looks like.
         "RATELIMIT__OVERRIDES__CSV__CAPACITY": 1000,

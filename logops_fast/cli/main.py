@@ -29,6 +29,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "up": ("logops_fast.cli.up", "run both gateways on this machine; nothing else is needed"),
     "authgw": ("logops_fast.cli.authgw", "run the Auth Gateway alone, forwarding over HTTP"),
     "ingest": ("logops_fast.cli.ingest", "run the Ingest Gateway alone"),
+    "check": ("logops_fast.cli.check", "find what would go wrong at the start, without starting"),
     "demo": ("logops_fast.cli.demo", "start both gateways, run a scenario and show the result"),
     "emit": ("logops_fast.cli.emit", "send synthetic events at a steady rate"),
     "scenario": ("logops_fast.cli.scenario", "run, list or validate scenarios of several emitters"),
@@ -42,6 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "decrypt": ("logops_fast.cli.decrypt", "decrypt encrypted fields"),
     "ship": ("logops_fast.cli.ship", "push every stored line to Loki, once"),
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
+    "reload": ("logops_fast.cli.reload", "have a running gateway read keys, limits and certificates again"),
     "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),
 }
 

@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from logops_fast.cli.options import load_settings
 from logops_fast.config.addresses import address_of
@@ -20,6 +20,11 @@ from logops_fast.errors import StartupError
 
 INGEST_ADMIN_PORT: Final = 8090
 """Where the admin listener of a lone Ingest Gateway is by default, so that both gateways fit on one machine."""
+
+if TYPE_CHECKING:
+    from logops_fast.runtime.pid_file import PidFile
+
+ADMIN: Final = "admin"
 
 Role = Literal["up", "authgw", "ingest"]
 
@@ -66,6 +71,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
     """Run a role with loaded settings until a signal stops it; return the exit code."""
     # What only a server needs is imported here, so that the other commands start fast.
     from logops_fast.runtime import services, wiring
+    from logops_fast.runtime.notify import Notifier
     from logops_fast.runtime.supervisor import Supervision, run_supervised
     from logops_fast.runtime.worker import WorkerContext, run_worker
     from logops_fast.state.factory import open_state
@@ -101,55 +107,92 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
         raise StartupError(str(error)) from None
     for warning in (*loaded.warnings, *wiring.sizing_warnings(settings), *services.warnings_of(settings, keyring)):
         logger.warning("%s", warning)
+    pid_file = _pid_file(settings)
     plan = services.Plan(
         role, settings, keyring, state, loaded.path, flags, keys_identity or services.identity(keys_file)
     )
 
     def main(context: WorkerContext) -> int:
+        if pid_file is not None:
+            pid_file.close_in_child()
         return run_worker(context, partial(services.build, plan), drain_timeout=settings.server.drain_timeout)
 
-    return run_supervised(
-        workers,
-        main,
-        Supervision(
-            drain_timeout=settings.server.drain_timeout,
-            worker_timeout=settings.server.worker_timeout,
-            listeners=listeners,
-            admin=admin,
-            on_ready=partial(_announce, settings, listeners, admin),
-        ),
-    )
+    try:
+        return run_supervised(
+            workers,
+            main,
+            Supervision(
+                drain_timeout=settings.server.drain_timeout,
+                worker_timeout=settings.server.worker_timeout,
+                listeners=listeners,
+                admin=admin,
+                on_ready=partial(_announce, settings, listeners, admin, wiring.state_warnings(settings, role)),
+                notifier=Notifier.of(os.environ, os.getpid()),
+            ),
+        )
+    finally:
+        if pid_file is not None:
+            pid_file.remove()
+
+
+def _pid_file(settings: Settings) -> PidFile | None:
+    """Write the pid file, if it can be written: nothing but `logops reload` needs it."""
+    from logops_fast.runtime.pid_file import PidFile
+
+    if not settings.server.pid_file:
+        return None
+    try:
+        return PidFile.write(Path(settings.server.pid_file))
+    except StartupError as error:
+        logger.info("no pid file: %s", error)
+        return None
+
+
+class Address(NamedTuple):
+    """Where to listen: ``part`` is the gateway, the syslog transport, or ``admin``; ``setting`` names it for people."""
+
+    part: str
+    setting: str
+    host: str
+    port: int
+    kind: socket.SocketKind = socket.SOCK_STREAM
+
+
+def addresses(loaded: Loaded, role: Role) -> list[Address]:
+    """Return where a role listens; the admin listener is the last one."""
+    settings = loaded.settings
+    found = []
+    for gateway in ("authgw", "ingest"):
+        if role in ("up", gateway):
+            address = getattr(settings, gateway)
+            found.append(Address(gateway, f"{gateway}.port", address.host, address.port))
+    if role != "ingest" and settings.syslog.enabled:
+        found += _syslog_addresses(settings)
+    port = settings.admin.port
+    if role == "ingest" and loaded.provenance["admin.port"] == "default":
+        port = INGEST_ADMIN_PORT
+    return [*found, Address(ADMIN, "admin.port", settings.admin.host, port)]
+
+
+def _syslog_addresses(settings: Settings) -> list[Address]:
+    from logops_fast.runtime.syslog_listener import TCP, TLS, UDP
+
+    found = []
+    for name, setting in ((TCP, "tcp"), (TLS, "tls"), (UDP, "udp")):
+        address = address_of(getattr(settings.syslog, setting))
+        if address is not None:
+            kind = socket.SOCK_DGRAM if name == UDP else socket.SOCK_STREAM
+            found.append(Address(name, f"syslog.{setting}", address.host, address.port, kind))
+    return found
 
 
 def _listen(loaded: Loaded, role: Role, workers: int) -> tuple[dict[str, list[socket.socket]], socket.socket]:
     """Bind the ports of the role's gateways and of the admin listener. Raises StartupError."""
     from logops_fast.runtime.listeners import bind_listener, bind_listeners
 
-    settings = loaded.settings
-    listeners = {}
-    for gateway in ("authgw", "ingest"):
-        if role in ("up", gateway):
-            address = getattr(settings, gateway)
-            listeners[gateway] = bind_listeners(address.host, address.port, workers)
-    if role != "ingest" and settings.syslog.enabled:
-        listeners |= _listen_syslog(settings, workers)
-    port = settings.admin.port
-    if role == "ingest" and loaded.provenance["admin.port"] == "default":
-        port = INGEST_ADMIN_PORT
-    return listeners, bind_listener(settings.admin.host, port)
-
-
-def _listen_syslog(settings: Settings, workers: int) -> dict[str, list[socket.socket]]:
-    from logops_fast.runtime.listeners import bind_listeners
-    from logops_fast.runtime.syslog_listener import TCP, TLS, UDP
-
-    listeners = {}
-    for name, text in ((TCP, settings.syslog.tcp), (TLS, settings.syslog.tls), (UDP, settings.syslog.udp)):
-        address = address_of(text)
-        if address is not None:
-            kind = socket.SOCK_DGRAM if name == UDP else socket.SOCK_STREAM
-            listeners[name] = bind_listeners(address.host, address.port, workers, kind)
-    return listeners
+    *parts, admin = addresses(loaded, role)
+    listeners = {one.part: bind_listeners(one.host, one.port, workers, one.kind) for one in parts}
+    return listeners, bind_listener(admin.host, admin.port)
 
 
 def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
@@ -167,7 +210,11 @@ def _keyring(loaded: Loaded, role: Role) -> Keyring | None:
     return read_keyring(settings)
 
 
-def _announce(settings: Settings, listeners: dict[str, list[socket.socket]], admin: socket.socket) -> None:
+def _announce(
+    settings: Settings, listeners: dict[str, list[socket.socket]], admin: socket.socket, warnings: list[str]
+) -> None:
+    for warning in warnings:
+        logger.warning("%s", warning)
     scheme = "https" if settings.tls.cert_file else "http"
     names = {"authgw": ("Auth Gateway", "/ingest"), "ingest": ("Ingest Gateway", "/v1/logs")}
     for gateway, sockets in listeners.items():

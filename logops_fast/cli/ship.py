@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
 import sys
 import time
 from functools import partial
@@ -53,6 +54,7 @@ def run(args: argparse.Namespace) -> int:
 def _serve(loaded: Loaded, imported: Path | None) -> int:
     from logops_fast.runtime import shipping
     from logops_fast.runtime.listeners import bind_listener
+    from logops_fast.runtime.notify import Notifier
     from logops_fast.runtime.supervisor import Supervision, run_supervised
     from logops_fast.runtime.worker import WorkerContext, run_worker
     from logops_fast.telemetry import logs
@@ -87,6 +89,7 @@ def _serve(loaded: Loaded, imported: Path | None) -> int:
             worker_timeout=settings.server.worker_timeout,
             admin=admin,
             on_ready=partial(announce, address),
+            notifier=Notifier.of(os.environ, os.getpid()),
         ),
     )
 

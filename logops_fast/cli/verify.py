@@ -1,4 +1,7 @@
-"""``logops verify``: checks a set of headers as the gateway does, and says which part is wrong and why."""
+"""``logops verify``: checks a set of headers as the gateway does, and says which part is wrong and why.
+
+A signature, or a token: which of them, the headers and ``auth.mode`` decide.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,17 @@ import time
 from pathlib import Path
 from typing import Final
 
-from logops_fast.authgw.diagnosis import Signed, diagnose
-from logops_fast.authgw.hmac_auth import HmacAuth
+from logops_fast.authgw.diagnosis import Finding, Signed, diagnose
+from logops_fast.authgw.hmac_auth import HmacAuth, Verified
+from logops_fast.authgw.token_auth import TokenAuth
+from logops_fast.authgw.token_diagnosis import carries_token, diagnose_token
 from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body
 from logops_fast.cli.output import print_json, print_verdict
 from logops_fast.cli.sign import add_secret, secret_of
 from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError, did_you_mean
 from logops_fast.config.keys_file import Client, Keyring
+from logops_fast.config.settings import AuthSettings
 from logops_fast.formats.signature import target_of
 from logops_fast.http.refusal import Refusal
 
@@ -47,6 +53,9 @@ WRONG clock      X-Timestamp is 900 s behind this clock; 300 s are allowed
 
 A sender without the gateway's keys file gives its own secret:
 logops verify POST /ingest '{}' --headers - --secret-file web-1.secret
+
+A token, where auth.mode accepts them:
+logops verify POST /ingest '{}' -H 'Authorization: Bearer ...'
 """,
     )
 
@@ -57,6 +66,44 @@ def run(args: argparse.Namespace) -> int:
     request = Signed(os.fsencode(args.method), target_of(args.url), _headers(args), read_body(args))
     keyring = _keyring(args, request, Path(auth.keys_file))
     now = time.time() if args.now is None else args.now
+    if carries_token(request, auth.mode):
+        findings, verdict = _by_token(request, keyring, auth)
+    else:
+        findings, verdict = _by_signature(args.method, request, keyring, auth, now)
+    wrong_body = any(finding.part == "digest" and finding.ok is False for finding in findings)
+    status, answer = 401, "bad_content_sha256" if wrong_body else "accepted"
+    if isinstance(verdict, Refusal):
+        status, answer = verdict.status, verdict.reason
+    if args.json:
+        print_json({"answer": answer, "findings": [finding._asdict() for finding in findings]})
+    else:
+        for finding in findings:
+            print_verdict(finding.ok, finding.part, finding.detail)
+        print("the gateway would accept it" if answer == "accepted" else f"the gateway would answer {status} {answer}")
+    return 0 if answer == "accepted" else 1
+
+
+def _by_token(request: Signed, keyring: Keyring, auth: AuthSettings) -> tuple[list[Finding], Verified | Refusal]:
+    """Return the findings and the gateway's verdict on a request over TLS, or from its own machine."""
+    findings = diagnose_token(
+        request,
+        keyring,
+        mode=auth.mode,
+        secrets_as_keys=auth.secrets_as_keys,
+        allow_plaintext=auth.allow_plaintext_tokens,
+    )
+    gateway = TokenAuth(keyring, mode=auth.mode, secrets_as_keys=auth.secrets_as_keys)
+    credential = gateway.credential(request.headers)
+    if credential is not None:
+        return findings, gateway.verify(credential, request.headers, private=True)
+    strict = HmacAuth(keyring, mode=auth.mode, tolerance=1.0, require_nonce=auth.require_nonce, wall=time.time)
+    return findings, strict.verify("POST", request.target, request.headers)
+
+
+def _by_signature(
+    method: str, request: Signed, keyring: Keyring, auth: AuthSettings, now: float
+) -> tuple[list[Finding], Verified | Refusal]:
+    """Return the findings and the gateway's verdict."""
     findings = diagnose(
         request,
         keyring,
@@ -73,18 +120,7 @@ def run(args: argparse.Namespace) -> int:
         wall=lambda: now,
         audience=auth.audience,
     )
-    verdict = gateway.verify(args.method, request.target, request.headers)
-    wrong_body = any(finding.part == "digest" and finding.ok is False for finding in findings)
-    status, answer = 401, "bad_content_sha256" if wrong_body else "accepted"
-    if isinstance(verdict, Refusal):
-        status, answer = verdict.status, verdict.reason
-    if args.json:
-        print_json({"answer": answer, "findings": [finding._asdict() for finding in findings]})
-    else:
-        for finding in findings:
-            print_verdict(finding.ok, finding.part, finding.detail)
-        print("the gateway would accept it" if answer == "accepted" else f"the gateway would answer {status} {answer}")
-    return 0 if answer == "accepted" else 1
+    return findings, gateway.verify(method, request.target, request.headers)
 
 
 def _keyring(args: argparse.Namespace, request: Signed, keys_file: Path) -> Keyring:

@@ -35,6 +35,13 @@ class ServerSettings(Section, frozen=True):
         Annotated[int, Meta(ge=1, le=1023)] | Literal["auto"],
         Meta(description="Worker processes; `auto` is one for each core."),
     ] = 1
+    pid_file: Annotated[
+        str,
+        Meta(
+            description="File with the number of the process to signal, for `logops reload`; locked while it runs. "
+            "Empty: none."
+        ),
+    ] = "data/logops.pid"
     drain_timeout: Annotated[
         float, Meta(ge=0, description="Seconds a stopping gateway has to finish what is in flight.")
     ] = 15.0

@@ -13,8 +13,14 @@ _MSG_NAMES: Final = ("message", "log", "text")
 _SPELT: Final = {
     "TRACE": "trace", "DEBUG": "dbg", "INFO": "Information", "WARN": "warning", "ERROR": "err", "FATAL": "critical",
 }  # fmt: skip
+SECONDS: Final = "<seconds>"
+MILLISECONDS: Final = "<milliseconds>"
+WITHOUT_ZONE: Final = "<date and time>"
+"""Where the current time is to be written: as a number without quotes, or as ``YYYY-MM-DD hh:mm:ss``. Loki refuses old
+times, and the gateway reads these."""
+
 # No timestamps, or such as are read only by their size.
-_ODD_TIMES: Final = ("yesterday", "", None, True, 1_767_225_600, 1_767_225_600_123, "2026-01-01 00:00:00", [2026, 1, 1])
+_ODD_TIMES: Final = ("yesterday", "", None, True, SECONDS, MILLISECONDS, WITHOUT_ZONE, [2026, 1, 1])
 _ODD_LEVELS: Final = ("LOUD", "", None, 42, True, {"name": "INFO"})
 
 

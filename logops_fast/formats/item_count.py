@@ -105,7 +105,7 @@ def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int
     cannot settle cheaply, rows of CSV and pairs of Elasticsearch's _bulk, passes as ``cap``: the parser counts too.
     """
     if format is Format.LOKI:
-        count = loki_push.count(body, cap)  # reads no more fields than a few for each item of the cap
+        count = yield from loki_push.counting(body, cap)
     elif len(body) <= FRAMED_BYTES:
         count = upper_bound(format, body)
         if count > cap:

@@ -23,6 +23,9 @@ STREAMS: Final = 1
 LABELS: Final = 1
 ENTRIES: Final = 2
 
+STEP_FIELDS: Final = 20_000
+"""Most fields that are looked at in one step."""
+
 _FIELDS_AN_ITEM: Final = 4
 """Fields besides entries that are read for each item of the limit: a body of nothing else would take half a second."""
 _FREE_FIELDS: Final = 1024
@@ -69,29 +72,42 @@ def streams(body: bytes) -> Iterator[tuple[int, int]]:
 
 def count(body: bytes, limit: int | None = None) -> int:
     """Return the number of entries of a protobuf push, 0 if it is broken; over ``limit`` any number over it."""
-    try:
-        return _count(body, len(body) if limit is None else limit)
-    except WireError:
-        return 0
+    steps = counting(body, len(body) if limit is None else limit)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            counted: int = end.value
+            return counted
 
 
-def _count(body: bytes, limit: int) -> int:
-    entries = 0
+def counting(body: bytes, limit: int) -> Generator[None, None, int]:
+    """Count the entries of a protobuf push in steps; the result is that of ``count``."""
+    entries = looked = 0
     spare = _FIELDS_AN_ITEM * limit + _FREE_FIELDS
-    for begin, end in streams(body):
-        pos = begin
-        spare -= 1
-        if spare <= 0:
-            return limit + 1
-        while pos < end:
-            tag, pos = read_varint(body, pos, end)
-            if tag == ENTRIES << 3 | BYTES:
-                entries += 1
-            else:
-                spare -= 1
-            pos = skip(body, tag & 7, pos, end)
+    try:
+        for begin, end in streams(body):
+            pos = begin
+            spare -= 1
+            looked += 1
+            while pos < end and entries <= limit and spare > 0:
+                tag, pos = read_varint(body, pos, end)
+                if tag == ENTRIES << 3 | BYTES:
+                    entries += 1
+                else:
+                    spare -= 1
+                pos = skip(body, tag & 7, pos, end)
+                looked += 1
+                if looked >= STEP_FIELDS:
+                    looked = 0
+                    yield
             if entries > limit or spare <= 0:
                 return limit + 1
+            if looked >= STEP_FIELDS:
+                looked = 0
+                yield
+    except WireError:
+        return 0
     return entries
 
 

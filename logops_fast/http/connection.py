@@ -47,6 +47,7 @@ from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
 from logops_fast.http.head import Head, HeadError, parse_head, scan_head
 from logops_fast.http.receive_buffer import ReceiveBuffer
 from logops_fast.http.refusal import Refusal
+from logops_fast.http.tls_accept import peer_of
 
 _WRITE_TIMEOUT: Final = 30.0  # seconds the peer has to read an answer before the connection is aborted
 # After a last answer the rest of the request is read and dropped for a while: closing a socket with unread bytes in it
@@ -167,17 +168,14 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._flow.attach(self._transport)
         address = transport.get_extra_info("peername")
-        if isinstance(address, tuple):
-            self.peer = str(address[0]).removeprefix("::ffff:")
+        self.peer = peer_of(address)
         self._tls = transport.get_extra_info("ssl_object") is not None
         # While the server drains, a connection from the accept queue may still send its request, but at once.
         timeout = _DRAINING_TIMEOUT if self._context.draining else self._limits.first_byte_timeout
         self.deadline = self._context.clock() + timeout
         refusal = self._on_open(self)
         if refusal is None:
-            self._charged_to = None if self._context.proxies.trusts(self.peer) else self.peer
-            self._budget.add_connection(self._charged_to)
-            self._counted = True
+            self.count(self.peer)
         elif self._state is not _CLOSED:
             self._refuse(refusal)
 
@@ -234,14 +232,30 @@ class Connection(asyncio.Protocol):
         """Release everything, and notify whoever still works on a request of this connection."""
         self._state = _CLOSED
         self.deadline = inf
-        if self._counted:
-            self._counted = False
-            self._budget.remove_connection(self._charged_to)
+        self.give_up()
         self._buffer.clear()
         self._abandon("closed")
         self._on_close(self)
 
     # -- called by the server
+
+    @property
+    def counted(self) -> bool:
+        """Whether the budget counts this connection."""
+        return self._counted
+
+    def count(self, peer: str) -> None:
+        """Count the connection against the budget, and the cap of ``peer``; no more than once."""
+        if not self._counted:
+            self._charged_to = None if self._context.proxies.trusts(peer) else peer
+            self._budget.add_connection(self._charged_to)
+            self._counted = True
+
+    def give_up(self) -> None:
+        """Undo ``count``: the connection is gone."""
+        if self._counted:
+            self._counted = False
+            self._budget.remove_connection(self._charged_to)
 
     def expire(self, now: float) -> None:
         """Act on a deadline that has passed; what that means depends on what was awaited."""

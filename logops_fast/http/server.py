@@ -18,6 +18,7 @@ from logops_fast.http.head import SINGLE_FIELDS
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
 from logops_fast.http.refusal import Refusal
+from logops_fast.http.tls_accept import Listener, TlsListener
 
 _BACKLOG: Final = 1024
 # Connections that are turned away with an answer at the same time; more are aborted without one.
@@ -73,7 +74,7 @@ class HttpServer:
         self._tls = tls
         self._connections: set[Connection] = set()
         self._turned_away: set[Connection] = set()
-        self._sockets: list[asyncio.Server] = []
+        self._sockets: list[Listener] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._emptied: asyncio.Event | None = None
         self._refresh()
@@ -111,43 +112,38 @@ class HttpServer:
         if not self._own_clock:
             self._context.clock = loop.time
             self._refresh()
-        server = await loop.create_server(
-            self.connection,
-            host,
-            port,
-            backlog=_BACKLOG,
-            reuse_port=reuse_port or None,
-            ssl=self._tls,
-            ssl_handshake_timeout=self._context.limits.header_timeout if self._tls else None,
-            ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT if self._tls else None,
-        )
-        self._sockets.append(server)
-        if self._sweeper is None:
-            self._schedule_sweep(loop)
-        bound: int = server.sockets[0].getsockname()[1]
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        sock = socket.create_server((host, port), family=family, reuse_port=reuse_port)
+        bound: int = sock.getsockname()[1]
+        await self.listen_on(sock, self._tls)
         return bound
 
-    async def listen_on(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> asyncio.Server:
+    async def listen_on(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> Listener:
         """Accept connections on a bound socket, which the returned listener then owns; with ``tls``, over TLS.
 
         Raises:
             OSError: the socket cannot listen.
         """
         loop = asyncio.get_running_loop()
-        listener = await loop.create_server(
-            self.connection,
-            sock=sock,
-            backlog=_BACKLOG,
-            ssl=tls,
-            ssl_handshake_timeout=self._context.limits.header_timeout if tls else None,
-            ssl_shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT if tls else None,
-        )
+        listener: Listener
+        if tls is None:
+            listener = await loop.create_server(self.connection, sock=sock, backlog=_BACKLOG)
+        else:
+            listener = TlsListener(
+                sock,
+                tls,
+                self._admitted,
+                Connection.give_up,
+                backlog=_BACKLOG,
+                handshake_timeout=self._context.limits.header_timeout,
+                shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT,
+            )
         self._sockets.append(listener)
         if self._sweeper is None:
             self._schedule_sweep(loop)
         return listener
 
-    def stop_listening(self, listener: asyncio.Server) -> None:
+    def stop_listening(self, listener: Listener) -> None:
         """Close one listener of ``listen_on``; its connections continue."""
         self._sockets.remove(listener)
         listener.close()
@@ -199,15 +195,32 @@ class HttpServer:
         for connection in [one for one in self._connections if one.deadline <= now]:
             connection.expire(now)
 
+    def _admitted(self, peer: str) -> Connection | None:
+        """Return the protocol of a connection before its handshake, counted; None if it is over a cap.
+
+        One that is turned away gets no answer: over TLS that would take the handshake.
+        """
+        refusal = self._crowded(peer)
+        if refusal is not None:
+            self._context.app.refused(refusal, peer)
+            return None
+        connection = self.connection()
+        connection.count(peer)
+        return connection
+
+    def _crowded(self, peer: str) -> Refusal | None:
+        budget = self._context.budget
+        if budget.connections >= budget.max_connections:
+            return _CROWDED
+        if not budget.admits(peer) and not self._context.proxies.trusts(peer):
+            return _CROWDED_ADDRESS
+        return None
+
     def _opened(self, connection: Connection) -> Refusal | None:
         """Register a new connection; return the refusal of one over a cap."""
-        budget = self._context.budget
         self._connections.add(connection)
-        if budget.connections >= budget.max_connections:
-            refusal = _CROWDED
-        elif not budget.admits(connection.peer) and not self._context.proxies.trusts(connection.peer):
-            refusal = _CROWDED_ADDRESS
-        else:
+        refusal = None if connection.counted else self._crowded(connection.peer)
+        if refusal is None:
             return None
         # An answer costs a socket for as long as the peer lets it linger: only so many get one.
         if len(self._turned_away) >= _MAX_TURNED_AWAY:

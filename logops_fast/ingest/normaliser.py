@@ -209,6 +209,11 @@ class Normaliser:
         return self._masker is not None
 
     @property
+    def has_own_names(self) -> bool:
+        """Whether the settings name fields to mask or to keep."""
+        return self._masker is not None and self._masker.has_own_names
+
+    @property
     def is_plain(self) -> bool:
         """Whether nothing is encrypted, and no names of the settings go before those of `names`."""
         return self._encryptor is None and self.own_aliases is None
@@ -329,10 +334,17 @@ class Normaliser:
                 for event in events:
                     del event["ts"], event["level"]
             lines = self._masker.mask_lines(lines, events, tally.masked)
-        for variant, place in enumerate(PLACES):
-            if place in lines:
-                lines = lines.replace(place, constants(emitter, scenario_id, variant))
-        return lines
+        return _with_constants(lines, emitter, scenario_id)
+
+    def mask_settled(self, lines: bytes, masked: dict[str, int], *, emitter: str, scenario_id: str) -> bytes:
+        """Return lines of settled events masked; adds to ``masked`` by kind.
+
+        The lines are as orjson writes them, the last member ``emitter`` with a placeholder as its value, and no name in
+        them is masked.
+        """
+        if self._masker is not None:
+            lines = self._masker.mask_lines(lines, [], masked)
+        return _with_constants(lines, emitter, scenario_id)
 
     def _settle(self, event: dict[str, Any], todo: int, zone: tzinfo, tally: _Tally) -> None:
         """Settle what the loop could not: ``todo`` says what, and which exact names it has moved."""
@@ -382,9 +394,7 @@ class Normaliser:
             msg = event["msg"]
         if todo & _LEVEL:
             if level is None and msg:
-                level = leading_level(msg)
-                if level is None and may_name_level(msg):
-                    level = find_level(msg)
+                level = level_in(msg)
             if not level:
                 tally.missing_level += 1
                 level = DEFAULT_LEVEL
@@ -394,8 +404,24 @@ class Normaliser:
             settle_origin(event, layout)
 
 
+def level_in(msg: str) -> str | None:
+    """Return the level that a message names; None or empty if it names none."""
+    level = leading_level(msg)
+    if level is None and may_name_level(msg):
+        level = find_level(msg)
+    return level
+
+
 def _are_digits(text: str) -> bool:
     return text.isascii() and text.isdigit()
+
+
+def _with_constants(lines: bytes, emitter: str, scenario_id: str) -> bytes:
+    """Lines with their placeholders replaced."""
+    for variant, place in enumerate(PLACES):
+        if place in lines:
+            lines = lines.replace(place, constants(emitter, scenario_id, variant))
+    return lines
 
 
 def constants(emitter: str, scenario_id: str, variant: int) -> bytes:

@@ -13,7 +13,6 @@ from itertools import chain
 from time import monotonic, time
 from typing import Final, assert_never
 
-from logops_fast.errors import LogOpsError
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
@@ -24,6 +23,7 @@ from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
+from logops_fast.ingest.reading_jobs import NativeJob, OnRead, ReadingJob, Refused
 from logops_fast.ingest.sink.commit_log import BY_BODY
 from logops_fast.ingest.sink.interface import LedgerEntry, Sink
 from logops_fast.ingest.summary import Reading, summarise
@@ -62,17 +62,7 @@ DEFECT: Final = Refusal(
     500, "internal_error", "The gateway failed on this batch and stored nothing of it; its log has the details."
 )
 
-OnRead = Callable[[Reading, Exception | None], None]
-
 logger: Final = logging.getLogger(__name__)
-
-
-class Refused(LogOpsError):  # noqa: N818 - it says what became of the batch
-    """A batch was refused before it was read."""
-
-    def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.reason)
-        self.refusal = refusal
 
 
 class IngestPipeline:
@@ -140,7 +130,7 @@ class IngestPipeline:
 
     def _store(self, batch: Batch, reply: OnReply) -> None:
         reading = self._reading(batch)
-        if len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS:
+        if _is_large(batch):
             self._read_pieces(batch, reading, partial(self._append, batch, reply))
             return
         # The common case: read in one step.
@@ -172,12 +162,11 @@ class IngestPipeline:
 
     def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
         """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        by_line = batch.format is Format.NDJSON
-        if len(batch.body) > self._limits.max_event_bytes or not (by_line or batch.format is Format.JSON):
+        if len(batch.body) > self._limits.max_event_bytes or not _is_for_native(batch):
             return False
         normalised = native.read(
             batch.body,
-            by_line=by_line,
+            by_line=batch.format is Format.NDJSON,
             emitter=batch.emitter,
             scenario_id=batch.scenario_id,
             received_at=reading.received_at,
@@ -202,10 +191,20 @@ class IngestPipeline:
         return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
 
     def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
-        self._enqueue(batch, reading, self._pieces(batch, reading), done)
+        """Read a batch, of which nothing was read, piece by piece."""
+        if self._native is None or not _is_large(batch) or not _is_for_native(batch):
+            self._enqueue(batch, reading, self._pieces(batch, reading), done)
+            return
+        instead = partial(self._job_of_pieces, batch, done)
+        job = NativeJob(self._native, reading, self._limits, instead, done)
+        self._queue.add(job, batch.emitter, len(batch.body), batch.started)
+
+    def _job_of_pieces(self, batch: Batch, done: OnRead) -> ReadingJob:
+        reading = self._reading(batch)
+        return ReadingJob(reading, self._pieces(batch, reading), done)
 
     def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
-        job = _ReadingJob(reading, pieces, done)
+        job = ReadingJob(reading, pieces, done)
         self._queue.add(job, batch.emitter, len(batch.body), batch.started)
 
     def _append(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
@@ -337,31 +336,9 @@ def _claim_id(batch: Batch) -> str:
     return batch.batch_id if batch.repeatable else ""
 
 
-class _ReadingJob:
-    """Reads one large batch, a piece in each step."""
+def _is_large(batch: Batch) -> bool:
+    return len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS
 
-    __slots__ = ("_done", "_pieces", "_reading")
 
-    def __init__(self, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
-        self._reading = reading
-        self._pieces = pieces
-        self._done = done
-
-    def step(self) -> bool:
-        """Read the next piece; returns whether there is one more."""
-        reading = self._reading
-        failure: Exception | None = None
-        try:
-            if reading.take_more():
-                return True
-            for parsed in self._pieces:
-                reading.take_some(parsed)
-                return True
-        except Exception as error:
-            failure = error
-        self._done(reading, failure)
-        return False
-
-    def refuse(self, refusal: Refusal) -> None:
-        """End before the first step."""
-        self._done(self._reading, Refused(refusal))
+def _is_for_native(batch: Batch) -> bool:
+    return (batch.format is Format.NDJSON or batch.format is Format.JSON) and not batch.tenant

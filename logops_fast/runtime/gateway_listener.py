@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import ssl
 from collections.abc import Sequence
 from typing import Final
 
 from logops_fast.http.server import HttpServer
+from logops_fast.http.tls_accept import Listener
 from logops_fast.runtime.listeners import listen
 
 BACKLOG: Final = 1024
@@ -25,7 +25,7 @@ class GatewayListener:
         self.server: Final = server
         self._sockets = sockets
         self._tls = tls
-        self._open: dict[int, asyncio.Server] = {}
+        self._open: dict[int, Listener] = {}
 
     def __repr__(self) -> str:
         return f"<GatewayListener places={sorted(self._open)} {self.server!r}>"
@@ -65,7 +65,7 @@ class GatewayListener:
         for sock in self._sockets:
             sock.close()
 
-    async def _listen(self, place: int) -> asyncio.Server:
+    async def _listen(self, place: int) -> Listener:
         duplicate = self._sockets[place].dup()
         try:
             return await self.server.listen_on(duplicate, self._tls)

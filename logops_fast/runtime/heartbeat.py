@@ -3,7 +3,7 @@
 Shared memory, because a report must never wait: a pipe that the supervisor does not read would stop the worker, and a
 worker that is stopped could not be asked. Each place (one worker process at a time) has a fixed slot::
 
-    | beats: u64 | adopter: u64 | sequence: u64 | length: u64 | state as JSON |
+    | beats: u64 | adopter: u64 | sequence: u64 | length: u64 | reloads: u64 | state as JSON |
 
 The state is guarded by a sequence number that is odd while it is being written: a worker killed or stopped half-way
 leaves the last complete state readable.
@@ -17,8 +17,8 @@ from typing import Final, NamedTuple
 import orjson
 
 SLOT_BYTES: Final = 1024
-_WORDS: Final = 4
-_BEATS, _ADOPTER, _SEQUENCE, _LENGTH = range(_WORDS)
+_WORDS: Final = 5
+_BEATS, _ADOPTER, _SEQUENCE, _LENGTH, _RELOADS = range(_WORDS)
 _TEXT_AT: Final = _WORDS * 8
 _TEXT_BYTES: Final = SLOT_BYTES - _TEXT_AT
 _MAX_DETAIL: Final = 400  # characters; escaped as JSON a character takes at most six bytes, and most take one
@@ -65,6 +65,14 @@ class Board:
     def beats(self, place: int) -> int:
         """Return how often the workers of ``place`` have reported."""
         return self._words[self._word(place, _BEATS)]
+
+    def count_reload(self, place: int) -> None:
+        """Report that the worker has finished a reload, whatever came of it."""
+        self._words[self._word(place, _RELOADS)] += 1
+
+    def reloads(self, place: int) -> int:
+        """Return how many reloads the workers of ``place`` have finished."""
+        return self._words[self._word(place, _RELOADS)]
 
     def set_state(self, place: int, state: WorkerState) -> None:
         """Publish a worker's state; its detail is cut to what the slot holds."""

@@ -193,9 +193,9 @@ class GatewayService:
 
     # Reload
 
-    def reload(self) -> None:
+    def reload(self) -> asyncio.Future[None]:
         """Read the configuration, keys and certificates again; what does not validate changes nothing."""
-        self._spawn(self._reload())
+        return self._spawn(self._reload())
 
     async def _reload(self) -> None:
         async with self._reload_lock:
@@ -239,10 +239,11 @@ class GatewayService:
                 before = now
                 await self._reload()
 
-    def _spawn(self, coroutine: Any) -> None:
+    def _spawn(self, coroutine: Any) -> asyncio.Task[None]:
         task: asyncio.Task[None] = asyncio.ensure_future(coroutine)
         self._tasks.add(task)
         task.add_done_callback(self._task_done)
+        return task
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)

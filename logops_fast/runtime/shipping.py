@@ -83,12 +83,14 @@ def options(settings: Settings, import_positions: Path | None = None) -> ShipOpt
 
 def shipper(settings: Settings, registry: Registry, import_positions: Path | None = None) -> Shipper:
     """Return the shipper of the sink's directory. Raises StartupError."""
+    metrics = ShipMetrics(registry)
+    metrics.limit_bytes.set(settings.housekeeping.max_total_bytes)
     return Shipper(
         options(settings, import_positions),
         Acknowledged(Path(settings.sink.dir)),
         loki(settings),
         maker(settings),
-        ShipMetrics(registry),
+        metrics,
     )
 
 

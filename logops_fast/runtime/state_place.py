@@ -16,6 +16,9 @@ from typing import Final
 
 from logops_fast.state.table import Geometry
 
+MOUNTS: Final = Path("/proc/self/mounts")  # Linux
+_IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
+
 AUTO: Final = "auto"
 """The value of ``state.dir`` that leaves the choice to this module."""
 ON_DISK: Final = Path("data/state")
@@ -37,6 +40,37 @@ def state_place(configured: str, tables: Iterable[Geometry], tmpfs: Path = TMPFS
     if _is_ours(base) and _used(place) + _free(tmpfs) >= size:
         return place
     return ON_DISK
+
+
+def on_disk_warning(place: Path, tables: Iterable[Geometry], mounts: Path = MOUNTS) -> str | None:
+    """Return a sentence if the directory of the state is on a disk although this system has tmpfs, else None."""
+    kind = _file_system(place.absolute(), mounts)
+    if kind is None or kind in _IN_MEMORY:
+        return None
+    size = sum(table.sections()[-1] for table in tables)
+    return (
+        f"state.dir: {place} is on a disk ({kind}), and a worker that uses the state waits whenever the disk does: "
+        f"give /dev/shm {-(-size // 1_048_576)} MiB (docker: --shm-size), or name a directory on tmpfs"
+    )
+
+
+def _file_system(place: Path, mounts: Path) -> str | None:
+    """Return the type of the file system that a path is, or will be, on; None if the system does not tell."""
+    try:
+        lines = mounts.read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    while not place.exists():
+        place = place.parent
+    real = os.path.realpath(place)
+    found, longest = None, -1
+    for line in lines:
+        _, point, kind, *_ = line.split(" ", 3)
+        point = point.replace("\\040", " ")  # how the kernel writes a blank
+        # Of two mounts at one point the later one is on top.
+        if len(point) >= longest and (real == point or real.startswith(point.rstrip("/") + "/")):
+            found, longest = kind, len(point)
+    return found
 
 
 def _is_ours(base: Path) -> bool:

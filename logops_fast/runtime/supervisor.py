@@ -26,11 +26,12 @@ from logops_fast.http.routes import Router
 from logops_fast.runtime.admin import AdminListener
 from logops_fast.runtime.heartbeat import STARTING, Board, WorkerState
 from logops_fast.runtime.listeners import Listeners
+from logops_fast.runtime.notify import Notifier
 from logops_fast.runtime.places import Place, ending
 from logops_fast.runtime.probes import AdminProbes
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
 from logops_fast.runtime.watch import Watch
-from logops_fast.runtime.watchdog import TICK
+from logops_fast.runtime.watchdog import TICK, UNHEALTHY_AFTER
 from logops_fast.runtime.worker import EXIT_FAILED, EXIT_OK, EXIT_STARTUP, WorkerContext
 from logops_fast.telemetry import exposition
 from logops_fast.telemetry.families import DroppedLines, worker_restarts
@@ -41,6 +42,7 @@ from logops_fast.telemetry.slab import Slab
 KILL_MARGIN: Final = 2.0  # seconds; a worker gives up on its own at the drain timeout, this is for one that cannot
 REAP_PATIENCE: Final = 2.0  # seconds after SIGKILL before a process that has not ended is left behind
 SAME_SIGNAL_WITHIN: Final = 0.5  # one Ctrl-C may arrive twice: from the terminal and from a wrapper that forwards it
+RELOAD_PATIENCE: Final = 30.0  # seconds; a worker that hangs does not keep the service manager waiting
 SPARE_INDICES: Final = 16  # processes that may be left behind at the same time
 WORKER_TIMEOUT: Final = 30.0
 _STOPPING_TICK: Final = 0.05
@@ -64,6 +66,8 @@ class Supervision:
     admin: socket.socket | None = None
     on_ready: Callable[[], None] | None = None
     """Called once, when every worker has reported that it serves."""
+    notifier: Notifier = field(default_factory=Notifier)
+    """Where the service manager is told about it."""
 
 
 def run_supervised(workers: int, main: Callable[[WorkerContext], int], plan: Supervision) -> int:
@@ -100,6 +104,9 @@ class _Supervisor:
         self._exit_code = EXIT_OK
         self._stopping = False
         self._stop_signal_at = 0.0
+        self._served = False  # whether every worker has served once
+        self._reloads: dict[int, int] = {}  # by process: the count of its place at which its reload has ended
+        self._reload_until = 0.0
         self._kill_at = _FOREVER
         self._give_up_at = _FOREVER
         self._listening = True
@@ -165,6 +172,10 @@ class _Supervisor:
 
     def _tick(self, now: float) -> None:
         self._watch.tick(now, stopping=self._stopping)
+        if not self._served or self._watch.unserved < UNHEALTHY_AFTER:
+            self._plan.notifier.alive(now)
+        if self._reloads:
+            self._end_reload(now)
         for place in self._places:
             if place.killed_at is not None and now >= place.killed_at + REAP_PATIENCE:
                 self._leave_behind(place)
@@ -270,6 +281,8 @@ class _Supervisor:
         first = not place.ever_ready
         if place.add_report(data) and first and all(other.ever_ready for other in self._places):
             logger.info("ready", extra={"workers": len(self._places)})
+            self._served = True
+            self._plan.notifier.ready(self._status())
             if self._plan.on_ready is not None:
                 self._plan.on_ready()
 
@@ -279,7 +292,7 @@ class _Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number == RELOAD_SIGNAL:
-            self._send(RELOAD_SIGNAL)
+            self._begin_reload()
         elif number in STOP_SIGNALS:
             now = time.monotonic()
             if not self._stopping:
@@ -290,8 +303,31 @@ class _Supervisor:
                 self._kill_all("a second signal to stop")
                 self._exit_code = 128 + number
 
+    def _begin_reload(self) -> None:
+        now = time.monotonic()
+        if self._served and not self._stopping:
+            self._plan.notifier.reloading(now)
+            self._reloads = {place.pid: self._board.reloads(place.number) + 1 for place in self._places if place.pid}
+            self._reload_until = now + RELOAD_PATIENCE
+        self._send(RELOAD_SIGNAL)
+
+    def _end_reload(self, now: float) -> None:
+        """Report the end of a reload once no living worker is at it any more."""
+        waiting = [
+            place for place in self._places if self._board.reloads(place.number) < self._reloads.get(place.pid, 0)
+        ]
+        if not waiting or now >= self._reload_until:
+            self._reloads = {}
+            if not self._stopping:
+                self._plan.notifier.ready(self._status())
+
+    def _status(self) -> str:
+        count = len(self._places)
+        return f"serving with {count} worker{'s' if count > 1 else ''}"
+
     def _stop(self) -> None:
         self._stopping = True
+        self._plan.notifier.stopping("draining")
         self._next_tick = 0.0
         self._kill_at = time.monotonic() + self._plan.drain_timeout + KILL_MARGIN
         self._send(signal.SIGTERM)

@@ -10,6 +10,7 @@ from typing import Final
 
 from logops_fast.authgw.syslog.datagrams import Datagrams
 from logops_fast.authgw.syslog.server import SyslogServer
+from logops_fast.http.tls_accept import Listener, TlsListener
 from logops_fast.runtime.listeners import Listeners, listen
 
 TCP: Final = "syslog_tcp"
@@ -33,7 +34,7 @@ class SyslogListener:
         }
         self._tls = tls
         self._successor = successor
-        self._accepting: dict[int, list[asyncio.Server]] = {}
+        self._accepting: dict[int, list[Listener]] = {}
         self._reading: dict[int, Datagrams] = {}
 
     def __repr__(self) -> str:
@@ -84,8 +85,8 @@ class SyslogListener:
         self._reading.clear()
         return await self._server.drain(timeout)
 
-    async def _accept(self, place: int) -> list[asyncio.Server]:
-        accepting = []
+    async def _accept(self, place: int) -> list[Listener]:
+        accepting: list[Listener] = []
         loop = asyncio.get_running_loop()
         for name, tls in ((TCP, None), (TLS, self._tls)):
             if name not in self._sockets:
@@ -94,14 +95,18 @@ class SyslogListener:
             listen(sock, BACKLOG)
             duplicate = sock.dup()
             try:
+                if tls is None:
+                    accepting.append(await loop.create_server(self._server.connection, sock=duplicate, backlog=BACKLOG))
+                    continue
                 accepting.append(
-                    await loop.create_server(
-                        self._server.connection,
-                        sock=duplicate,
+                    TlsListener(
+                        duplicate,
+                        tls,
+                        self._server.admit,
+                        self._server.give_up,
                         backlog=BACKLOG,
-                        ssl=tls,
-                        ssl_handshake_timeout=HANDSHAKE_TIMEOUT if tls else None,
-                        ssl_shutdown_timeout=SHUTDOWN_TIMEOUT if tls else None,
+                        handshake_timeout=HANDSHAKE_TIMEOUT,
+                        shutdown_timeout=SHUTDOWN_TIMEOUT,
                     )
                 )
             except BaseException:

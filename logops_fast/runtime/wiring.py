@@ -48,7 +48,7 @@ from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.sink.interface import Sink
 from logops_fast.ingest.zones import zone_of
-from logops_fast.runtime.state_place import state_place
+from logops_fast.runtime.state_place import on_disk_warning, state_place
 from logops_fast.state.interface import StateStore
 from logops_fast.state.local_store import Caps
 from logops_fast.telemetry.registry import Registry
@@ -351,6 +351,15 @@ def state_dir(settings: Settings, role: str) -> Path:
     """Return the directory of the shared state. A lone Ingest Gateway needs batch ids only, and shares none."""
     folder = state_place(settings.state.dir, state_caps(settings, role).geometries())
     return folder / "ingest" if role == "ingest" else folder
+
+
+def state_warnings(settings: Settings, role: str) -> list[str]:
+    """Return a sentence if the shared state is on a disk and could be in memory."""
+    if settings.state.backend not in ("auto", "shared"):
+        return []
+    tables = state_caps(settings, role).geometries()
+    warning = on_disk_warning(state_place(settings.state.dir, tables), tables)
+    return [] if warning is None else [warning]
 
 
 def state_caps(settings: Settings, role: str) -> Caps:

@@ -47,8 +47,11 @@ class Service(Protocol):
     async def drain(self) -> None:
         """Accept no more, finish what is in flight, flush. It is cancelled at the drain timeout."""
 
-    def reload(self) -> None:
-        """Read the configuration and keys again; what does not validate changes nothing."""
+    def reload(self) -> asyncio.Future[None] | None:
+        """Read the configuration and keys again; what does not validate changes nothing.
+
+        Returns what ends when that is done, None if it is done already.
+        """
 
     def state(self) -> WorkerState:
         """Return ``ready``, or why no batch can be taken; called before every heartbeat."""
@@ -215,10 +218,18 @@ class _Worker:
         if self._service is None:
             self._reload_wanted = True
             return
+        done = None
         try:
-            self._service.reload()
+            done = self._service.reload()
         except Exception:
             logger.exception("the reload failed: nothing was changed")
+        if done is None:
+            self._reloaded()
+        else:
+            done.add_done_callback(self._reloaded)
+
+    def _reloaded(self, _done: object = None) -> None:
+        self._context.board.count_reload(self._context.place)
 
     def _on_loop_error(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         # A fault in a callback costs a request, not the worker; one in every request must not fill a disk.

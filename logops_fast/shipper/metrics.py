@@ -45,6 +45,10 @@ class ShipMetrics:
         self.lag_seconds: Final = registry.gauge(
             "logops_ship_lag_seconds", "Seconds since everything acknowledged was in Loki; 0 if it is.", mode="max"
         ).labels()
+        self.limit_bytes: Final = registry.gauge(
+            "logops_ship_limit_bytes",
+            "housekeeping.max_total_bytes: past it files are deleted, shipped or not; 0: there is no limit.",
+        ).labels()
         self.unshippable_bytes: Final = registry.gauge(
             "logops_ship_unshippable_bytes", "Bytes of lines kept in unshippable/."
         ).labels()

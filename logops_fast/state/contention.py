@@ -32,10 +32,11 @@ class _Cancellable(Protocol):
 class Retries:
     """The operations of one process that wait for a lock. Without a running event loop they wait where they are."""
 
-    __slots__ = ("_numbers", "_timers")
+    __slots__ = ("_needed", "_numbers", "_timers")
 
     def __init__(self) -> None:
         self._timers: dict[int, _Cancellable] = {}
+        self._needed: dict[int, Callable[[], object]] = {}
         self._numbers = 0
 
     def __len__(self) -> int:
@@ -51,6 +52,8 @@ class Retries:
         number = self._numbers
         delay = FIRST_DELAY
         waited = 0.0
+        if needed:
+            self._needed[number] = attempt
 
         def again() -> None:
             nonlocal delay, waited
@@ -69,15 +72,36 @@ class Retries:
                     return
             except OSError:
                 pass
+            self._needed.pop(number, None)
             done(result)
 
         self._wait(number, delay, again)
 
-    def close(self) -> None:
-        """Forget what still waits."""
+    def close(self) -> int:
+        """Do what is needed and still waits; forget the rest. Return how many needed operations could not be done.
+
+        The process is about to end, so the lock is waited for where it is, for ``PATIENCE`` seconds in all.
+        """
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        needed, self._needed = self._needed, {}
+        failed = 0
+        left = PATIENCE
+        for attempt in needed.values():
+            while True:
+                try:
+                    attempt()
+                except BlockingIOError:
+                    if left > 0.0:
+                        left -= LONGEST_DELAY
+                        time.sleep(LONGEST_DELAY)
+                        continue
+                    failed += 1
+                except OSError:
+                    failed += 1
+                break
+        return failed
 
     def _wait(self, number: int, delay: float, again: Callable[[], None]) -> None:
         from asyncio import get_running_loop  # rarely needed, and what has no loop need not import it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
@@ -11,6 +12,8 @@ from logops_fast.state.buckets import TableBuckets
 from logops_fast.state.contention import Retries
 from logops_fast.state.nonces import TableNonces
 from logops_fast.state.table import Geometry, Table
+
+_logger: Final = logging.getLogger(__name__)
 
 
 class Caps(NamedTuple):
@@ -68,7 +71,12 @@ class LocalStore:
 
     async def close(self) -> None:
         """Unmap the tables; may be called twice."""
-        self._retries.close()
+        if failed := self._retries.close():
+            _logger.warning(
+                "%d batches could not be noted as stored, since another process kept a lock of the state: if they "
+                "are sent again they may be stored twice",
+                failed,
+            )
         self.nonces.close()
         for table in self._tables:
             table.close()

@@ -277,6 +277,18 @@ def test_as_many_blocked_peers_as_are_kept_are_kept(store: BucketStore, clock: C
     assert limiter.check("peer-0") is not None
     limiter.failed("one more")
     assert limiter.check("peer-0") is None
+    assert limiter.check("peer-1") is not None
+    assert limiter.check(f"peer-{MAX_BLOCKED_PEERS - 1}") is not None
+
+
+def test_the_one_that_failed_longest_ago_makes_room(store: BucketStore, clock: Clock) -> None:
+    limiter = AuthFailureLimiter(store, Limit(1, 0.01), clock=clock)
+    for number in range(MAX_BLOCKED_PEERS):
+        limiter.failed(f"peer-{number}")
+    limiter.failed("peer-0")
+    limiter.failed("one more")
+    assert limiter.check("peer-0") is not None
+    assert limiter.check("peer-1") is None
 
 
 def test_what_has_run_out_is_forgotten(store: BucketStore, clock: Clock) -> None:

@@ -119,6 +119,24 @@ def test_verify_names_the_part_that_is_wrong(
     assert done.code == (1 if wrong else 0)
 
 
+@pytest.mark.parametrize(
+    ("token", "wrong", "answer"),
+    [
+        ("kX2vQ9bT7mLs4RzW8nYp3c", [], "the gateway would accept it"),
+        ("kX2vQ9bT7mLs4RzW8nYp3d", ["token"], "the gateway would answer 401 unknown_client"),
+    ],
+)
+def test_verify_judges_a_token_too(logops: Logops, keys: Path, token: str, wrong: list[str], answer: str) -> None:
+    keys.write_text("clients: {app-2: {tokens: [kX2vQ9bT7mLs4RzW8nYp3c]}}")
+    (logops.folder / "logops.yaml").write_text("auth: {mode: any}\n")
+    done = logops("verify", "POST", "/ingest", "{}", "-H", f"Authorization: Bearer {token}")
+    lines = done.out.splitlines()
+    assert [line.split()[1] for line in lines if line.startswith("WRONG")] == wrong
+    assert lines[-1] == answer
+    assert done.code == (1 if wrong else 0)
+    assert token not in done.out
+
+
 STAMPS = ("--ts", "1735689600", "--nonce", "nonce-0001")
 
 

@@ -161,6 +161,6 @@ def test_the_command_follows_until_it_is_interrupted(tmp_path: Path) -> None:
             out.write(event(2))
         assert process.stdout.readline() == event(2)
         process.send_signal(2)
-        assert process.wait(10) == 130
+        assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read() == b""

@@ -70,8 +70,8 @@ def kill(gateway: Gateway) -> None:
     workers = gateway.workers()
     with suppress(ProcessLookupError):
         os.killpg(gateway.process.pid, signal.SIGKILL)
-    gateway.process.wait(5)
-    deadline = time.monotonic() + 20
+    gateway.process.wait(60)
+    deadline = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() for pid in workers):
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -1,7 +1,8 @@
 """The pipelines of Promtail and Alloy, read from their files and carried out on lines, for the stages that are used.
 
-Written from the documentation and the source of the stages: what is absent or null is skipped, numbers and booleans are
-written as text, and a regex adds its named groups where it matches.
+Written from the documentation and the source of the stages (grafana/loki, clients/pkg/logentry/stages): what is absent
+or null is skipped, numbers and booleans are text, a regex adds its named groups where it matches, and labels of the
+target are extracted values from the start.
 """
 
 from __future__ import annotations
@@ -10,19 +11,19 @@ import datetime as dt
 import fnmatch
 import json
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.support.yaml_files import read_yaml
+import yaml
 
 
 @dataclass
 class Job:
-    """One set of files and what is done with their lines."""
+    """Sets of files and what is done with their lines."""
 
-    path: str
-    labels: dict[str, str]
+    paths: list[str]
     stages: list[tuple[str, dict[str, Any]]]
 
 
@@ -32,114 +33,143 @@ class Entry:
 
     line: str
     labels: dict[str, str]
-    extracted: dict[str, Any] = field(default_factory=dict)
+    extracted: dict[str, Any]
     metadata: dict[str, str] = field(default_factory=dict)
     ts: dt.datetime | None = None
 
 
-def promtail_jobs(path: Path) -> list[Job]:
-    """The jobs of a Promtail configuration."""
-    jobs = []
-    for job in read_yaml(path)["scrape_configs"]:
-        labels = dict(job["static_configs"][0]["labels"])
-        stages = []
-        for stage in job["pipeline_stages"]:
-            ((name, options),) = stage.items()
-            if name in ("labels", "structured_metadata"):
-                options = {key: source or key for key, source in options.items()}
-            elif name == "labeldrop":
-                options = {"names": options}
-            stages.append((name, options))
-        jobs.append(Job(labels.pop("__path__"), labels, stages))
-    return jobs
+def promtail_job(path: Path, **environment: str) -> Job:
+    """The only job of a Promtail configuration; ``environment`` is what -config.expand-env puts in."""
+    text = path.read_text("utf-8")
+    for name, value in environment.items():
+        text = text.replace(f"${{{name}}}", value)
+    (job,) = yaml.safe_load(text)["scrape_configs"]
+    stages = []
+    for stage in job["pipeline_stages"]:
+        ((name, options),) = stage.items()
+        if name in ("labels", "structured_metadata"):
+            options = {key: source or key for key, source in options.items()}
+        elif name == "labeldrop":
+            options = {"names": options}
+        stages.append((name, options))
+    return Job(_paths(config["labels"] for config in job["static_configs"]), stages)
 
 
-def alloy_jobs(path: Path) -> list[Job]:
-    """The jobs of an Alloy configuration: a file_match, a source and a process of one name each."""
-    blocks = parse_alloy(path.read_text("utf-8"))
-    jobs = []
-    for name in ("events", "rejected"):
-        ((_, match),) = blocks[f'local.file_match "{name}"']
-        labels = dict(match["path_targets"][0])
-        ((_, source),) = blocks[f'loki.source.file "{name}"']
-        assert source["targets"] == f"local.file_match.{name}.targets"
-        assert source["forward_to"] == [f"loki.process.{name}.receiver"]
-        ((inner, process),) = blocks[f'loki.process "{name}"']
-        assert process["forward_to"] == ["loki.write.loki.receiver"]
-        stages = []
-        for stage, options in inner:
-            kind = stage.removeprefix("stage.").replace("label_drop", "labeldrop")
-            if kind in ("labels", "structured_metadata"):
-                options = {key: value or key for key, value in options["values"].items()}
-            elif kind == "labeldrop":
-                options = {"names": options["values"]}
-            stages.append((kind, options))
-        jobs.append(Job(labels.pop("__path__"), labels, stages))
-    return jobs
+def alloy_job(path: Path, **environment: str) -> Job:
+    """The only way of an Alloy configuration: a file_match, a source and a process of one name."""
+    blocks = parse_alloy(path.read_text("utf-8"), environment)
+    ((_, match),) = blocks['local.file_match "logops"']
+    ((_, source),) = blocks['loki.source.file "logops"']
+    assert source["targets"] == "local.file_match.logops.targets"
+    assert source["forward_to"] == ["loki.process.logops.receiver"]
+    ((inner, process),) = blocks['loki.process "logops"']
+    assert process["forward_to"] == ["loki.write.loki.receiver"]
+    stages = []
+    for stage, (_, options) in inner:
+        kind = stage.removeprefix("stage.").replace("label_drop", "labeldrop")
+        if kind in ("labels", "structured_metadata"):
+            options = {key: value or key for key, value in options["values"].items()}
+        elif kind == "labeldrop":
+            options = {"names": options["values"]}
+        stages.append((kind, options))
+    return Job(_paths(match["path_targets"]), stages)
 
 
-Block = tuple[list[tuple[str, dict[str, Any]]], dict[str, Any]]
-_TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|[\w.]+|[{}\[\]=,]')
+def _paths(targets: Iterable[dict[str, str]]) -> list[str]:
+    """The paths of targets that have nothing else: what has labels, Alloy does not find in Promtail's positions."""
+    targets = list(targets)
+    assert all(set(target) == {"__path__"} for target in targets)
+    return [target["__path__"] for target in targets]
 
 
-def parse_alloy(text: str) -> dict[str, list[Block]]:
-    """Top-level blocks by their header; each with its inner blocks, in order, and its attributes."""
-    tokens = [token for token in _TOKEN.findall(text) if not token.startswith("//")]
-    blocks: dict[str, list[Block]] = {}
-    while tokens:
-        header, block = _block(tokens)
-        blocks.setdefault(header, []).append(block)
-    return blocks
+Block = tuple[list[tuple[str, Any]], dict[str, Any]]
+"""Inner blocks by name, in order, and attributes."""
+
+_TOKEN = re.compile(r'//[^\n]*|"(?:[^"\\]|\\.)*"|[\w.]+|[{}\[\]()=,+]')
 
 
-def _block(tokens: list[str]) -> tuple[str, Block]:
-    header = tokens.pop(0)
-    if tokens[0].startswith('"'):
-        header += f" {tokens.pop(0)}"
-    assert tokens.pop(0) == "{", header
-    inner: list[tuple[str, dict[str, Any]]] = []
-    attributes: dict[str, Any] = {}
-    while tokens[0] != "}":
-        if tokens[1] == "=":
-            name = tokens.pop(0)
-            tokens.pop(0)
-            attributes[name] = _value(tokens)
-        else:
-            name, (_, options) = _block(tokens)
-            inner.append((name, options))
-    tokens.pop(0)
-    return header, (inner, attributes)
+def parse_alloy(text: str, environment: Mapping[str, str] | None = None) -> dict[str, list[Block]]:
+    """Top-level blocks by their header."""
+    return _Alloy(text, environment or {}).blocks()
 
 
-def _value(tokens: list[str]) -> Any:
-    token = tokens.pop(0)
-    if token == "[":
-        items = []
-        while tokens[0] != "]":
-            items.append(_value(tokens))
-            if tokens[0] == ",":
-                tokens.pop(0)
-        tokens.pop(0)
-        return items
-    if token == "{":
-        pairs = {}
-        while tokens[0] != "}":
-            key = json.loads(tokens.pop(0))
-            assert tokens.pop(0) == "="
-            pairs[key] = _value(tokens)
-            if tokens[0] == ",":
-                tokens.pop(0)
-        tokens.pop(0)
-        return pairs
-    if token.startswith('"'):
-        return json.loads(token)
-    return int(token) if token.isdigit() else token
+class _Alloy:
+    """Reads Alloy's syntax, as far as it is used."""
+
+    def __init__(self, text: str, environment: Mapping[str, str]) -> None:
+        self._tokens = [token for token in _TOKEN.findall(text) if not token.startswith("//")]
+        self._environment = environment
+
+    def blocks(self) -> dict[str, list[Block]]:
+        found: dict[str, list[Block]] = {}
+        while self._tokens:
+            header, block = self._block()
+            found.setdefault(header, []).append(block)
+        return found
+
+    def _next(self, expected: str = "") -> str:
+        token = self._tokens.pop(0)
+        assert not expected or token == expected, f"{token}, not {expected}"
+        return token
+
+    def _block(self) -> tuple[str, Block]:
+        header = self._next()
+        if self._tokens[0].startswith('"'):
+            header += f" {self._next()}"
+        self._next("{")
+        inner: list[tuple[str, Any]] = []
+        attributes: dict[str, Any] = {}
+        while self._tokens[0] != "}":
+            if self._tokens[1] == "=":
+                name = self._next()
+                self._next("=")
+                attributes[name] = self._value()
+            else:
+                inner.append(self._block())
+        self._next("}")
+        return header, (inner, attributes)
+
+    def _value(self) -> Any:
+        value = self._term()
+        while self._tokens[0] == "+":
+            self._next()
+            value += self._term()
+        return value
+
+    def _term(self) -> Any:
+        token = self._next()
+        if token == "[":
+            items = []
+            while self._tokens[0] != "]":
+                items.append(self._value())
+                if self._tokens[0] == ",":
+                    self._next()
+            self._next("]")
+            return items
+        if token == "{":
+            pairs = {}
+            while self._tokens[0] != "}":
+                key = json.loads(self._next())
+                self._next("=")
+                pairs[key] = self._value()
+                if self._tokens[0] == ",":
+                    self._next()
+            self._next("}")
+            return pairs
+        if token == "sys.env":
+            self._next("(")
+            name = json.loads(self._next())
+            self._next(")")
+            return self._environment.get(name, "")
+        if token.startswith('"'):
+            return json.loads(token)
+        return {"true": True, "false": False}.get(token, int(token) if token.isdigit() else token)
 
 
-def carry_out(jobs: list[Job], path: str, line: str) -> Entry:
-    """A line of a file, as its job makes it."""
-    (job,) = (job for job in jobs if fnmatch.fnmatch(path, job.path) and path.count("/") == job.path.count("/"))
-    entry = Entry(line, {**job.labels, "filename": path})
+def carry_out(job: Job, path: str, line: str) -> Entry:
+    """A line of a file as a job makes it."""
+    assert any(fnmatch.fnmatch(path, one) and path.count("/") == one.count("/") for one in job.paths), path
+    entry = Entry(line, {"filename": path}, {"filename": path})
     for name, options in job.stages:
         _STAGES[name](entry, options)
     return entry
@@ -151,7 +181,7 @@ def _text(value: Any) -> str | None:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (int, float)):
-        return f"{value:g}" if isinstance(value, float) else str(value)
+        return str(value)
     return json.dumps(value, separators=(",", ":"))
 
 
@@ -165,7 +195,20 @@ def _json(entry: Entry, options: dict[str, Any]) -> None:
 def _regex(entry: Entry, options: dict[str, Any]) -> None:
     text = _text(entry.extracted.get(options["source"]))
     if text is not None and (found := re.search(options["expression"].replace("$", r"\Z"), text)):
-        entry.extracted.update(found.groupdict())
+        entry.extracted.update(found.groupdict(default=""))
+
+
+def _template(entry: Entry, options: dict[str, Any]) -> None:
+    def choice(found: re.Match[str]) -> str:
+        name, if_so, if_not = found.groups()
+        return branch(if_so if entry.extracted.get(name) else if_not)
+
+    def branch(text: str) -> str:
+        return re.sub(r"\{\{ \.(\w+) \}\}", lambda found: _text(entry.extracted[found[1]]) or "", text)
+
+    text = re.sub(r"\{\{ if \.(\w+) \}\}(.*?)\{\{ else \}\}(.*?)\{\{ end \}\}", choice, options["template"])
+    assert "{{" not in text, "one condition is all that is understood here"
+    entry.extracted[options["source"]] = text
 
 
 def _timestamp(entry: Entry, options: dict[str, Any]) -> None:
@@ -190,6 +233,7 @@ def _labeldrop(entry: Entry, options: dict[str, Any]) -> None:
 _STAGES = {
     "json": _json,
     "regex": _regex,
+    "template": _template,
     "timestamp": _timestamp,
     "labels": _labels,
     "structured_metadata": _metadata,

@@ -24,9 +24,31 @@ DASHBOARDS = DEPLOY / "grafana" / "dashboards"
 T = TypeVar("T")
 
 
-def compose() -> Any:
-    """docker-compose.yml with anchors and merges resolved, variables as written."""
-    return read_yaml(ROOT / "docker-compose.yml")
+VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
+COLLECTORS = ("promtail", "ship", "alloy")
+
+
+def filled(text: str, **values: str) -> str:
+    """A value of a compose file with its variables put in, or their defaults."""
+    return VARIABLE.sub(lambda found: values.get(found[1], found[2]), text)
+
+
+def compose(collector: str = "promtail") -> Any:
+    """docker-compose.yml with anchors, merges and ``extends`` resolved, all other variables as written."""
+    tree = read_yaml(ROOT / "docker-compose.yml")
+    for service in tree["services"].values():
+        if extends := service.pop("extends", None):
+            base = ROOT / extends["file"]
+            name = filled(extends["service"], LOGOPS_COLLECTOR=collector)
+            extended = read_yaml(base)["services"][name]
+            environment = {**extended.get("environment", {}), **service.get("environment", {})}
+            # Paths of a file are relative to it.
+            volumes = [v.replace("../", "./deploy/", 1) for v in extended.get("volumes", ())]
+            more = {"environment": environment} if environment else {}
+            if volumes:
+                more["volumes"] = volumes
+            service.update({**extended, **service, **more})
+    return tree
 
 
 def rules() -> Iterator[dict[str, Any]]:
@@ -60,10 +82,11 @@ def queries(datasource: str) -> list[tuple[str, str]]:
     return [(name, target["expr"]) for name, panel in panels(datasource) for target in panel["targets"]]
 
 
-def settled(expression: str) -> str:
-    """A panel's expression with its variables put in."""
+def settled(expression: str, *, text: str = "") -> str:
+    """A panel's expression with its variables put in, the text as Grafana's format ``doublequote`` does it."""
+    quoted = '"{}"'.format(text.replace('"', '\\"'))
     values = {"$__rate_interval": "10s", "$__auto": "10s", "$emitter": ".*", "$level": ".+", "$scenario": ".*"}
-    for name, value in values.items():
+    for name, value in {**values, "${text:doublequote}": quoted}.items():
         expression = expression.replace(name, value)
     return expression
 
@@ -117,3 +140,12 @@ def series_names(expression: str) -> set[str]:
     """Names of series in a PromQL expression that are ours: logops_*, or recorded."""
     text = _QUOTED.sub("", expression)
     return {word for word in _WORD.findall(text) if word.startswith("logops_") or ":" in word}
+
+
+UNITS = {"": 1, "k": 10**3, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "mi": 1 << 20, "gi": 1 << 30}
+
+
+def size(text: str) -> int:
+    """Bytes, as compose, Kubernetes and Valkey write them."""
+    number, unit = re.fullmatch(r"(\d+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
+    return int(number) * UNITS[unit.lower()]

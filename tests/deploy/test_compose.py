@@ -18,22 +18,23 @@ from redis.retry import Retry
 
 from logops_fast.cli.main import COMMANDS
 from logops_fast.config.loader import load
-from logops_fast.config.settings import Settings
-from tests.deploy.support import DEPLOY, ROOT, compose, read_yaml
+from logops_fast.config.settings import Settings, ship_dir
+from tests.deploy.support import COLLECTORS, DEPLOY, ROOT, VARIABLE, compose, filled, read_yaml
 from tests.support.ports import free_port
 from tests.support.services import require_service
 
 COMPOSE = compose()
-SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+WITH = {name: compose(name)["services"] for name in COLLECTORS}
+"""All services, by the collector that LOGOPS_COLLECTOR names."""
+# The services of the default, and in place of its collector all three under their own names.
+SERVICES: dict[str, dict[str, Any]] = {
+    **{name: service for name, service in COMPOSE["services"].items() if name != "collector"},
+    **{name: services["collector"] for name, services in WITH.items()},
+}
 OURS = {name for name, service in SERVICES.items() if "build" in service}
 PUBLISHED = {"authgw", "grafana", "prometheus", "alertmanager"}
-VARIABLE = re.compile(r"\$\{(\w+):-([^}]*)\}")
-DEFAULTS = dict(VARIABLE.findall((ROOT / "docker-compose.yml").read_text("utf-8")))
-
-
-def filled(text: str) -> str:
-    """A value with its variables at their defaults."""
-    return VARIABLE.sub(lambda found: found[2], text)
+TEXT = "".join((ROOT / path).read_text("utf-8") for path in ("docker-compose.yml", "deploy/compose/collectors.yml"))
+DEFAULTS = dict(VARIABLE.findall(TEXT))
 
 
 def environment(name: str) -> dict[str, str]:
@@ -57,14 +58,9 @@ def mounts(name: str) -> Iterator[tuple[str, str, str]]:
 @pytest.mark.process
 def test_it_is_a_compose_file_by_the_specification() -> None:
     pytest.importorskip("check_jsonschema")
-    command = [
-        sys.executable,
-        "-m",
-        "check_jsonschema",
-        "--builtin-schema",
-        "vendor.compose-spec",
-        "docker-compose.yml",
-    ]
+    schema = ["--builtin-schema", "vendor.compose-spec"]
+    files = ["docker-compose.yml", "deploy/compose/collectors.yml", "deploy/compose/syslog.yml"]
+    command = [sys.executable, "-m", "check_jsonschema", *schema, *files]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -93,7 +89,7 @@ def test_only_four_are_published_and_on_loopback_alone() -> None:
 
 
 def test_our_containers_have_no_rights_and_a_read_only_root() -> None:
-    assert {"authgw", "ingest", "init", "demo"} == OURS
+    assert {"authgw", "ingest", "init", "demo", "ship"} == OURS
     for name in OURS:
         service = SERVICES[name]
         assert service["read_only"] is True
@@ -134,6 +130,12 @@ def test_the_settings_of_the_gateways_are_settings() -> None:
         assert "entrypoint" in SERVICES[name] or command[0] in COMMANDS
 
 
+def test_the_shipper_s_admin_listener_is_where_prometheus_and_the_health_check_look() -> None:
+    admin = load(None, environment("ship")).settings.admin
+    assert (admin.host, {admin.port}) == ("0.0.0.0", inside("ship"))
+    assert SERVICES["ship"]["healthcheck"]["test"][-1] == f"http://127.0.0.1:{admin.port}/readyz"
+
+
 @pytest.mark.parametrize("name", ["authgw", "ingest"])
 def test_a_gateway_listens_where_the_others_look_for_it(name: str) -> None:
     settings = load(None, environment(name)).settings
@@ -171,6 +173,7 @@ def configurations() -> dict[str, str]:
             path = ROOT / source
             if source.startswith("./deploy") and path.exists():
                 files += [path] if path.is_file() else list(path.rglob("*.yml"))
+    files.append(DEPLOY / "compose" / "collectors.yml")
     return {str(path.relative_to(ROOT)): path.read_text("utf-8") for path in files}
 
 
@@ -192,17 +195,21 @@ def test_prometheus_looks_for_every_service_that_has_metrics() -> None:
         for discovery in job.get("dns_sd_configs", ()):
             (name,) = discovery["names"]
             assert discovery["port"] in inside(name), job
-            if name in ("authgw", "ingest"):
+            if name in ("authgw", "ingest", "ship"):
                 assert discovery["port"] == load(None, environment(name)).settings.admin.port
             # On two common networks DNS would answer twice for each instance.
             common = set(SERVICES[name]["networks"]) & set(SERVICES["prometheus"]["networks"])
             assert common == {"core"}, name
     names = {job["job_name"] for job in jobs}
-    assert {"authgw", "ingest", "prometheus", "alertmanager", "loki", "grafana", "promtail", "alloy", "node"} == names
+    others = {"prometheus", "alertmanager", "loki", "grafana", "node"}
+    assert {"authgw", "ingest", *COLLECTORS, *others} == names
+    # The service is `collector`; each of the three has its own name beside that.
+    assert all(SERVICES[name]["networks"]["core"]["aliases"] == [name] for name in COLLECTORS)
 
 
 def test_who_talks_to_whom_shares_a_network() -> None:
-    talks = [("authgw", "ingest"), ("authgw", "redis"), ("promtail", "loki"), ("alloy", "loki"), ("demo", "authgw")]
+    talks = [("authgw", "ingest"), ("authgw", "redis"), ("demo", "authgw")]
+    talks += [(name, "loki") for name in COLLECTORS]
     talks += [
         ("prometheus", "alertmanager"),
         ("grafana", "prometheus"),
@@ -291,17 +298,40 @@ def test_the_collectors_read_what_the_gateway_writes() -> None:
         text = (ROOT / config).read_text("utf-8")
         paths = re.findall(r'__path__"?\s*[:=]\s*"?([^\s",}]+)', text)
         assert paths == [f"{ingest.sink.dir}/*.ndjson", f"{ingest.sink.dir}/rejected/*.ndjson"]
-        assert SERVICES[name]["user"] == "10001:10001"
+    ship = load(None, environment("ship")).settings
+    assert ship.sink.dir == ingest.sink.dir
+    assert ship_dir(ship) == ship_dir(ingest), "where housekeeping looks for its positions"
+    assert ("ingest-data", "/var/lib/logops", "rw") in list(mounts("ship")), "and where it writes them"
+    assert ship.ship.start == "beginning"
 
 
-def test_the_two_collectors_differ_in_nothing_but_the_program() -> None:
-    promtail, alloy = SERVICES["promtail"], SERVICES["alloy"]
-    assert promtail["depends_on"] == alloy["depends_on"]
-    assert "profiles" not in promtail
-    assert alloy["profiles"] == ["alloy"]
+def test_one_variable_chooses_one_collector() -> None:
+    assert DEFAULTS["LOGOPS_COLLECTOR"] == "promtail"
+    assert [name for name, services in WITH.items() if "collector" in services] == list(COLLECTORS)
+    for services in WITH.values():
+        assert not set(COLLECTORS) & set(services), "by its own name none could be started beside another"
+        assert set(services) == set(COMPOSE["services"])
+        assert "profiles" not in services["collector"], "or `--profile scale` would end it"
+        assert services["collector"]["user"] == "10001:10001"
+        assert services["collector"]["depends_on"] == COMPOSE["services"]["collector"]["depends_on"]
+
+
+def test_the_three_name_the_machine_alike() -> None:
+    assert environment("ship")["LOGOPS_SHIP__MACHINE"] == DEFAULTS["LOGOPS_MACHINE"]
+    for name in ("promtail", "alloy"):
+        assert environment(name) == {"LOGOPS_MACHINE": DEFAULTS["LOGOPS_MACHINE"]}
+    assert "-config.expand-env=true" in SERVICES["promtail"]["command"]
+
+
+def test_housekeeping_waits_for_the_shipper_where_there_is_one() -> None:
+    for name, services in WITH.items():
+        values = {key: filled(str(value)) for key, value in services["ingest"]["environment"].items()}
+        rules = load(None, values).settings.housekeeping
+        assert rules.wait_for_shipper is (name == "ship"), "without positions it would keep every file"
+        assert (rules.max_total_bytes > 0) is rules.wait_for_shipper
 
 
 def test_the_profiles_are_those_that_were_asked_for() -> None:
     profiles = {profile for service in SERVICES.values() for profile in service.get("profiles", ())}
-    assert profiles == {"demo", "scale", "alloy", "docs"}
+    assert profiles == {"demo", "scale", "docs"}
     assert yaml.safe_load((ROOT / "docker-compose.yml").read_text("utf-8"))["name"] == "logops"

@@ -30,8 +30,9 @@ def test_the_dashboards_are_those_that_the_script_makes() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_there_are_the_three() -> None:
-    assert {board["title"] for board in BOARDS.values()} == {"LogOps overview", "Auth gateway", "Live logs"}
+def test_there_are_the_four() -> None:
+    titles = {board["title"] for board in BOARDS.values()}
+    assert titles == {"LogOps overview", "Auth gateway", "Live logs", "The way to Loki"}
 
 
 def test_panels_have_ids_of_their_own_and_do_not_overlap(board: Any) -> None:
@@ -54,7 +55,7 @@ def test_every_data_source_is_provisioned(board: Any) -> None:
 
 
 def test_every_variable_that_is_used_is_defined(board: Any) -> None:
-    defined = {variable["name"] for variable in board["templating"]["list"]}
+    defined = {variable["name"] for variable in board["templating"].get("list", ())}
     for panel in board["panels"]:
         for target in panel.get("targets", ()):
             used = set(re.findall(r"\$\{?(\w+)", target["expr"])) - {"__rate_interval", "__auto"}
@@ -90,3 +91,12 @@ def test_live_logs_can_be_chosen_by_emitter_level_and_scenario() -> None:
     queries = [support.settled(query) for _, query in support.queries("loki")]
     # Loki refuses a selector of which every matcher passes the empty value.
     assert all(re.search(r'\w+(=~"[^"]*\.\+"|="[^"]+")', query) for query in queries)
+
+
+@pytest.mark.parametrize("text", ["`select`", 'say "no"', "it's", "a.*b", r"\\d+", ""])
+def test_what_is_typed_into_live_logs_stays_inside_its_string(text: str) -> None:
+    """Go's strconv.Unquote, by which Loki reads a string, takes what JSON takes of these."""
+    for _, query in support.queries("loki"):
+        string = support.settled(query, text=text).partition("|~")[2]
+        if string:
+            assert json.loads(re.match(r'\s*("(?:[^"\\]|\\.)*")', string)[1]) == text.replace(r"\\", "\\")  # type: ignore[index]

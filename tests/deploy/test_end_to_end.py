@@ -341,7 +341,7 @@ def its_end_resolves_it(stack: Stack) -> None:
 
 
 def a_gateway_that_is_down_silences_the_rest(stack: Stack) -> None:
-    # On a busy machine the overload may have made the gateway retry: that alert was sent, rightly, and has to end first.
+    # On a busy machine the overload may have made the gateway retry: that alert, rightly sent, has to end first.
     until("no retry alerts any more", lambda: not retry_alerts(stack))
     sent = stack.webhook.states("LogOpsForwardRetries").count("firing")
     stack.ingest.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import subprocess
@@ -11,8 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from deploy.compose import ship
 from logops_fast.config.keys_file import Keyring
-from tests.deploy.support import DEPLOY, ROOT, compose
+from logops_fast.shipper.positions import FILE
+from tests.deploy.collectors import parse_alloy
+from tests.deploy.support import DEPLOY, ROOT, compose, read_yaml
 from tests.release.dockerfile import ignored
 from tests.support.gateway import running
 from tests.support.ports import free_port
@@ -20,6 +24,7 @@ from tests.support.ports import free_port
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
 INIT = DEPLOY / "compose" / "init.py"
+SHIP = DEPLOY / "compose" / "ship.py"
 HEALTHCHECK = DEPLOY / "compose" / "healthcheck.py"
 
 
@@ -62,8 +67,9 @@ def test_the_last_stage_has_a_user_of_its_own_a_health_check_and_no_build_tools(
 def test_volumes_are_mounted_where_the_image_has_directories_of_its_user() -> None:
     made = re.findall(r"install -d -o logops[^\n]*?((?: /[\w/-]+)+)", STAGES[-1])
     directories = {directory for line in made for directory in line.split()}
-    for service in ("init", "authgw", "ingest"):
-        for volume in compose()["services"][service]["volumes"]:
+    services = compose("ship")["services"]
+    for service in ("init", "authgw", "ingest", "collector"):
+        for volume in services[service]["volumes"]:
             assert volume.split(":")[1] in directories, f"{service}: {volume}"
 
 
@@ -111,3 +117,53 @@ def test_the_health_check_says_whether_a_gateway_serves(tmp_path: Path) -> None:
         assert check(unused, f"{here}/healthz") == 0
         assert check(f"{here}/nothing") == 1
     assert check(unused) == 1
+
+
+def ship_arguments(folder: Path) -> list[str]:
+    """What the shipper's container would run, by a `logops` that says its arguments."""
+    (folder / "bin").mkdir(exist_ok=True)
+    logops = folder / "bin" / "logops"
+    logops.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    logops.chmod(0o755)
+    environment = {
+        **os.environ,
+        "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+        "LOGOPS_SINK__DIR": str(folder / "ingest"),
+    }
+    command = [sys.executable, str(SHIP), f"--positions={folder / 'collector'}", "--from", "end"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30, check=True, cwd=ROOT)
+    return done.stdout.splitlines()
+
+
+@pytest.mark.process
+def test_the_shipper_continues_where_the_collector_that_ran_last_stopped(tmp_path: Path) -> None:
+    """Without a step of its own: changing LOGOPS_COLLECTOR is all there is to the move."""
+    assert ship_arguments(tmp_path) == ["ship", "--from", "end"], "none ran"
+    promtail, alloy = tmp_path / "collector" / ship.PROMTAIL, tmp_path / "collector" / ship.ALLOY
+    for path in (promtail, alloy):
+        path.parent.mkdir(parents=True)
+    promtail.write_text("positions: {}\n")
+    assert ship_arguments(tmp_path) == ["ship", "--from", "end"], "it ran, and read nothing"
+    promtail.write_text('positions:\n  /var/lib/logops/ingest/20261126.ndjson: "120"\n')
+    assert ship_arguments(tmp_path) == ["ship", "--import-positions", str(promtail), "--from", "end"]
+    alloy.write_text('positions:\n  ? path: /var/lib/logops/ingest/20261126.ndjson\n    labels: "{}"\n  : "240"\n')
+    os.utime(promtail, (1, 1))
+    assert ship_arguments(tmp_path) == ["ship", "--import-positions", str(alloy), "--from", "end"]
+    own = tmp_path / "ingest" / "ship" / FILE
+    own.parent.mkdir(parents=True)
+    own.write_text("{}")
+    assert ship_arguments(tmp_path) == ["ship", "--from", "end"], "it has positions of its own"
+
+
+def test_alloy_s_positions_are_looked_for_where_alloy_keeps_them() -> None:
+    """``<storage.path>/<component>/positions.yml`` (internal/component/loki/source/file)."""
+    services = compose("alloy")["services"]
+    storage = next(word for word in services["collector"]["command"] if word.startswith("--storage.path="))
+    assert storage == f"--storage.path=/var/lib/collector/{ship.ALLOY.parts[0]}"
+    assert f'{ship.ALLOY.parts[1].rpartition(".")[0]} "{ship.ALLOY.parts[1].rpartition(".")[2]}"' in parse_alloy(
+        (DEPLOY / "alloy" / "config.alloy").read_text("utf-8")
+    )
+    (volume,) = (v for v in compose("ship")["services"]["collector"]["volumes"] if v.startswith("collector:"))
+    assert f"--positions={volume.split(':')[1]}" in compose("ship")["services"]["collector"]["entrypoint"]
+    positions = read_yaml(DEPLOY / "promtail" / "promtail.yml")["positions"]["filename"]
+    assert positions == f"/var/lib/collector/{ship.PROMTAIL}"

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 from functools import cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from logops_fast.cli.serve import INGEST_ADMIN_PORT
 from logops_fast.config.loader import load
-from logops_fast.config.settings import AdminListen
-from tests.deploy.support import DEPLOY, program, run
+from logops_fast.config.settings import AdminListen, ship_dir
+from logops_fast.runtime import shipping
+from tests.deploy.support import DEPLOY, program, run, size
 from tests.support.yaml_files import read_yaml, read_yaml_documents
 
 BASE = DEPLOY / "k8s" / "base"
 KUBERNETES = "1.32"
 ADMIN_PORTS = {"authgw": AdminListen().port, "ingest": INGEST_ADMIN_PORT}
+KINDS = {"authgw": "Deployment", "ingest": "StatefulSet", "redis": "Deployment"}
 
 
 @cache
@@ -30,8 +33,12 @@ def of(kind: str) -> dict[str, dict[str, Any]]:
     return {document["metadata"]["name"]: document for document in documents() if document["kind"] == kind}
 
 
+def workloads() -> dict[str, dict[str, Any]]:
+    return {**of("Deployment"), **of("StatefulSet")}
+
+
 def pods() -> dict[str, dict[str, Any]]:
-    return {name: deployment["spec"]["template"]["spec"] for name, deployment in of("Deployment").items()}
+    return {name: workload["spec"]["template"]["spec"] for name, workload in workloads().items()}
 
 
 def containers() -> list[tuple[str, dict[str, Any]]]:
@@ -42,12 +49,18 @@ def containers() -> list[tuple[str, dict[str, Any]]]:
     ]
 
 
-def port_of(deployment: str, port: int | str) -> int:
+def sidecar() -> dict[str, Any]:
+    """The shipper."""
+    (container,) = pods()["ingest"]["initContainers"]
+    return dict(container)
+
+
+def port_of(workload: str, port: int | str) -> int:
     """A port of a pod by number or name, which must be there."""
     ports = {
         key: one["containerPort"]
         for name, container in containers()
-        if name == deployment
+        if name == workload
         for one in container.get("ports", ())
         for key in (one["name"], one["containerPort"])
     }
@@ -74,14 +87,16 @@ def test_kustomize_builds_it() -> None:
 
 def test_both_gateways_have_all_that_was_asked_for() -> None:
     for name in ("authgw", "ingest"):
-        assert name in of("Deployment")
+        assert name in of(KINDS[name])
         assert name in of("Service")
         assert name in of("PodDisruptionBudget")
         assert name in of("NetworkPolicy")
-        metrics = of("HorizontalPodAutoscaler")[name]["spec"]["metrics"]
+        scaler = of("HorizontalPodAutoscaler")[name]["spec"]
+        assert scaler["scaleTargetRef"] == {"apiVersion": "apps/v1", "kind": KINDS[name], "name": name}
+        metrics = scaler["metrics"]
         assert [metric["type"] for metric in metrics] == ["Resource", "Pods"]
         assert metrics[1]["pods"]["metric"]["name"] == "logops_inflight"
-        assert "replicas" not in of("Deployment")[name]["spec"], "the autoscaler's to say"
+        assert "replicas" not in workloads()[name]["spec"], "the autoscaler's to say"
 
 
 def test_pods_have_no_rights() -> None:
@@ -102,11 +117,11 @@ def test_probes_and_ports_agree() -> None:
         for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
             if "httpGet" in container.get(probe, {}):
                 assert port_of(name, container[probe]["httpGet"]["port"])
-                if name in ADMIN_PORTS:
+                if container["name"] in ADMIN_PORTS:
                     assert container[probe]["httpGet"]["port"] == "admin", "answered while every worker is busy"
     for name, port in ADMIN_PORTS.items():
         assert port_of(name, "admin") == port
-        annotations = of("Deployment")[name]["spec"]["template"]["metadata"]["annotations"]
+        annotations = workloads()[name]["spec"]["template"]["metadata"]["annotations"]
         assert annotations["prometheus.io/port"] == str(port)
         for rule in of("NetworkPolicy")[name]["spec"]["ingress"]:
             if {"port": "admin"} in rule["ports"]:
@@ -115,7 +130,7 @@ def test_probes_and_ports_agree() -> None:
     for name, service in of("Service").items():
         if service["spec"].get("type") == "ExternalName":
             continue
-        assert service["spec"]["selector"] == of("Deployment")[name]["spec"]["template"]["metadata"]["labels"]
+        assert service["spec"]["selector"] == workloads()[name]["spec"]["template"]["metadata"]["labels"]
         for port in service["spec"]["ports"]:
             assert port["name"] != "admin", "for the kubelet and Prometheus, which go to the pods"
             assert port_of(name, port["targetPort"]) == port["port"]
@@ -140,7 +155,44 @@ def test_the_settings_are_settings_and_agree_with_the_services() -> None:
             assert any(file.startswith(f"{mount}/") for mount in mounts), file
         drain = container["lifecycle"]["preStop"]["exec"]["command"]
         assert float(drain[1]) + settings.server.drain_timeout < pods()[name]["terminationGracePeriodSeconds"]
-        assert {mount["name"] for mount in mounts.values()} <= {volume["name"] for volume in pods()[name]["volumes"]}
+        assert {mount["name"] for mount in mounts.values()} <= volumes(name)
+
+
+def volumes(name: str) -> set[str]:
+    claims = workloads()[name]["spec"].get("volumeClaimTemplates", ())
+    return {volume["name"] for volume in pods()[name]["volumes"]} | {claim["metadata"]["name"] for claim in claims}
+
+
+def test_the_shipper_runs_beside_the_ingest_gateway_and_its_state_outlives_the_pod() -> None:
+    container, settings = sidecar(), load(BASE / "logops.yaml", {}).settings
+    assert container["args"] == [*pods()["ingest"]["containers"][0]["args"][:2], "ship"]
+    assert container["restartPolicy"] == "Always"
+    assert port_of("ingest", "ship") == shipping.ADMIN_PORT
+    assert "readinessProbe" not in container, "while Loki is away the gateway goes on storing"
+    assert all(container[probe]["httpGet"]["path"] == "/healthz" for probe in ("startupProbe", "livenessProbe"))
+    data = {mount["mountPath"]: mount for mount in container["volumeMounts"]}["/var/lib/logops"]
+    assert "readOnly" not in data, "its positions"
+    assert str(ship_dir(settings)).startswith("/var/lib/logops/")
+    (claim,) = of("StatefulSet")["ingest"]["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == data["name"]
+    assert settings.ship.start == "beginning"
+    assert settings.ship.machine == "", "the pod's name, which a StatefulSet keeps"
+    assert settings.housekeeping.wait_for_shipper
+    assert settings.housekeeping.max_total_bytes < size(claim["spec"]["resources"]["requests"]["storage"]) * 9 / 10
+
+
+def test_the_shipper_pushes_to_the_service_and_through_the_network_policy() -> None:
+    settings = load(BASE / "logops.yaml", {}).settings
+    url = urlsplit(settings.ship.url)
+    assert url.hostname in of("Service")
+    ports = [
+        port["port"]
+        for rule in of("NetworkPolicy")["ingest"]["spec"]["egress"]
+        for peer in rule["to"]
+        if "namespaceSelector" in peer
+        for port in rule["ports"]
+    ]
+    assert ports == [url.port]
 
 
 def test_network_policies_let_through_what_talks_and_name_ports_that_are_there() -> None:

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from logops_fast.authgw.metrics import AuthMetrics
+from logops_fast.authgw.syslog.metrics import SyslogMetrics
 from logops_fast.config.slo import load_slo
 from logops_fast.ingest.metrics import IngestMetrics
+from logops_fast.shipper.metrics import ShipMetrics
 from logops_fast.telemetry.families import (
     ProcessMetrics,
     build_info,
@@ -34,6 +36,8 @@ def metric_names() -> set[str]:
     AuthMetrics(registry, ["web"])
     IngestMetrics(registry, ["web"])
     ProcessMetrics(registry)
+    ShipMetrics(registry)
+    SyslogMetrics(registry)
     build_info(registry, "uvloop", "interpreted")
     worker_restarts(registry)
     worker_kills(registry)

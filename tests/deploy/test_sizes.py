@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
 from logops_fast.config.loader import load
 from logops_fast.config.settings import Settings, worker_count
+from tests.deploy.support import size
 from tests.deploy.test_compose import SERVICES, environment
-from tests.deploy.test_k8s import BASE, pods
+from tests.deploy.test_k8s import BASE, pods, sidecar
 
-UNITS = {"": 1, "k": 10**3, "m": 1 << 20, "mb": 1 << 20, "g": 1 << 30, "gb": 1 << 30, "mi": 1 << 20, "gi": 1 << 30}
 SUPERVISOR = 64 << 20
 """Measured: 34 MiB."""
 WORKING = 256 << 20
 """What a worker may take besides bytes in flight, whatever is sent (the contract's bound); idle it is 30 MiB."""
+SHIPPER = 100 << 20
+"""What the shipper takes at most, whatever the backlog (contract 12)."""
 NONCE = 32
 """Bytes of a nonce in the shared tables, which count as the container's memory where they are on tmpfs."""
-
-
-def size(text: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([A-Za-z]*)", text).groups()  # type: ignore[union-attr]
-    return int(number) * UNITS[unit.lower()]
 
 
 def needed(settings: Settings) -> int:
@@ -41,6 +36,11 @@ def test_a_pod_has_the_memory_that_its_settings_may_take(name: str) -> None:
 def test_a_container_has_the_memory_that_its_settings_may_take(name: str) -> None:
     settings = load(None, environment(name)).settings
     assert needed(settings) <= size(SERVICES[name]["deploy"]["resources"]["limits"]["memory"])
+
+
+def test_the_shipper_has_room() -> None:
+    for limits in (SERVICES["ship"]["deploy"]["resources"]["limits"], sidecar()["resources"]["limits"]):
+        assert size(limits["memory"]) >= SUPERVISOR + SHIPPER
 
 
 def test_valkey_has_room_beside_its_data() -> None:

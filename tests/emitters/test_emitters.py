@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,17 @@ def test_events_carry_the_time_of_their_batch(kind: str) -> None:
     emitter = make(kind, Options(seed=6, form="rfc5424" if kind == "syslog" else ""))
     events = read(emitter, emitter.batch(20, NOW).body).events
     assert [event["ts"] for event in events] == [f"2026-01-01T00:00:00.{250000 + i}Z" for i in range(20)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_loki_takes_every_time_that_is_sent(kind: str) -> None:
+    """None is older than the newest by an hour, or ahead: a stream of Loki's takes no others."""
+    now = NOW + 300 * 86_400
+    emitter = make(kind, Options(seed=8, partial_ratio=0.1, chaos=0.8))
+    events = read(emitter, emitter.batch(4096, now).body).events
+    lines = Normaliser().run(events, emitter="e", scenario_id="s", received_at=now).lines.splitlines()
+    times = {dt.datetime.fromisoformat(json.loads(line)["ts"][:19]).replace(tzinfo=dt.UTC) for line in lines}
+    assert times == {dt.datetime.fromtimestamp(int(now), dt.UTC)}
 
 
 def test_a_batch_that_would_pass_the_end_of_its_second_starts_earlier() -> None:

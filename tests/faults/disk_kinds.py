@@ -208,7 +208,7 @@ def stopped(site: Site) -> Iterator[None]:
 
 
 def until_written_again(paths: list[Path]) -> None:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not any(path.stat().st_size for path in paths):
         assert time.monotonic() < deadline, "nothing was written after the cut"
         time.sleep(0.002)
@@ -266,7 +266,7 @@ def folder_moved(name: str = "", *, then: str = "") -> Inject:
             site.rotated += sorted(target.glob("*.ndjson"))
         elif not name:
             site.rotated.append(target)
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not path.exists():
             assert time.monotonic() < deadline, "it did not come back"
             time.sleep(0.01)
@@ -281,7 +281,7 @@ def folder_moved(name: str = "", *, then: str = "") -> Inject:
 def journal_removed(site: Site, number: int) -> float:
     """The journal is deleted; it must come back, and hold what a crash a moment later needs."""
     shutil.rmtree(site.sink / ".journal")
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not list((site.sink / ".journal").glob("*.log")):
         assert time.monotonic() < deadline, "the journal did not come back"
         time.sleep(0.01)

@@ -64,18 +64,18 @@ class Place:
     def kill(self) -> None:
         """SIGKILL to the supervisor and its workers at once."""
         os.killpg(self.gateway.process.pid, signal.SIGKILL)
-        self.gateway.process.wait(10)
+        self.gateway.process.wait(60)
         self.await_gone()
 
     def kill_supervisor(self) -> None:
         """SIGKILL to the supervisor alone; its workers end by themselves."""
         self.gateway.process.kill()
-        self.gateway.process.wait(10)
+        self.gateway.process.wait(60)
         self.await_gone()
 
     def await_gone(self) -> None:
         """Wait until no process of it is left."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while group_alive(self.gateway.process.pid):
             assert time.monotonic() < deadline, "a worker has outlived its supervisor"
             time.sleep(0.01)
@@ -97,7 +97,7 @@ class Place:
             self.gateway.stop(10)
         with suppress(ProcessLookupError):
             os.killpg(self.gateway.process.pid, signal.SIGKILL)
-        self.gateway.process.wait(10)
+        self.gateway.process.wait(60)
 
 
 def group_alive(pgid: int) -> bool:

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.process, pytest.mark.fault, pytest.mark.slow]
 RUNS = int(os.environ.get("LOGOPS_FAULT_RUNS") or 1)
 
 
-@pytest.mark.timeout(900 if LONG else 120)
+@pytest.mark.timeout(900 if LONG else 600)
 @pytest.mark.parametrize("fault", [f for f in FAULTS if LONG or not f.only_long], ids=lambda fault: fault.name)
 def test_nothing_acknowledged_is_lost_or_doubled(fault: Fault, tmp_path: Path, rows: list[Row]) -> None:
     row = run(fault, tmp_path, min(RUNS, fault.most))

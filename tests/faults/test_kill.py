@@ -60,7 +60,7 @@ class Sender(threading.Thread):
                 return
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("workers", "kills"), [(2, 20)])
 def test_twenty_killed_workers_lose_and_double_nothing(tmp_path: Path, workers: int, kills: int) -> None:
     with running(tmp_path, workers=workers) as gateway:
@@ -96,8 +96,8 @@ def test_a_killed_supervisor_takes_its_workers_along_and_a_new_one_goes_on(tmp_p
         assert gateway.send([{"msg": "first"}], headers={"X-Batch-Id": "only-once"}).status == 200
         workers = gateway.workers()
         gateway.process.kill()
-        gateway.process.wait(5)
-        deadline = time.monotonic() + 20
+        gateway.process.wait(60)
+        deadline = time.monotonic() + 60
         while any(Path(f"/proc/{pid}").exists() for pid in workers):
             assert time.monotonic() < deadline
             time.sleep(0.05)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from logops_fast.formats.item_count import at_most, counting, exact
-from logops_fast.formats.loki_push import JsonStream, count, json_count, json_streams
+from logops_fast.formats.loki_push import STEP_FIELDS, JsonStream, count, json_count, json_streams
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES
 from logops_fast.formats.protobuf_wire import bytes_field, int_field
@@ -28,6 +28,15 @@ def parsed(format: Format, body: bytes) -> int:
 @given(loki_pushes)
 def test_the_count_of_a_protobuf_push_is_what_is_read_of_it(body: bytes) -> None:
     assert count(body) == parsed(Format.LOKI, body)
+
+
+@pytest.mark.parametrize("field", [b"\x0a\x00", b"\x18\x01", b"\x0a\x02\x18\x01"])
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_push_of_tiny_fields_is_counted_in_steps(field: bytes, nested: bool) -> None:
+    body = field * 200_000
+    if nested:
+        body = bytes_field(1, body)
+    assert len(list(counting(Format.LOKI, body, 100_000))) >= 200_000 // STEP_FIELDS - 1
 
 
 @given(json_pushes)

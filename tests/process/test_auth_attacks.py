@@ -116,8 +116,8 @@ def test_a_replay_is_refused_across_a_restart(tmp_path: Path, workers: int, end:
         unused = signed(KEY, SECRET, BODY)
         if end == "SIGKILL":
             first.process.kill()
-            first.process.wait(5)
-            deadline = time.monotonic() + 10
+            first.process.wait(60)
+            deadline = time.monotonic() + 60
             while True:
                 try:
                     request(first.auth_port, "GET", "/healthz", timeout=1)
@@ -165,7 +165,7 @@ def test_two_gateways_on_one_redis_are_one_to_a_replay(tmp_path: Path) -> None:
             assert post(b, used).status == 503, "nonces fail closed"
             time.sleep(1.1)
             redis.start()
-            deadline = time.monotonic() + 15
+            deadline = time.monotonic() + 60
             for one in (a, b):
                 # Each worker finds the way back by itself; until then it says so, and accepts nothing.
                 while (reasons := {post(one, used).reason for _ in range(16)}) != {"replay"}:
@@ -243,7 +243,7 @@ def reload(gateway: Gateway, secrets: list[str], workers: int) -> None:
     before = gateway.output().count("reloaded")
     write_keys(gateway.dir / "data" / "keys.yaml", {KEY: {"secrets": secrets, "emitter": "web"}})
     gateway.signal(signal.SIGHUP)
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while gateway.output().count("reloaded") < before + workers:
         assert time.monotonic() < deadline, gateway.output()
         time.sleep(0.01)

@@ -296,7 +296,7 @@ def test_row_10_a_batch_that_was_refused_for_now_may_be_sent_again_as_it_is(tmp_
         assert gateway.send(batch).status == 200
         headers = signed(KEY, SECRET, batch)
         seen: list[int] = []
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not seen or seen[-1] != 200:
             seen.append(request(gateway.auth_port, "POST", "/ingest", batch, headers).status)
             assert time.monotonic() < deadline
@@ -319,11 +319,11 @@ def test_a_client_that_is_gone_in_mid_body_may_send_the_same_again(tmp_path: Pat
         head = "POST /ingest HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in headers.items()) + "\r\n"
         with socket.create_connection(("127.0.0.1", gateway.auth_port)) as sock:
             sock.sendall(head.encode() + BODY[:10])
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             while gateway.metric("logops_inflight_bytes", gateway="auth") == 0:
                 assert time.monotonic() < deadline
                 time.sleep(0.02)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while (answer := request(gateway.auth_port, "POST", "/ingest", BODY, headers)).status != 200:
             assert answer.reason == "replay"  # until the gateway has seen the end of the connection
             assert time.monotonic() < deadline
@@ -340,7 +340,7 @@ def test_failed_authentications_are_limited_per_peer_and_right_signatures_pass(t
         assert (answers[-1].status, answers[-1].reason) == (429, "auth_failures")
         assert int(answers[-1].headers["retry-after"]) >= 1
         assert gateway.send(BODY).status == 200
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while gateway.send(BODY, secret="wrong guess").reason != "bad_signature":
             assert time.monotonic() < deadline
             time.sleep(0.2)
@@ -571,7 +571,7 @@ def test_a_dead_ingest_is_502_then_circuit_open_then_recovers(tmp_path: Path) ->
             assert authgw.send(BODY).status == 200
             ingest.process.send_signal(9)
             os.killpg(ingest.process.pid, 9)
-            ingest.process.wait(5)
+            ingest.process.wait(60)
             reasons = [authgw.send(BODY).reason for _ in range(12)]
             assert reasons[0] == "downstream_error"
             assert reasons[-1] == "circuit_open"
@@ -584,7 +584,7 @@ def test_a_dead_ingest_is_502_then_circuit_open_then_recovers(tmp_path: Path) ->
             assert authgw.metric("logops_circuit_breaker_state") == 2
             settings_again = {"ingest": {"port": ingest.ingest_port}}
             with running(tmp_path / "ingest", "ingest", settings=settings_again):
-                deadline = time.monotonic() + 15
+                deadline = time.monotonic() + 60
                 while (answer := authgw.send(BODY)).status != 200:
                     assert time.monotonic() < deadline, answer
                     time.sleep(0.1)

@@ -125,7 +125,7 @@ def test_with_no_configuration_up_makes_its_keys_and_says_so(tmp_path: Path) -> 
             env={**os.environ, **ports},
         )
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 if request(int(ports["LOGOPS_AUTHGW__PORT"]), "GET", "/readyz").status == 200:
@@ -171,7 +171,7 @@ def test_sighup_reloads_keys_in_every_worker_and_a_bad_file_changes_nothing(tmp_
         assert gateway.send(body, key="late", secret="a-late-secret").reason == "unknown_client"
 
         def settled(key: str, secret: str, status: int) -> None:
-            deadline = time.monotonic() + 10
+            deadline = time.monotonic() + 60
             streak = 0
             while streak < 12:
                 streak = streak + 1 if gateway.send(body, key=key, secret=secret).status == status else 0
@@ -182,7 +182,7 @@ def test_sighup_reloads_keys_in_every_worker_and_a_bad_file_changes_nothing(tmp_
         settled("web-1", "test-secret-web-1", 401)
         (gateway.dir / "data" / "keys.yaml").write_text("clients: [broken")
         gateway.signal(signal.SIGHUP)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while "keys.yaml" not in gateway.output().rsplit("reload", 1)[-1]:
             assert time.monotonic() < deadline, gateway.output()
             time.sleep(0.05)

@@ -265,5 +265,5 @@ def test_a_log_that_is_not_read_stops_neither_workers_nor_the_supervisor(tmp_pat
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
         os.close(read_end)

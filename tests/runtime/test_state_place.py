@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.runtime.state_place import AUTO, ON_DISK, state_place
+from logops_fast.runtime.state_place import AUTO, ON_DISK, on_disk_warning, state_place
 from logops_fast.state.local_store import Caps
 from logops_fast.state.table import Geometry
 
@@ -49,3 +49,17 @@ def test_a_directory_that_someone_else_could_have_prepared_is_not_used(tmp_path:
         base.mkdir()
         base.chmod(0o770)
     assert state_place(AUTO, SMALL, tmp_path) == ON_DISK
+
+
+def test_a_place_on_a_disk_is_warned_of_and_one_in_memory_is_not(tmp_path: Path) -> None:
+    mounts = tmp_path / "mounts"
+    memory = tmp_path / "in memory"
+    memory.mkdir()
+    point = str(memory).replace(" ", "\\040")
+    mounts.write_text(f"/dev/sda1 / ext4 rw 0 0\ntmpfs {point} tmpfs rw 0 0\n/dev/sdb1 {tmp_path}/in xfs rw 0 0\n")
+    warning = on_disk_warning(tmp_path / "data" / "state", SMALL, mounts)
+    assert warning is not None
+    assert "is on a disk (ext4)" in warning
+    assert "MiB (docker: --shm-size)" in warning
+    assert on_disk_warning(memory / "state", SMALL, mounts) is None
+    assert on_disk_warning(tmp_path / "data", SMALL, tmp_path / "no such file") is None

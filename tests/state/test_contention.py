@@ -195,6 +195,69 @@ def test_a_lock_that_is_refused_for_another_reason_is_not_waited_for() -> None:
     assert (results, errors) == (["otherwise"], [])
 
 
+def test_what_is_needed_is_done_at_the_end_and_nothing_else_is() -> None:
+    tries: list[str] = []
+    locked = True
+
+    def attempt(name: str) -> None:
+        tries.append(name)
+        if locked:
+            raise BlockingIOError
+
+    async def test() -> None:
+        nonlocal locked
+        retries = Retries()
+        retries.add(lambda: attempt("needed"), ignore, None, needed=True)
+        retries.add(lambda: attempt("not needed"), ignore, None)
+        await until(lambda: len(tries) >= 2)
+        tries.clear()
+        locked = False
+        assert retries.close() == 0
+        assert tries == ["needed"]
+        assert retries.close() == 0
+        assert tries == ["needed"]
+
+    asyncio.run(test())
+
+
+def test_what_cannot_be_done_at_the_end_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    def attempt() -> None:
+        raise BlockingIOError
+
+    async def test() -> None:
+        retries = Retries()
+        for _ in range(3):
+            retries.add(attempt, ignore, None, needed=True)
+        assert retries.close() == 3
+
+    asyncio.run(test())
+
+
+@pytest.mark.process
+def test_a_stored_batch_is_noted_by_a_worker_that_ends(tmp_path: Path) -> None:
+    """Its claim would otherwise last until it expires, and the batch, sent again, be stored twice."""
+    store = open_shared(tmp_path, 300, CAPS)
+    table = table_of(store, 2)
+
+    async def test() -> None:
+        store.worker_started(0)
+        store.batch_ids.begin("web", "b", 7, ignore)
+        with stopped_holder(lambda: table.lock(table.locate(b"web\0b")[1])):
+            store.batch_ids.finish("web", "b", b"answer")
+        await store.close()
+
+    asyncio.run(test())
+    after = open_shared(tmp_path, 300, CAPS)
+    claims: list[BatchClaim] = []
+
+    def again() -> None:
+        after.worker_started(0)
+        after.batch_ids.begin("web", "b", 7, claims.append)
+
+    on_loop(after, again)
+    assert [claim.kind for claim in claims] == [ClaimKind.DONE]
+
+
 def test_what_still_waits_at_the_end_is_forgotten() -> None:
     tries: list[int] = []
 

@@ -110,7 +110,7 @@ def test_peeking_takes_nothing(asker: Asker) -> None:
 
 def test_a_bucket_fills_again(asker: Asker) -> None:
     asker.take(b"web", 10, rate=1000)
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while not asker.take(b"web", 10, rate=1000).allowed:
         assert time.monotonic() < deadline
 

@@ -257,4 +257,4 @@ def running(folder: Path, command: str = "up", **options: Any) -> Iterator[Gatew
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(gateway.process.pid, signal.SIGKILL)
-            gateway.process.wait(5)
+            gateway.process.wait(60)

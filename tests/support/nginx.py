@@ -67,7 +67,7 @@ def nginx(folder: Path, upstream: int) -> Iterator[int]:
     finally:
         process.terminate()
         try:
-            process.wait(5)
+            process.wait(60)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

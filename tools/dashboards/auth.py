@@ -112,9 +112,23 @@ def auth() -> Page:
             [
                 (
                     'sum by (reason) (rate(logops_rejected_total{gateway="auth",reason=~"replay|bad_.+|clock_skew|'
-                    'unknown_client|missing_headers|auth_failures|emitter_not_allowed"}[$__rate_interval]))'
+                    'unknown_client|missing_headers|auth_failures|tls_required|emitter_not_allowed"}[$__rate_interval]))'
                     " or vector(0)",
                     "{{reason}}",
+                )
+            ],
+        ),
+        12,
+    )
+    page.add(
+        graph(
+            "Syslog: lost messages, connections turned away",
+            "Per second, by transport and reason.",
+            "short",
+            [
+                (
+                    "sum by (transport, reason) (rate(logops_syslog_dropped_total[$__rate_interval])) or vector(0)",
+                    "{{transport}} {{reason}}",
                 )
             ],
         ),

@@ -29,8 +29,15 @@ def live_logs() -> Page:
     page.builder.with_variable(
         variable("scenario", "Scenario", "label_values(logops_accepted_total, scenario_id)", PROMETHEUS, ".*")
     )
-    page.builder.with_variable(dashboard.TextBoxVariable("text").label("Text").default_value(""))
-    chosen = '{emitter=~"$emitter", level=~"$level", source!="rejected"} | scenario_id=~"$scenario" |~ `$text`'
+    page.builder.with_variable(
+        dashboard.TextBoxVariable("text")
+        .label("Text")
+        .description("A regular expression. A backslash is typed twice: \\\\d+")
+        .default_value("")
+    )
+    # Quoted by Grafana: a quote of either kind in the text must not end the string.
+    text = "${text:doublequote}"
+    chosen = f'{{emitter=~"$emitter", level=~"$level", stream="events"}} | scenario_id=~"$scenario" |~ {text}'
     lines = (
         timeseries.Panel()
         .title("Lines per second by level")
@@ -55,11 +62,17 @@ def live_logs() -> Page:
         lines = lines.override_by_name(level, [fixed_colour(colour)])
     page.add(lines, COLUMNS, 6)
     page.add(
-        log_panel("Events", "Newest first; a line opens to its fields and structured metadata.", chosen), COLUMNS, 20
+        log_panel(
+            "Events",
+            "Newest first; a line opens to its fields and structured metadata.",
+            chosen,
+        ),
+        COLUMNS,
+        20,
     )
     page.row("Events that could not be read")
     page.add(
-        log_panel("Rejected", "Kept masked, with the reason.", '{source="rejected", emitter=~"$emitter"} |~ `$text`'),
+        log_panel("Rejected", "Kept masked, with the reason.", f'{{stream="rejected", emitter=~"$emitter"}} |~ {text}'),
         COLUMNS,
         10,
     )

@@ -44,6 +44,11 @@ class Framer:
         self._skip = 0  # bytes left to drop of a counted frame that is too long
         self._skip_line = False  # the rest of a line that is too long is dropped
 
+    @property
+    def unfinished(self) -> int:
+        """Bytes held of a frame that is not complete: ``limit`` and a few at most."""
+        return len(self._rest)
+
     def feed(self, data: bytes) -> list[Segment]:
         """Return the messages that are complete with ``data``."""
         if self._skip or self._skip_line:

@@ -9,7 +9,7 @@ from logops_fast.telemetry.registry import Registry
 Transport = Literal["tcp", "tls", "udp"]
 DropReason = Literal[
     "not_allowed", "too_many_connections", "rate_limited", "too_large_for_bucket", "overloaded", "kernel", "refused",
-    "stopped",
+    "stopped", "frame_timeout",
 ]  # fmt: skip
 
 

@@ -14,7 +14,20 @@ from types import ModuleType
 from typing import Any, Final
 
 from logops_fast.ingest import levels, timestamps, zones
-from logops_fast.ingest.pii import cards, emails, encodings, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls
+from logops_fast.ingest.pii import (
+    cards,
+    emails,
+    encodings,
+    escapes,
+    ipv4,
+    ipv6,
+    keyforms,
+    names,
+    pairs,
+    tokens,
+    triggers,
+    urls,
+)
 
 SCALES: Final = (levels.USUAL, levels.SYSLOG, levels.OTEL, levels.MONOLOG, levels.PYTHON, levels.NO_NUMBERS)
 """The scales of numbers that are levels; a plan names one by its place."""
@@ -26,12 +39,16 @@ _UNITS: Final = (
 )  # fmt: skip
 """The labels that `emails` takes for a unit of systemd."""
 KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
-    cards, emails, encodings, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls, timestamps, levels,
+    cards, emails, encodings, escapes, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls, timestamps, levels,
 )  # fmt: skip
 
 
-def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
-    """Return the table of a kernel; ``masks``, ``secrets``: whether personal data is masked, and secrets are."""
+def table(*, masks: bool, secrets: bool, has_own_names: bool = False) -> dict[str, Any]:
+    """Return the table of a kernel.
+
+    ``masks``, ``secrets``: whether personal data is masked, and secrets are; ``has_own_names``: whether the settings
+    name fields to mask or to keep.
+    """
     return {
         "levels": list(levels.LEVELS),
         "spellings": [(name, levels.LEVELS.index(level)) for name, level in sorted(levels.BY_NAME.items())],
@@ -43,6 +60,8 @@ def table(*, masks: bool, secrets: bool) -> dict[str, Any]:
         "offsets": sorted(zones.COMMON_OFFSETS.items()),
         "cards": [(first.decode(), _bits(lengths)) for first, lengths in sorted(cards.LENGTHS.items())],
         "masks": masks,
+        "places": [b',"emitter":' + place + b"}\n" for place in escapes.PLACES],
+        "has_own_names": has_own_names,
         "endings": sorted(map(_reduced, _SECRETS)) if secrets else [],
         "plain_before": bytes(byte for byte in ipv4.PLAIN_BEFORE if byte < 0x80),
         "suspect": ipv4.SUSPECT,

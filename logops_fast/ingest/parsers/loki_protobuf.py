@@ -10,14 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
-from logops_fast.formats.loki_push import ENTRIES, LABELS, streams
+from logops_fast.formats.loki_push import ENTRIES, LABELS, STEP_FIELDS, streams
 from logops_fast.formats.protobuf_wire import BYTES, VARINT, WireError, read_length, read_varint, signed, skip
 from logops_fast.ingest.parsers import base
 from logops_fast.ingest.parsers.loki_entries import EntryReader
 from logops_fast.ingest.parsers.loki_labels import MAX_LABELS_BYTES, parse_labels
-
-STEP_STREAMS: Final = 4096
-"""Most streams that are read in one step, be they empty."""
 
 _TIMESTAMP: Final = 1 << 3 | BYTES
 _LINE: Final = 2 << 3 | BYTES
@@ -39,16 +36,31 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
         raise base.empty_body()
     reader = EntryReader()
     limit = limits.max_event_bytes
-    seen = 0
+    looked = 0  # fields, since the last step
     try:
         for begin, end in streams(body):
-            seen += 1
-            if seen % STEP_STREAMS == 0:
-                yield reader.take()
+            # Labels may follow their entries, and the last of several win: so a stream's fields are read twice.
+            first = last = pos = begin
+            looked += 1
+            while pos < end:
+                tag, pos = read_varint(body, pos, end)
+                if tag == _LABELS:
+                    first, pos = read_length(body, pos, end)
+                    last = pos
+                else:
+                    pos = skip(body, tag & 7, pos, end)
+                looked += 1
+                if looked >= STEP_FIELDS:
+                    looked = 0
+                    yield reader.take()
             if begin < end:
-                _begin(reader, body, begin, end)
+                _begin(reader, body, first, last)
             pos = begin
             while pos < end:
+                looked += 1
+                if looked >= STEP_FIELDS:
+                    looked = 0
+                    yield reader.take()
                 tag, pos = read_varint(body, pos, end)
                 if tag != _ENTRY:
                     pos = skip(body, tag & 7, pos, end)
@@ -62,22 +74,18 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
                     except WireError:
                         reader.fault(base.BAD_ENTRY, body[first : min(pos, first + base.TEXT_LIMIT)])
                 if reader.full:
+                    looked = 0
                     yield reader.take()
+            if looked >= STEP_FIELDS:
+                looked = 0
+                yield reader.take()
     except WireError as error:
         raise base.MalformedBody(base.MALFORMED, f"The body is not a Loki push request in protobuf: {error}.") from None
     yield reader.take()
 
 
-def _begin(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
-    """Find a stream's labels; they may follow its entries, and the last of several win."""
-    first = last = pos
-    while pos < end:
-        tag, pos = read_varint(body, pos, end)
-        if tag == _LABELS:
-            first, pos = read_length(body, pos, end)
-            last = pos
-        else:
-            pos = skip(body, tag & 7, pos, end)
+def _begin(reader: EntryReader, body: bytes, first: int, last: int) -> None:
+    """Begin a stream with the labels at ``first``."""
     if last - first > MAX_LABELS_BYTES:
         reader.begin(None, 0)
     else:

@@ -30,6 +30,7 @@ from logops_fast.ingest.parsers.otlp_event import (
     of_scope,
 )
 
+_SECTION_FIELDS: Final = 20  # fields that cost as much as one resource or scope
 _STEP_FIELDS: Final = 20_000  # fields looked at in one step, when none of them is a record
 
 
@@ -77,8 +78,8 @@ class _Reader:
                 yield from self._resource_logs(start, pos)
             else:
                 pos = _skip(body, tag, pos, end, 1)
-                if self._is_step():
-                    yield self._piece()
+            if self._is_step():
+                yield self._piece()
         yield self._piece()
 
     def _resource_logs(self, start: int, end: int) -> Iterator[base.Parsed]:
@@ -117,8 +118,8 @@ class _Reader:
                 yield from self._scope_logs(origin, at, pos)
             else:
                 pos = skip(body, tag & 7, pos, end)
-                if self._is_step():
-                    yield self._piece()
+            if self._is_step():
+                yield self._piece()
 
     def _scope_logs(self, origin: Origin, start: int, end: int) -> Iterator[base.Parsed]:
         """Read a ScopeLogs: scope = 1, log_records = 2, schema_url = 3."""
@@ -175,6 +176,7 @@ class _Reader:
     def _begin_section(self) -> None:
         """Count a resource or scope: of those, too, a body has no more than records."""
         self._sections -= 1
+        self._looked += _SECTION_FIELDS
         if self._sections < 0:
             raise base.too_many_items(self._limits.max_items)
 
@@ -184,7 +186,7 @@ class _Reader:
 
     def _is_step(self) -> bool:
         """Count a field that was looked at; return whether these were enough for one step."""
-        self._looked += 1
+        self._looked += 1  # a section costs some twenty times what another field does: see `_begin_section`
         return self._looked >= _STEP_FIELDS or self._left <= 0
 
     def _piece(self) -> base.Parsed:

@@ -72,6 +72,11 @@ class Masker:
         self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
         self._rare = (*self._delimited, *plain)
 
+    @property
+    def has_own_names(self) -> bool:
+        """Whether names beside those of secrets matter: ``fields`` or ``keep``."""
+        return bool(self._rules.patterns)
+
     def is_named(self, name: str) -> bool:
         """Whether the values of members with this name are masked or kept whole, whatever they are."""
         return self._rules.kind(name) != OTHER

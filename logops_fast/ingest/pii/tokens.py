@@ -145,19 +145,45 @@ def find_jwts(text: bytes) -> list[Cut]:
         if found is not None and found.lastindex is not None:
             cuts.append((at, end, _JWT_MASK))
         at = text.find(_USUAL_BEGINNING, end)
-    # A token that begins in another way has a second object, after a dot.
-    known = 0
+    # A token that begins in another way has a second object, after a dot. The string that it is in is read once more, and
+    # only that one, so that no string's mask depends on its neighbours.
+    again: list[Cut] = []
+    strings: list[tuple[int, int]] = []
+    known = done = 0
     for found in _SECOND_OBJECT.finditer(text):
         at = found.start()
+        if at < done:
+            continue
         while known < len(cuts) and cuts[known][1] <= at:
             known += 1
         if known == len(cuts) or at < cuts[known][0]:
-            # The trigger asks for the usual beginning or a long word.
-            shape = text.translate(SHAPE)
-            return [
-                (*found.span(), _JWT_MASK)
-                for found in _JWT.finditer(text)
-                if found.lastindex is not None
-                and (_USUAL_BEGINNING in found[0] or shape.find(LONG_WORD, found.start() - 1, found.end()) >= 0)
-            ]
-    return cuts
+            start = text.rfind(b'"', 0, at) + 1
+            done = text.find(b'"', at)
+            if done < 0:
+                done = len(text)
+            strings.append((start, done))
+            again += _of_any_beginning(text, start, done)
+    if not strings:
+        return cuts
+    kept: list[Cut] = []
+    known = 0
+    for cut in cuts:
+        while known < len(strings) and strings[known][1] <= cut[0]:
+            known += 1
+        if known == len(strings) or cut[0] < strings[known][0]:
+            kept.append(cut)
+    return sorted(kept + again)
+
+
+def _of_any_beginning(text: bytes, start: int, end: int) -> list[Cut]:
+    """The tokens of one string. The trigger asks for the usual beginning or a long word."""
+    shape = text[start:end].translate(SHAPE)
+    return [
+        (*found.span(), _JWT_MASK)
+        for found in _JWT.finditer(text, start, end)
+        if found.lastindex is not None
+        and (
+            _USUAL_BEGINNING in found[0]
+            or shape.find(LONG_WORD, max(0, found.start() - start - 1), found.end() - start) >= 0
+        )
+    ]

@@ -22,7 +22,7 @@ class Transport:
 
 def connection(lane: Lane | None) -> tuple[SyslogConnection, Transport, list[SyslogConnection]]:
     lost: list[SyslogConnection] = []
-    made = SyslogConnection(1000, lambda _: lane, lost.append)
+    made = SyslogConnection(1000, lambda _: lane, lost.append, lambda _: None)
     transport = Transport()
     made.connection_made(transport)  # type: ignore[arg-type]
     return made, transport, lost

@@ -82,7 +82,7 @@ def test_a_long_run_is_stopped_at_its_next_piece(tmp_path: Path) -> None:
         autorun = Autorun(tmp_path, 60, job, lambda _r: None)
         autorun.start()
         await until(started.is_set)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await autorun.stop()
 
     asyncio.run(main())

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from logops_fast.formats.loki_push import STEP_FIELDS
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.formats.protobuf_wire import bytes_field, int_field
@@ -140,9 +141,12 @@ def test_what_labels_come_to_is_bounded() -> None:
         (stream(LABELS, entry(TIME) * 20_000), 20_000 // PIECE_ITEMS),
         (stream(LABELS, entry(TIME, line(b"x" * 1000)) * 5000), 5_000_000 // PIECE_BYTES),
         (stream(bytes_field(1, b'{a="' + b"x" * 16_000 + b'"}'), entry(TIME) * 1000), 16_000_000 // PIECE_BYTES // 2),
-        (stream() * 100_000, 100_000 // loki_protobuf.STEP_STREAMS),
+        (stream() * 100_000, 100_000 // STEP_FIELDS),
+        (int_field(3, 1) * 100_000, 4),
+        (stream(LABELS, int_field(3, 1) * 100_000), 2 * (100_000 // STEP_FIELDS)),
+        (stream(LABELS * 100_000), 2 * (100_000 // STEP_FIELDS)),
     ],
-    ids=["many entries", "long lines", "long labels", "empty streams"],
+    ids=["many entries", "long lines", "long labels", "empty streams", "no streams", "other fields", "many labels"],
 )
 def test_no_step_depends_on_what_a_body_holds(body: bytes, steps: int) -> None:
     pieces = list(parse_pieces(Format.LOKI, body, 0.0, Limits(max_items=10**6)))

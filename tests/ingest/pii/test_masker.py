@@ -283,3 +283,11 @@ def test_a_token_is_masked_next_to_one_that_begins_in_another_way(header: str) -
     other = f"{header}.eyJzdWIiOiJkZW1vIn0."
     assert mask({"msg": f"{usual} and {other}"}) == {"msg": "***jwt*** and ***jwt***"}
     assert mask({"msg": f"{other} and {usual}"}) == {"msg": "***jwt*** and ***jwt***"}
+
+
+def test_a_token_is_masked_the_same_whatever_is_beside_it() -> None:
+    """A token that begins with `ewo`, not `eyJ`, made those of other strings be read in another way."""
+    glued = '"got ewoJImFsZyI6eyJICJIUzI1NiIKfQ.eyJzdWIiOiJmYWtlIn0.ZmFrZXNpZ25hdHVyZQ seen"'
+    other = '"x ewoJImFsZyI6IkhTMjU2.ewoJImFsZyI6IkhTMjU2abc.x y"'
+    lines = [f'{{"msg":{text}}}\n'.encode() for text in (glued, other, glued)]
+    assert Masker().mask_lines(b"".join(lines), [], {}) == b"".join(Masker().mask_lines(line, [], {}) for line in lines)

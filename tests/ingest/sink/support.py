@@ -73,7 +73,7 @@ async def stored(sink: FileSink, lines: bytes, *, rejected: bytes = b"", entry: 
 
 async def until(condition: Callable[[], object]) -> None:
     """Poll until the condition holds; it fails after 20 s."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(120):
         while not condition():  # noqa: ASYNC110 - what a thread does has no event to wait for
             await asyncio.sleep(0.005)
 

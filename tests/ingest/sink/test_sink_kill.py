@@ -55,7 +55,7 @@ def run_and_kill(directory: Path, first: int, again: list[int], fraction: float 
             watcher.start()
         if fraction is None and acknowledged.issuperset(again):
             process.kill()
-    process.wait(10)
+    process.wait(60)
     process.stdout.close()
     if watcher is not None:
         watcher.join()
