@@ -10,7 +10,7 @@ JOBS   ?= $(shell expr 3 \* $(CORES))
 
 PARALLEL := --dist worksteal
 # Slow to import, and nothing but tests with processes.
-NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release
+NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
 NO_PROCESS := not (process or service or fault or bench or long or release or native)
 
 .PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz

@@ -25,8 +25,8 @@ def test_help_lists_every_command(logops: Logops) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert sorted(COMMANDS) == [
-        "authgw", "config", "decrypt", "demo", "emit", "housekeeping", "ingest", "keys", "parse", "scenario", "ship",
-        "sign", "tail", "up", "verify",
+        "authgw", "config", "console", "decrypt", "demo", "emit", "housekeeping", "ingest", "keys", "parse", "scenario",
+        "ship", "sign", "tail", "up", "verify",
     ]  # fmt: skip
 
 

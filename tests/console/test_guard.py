@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from logops_fast.console.guard import Guard, GuardedApp, Redirect, Denial, Verdict, new_token
+from logops_fast.console.guard import Denial, Guard, GuardedApp, Redirect, Verdict, new_token
 
 TOKEN = new_token()
 HOST = "127.0.0.1:8092"
