@@ -7,13 +7,18 @@ ARGS   ?=
 CORES  := $(shell getconf _NPROCESSORS_ONLN)
 # Tests with real processes wait most of the time: more of them than cores run at once.
 JOBS   ?= $(shell expr 3 \* $(CORES))
+# The others wait a third of their time, for a disk or a clock.
+UNIT_JOBS ?= $(shell expr $(CORES) + 1)
+
+# An environment may forbid bytecode files, as images do: each test process would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE
 
 PARALLEL := --dist worksteal
 # Slow to import, and nothing but tests with processes.
 NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
 NO_PROCESS := not (process or service or fault or bench or long or release or native)
 
-.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz wheels
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,7 +27,7 @@ demo: $(VENV)/.run ## Start the gateways, send signed traffic through them, show
 	@$(BIN)/logops demo $(ARGS)
 
 unit: $(VENV)/.dev ## The tests that start no process: half a minute
-	@$(BIN)/python -m pytest -n $(CORES) $(PARALLEL) $(NOT_IMPORTED) -m "$(NO_PROCESS)" $(ARGS)
+	@$(BIN)/python -m pytest -n $(UNIT_JOBS) $(PARALLEL) $(NOT_IMPORTED) -m "$(NO_PROCESS)" $(ARGS)
 
 test: $(VENV)/.dev ## All tests in parallel (LOGOPS_REQUIRE_SERVICES=1 makes a missing real service a failure)
 	@$(BIN)/python -m pytest -n $(JOBS) $(PARALLEL) $(ARGS)
@@ -60,6 +65,7 @@ test-compiled: compiled ## The tests against the compiled packages
 
 faults: $(VENV)/.dev ## N injected faults of every kind (default 1000), and the table of what became of the events
 	@$(BIN)/python -m tests.faults --faults $(or $(N),1000) --out tests/faults/table.md $(ARGS)
+	@$(BIN)/python -m tests.faults.shipping_table --out tests/faults/shipping_table.md
 
 fuzz: $(VENV)/.dev ## Fuzz each target for MINUTES (default 2), by atheris if installed: ARGS="http parsers --seed N"
 	@$(BIN)/python -m tests.fuzz --minutes $(or $(MINUTES),2) $(ARGS)
@@ -102,6 +108,18 @@ lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versi
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --extra console --constraint requirements.lock -o requirements-dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group kernel -o requirements-kernel.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) --group wheels --constraint requirements-kernel.lock -o requirements-wheels.lock
+
+# An environment of its own: maturin and auditwheel are for those who hand out wheels.
+WHEEL_TOOLS := build/wheel-tools
+
+wheels: $(VENV)/.dev $(WHEEL_TOOLS)/.ready ## Wheels for other machines in dist/wheels: pure, compiled, the kernel (needs a C compiler and Rust)
+	@$(BIN)/python -m tools.make_wheels --tools $(abspath $(WHEEL_TOOLS)/bin) $(ARGS)
+
+$(WHEEL_TOOLS)/.ready: requirements-wheels.lock | $(VENV)/bin/python
+	@$(BIN)/python -m venv $(WHEEL_TOOLS)
+	@$(WHEEL_TOOLS)/bin/python -m pip --disable-pip-version-check --quiet install --require-hashes --requirement requirements-wheels.lock
+	@touch $@
 
 dist: $(VENV)/.dev ## sdist and wheel in dist/ (LOGOPS_COMPILE=1: a compiled wheel for this platform)
 	@for project in . client; do $(BIN)/python -m build --no-isolation --outdir dist $$project >/dev/null || exit; done; ls dist

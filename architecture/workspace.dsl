@@ -159,7 +159,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 pipeline = component "Ingest pipeline" "A batch in; stored lines and a summary out." "ingest/pipeline.py" {
                     properties {
                         "module" "logops_fast.ingest.pipeline"
-                        "parts" "logops_fast.ingest.summary logops_fast.ingest.rejected"
+                        "parts" "logops_fast.ingest.summary logops_fast.ingest.rejected logops_fast.ingest.reading_jobs"
                     }
                 }
                 parsers = component "Parsers" "JSON, NDJSON, CSV, plain text, syslog." "ingest/parsers/" {
@@ -173,7 +173,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                         "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
                     }
                 }
-                native = component "Native reader" "Reads JSON in order with the kernel in Rust, if it is installed." "ingest/native/" {
+                native = component "Native reader" "Reads JSON and OTLP, and settles and masks other events, with the kernel in Rust, if it is installed." "ingest/native/" {
                     properties {
                         "module" "logops_fast.ingest.native"
                     }
@@ -356,7 +356,8 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.normaliser "3 Settles and masks"
         logops.ingest.pipeline -> logops.ingest.sink "4 Stores"
         logops.ingest.pipeline -> logops.ingest.metrics "Counts"
-        logops.ingest.pipeline -> logops.ingest.native "Reads JSON"
+        logops.ingest.pipeline -> logops.ingest.native "Reads JSON and OTLP"
+        logops.ingest.pipeline -> logops.ingest.fields "Counts levels"
         logops.ingest.native -> logops.ingest.normaliser "Hands back what is not in order"
         logops.ingest.native -> logops.ingest.fields "Learns names and levels"
         logops.ingest.native -> logops.ingest.parsers "Decodes what is handed back"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,8 @@ class Server:
     roots: Sequence[int] = ()
     files: Path | None = None
     """The directory of the NDJSON files; None where they are out of reach."""
+    marker: bytes = b"\n"
+    """What the files have once for each event."""
     _pids: list[int] = field(default_factory=list)
     _counted: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
@@ -42,15 +44,18 @@ class Server:
         return usage(self._pids)
 
     def lines_stored(self) -> int:
-        """Lines in the files so far; only what is new is read."""
-        total = 0
+        """Lines (or other markers) in the files so far; only what is new is read."""
+        total, marker = 0, self.marker
         for path in sorted(self.files.glob("*.ndjson")) if self.files is not None else ():
             at, lines = self._counted.get(path, (0, 0))
             with path.open("rb") as file:
                 file.seek(at)
+                kept = b""  # a marker may lie across two pieces
                 while piece := file.read(1 << 20):
-                    lines += piece.count(b"\n")
+                    lines += (kept + piece).count(marker)
                     at += len(piece)
+                    kept = (kept + piece)[len(kept + piece) - len(marker) + 1 :]
+                at -= len(kept)
             self._counted[path] = (at, lines)
             total += lines
         return total
@@ -75,6 +80,7 @@ def settings(durability: str = "fsync", auth: bool = True, mask: bool = True) ->
         "ratelimit": {**UNLIMITED, "overrides": {}},
         "sink": {"durability": durability},
         "pii": {"mask": mask},
+        "state": {"max_request_rate": 20_000},  # the default; the tests' gateways have room for fewer nonces
         "logging": {"level": "warning"},
         "housekeeping": {"autorun": False},
     }
@@ -82,14 +88,24 @@ def settings(durability: str = "fsync", auth: bool = True, mask: bool = True) ->
 
 @contextmanager
 def running(
-    folder: Path, mode: Mode = "up", *, workers: int = 1, durability: str = "fsync", auth: bool = True
+    folder: Path,
+    mode: Mode = "up",
+    *,
+    workers: int = 1,
+    durability: str = "fsync",
+    auth: bool = True,
+    env: Mapping[str, str] | None = None,
+    extra: Mapping[str, Any] | None = None,
 ) -> Iterator[Server]:
-    """Our gateways on cores of their own: both in one process (``up``), or two with HTTP in between (``split``)."""
-    base = settings(durability, auth)
+    """Our gateways on cores of their own: both in one process (``up``), or two with HTTP in between (``split``).
+
+    ``env`` are more variables of their environment, ``extra`` more sections of their settings.
+    """
+    base = settings(durability, auth) | dict(extra or {})
     with ExitStack() as stack:
 
         def start(where: Path, command: str, **more: Any) -> gateway.Gateway:
-            options = {"settings": base | more, "clients": CLIENTS, "workers": workers}
+            options = {"settings": base | more, "clients": CLIENTS, "workers": workers, "env": env}
             return stack.enter_context(gateway.running(where, command, **options))
 
         with on_cores(share_out(workers).serve):

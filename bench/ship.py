@@ -2,7 +2,8 @@
 
     python -m bench.ship --lines 1000000
 
-Figures are CPU seconds of the shipper's process alone, and the most memory that it had.
+Figures are CPU seconds of the shipper's process alone, and its memory: the most that it had, and its median in the
+second and in the last quarter of the run, so that growth is seen.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import random
 import resource
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,23 +23,26 @@ import time
 from pathlib import Path
 from typing import Final, NamedTuple
 
+SAMPLE_EVERY: Final = 0.1  # s
 ANSWER: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
 
 
 class Figures(NamedTuple):
-    """One run: lines, CPU and wall seconds, most resident memory in MiB."""
+    """One run: lines, CPU and wall seconds, most resident memory in MiB, and its median early and late."""
 
     lines: int
     cpu: float
     wall: float
     memory: float
+    early: float
+    late: float
 
     def text(self) -> str:
         """Return the figures for people."""
         rate = self.lines / self.cpu
         return (
             f"{self.lines:,} lines: {rate:,.0f} a CPU second, {self.lines / self.wall:,.0f} a second of "
-            f"wall time, {self.memory:.0f} MiB at most"
+            f"wall time, {self.memory:.0f} MiB at most, {self.early:.1f} MiB early, {self.late:.1f} MiB late"
         )
 
 
@@ -101,15 +106,37 @@ def measure(lines: int) -> Figures:
             "LOGOPS_SHIP__QUERY": "false",
         }
         began = time.monotonic()
-        subprocess.run(
+        process = subprocess.Popen(
             [sys.executable, "-m", "logops_fast", "ship", "--once", "--sink-dir", str(ingest), "--from", "beginning"],
             env=environment,
-            check=True,
             cwd=folder,
         )
+        samples = [_resident(process.pid)]
+        while process.poll() is None:
+            time.sleep(SAMPLE_EVERY)
+            samples.append(_resident(process.pid) or samples[-1])
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, process.args)
         wall = time.monotonic() - began
         used = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return Figures(lines, used.ru_utime + used.ru_stime, wall, used.ru_maxrss / 1024)
+        quarter = len(samples) // 4
+        early, late = samples[quarter : 2 * quarter] or samples, samples[3 * quarter :]
+        return Figures(
+            lines,
+            used.ru_utime + used.ru_stime,
+            wall,
+            used.ru_maxrss / 1024,
+            statistics.median(early),
+            statistics.median(late),
+        )
+
+
+def _resident(pid: int) -> float:
+    """Return the resident memory of a process in MiB; 0 once it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize() / 2**20
+    except (OSError, IndexError):
+        return 0.0
 
 
 def main() -> None:

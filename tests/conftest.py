@@ -15,7 +15,7 @@ from logops_fast.runtime.build import COMPILED, build
 
 # No deadline: wall-clock time says how busy the machine is, not how good the code. A failure prints what reproduces it.
 # A developer's run draws a few new examples of each property, CI many that are the same in every run.
-settings.register_profile("default", deadline=None, print_blob=True, max_examples=30)
+settings.register_profile("default", deadline=None, print_blob=True, max_examples=15)
 settings.register_profile(
     "ci", parent=settings.get_profile("default"), max_examples=100, derandomize=True, database=None
 )

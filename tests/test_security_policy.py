@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tables import each_of
+
 ROOT = Path(__file__).parents[1]
 POLICY = (ROOT / "SECURITY.md").read_text("utf-8")
 NAMED = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
@@ -37,9 +39,7 @@ def functions(path: str) -> dict[str, ast.FunctionDef | ast.AsyncFunctionDef]:
     return {node.name: node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))}
 
 
-@pytest.mark.parametrize(
-    ("path", "function"), sorted({named for row in rows() for named in NAMED.findall(row[2])}), ids=str
-)
+@each_of(("path", "function"), sorted({named for row in rows() for named in NAMED.findall(row[2])}), ids=str)
 def test_every_named_test_exists_and_runs(path: str, function: str) -> None:
     tests = functions(path)
     if function:

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes docs/configuration.md from the settings' types, docs/metrics.md from the registry, docs/field-formats.md from
-the table of names and the tests' data.
+the table of names and the tests' data, docs/logops.1 from the parsers.
 
 python -m tools.make_docs            write them
 python -m tools.make_docs --check    exit 1 if one is not current
@@ -19,6 +19,8 @@ import orjson
 from logops_fast.authgw.forwarder import Outcome
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.authgw.syslog.metrics import DropReason, SyslogMetrics
+from logops_fast.cli.man_page import man_page
+from logops_fast.cli.reference import commands
 from logops_fast.config import schema
 from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
@@ -380,6 +382,7 @@ def pages() -> dict[Path, str]:
         DOCS / "metrics.md": metrics(),
         DOCS / "plain-text.md": MADE_BY + "\n" + plain_text_page.page(),
         DOCS / "field-formats.md": field_formats(),
+        DOCS / "logops.1": man_page(commands()),
     }
 
 

@@ -52,9 +52,9 @@ class OurPipeline:
         queue = wiring.work_queue(settings)
         normaliser = wiring.normaliser(settings, wiring.encryptor(settings))
         pipeline = wiring.pipeline(settings, normaliser, self._sink, self._state, metrics, queue)
-        self._gateway = wiring.auth_gateway(
-            settings, keyring, self._state, pipeline, AuthMetrics(registry, emitters), queue
-        )
+        auth_metrics = AuthMetrics(registry, emitters)
+        read_ahead = pipeline.read_ahead if pipeline.is_native else None
+        self._gateway = wiring.auth_gateway(settings, keyring, self._state, pipeline, auth_metrics, queue, read_ahead)
 
     async def start(self) -> None:
         """Open the sink."""

@@ -108,7 +108,7 @@ fn classes(block: &[u8; 64]) -> Classes {
     let mut found = Classes::default();
     for (place, &byte) in block.iter().enumerate() {
         let bit = 1u64 << place;
-        let mut set = |bits: &mut u64, yes: bool| *bits |= if yes { bit } else { 0 };
+        let set = |bits: &mut u64, yes: bool| *bits |= if yes { bit } else { 0 };
         set(&mut found.quote, byte == b'"');
         set(&mut found.backslash, byte == b'\\');
         set(&mut found.control, byte < 0x20);

@@ -299,7 +299,9 @@ class _Forward:
 
     def _end(self, reply: Reply) -> None:
         self._forwarder.ended()
-        self._reply(reply._replace(doubtful=True) if self._doubtful else reply)
+        if self._doubtful:
+            reply = Reply(reply.status, reply.body, reply.headers, reply.items, doubtful=True)
+        self._reply(reply)
 
 
 _SEND_AGAIN: Final = "Send it again later, with the same X-Batch-Id."

@@ -18,7 +18,14 @@ from logops_fast.authgw.nonce_store import NonceGuard
 from logops_fast.authgw.token_auth import Credential, TokenAuth
 from logops_fast.authgw.token_bucket import AuthFailureLimiter, BucketGrant, EmitterBuckets
 from logops_fast.formats.answer_encoding import encoder_by_body
-from logops_fast.formats.batch import UNKNOWN_EMITTER, BatchHead, BatchHeaderError, Downstream, Reply
+from logops_fast.formats.batch import (
+    UNKNOWN_EMITTER,
+    BatchHead,
+    BatchHeaderError,
+    Downstream,
+    ReadAhead,
+    Reply,
+)
 from logops_fast.formats.body_buffer import BodyBuffer
 from logops_fast.formats.body_id import body_id
 from logops_fast.formats.work_queue import Ticket
@@ -59,6 +66,7 @@ class AuthGateway:
         downstream: Downstream,
         metrics: AuthMetrics,
         dedup: frozenset[str] = frozenset(),
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         self.auth = auth
         self.tokens = tokens
@@ -70,6 +78,10 @@ class AuthGateway:
         self.metrics = metrics
         self.dedup = dedup
         """The emitters whose batches are recognised by their bodies, if they name none."""
+        self.read_ahead = read_ahead
+        """Reads a batch where it would only be counted, if the pipeline is in this process and fast enough."""
+        self.over_limit: set[str] = set()
+        """The emitters whose buckets refused their last batch: the next one is counted before it is read."""
 
     def handle(self, request: Request) -> None:
         """Handle one POST; it is answered through ``request.respond``, perhaps later."""
@@ -80,6 +92,7 @@ class _Exchange:
     """One request on its way through the checks; the consumer of its body once the headers have passed."""
 
     __slots__ = (
+        "_ahead",
         "_body",
         "_charged",
         "_digest",
@@ -180,7 +193,7 @@ class _Exchange:
             self._refuse(error.refusal)
             return
         self._digest = self._verified.content_sha256
-        self._hash: _Hash | None = sha256() if self._digest is not None else None
+        self._hash: _Hash | None = None
         self._body = BodyBuffer()
         self._request.accept_body(self)
 
@@ -195,6 +208,8 @@ class _Exchange:
             return
         if self._hash is not None:
             self._hash.update(data)
+        elif self._digest is not None:
+            self._hash = sha256(data)
         self._body.add(data)
 
     def end(self) -> None:
@@ -203,13 +218,45 @@ class _Exchange:
             return
         gateway = self._gateway
         # No secret is compared here: the digest came in the clear, under the signature.
-        if self._hash is not None and self._hash.hexdigest().encode() != self._digest:
-            self._refuse(BAD_DIGEST)
-            return
+        if self._digest is not None:
+            hashed = sha256() if self._hash is None else self._hash
+            if hashed.hexdigest().encode() != self._digest:
+                self._refuse(BAD_DIGEST)
+                return
         received_at = self._request.received_at
-        ticket = gateway.backpressure.take_in(self._head, self._body.take(), self._emitter, received_at, self._decoded)
+        body = self._body.take()
+        if gateway.read_ahead is not None and self._read(gateway.read_ahead, body):
+            return
+        ticket = gateway.backpressure.take_in(self._head, body, self._emitter, received_at, self._decoded)
         if ticket is not None:
             self._request.on_close = partial(self._left, ticket)
+
+    def _read(self, read_ahead: ReadAhead, body: bytes) -> bool:
+        """Have the body read instead of counted, and take it to the bucket; False if it has to be counted.
+
+        Reading counts exactly and costs an emitter within its limit nothing, since its batch is read anyway.
+        """
+        gateway, head = self._gateway, self._head
+        if self._emitter in gateway.over_limit or head.must_decode(body) or head.settled(body) is not head:
+            return False
+        batch = head.batch(body, self._emitter, self._request.received_at, 0, self._body_id(body))
+        read = read_ahead(batch)
+        if read is None or read.items > gateway.backpressure.max_items:
+            return False
+        self._size = len(body)
+        self._charged = cost = gateway.buckets.cost(read.items, len(body))
+        self._ahead = read
+        gateway.buckets.take(self._emitter, cost, self._read_and_charged)
+        return True
+
+    def _read_and_charged(self, grant: BucketGrant) -> None:
+        """Check 10 of a batch that has been read."""
+        read = self._ahead
+        self._grant = grant
+        if grant.refusal is not None:
+            self._denied(grant.refusal, read.items)
+        else:
+            read.store(self._reply)
 
     def _left(self, ticket: Ticket) -> None:
         """The client is gone while its body waits to be decoded: nothing was handed on."""
@@ -254,15 +301,21 @@ class _Exchange:
                 gateway.buckets.take(self._emitter, exact, partial(self._bucket_answered, body, items, exact))
                 return
             self._grant = grant
-            if grant.refusal.status == 429:
-                gateway.metrics.denied(self._emitter, items)
-                self._give_nonce_back()
-            self._refuse(grant.refusal)
+            self._denied(grant.refusal, items)
             return
+        gateway.over_limit.discard(self._emitter)
         self._grant = grant
         self._charged = cost
         batch = self._head.batch(body, self._emitter, self._request.received_at, estimate, self._body_id(body))
         gateway.downstream.send(batch, self._reply)
+
+    def _denied(self, refusal: Refusal, items: int) -> None:
+        """Refuse a batch that its emitter's bucket has no room for."""
+        self._gateway.over_limit.add(self._emitter)
+        if refusal.status == 429:
+            self._gateway.metrics.denied(self._emitter, items)
+            self._give_nonce_back()
+        self._refuse(refusal)
 
     def _body_id(self, body: bytes) -> str:
         head, request = self._head, self._request

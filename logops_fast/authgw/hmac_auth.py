@@ -80,17 +80,22 @@ a replay was rightly signed.
 """
 
 
-class Verified(NamedTuple):
+class Verified:
     """A request whose headers passed.
 
     ``nonce`` and ``timestamp`` (epoch seconds) are None if the mode does not check them; ``content_sha256`` is the
     digest in lower-case hex that the body must still match, None if none was sent.
     """
 
-    client: Client
-    nonce: bytes | None
-    timestamp: float | None
-    content_sha256: bytes | None
+    __slots__ = ("client", "content_sha256", "nonce", "timestamp")
+
+    def __init__(
+        self, client: Client, nonce: bytes | None, timestamp: float | None, content_sha256: bytes | None
+    ) -> None:
+        self.client = client
+        self.nonce = nonce
+        self.timestamp = timestamp
+        self.content_sha256 = content_sha256
 
 
 class _Keys(NamedTuple):

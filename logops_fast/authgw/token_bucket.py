@@ -45,14 +45,17 @@ class Limit(NamedTuple):
     refill_per_sec: float
 
 
-class BucketGrant(NamedTuple):
+class BucketGrant:
     """The verdict of a bucket on a batch."""
 
-    refusal: Refusal | None
-    limit: int
-    remaining: int
-    local: bool = False
-    """Granted by this worker's own bucket, because the store did not answer."""
+    __slots__ = ("limit", "local", "refusal", "remaining")
+
+    def __init__(self, refusal: Refusal | None, limit: int, remaining: int, local: bool = False) -> None:
+        self.refusal = refusal
+        self.limit = limit
+        self.remaining = remaining
+        self.local = local
+        """Granted by this worker's own bucket, because the store did not answer."""
 
     @property
     def headers(self) -> tuple[tuple[bytes, bytes], ...]:
@@ -163,7 +166,8 @@ class EmitterBuckets:
             self._local.give(key, difference, limit)
         else:
             self._store.give(key, difference, *limit)
-        return grant._replace(remaining=max(0, min(grant.remaining + difference, int(limit.capacity))))
+        remaining = max(0, min(grant.remaining + difference, int(limit.capacity)))
+        return BucketGrant(grant.refusal, grant.limit, remaining, grant.local)
 
     def _taken(self, done: OnGrant, key: bytes, cost: int, limit: Limit, verdict: BucketVerdict) -> None:
         local = not verdict.available

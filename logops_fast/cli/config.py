@@ -9,6 +9,7 @@ import orjson
 from logops_fast.cli.options import add_json, example, load_settings
 from logops_fast.cli.output import complain, print_json, print_table
 from logops_fast.config.loader import flat, shown_value
+from logops_fast.config.template import json_schema, yaml_template
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -17,6 +18,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
         "prefix", nargs="?", default="", metavar="PATH", help="only settings below this path, such as ratelimit"
     )
     parser.add_argument("--changed", action="store_true", help="only values that are not defaults")
+    made = parser.add_mutually_exclusive_group()
+    made.add_argument("--yaml", action="store_true", help="print a commented file to start from")
+    made.add_argument("--schema", action="store_true", help="print the JSON Schema of the file, for editors")
     add_json(parser)
     example(
         parser,
@@ -24,12 +28,20 @@ def configure(parser: argparse.ArgumentParser) -> None:
 LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY=500 logops config ratelimit
 setting                         value  source
 ratelimit.per_emitter.capacity  500    env LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY
+
+logops config --yaml > logops.yaml
 """,
     )
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the configuration; return 1 if no setting has the given path."""
+    if args.yaml:
+        print(yaml_template(), end="")
+        return 0
+    if args.schema:
+        print_json(json_schema())
+        return 0
     loaded = load_settings(args)
     rows = [
         (path, shown_value(path, value), loaded.provenance[path])

@@ -9,17 +9,16 @@ Exit codes: 0 success; 1 the command ran and failed; 2 wrong usage or configurat
 from __future__ import annotations
 
 import argparse
-import difflib
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final, NamedTuple, Protocol, cast
 
-from logops_fast import __version__
 from logops_fast.cli.output import complain
+from logops_fast.cli.parsers import Formatter, Parser, suggestion
+from logops_fast.cli.version import version_line
 from logops_fast.errors import OperatorError
-from logops_fast.runtime.build import INTERPRETED, build
 
 EXIT_USAGE: Final = 2
 EXIT_INTERRUPTED: Final = 130  # 128 + SIGINT, as a shell reports it
@@ -45,6 +44,9 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "housekeeping": ("logops_fast.cli.housekeeping", "delete or archive old files once"),
     "reload": ("logops_fast.cli.reload", "have a running gateway read keys, limits and certificates again"),
     "config": ("logops_fast.cli.config", "print the effective configuration and the source of each value"),
+    "completion": ("logops_fast.cli.completion", "print the completion script of a shell"),
+    "version": ("logops_fast.cli.version", "print the version and what runs"),
+    "help": ("logops_fast.cli.help", "show the help of a command"),
 }
 
 
@@ -62,11 +64,6 @@ class _Start(NamedTuple):
     config: str | None
     command: str | None
     rest: list[str]
-
-
-class _Formatter(argparse.RawDescriptionHelpFormatter):
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=28)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -94,28 +91,32 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(argv: list[str]) -> int:
     start = _split(argv)
     if start.command is None:
-        _top_parser().print_help()
+        top_parser().print_help()
         return EXIT_USAGE
     if start.command not in COMMANDS:
-        near = difflib.get_close_matches(start.command, COMMANDS, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else "see logops --help"
-        complain(f"unknown command {start.command!r}; {hint}")
+        hint = suggestion(start.command, COMMANDS) or "; see logops --help"
+        complain(f"unknown command {start.command!r}{hint}")
         return EXIT_USAGE
-    name, summary = COMMANDS[start.command]
-    command = cast(Command, import_module(name))
-    parser = argparse.ArgumentParser(
-        prog=f"logops {start.command}",
+    command, parser = load_command(start.command, start.config)
+    parser.check_options(start.rest)
+    return command.run(parser.parse_args(start.rest))
+
+
+def load_command(name: str, config: str | None = None) -> tuple[Command, Parser]:
+    """Import a command and return it with its parser; ``config`` is the value of ``--config``."""
+    module, summary = COMMANDS[name]
+    command = cast(Command, import_module(module))
+    parser = Parser(
+        prog=f"logops {name}",
         description=summary[0].upper() + summary[1:] + ".",
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
     command.configure(parser)
     # Listed for --help alone: `_split` has taken it out, wherever it was, since an action's own parser
     # (`logops keys list`) would not know it.
-    parser.add_argument(
-        "--config", metavar="FILE", default=start.config, help="settings (default: logops.yaml if there)"
-    )
-    return command.run(parser.parse_args(start.rest))
+    parser.add_argument("--config", metavar="FILE", default=config, help="settings (default: logops.yaml if there)")
+    return command, parser
 
 
 def _split(argv: list[str]) -> _Start:
@@ -127,7 +128,7 @@ def _split(argv: list[str]) -> _Start:
     if not rest:
         return _Start(config, None, [])
     if rest[0].startswith("-"):
-        _top_parser().parse_args(rest[:1])  # --help, --version, or the complaint
+        top_parser().parse_args(rest[:1])  # --help, --version, or the complaint
     return _Start(config, rest[0], rest[1:])
 
 
@@ -143,26 +144,25 @@ def _take_config(argv: list[str]) -> tuple[str | None, list[str]]:
         elif name == "--config":
             config = value if equals else next(words, None)
             if config is None:
-                _top_parser().parse_args(["--config"])  # complains: a value is expected
+                top_parser().parse_args(["--config"])  # complains: a value is expected
         else:
             rest.append(word)
     return config, rest
 
 
-def _top_parser() -> argparse.ArgumentParser:
+def top_parser() -> Parser:
+    """Return the parser of what stands before the command."""
     width = max(map(len, COMMANDS))
     listed = "\n".join(f"  {name.ljust(width)}  {summary}" for name, (_, summary) in COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="logops",
         usage="logops [--config FILE] COMMAND ...",
         description="A log gateway: authenticates, rate-limits, masks and stores.",
         epilog=f"commands:\n{listed}\n\n`logops COMMAND --help` shows its options and an example.\n\n"
         "Example:\n  logops up          # in one terminal\n  logops emit json   # in another",
-        formatter_class=_Formatter,
+        formatter_class=Formatter,
         allow_abbrev=False,
     )
     parser.add_argument("--config", metavar="FILE", help="settings (default: logops.yaml if there)")
-    built = build()
-    version = f"logops {__version__}" if built == INTERPRETED else f"logops {__version__} ({built})"
-    parser.add_argument("--version", action="version", version=version)
+    parser.add_argument("--version", action="version", version=version_line())
     return parser

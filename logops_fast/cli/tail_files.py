@@ -9,6 +9,8 @@ from typing import BinaryIO, Final
 
 from logops_fast.ingest.sink.day_files import parse_name
 
+PATIENCE: Final = 64 << 20
+"""Bytes of older lines, one after another, behind which no recent line is looked for."""
 _BLOCK: Final = 1 << 16
 
 
@@ -25,12 +27,38 @@ def day_files(directory: Path) -> list[Path]:
 def last_lines(path: Path, count: int, keep: Callable[[bytes], bool]) -> list[bytes]:
     """Return the last ``count`` complete lines for which ``keep`` is true, read from the end of the file."""
     found: list[bytes] = []
-    for line in _lines_backwards(path):
+    for _, line in _lines_backwards(path):
         if len(found) >= count:
             break
         if keep(line):
             found.append(line)
     return found[::-1]
+
+
+def lines_since(path: Path, is_recent: Callable[[bytes], bool], patience: int = PATIENCE) -> Iterator[bytes]:
+    """Yield the complete lines for which ``is_recent`` is true, in the order of the file.
+
+    The lines of a file are in the order of receipt, and their times nearly so: from the end backwards, the search for
+    the first recent one gives up after ``patience`` bytes of lines that are not.
+    """
+    begin = end = None
+    for offset, line in _lines_backwards(path):
+        if end is None:
+            end = begin = offset + len(line) + 1
+        if is_recent(line):
+            begin = offset
+        elif begin is not None and begin - offset > patience:
+            break
+    if begin is None or end is None:
+        return
+    with path.open("rb") as file:
+        file.seek(begin)
+        while begin < end:
+            line = file.readline()
+            begin += len(line)
+            line = line.rstrip(b"\n")
+            if line and is_recent(line):
+                yield line
 
 
 class Follower:
@@ -107,7 +135,8 @@ class _Followed:
         self._file.close()
 
 
-def _lines_backwards(path: Path) -> Iterator[bytes]:
+def _lines_backwards(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the complete lines with their offsets, the last one first."""
     with path.open("rb") as file:
         position = file.seek(0, os.SEEK_END)
         start = b""  # of a line that begins further up
@@ -117,9 +146,12 @@ def _lines_backwards(path: Path) -> Iterator[bytes]:
             position -= step
             file.seek(position)
             start, *lines = (file.read(step) + start).split(b"\n")
-            if lines and not ended:
-                lines.pop()  # the text after the last line end is not a complete line yet
-                ended = True
-            yield from (line for line in reversed(lines) if line)
+            offset = position + len(start) + 1 + sum(len(line) + 1 for line in lines)
+            for number, line in enumerate(reversed(lines)):
+                offset -= len(line) + 1
+                # The text after the last line end is not a complete line yet.
+                if line and (ended or number):
+                    yield offset, line
+            ended = ended or bool(lines)
         if ended and start:
-            yield start
+            yield 0, start

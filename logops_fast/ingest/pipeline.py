@@ -96,21 +96,45 @@ class IngestPipeline:
         self._native = native
         self._wall = wall
 
+    @property
+    def is_native(self) -> bool:
+        """Whether the native kernel reads what it can."""
+        return self._native is not None
+
     def send(self, batch: Batch, reply: OnReply) -> None:
         """Take a batch (a Downstream). A batch id that may come again is claimed first.
 
         A batch that may be recognised by its body is claimed once it is read: whether it may depends on its times.
         """
+        self._claim(batch, reply, None)
+
+    def read_ahead(self, batch: Batch) -> Ahead | None:
+        """Read a batch before it is charged, if the kernel reads all of it (a ReadAhead)."""
+        native = self._native
+        if native is None or len(batch.body) > PIECE_BYTES or not _is_for_native(batch):
+            return None
+        reading = self._reading(batch)
+        try:
+            return Ahead(self, batch, reading) if self._read_native(native, batch, reading) else None
+        except Exception:
+            return None  # whatever it is, `send` meets it too, and answers
+
+    def _claim(self, batch: Batch, reply: OnReply, ahead: Reading | None) -> None:
         if batch.repeatable and not batch.body_id:
-            digest = body_digest(batch.body)
-            self._batch_ids.begin(batch.emitter, batch.batch_id, digest, partial(self._claimed, batch, reply))
+            done = partial(self._claimed, batch, reply, ahead)
+            self._batch_ids.begin(batch.emitter, batch.batch_id, body_digest(batch.body), done)
+        elif ahead is not None:
+            self._append(batch, reply, ahead, None)
         else:
             self._store(batch, reply)
 
-    def _claimed(self, batch: Batch, reply: OnReply, claim: BatchClaim) -> None:
+    def _claimed(self, batch: Batch, reply: OnReply, ahead: Reading | None, claim: BatchClaim) -> None:
         match claim.kind:
             case ClaimKind.NEW:
-                self._store(batch, reply)
+                if ahead is not None:
+                    self._append(batch, reply, ahead, None)
+                else:
+                    self._store(batch, reply)
             case ClaimKind.DONE:
                 # A batch id already stored is answered with the first answer, and nothing is stored twice. If that
                 # answer is no longer remembered, the same body gives the same one again.
@@ -162,23 +186,39 @@ class IngestPipeline:
 
     def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
         """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        if len(batch.body) > self._limits.max_event_bytes or not _is_for_native(batch):
+        if not _is_for_native(batch):
             return False
-        normalised = native.read(
-            batch.body,
-            by_line=batch.format is Format.NDJSON,
-            emitter=batch.emitter,
-            scenario_id=batch.scenario_id,
-            received_at=reading.received_at,
-            receipts_before=0,
-        )
+        normalised = None
+        if batch.format is Format.OTLP:
+            part = native.read_export(
+                batch.body,
+                self._limits,
+                start=0,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
+            if part is not None and part.end is None:
+                normalised = part.normalised
+        elif len(batch.body) <= self._limits.max_event_bytes:
+            normalised = native.read(
+                batch.body,
+                by_line=batch.format is Format.NDJSON,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
         if normalised is None or normalised.count > self._limits.max_items:
             return False
         reading.take_normalised(normalised)
         return True
 
     def _reading(self, batch: Batch) -> Reading:
-        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
+        # What is JSON was handed to the kernel as it came.
+        native = None if _is_json(batch) else self._native
+        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
@@ -212,10 +252,10 @@ class IngestPipeline:
         if not batch.body_id:
             self._commit(batch, reply, reading, failure)
         elif failure is not None:
-            self._commit(batch._replace(body_id="", repeatable=False), reply, reading, failure)
+            self._commit(batch.replaced(body_id="", repeatable=False), reply, reading, failure)
         else:
             if reading.missing_ts or not reading.count:
-                batch = batch._replace(body_id="")  # equal bodies may be two batches
+                batch = batch.replaced(body_id="")  # equal bodies may be two batches
             claim_id = _claim_id(batch)
             if claim_id:
                 done = partial(self._claimed_read, batch, reply, reading)
@@ -266,7 +306,7 @@ class IngestPipeline:
         if claim_id and reading.count:
             entry = LedgerEntry(batch.emitter, claim_id, answer, body_digest(batch.body))
         if len(batch.body) > PIECE_BYTES:
-            batch = batch._replace(body=b"")  # nothing of it is needed while the disk is waited for
+            batch = batch.replaced(body=b"")  # nothing of it is needed while the disk is waited for
         done = partial(self._stored, batch, reply, reading, answer)
         self._sink.append(lines, done, rejected=rejected, entry=entry)
 
@@ -340,5 +380,30 @@ def _is_large(batch: Batch) -> bool:
     return len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS
 
 
+class Ahead:
+    """A batch that the kernel has read before it was charged (a ReadBatch)."""
+
+    __slots__ = ("_batch", "_pipeline", "_reading")
+
+    def __init__(self, pipeline: IngestPipeline, batch: Batch, reading: Reading) -> None:
+        self._pipeline = pipeline
+        self._batch = batch
+        self._reading = reading
+
+    @property
+    def items(self) -> int:
+        """Return the number of its events."""
+        return self._reading.count + self._reading.faults
+
+    def store(self, reply: OnReply) -> None:
+        """Claim the batch if it may come again, and store it."""
+        self._pipeline._claim(self._batch, reply, self._reading)
+
+
+def _is_json(batch: Batch) -> bool:
+    return batch.format is Format.NDJSON or batch.format is Format.JSON
+
+
 def _is_for_native(batch: Batch) -> bool:
-    return (batch.format is Format.NDJSON or batch.format is Format.JSON) and not batch.tenant
+    """Return whether the kernel reads such a body itself."""
+    return (_is_json(batch) or batch.format is Format.OTLP) and not batch.tenant

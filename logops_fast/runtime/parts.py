@@ -20,7 +20,7 @@ from logops_fast.authgw.circuit_breaker import BreakerState
 from logops_fast.authgw.metrics import AuthMetrics
 from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Settings
-from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream
+from logops_fast.formats.batch import UNKNOWN_EMITTER, Downstream, ReadAhead
 from logops_fast.formats.media_type import LOKI_PATH
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.exchange import Request
@@ -176,11 +176,12 @@ class AuthPart(Part):
         metrics: AuthMetrics,
         downstream: Downstream,
         queue: WorkQueue,
+        read_ahead: ReadAhead | None = None,
     ) -> None:
         super().__init__(metrics)
         self._settings = settings
         self._auth_metrics = metrics
-        self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue)
+        self._gateway = wiring.auth_gateway(settings, keyring, state, downstream, metrics, queue, read_ahead)
         self._forwards = False
 
     def routes(self) -> Mapping[bytes, Callable[[Request], None]]:
@@ -252,7 +253,9 @@ def both(
     queue = wiring.work_queue(settings)  # one for both: it is the worker's time that is shared out
     ingest = IngestPart(settings, context, state, emitters, on_failure, queue)
     metrics = AuthMetrics(context.registry, emitters)
-    return AuthPart(settings, state, keyring, metrics, ingest.pipeline, queue), ingest
+    pipeline = ingest.pipeline
+    read_ahead = pipeline.read_ahead if pipeline.is_native else None
+    return AuthPart(settings, state, keyring, metrics, pipeline, queue, read_ahead), ingest
 
 
 def auth_only(settings: Settings, context: WorkerContext, state: StateStore, keyring: Keyring) -> tuple[Part, ...]:

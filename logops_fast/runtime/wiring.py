@@ -30,7 +30,7 @@ from logops_fast.config.keys_file import Keyring
 from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
 from logops_fast.formats.answer_encoding import encoder_of
-from logops_fast.formats.batch import Downstream
+from logops_fast.formats.batch import Downstream, ReadAhead
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
 from logops_fast.http.limits import HttpLimits
@@ -160,8 +160,9 @@ def auth_gateway(
     downstream: Downstream,
     metrics: AuthMetrics,
     queue: WorkQueue,
+    read_ahead: ReadAhead | None = None,
 ) -> AuthGateway:
-    """Return the Auth Gateway with its components."""
+    """Return the Auth Gateway with its components; ``read_ahead`` is that of a pipeline in the same process."""
     auth = settings.auth
     return AuthGateway(
         auth=HmacAuth(
@@ -194,6 +195,7 @@ def auth_gateway(
         downstream=downstream,
         metrics=metrics,
         dedup=frozenset(settings.dedup.by_body),
+        read_ahead=read_ahead,
     )
 
 

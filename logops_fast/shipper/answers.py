@@ -37,6 +37,8 @@ class Effect(Enum):
     """None is stored: push again, later."""
     DENIED = "denied"
     """None is stored: Loki, or what is in front of it, does not let this shipper in."""
+    IGNORED = "ignored"
+    """An answer that is neither 204 nor an error, or that says ingestion is blocked: some or none may be stored."""
     UNREACHABLE = "unreachable"
     """None is stored: no byte of the request was sent."""
     UNKNOWN = "unknown"
@@ -44,21 +46,31 @@ class Effect(Enum):
 
 
 class Answer(NamedTuple):
-    """The outcome of a push: ``text`` is Loki's own, ``retry_after`` seconds that it asks for."""
+    """The outcome of a push: ``text`` is Loki's own, ``retry_after`` seconds that it asks for, ``status`` 0 if none."""
 
     effect: Effect
     text: str = ""
     retry_after: float = 0.0
+    status: int = 0
+
+    @property
+    def shown(self) -> str:
+        """Status and text, for people."""
+        return f"{self.status} {self.text}".strip() if self.status else self.text
 
 
 def answer_of(status: int, text: str, retry_after: float = 0.0) -> Answer:
     """Return what an HTTP answer to a push means."""
-    return Answer(_effect_of(status, text), text, retry_after)
+    return Answer(_effect_of(status, text.lower()), text, retry_after, status)
 
 
 def _effect_of(status: int, text: str) -> Effect:
-    if 200 <= status < 300:
+    if status == 204:
         return Effect.STORED
+    # `limits_config.block_ingestion_until`: nothing is stored, and the status is 260 (block_ingestion_status_code), or
+    # 200 without a text. A login page and a collector that only queues answer 200 as well.
+    if 200 <= status < 300 or "ingestion blocked" in text:
+        return Effect.IGNORED
     if status == 429:
         # The distributor's own limit comes before anything is stored. A stream's limit, or that of streams, comes from
         # the ingester, which has stored the other streams and perhaps the first entries of this one.
@@ -73,7 +85,8 @@ def _effect_of(status: int, text: str) -> Effect:
 
 
 _REASONS: Final = (
-    # what the text has, and the reason as Loki's own metric loki_discarded_samples_total names it
+    # what the text has, in lower case (some begin with a capital before 3.7), and the reason as Loki's own metric
+    # loki_discarded_samples_total names it
     ("max entry size", "line_too_long"),
     ("structured metadata too large", "structured_metadata_too_large"),
     ("too many structured metadata labels", "structured_metadata_too_many"),
@@ -84,7 +97,6 @@ _REASONS: Final = (
     ("duplicate label name", "duplicate_label_names"),
     ("error parsing labels", "invalid_labels"),
     ("missing required labels", "missing_enforced_labels"),
-    ("ingestion blocked", "blocked_ingestion"),
     ("timestamp too old", "too_old"),
     ("timestamp too new", "too_new"),
     ("too far behind", "too_far_behind"),
@@ -94,16 +106,31 @@ _REASONS: Final = (
 
 def reason_of(text: str) -> str:
     """Return why an entry that is alone in its push was refused, as a word of a fixed list."""
-    return next((reason for words, reason in _REASONS if words in text), "other")
+    return next(iter(_reasons_in(text)), "other")
+
+
+def _reasons_in(text: str) -> list[str]:
+    text = text.lower()
+    return [reason for words, reason in _REASONS if words in text]
 
 
 _FOR_TIME: Final = frozenset(("too_old", "too_new", "too_far_behind"))
+_OF_ENTRIES: Final = _FOR_TIME | {
+    "line_too_long", "structured_metadata_too_large", "structured_metadata_too_many", "label_value_too_long"
+}  # fmt: skip
+"""Reasons that one entry gives and another does not. All others concern every entry: Loki's configuration, or a server
+that is not Loki."""
 
 
 def only_for_time(text: str) -> bool:
     """Return whether a text refuses entries for their time, and for nothing else that is known."""
-    reasons = {reason for words, reason in _REASONS if words in text}
+    reasons = set(_reasons_in(text))
     return bool(reasons) and reasons <= _FOR_TIME
+
+
+def of_entries(text: str) -> bool:
+    """Return whether a text refuses entries for what they are: it is Loki's, and other entries are taken."""
+    return not _OF_ENTRIES.isdisjoint(_reasons_in(text))
 
 
 _TOO_OLD: Final = re.compile(r"timestamp too old: \S+, oldest acceptable timestamp is: ([0-9TZ:.-]+)")
@@ -112,7 +139,10 @@ _BEHIND: Final = re.compile(
     r"entry too far behind, entry timestamp is: \S+, oldest acceptable timestamp is: ([0-9TZ:.-]+)"
 )
 _STREAM: Final = re.compile(r"for stream: (\{.*\})")
-_SHARD: Final = re.compile(r'__stream_shard__="[0-9]+", |, __stream_shard__="[0-9]+"')
+# Labels that Loki adds by itself: of stream sharding, and of `limits_config.discover_service_name` (by default).
+_ADDED: Final = re.compile(
+    r'(?:__stream_shard__|service_name)="(?:[^"\\]|\\.)*", |, (?:__stream_shard__|service_name)="(?:[^"\\]|\\.)*"'
+)
 
 
 class TimeLimits:
@@ -144,26 +174,33 @@ class TimeLimits:
             else:
                 if len(self._behind) >= MAX_STREAMS:
                     self._behind.clear()
-                self._behind[_SHARD.sub("", stream[1])] = (limit + SECOND, now)
+                self._behind[_ADDED.sub("", stream[1])] = (limit + SECOND, now)
         return found
 
     def refuses(self, entry: Entry, now: int) -> TimeReason | None:
         """Return why Loki is expected to refuse an entry for its time, or None."""
+        oldest = now - LEARNED_FOR
         if entry.retimed:
-            return None
+            return "too_far_behind" if entry.retimed < self.not_before(entry, now) else None
         if entry.ns > LATEST:
             return "too_new"
-        oldest = now - LEARNED_FOR
         if self._age is not None and self._age[1] >= oldest and entry.ns < now - self._age[0]:
             return "too_old"
         if self._lead is not None and self._lead[1] >= oldest and entry.ns >= now + self._lead[0]:
             return "too_new"
-        behind = (
-            self._behind.get(entry.labels.text, self._behind_unnamed) if self._behind or self._behind_unnamed else None
-        )
-        if behind is not None and behind[1] >= oldest and entry.ns < behind[0]:
-            return "too_far_behind"
-        return None
+        return "too_far_behind" if entry.ns < self.not_before(entry, now) else None
+
+    def not_before(self, entry: Entry, now: int) -> int:
+        """Return the earliest time that the entry's stream takes, as far as is known; else 0."""
+        if not self._behind and self._behind_unnamed is None:
+            return 0
+        behind = self._behind.get(entry.stream_labels, self._behind_unnamed)
+        return behind[0] if behind is not None and behind[1] >= now - LEARNED_FOR else 0
+
+    @property
+    def latest(self) -> int:
+        """The latest of the times before which streams take nothing: entries may have been given one after it."""
+        return max((limit for limit, _ in (*self._behind.values(), self._behind_unnamed or (0, 0))), default=0)
 
     @property
     def known(self) -> bool:

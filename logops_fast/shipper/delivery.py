@@ -8,6 +8,10 @@ pieces, each to be pushed, or to be asked for first:
 * refused: Loki has stored the good neighbours, so it is asked too. Of the missing, those that are out of the times
   that Loki takes are pushed with the time of shipping; a remainder that does not shrink is halved, until a single
   entry is refused: it is unshippable.
+* refused, but not for what the entry is: the text is not one of Loki's, or is about its configuration. That makes the
+  entry a *suspect*. It is unshippable if Loki has taken others of the batch, answers an empty push as only Loki does,
+  and then refuses it again. Otherwise the whole batch is *held*: a proxy that answers 400 to everything, or a forgotten
+  setting of Loki's, must not empty the files into ``unshippable/``.
 
 Times are wall time in nanoseconds, pauses seconds.
 """
@@ -19,12 +23,12 @@ from operator import attrgetter
 from typing import Final, Literal, NamedTuple, Protocol
 
 from logops_fast.backoff import Backoff
-from logops_fast.shipper.answers import LATEST, Answer, Effect, TimeLimits, only_for_time, reason_of
+from logops_fast.shipper.answers import LATEST, Answer, Effect, TimeLimits, of_entries, only_for_time, reason_of
 from logops_fast.shipper.entries import Entry, retime
 
 
 class Push(NamedTuple):
-    """Push these entries."""
+    """Push these entries; none: to see who answers."""
 
     entries: Sequence[Entry]
 
@@ -42,7 +46,13 @@ class Pause(NamedTuple):
     seconds: float
 
 
-Step = Push | Ask | Pause | None
+class Hold(NamedTuple):
+    """Give the batch up for now, and read it again later: Loki takes nothing of it, for a reason that is not in it."""
+
+    text: str
+
+
+Step = Push | Ask | Pause | Hold | None
 """None: the batch is done."""
 
 
@@ -73,11 +83,21 @@ class _Piece(NamedTuple):
     """Whether Loki is asked before the piece is pushed, and after what."""
     text: str = ""
     shipped: tuple[int, int] | None = None
+    doubtful: bool = False
+    """Loki may have some of it, and could not be asked."""
+    last: bool = False
+    """A suspect's second trial."""
 
 
 _NS: Final = attrgetter("ns")
 LIMITED_PAUSE: Final = 1.0
 """Seconds to wait at least after 429: Loki's limits are rates, and refill within a second."""
+MAX_REFUSALS: Final = 32
+"""Pushes that may be refused in a row, with a text that does not blame the entries, until it is seen who answers."""
+NO_STREAM: Final = "at least one valid stream is required"
+"""What Loki answers to an empty push (pkg/validation/validate.go, MissingStreamsErrorMsg)."""
+MAX_RETIMED: Final = 3
+"""Times that entries are given another time of shipping before the batch is held."""
 
 
 class Delivery:
@@ -108,6 +128,13 @@ class Delivery:
         self._pieces = [_Piece(entries, "unknown" if shipped else "", shipped=shipped)] if entries else []
         self._pause = 0.0
         self._failures = 0
+        self._taken = False  # Loki has something of this batch
+        self._probing = False
+        self._refusals = 0
+        self._suspects: list[Refused] = []
+        self._hold = ""
+        self._retimed = 0
+        self._done = False
         self.refused: list[Refused] = []
         """The unshippable entries so far."""
 
@@ -119,7 +146,18 @@ class Delivery:
         if self._pause > 0:
             pause, self._pause = self._pause, 0.0
             return Pause(pause)
+        if self._hold:
+            return Hold(self._hold)
+        if self._suspects and (not self._pieces or self._refusals >= MAX_REFUSALS):
+            if not self._taken:
+                return Hold(self._suspects[-1].text)
+            self._probing = True
+            return Push(())
         if not self._pieces:
+            if not self._done:
+                self._done = True
+                for one in self.refused:
+                    self._tally.refused(one.reason)
             return None
         piece = self._pieces[-1]
         if piece.ask:
@@ -130,29 +168,69 @@ class Delivery:
 
     def answered(self, answer: Answer, now: int) -> None:
         """Take the answer to a push."""
-        piece = self._pieces.pop()
         effect = answer.effect
-        if effect is Effect.STORED:
-            self._failures = 0
-        elif effect in (Effect.UNREACHABLE, Effect.LIMITED, Effect.DENIED):
-            self._pieces.append(piece)
+        if self._probing:
+            self._probed(answer)
+            return
+        piece = self._pieces.pop()
+        if effect in (Effect.UNREACHABLE, Effect.LIMITED, Effect.DENIED):
+            # If it could not be asked for, perhaps for an expired token, it may be possible now.
+            self._pieces.append(piece._replace(ask="unknown", doubtful=False) if piece.doubtful else piece)
             least = LIMITED_PAUSE if effect is Effect.LIMITED else 0.0
             self._wait(max(answer.retry_after, least))
-        elif effect is Effect.UNKNOWN:
-            self._pieces.append(piece._replace(ask="unknown", text=answer.text))
+            return
+        if effect is Effect.STORED:
+            if piece.doubtful:
+                self._tally.doubtful(len(piece.entries))
+            self._failures = 0
+            self._take()
+        elif effect in (Effect.UNKNOWN, Effect.IGNORED):
+            self._pieces.append(_Piece(piece.entries, "unknown", answer.text, piece.shipped))
             self._wait(max(answer.retry_after, self._settle))
-        elif len(piece.entries) > 1 and effect is Effect.TOO_LARGE:
-            self._halve(piece.entries)
-        elif len(piece.entries) > 1:
-            self._limits.learn(answer.text, now)
-            self._pieces.append(piece._replace(ask="refused", text=answer.text))
         else:
-            self._alone(piece.entries[0], answer, now)
+            self._refuse(piece, answer, now)
+
+    def _refuse(self, piece: _Piece, answer: Answer, now: int) -> None:
+        entries = piece.entries
+        if not of_entries(answer.text):
+            self._refusals += 1
+            if self._refusals >= MAX_REFUSALS and not (self._taken and self._suspects):
+                self._hold = answer.shown
+        learned = self._limits.learn(answer.text, now)
+        if learned and entries[0].retimed and not any(self._limits.refuses(entry, now) for entry in entries):
+            self._hold = (
+                f"the time of shipping is refused, so a clock is wrong, this machine's or Loki's: {answer.text}"
+            )
+        elif len(entries) == 1:
+            self._alone(piece, answer, now)
+        elif answer.effect is Effect.TOO_LARGE:
+            self._halve(entries, doubtful=piece.doubtful)
+        else:
+            self._pieces.append(_Piece(piece.entries, "refused", answer.text))
+
+    def _probed(self, answer: Answer) -> None:
+        """Take the answer to an empty push: if it is Loki's, the suspects are tried once more, each alone."""
+        self._probing = False
+        if answer.effect is Effect.STORED or NO_STREAM in answer.text:
+            self._refusals = 0
+            self._pieces += [_Piece([one.entry], last=True) for one in self._suspects]
+            self._suspects.clear()
+        elif answer.effect in (Effect.REFUSED, Effect.TOO_LARGE):
+            self._hold = answer.shown
+        else:
+            self._wait(answer.retry_after)
+
+    def _take(self) -> None:
+        """Note that Loki has entries of this batch."""
+        self._taken = True
+        self._refusals = 0
 
     def asked(self, found: set[int], now: int) -> None:
         """Take the offsets of the entries that Loki has."""
         piece = self._pieces.pop()
         missing = [entry for entry in piece.entries if entry.offset not in found]
+        if len(missing) < len(piece.entries):
+            self._take()
         if piece.ask == "refused":
             self._sort_refused(piece, missing, now)
         elif missing:
@@ -174,21 +252,25 @@ class Delivery:
             if late:
                 self._retime(late, now)
                 return
-        self._tally.doubtful(len(piece.entries))
         if piece.ask == "refused":
-            self._halve(piece.entries)
+            self._halve(piece.entries, doubtful=True, text=piece.text)
         else:
-            self._pieces.append(_Piece(piece.entries))
+            self._pieces.append(piece._replace(ask="", doubtful=True))
 
-    def _alone(self, entry: Entry, answer: Answer, now: int) -> None:
+    def _alone(self, piece: _Piece, answer: Answer, now: int) -> None:
         """Deal with an entry that was refused although nothing else was in its push."""
-        for_time = self._limits.learn(answer.text, now) and answer.effect is Effect.REFUSED
-        if for_time and not entry.retimed:
+        entry = piece.entries[0]
+        if only_for_time(answer.text) and (not entry.retimed or self._limits.refuses(entry, now)):
             self._retime([entry], now, reason_of(answer.text))
             return
         reason = "too_large" if answer.effect is Effect.TOO_LARGE else reason_of(answer.text)
-        self._tally.refused(reason)
-        self.refused.append(Refused(entry, reason, answer.text))
+        one = Refused(entry, reason, answer.shown)
+        if of_entries(answer.text) or (piece.last and reason in ("other", "too_large")):
+            self.refused.append(one)
+        elif piece.last:  # Loki's configuration
+            self._hold = answer.shown
+        else:
+            self._suspects.append(one)
 
     def _sort_refused(self, piece: _Piece, missing: list[Entry], now: int) -> None:
         if not missing:
@@ -197,7 +279,7 @@ class Delivery:
         rest = [entry for entry in missing if not self._limits.refuses(entry, now)] if late else missing
         if rest:
             if len(rest) == len(piece.entries):
-                self._halve(rest)
+                self._halve(rest, text=piece.text)
             else:
                 self._pieces.append(_Piece(rest))
         if late:
@@ -215,14 +297,27 @@ class Delivery:
         return True
 
     def _retime(self, entries: Sequence[Entry], now: int, reason: str | None = None) -> None:
+        if any(entry.retimed for entry in entries):
+            self._retimed += 1
+            if self._retimed > MAX_RETIMED:
+                self._hold = "every time of shipping is refused"
         for entry in entries:
-            self._tally.retimed(reason or self._limits.refuses(entry, now) or "other", 1)
+            if not entry.retimed:
+                self._tally.retimed(reason or self._limits.refuses(entry, now) or "other", 1)
+        made = [retime(entry, now + at) for at, entry in enumerate(entries)]
+        # After a clock was set back, the stream of retimed entries is ahead of it.
+        if (first := max(self._limits.not_before(entry, now) for entry in made)) > now:
+            made = [retime(entry, first + at) for at, entry in enumerate(made)]
         # A nanosecond of its own for each: equal lines stay apart, and in order.
-        self._pieces.append(_Piece([retime(entry, now + at) for at, entry in enumerate(entries)]))
+        self._pieces.append(_Piece(made))
 
-    def _halve(self, entries: Sequence[Entry]) -> None:
+    def _halve(self, entries: Sequence[Entry], *, doubtful: bool = False, text: str = "") -> None:
         middle = (len(entries) + 1) // 2
-        self._pieces += [_Piece(part) for part in (entries[middle:], entries[:middle]) if part]
+        halves = [_Piece(part, doubtful=doubtful) for part in (entries[middle:], entries[:middle]) if part]
+        if not self._refusals or not text or of_entries(text):
+            self._pieces += halves
+        else:  # the other parts first: whether Loki takes anything at all is seen sooner
+            self._pieces[:0] = halves
 
     def _wait(self, least: float) -> None:
         self._failures += 1

@@ -160,6 +160,8 @@ class EntryMaker:
         for line in lines:
             end = at + len(line) + 1
             if line:
+                if not line.isascii():
+                    line = _valid(line)
                 labels, ns, metadata = self._read(place, line, now)
                 text = labels.text
                 key = hash((text, ns, line))
@@ -274,6 +276,15 @@ def retime(entry: Entry, ns: int) -> Entry:
     made = Entry(entry.offset, entry.end, entry.line, entry.labels, entry.ns, metadata)
     made.retimed = ns
     return made
+
+
+def _valid(line: bytes) -> bytes:
+    """Return a line as UTF-8. Loki returns other bytes as something else, so that they would not be recognised."""
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return line.decode("utf-8", "replace").encode()
+    return line
 
 
 def _pair(head: bytes, value: Any) -> bytes:

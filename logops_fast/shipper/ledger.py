@@ -166,9 +166,16 @@ class Ledger:
             lane = Lane("rejected" if file.rejected else "events", file.worker)
             if lane not in self._tails:
                 self._add_tail(lane)
+        failed: OSError | None = None
         for tail in self._tails.values():
-            tail.refresh(files)
-            tail.prune(files)
+            try:
+                tail.refresh(files)
+            except OSError as error:  # a file that cannot be opened keeps no other lane from its own
+                failed = error
+            else:
+                tail.prune(files)
+        if failed is not None:
+            raise failed
 
     def read(self, lane: Lane, maker: EntryMaker) -> Batch | None:
         """Return the next batch of a lane, or None if there is none at the moment. Raises OSError."""
@@ -184,8 +191,14 @@ class Ledger:
 
     def reserve(self, lane: Lane, chunk: Chunk) -> None:
         """Make sure that the saved positions cover a push of this chunk. Raises OSError."""
+        position = chunk.file.position
+        before = position.reserved
         if self._tails[lane].reserve(chunk, RESERVE):
-            save(self._path, self._to_save())
+            try:
+                save(self._path, self._to_save())
+            except OSError:
+                position.reserved = before  # what is not on the disk covers nothing
+                raise
             self._dirty = False
 
     def rewind(self, lane: Lane) -> None:

@@ -20,17 +20,22 @@ from logops_fast.shipper.questions import Question, found_in
 
 PUSH_PATH: Final = "/loki/api/v1/push"
 MAX_TEXT: Final = 300  # characters of an error text that are shown
+MAX_REFUSAL: Final = 65_536  # bytes of an answer to a push that are read
 _MAX_RETRY_AFTER: Final = 300.0  # seconds
 
 _LIMIT: Final = re.compile(r"max_entries_limit_per_query \(([0-9]+) > ([0-9]+)\)")
 
 
 class QueryError(LogOpsError):
-    """A question was not answered; ``denied`` if another try would not help: this shipper may not query."""
+    """A question was not answered.
 
-    def __init__(self, text: str, *, denied: bool) -> None:
+    ``denied``: another try would not help, this shipper may not query. ``foreign``: the answer is not one of Loki's.
+    """
+
+    def __init__(self, text: str, *, denied: bool = False, foreign: bool = False) -> None:
         super().__init__(text)
         self.denied = denied
+        self.foreign = foreign
 
 
 class Credentials:
@@ -112,7 +117,7 @@ class Loki:
                 target = (self._query + question.target(self._limit)).encode()
                 response = await self._pool.request(b"GET", target, self._query_fields)
             except ClientError as error:
-                raise QueryError(str(error), denied=False) from None
+                raise QueryError(str(error)) from None
             if response.status != 200:
                 text = _text(response)
                 if (lower := _LIMIT.search(text)) and 0 < int(lower[2]) < self._limit:
@@ -122,11 +127,16 @@ class Loki:
                 # 429: too many queries at the moment. Any other 4xx comes again: no right to query, or not over so long
                 # a time.
                 denied = 400 <= response.status < 500 and response.status not in (408, 429)
-                raise QueryError(f"{response.status} {text[:MAX_TEXT]}", denied=denied or response.status == 501)
+                raise QueryError(
+                    f"{response.status} {text[:MAX_TEXT]}",
+                    denied=denied or response.status == 501,
+                    foreign=response.status < 400,
+                )
             try:
                 found = found_in(question, response.body)
             except ValueError as error:
-                raise QueryError(str(error), denied=False) from None
+                text = f"{response.status} {_text(response)[:MAX_TEXT]}: {error}"
+                raise QueryError(text, foreign=True) from None
             offsets |= found.offsets
             if found.entries >= self._limit and len(found.offsets) < len(question.entries):
                 waiting += question.halves()  # the answer was cut off
@@ -138,7 +148,10 @@ class Loki:
 
 
 def _text(response: ClientResponse) -> str:
-    return response.body.decode("utf-8", "replace").strip()
+    if 300 <= response.status < 400:
+        where = response.headers.get(b"location", b"").decode("utf-8", "replace")
+        return f"a redirect to {where}, which is not followed: ship.url must be Loki itself"
+    return response.body[:MAX_REFUSAL].decode("utf-8", "replace").strip()
 
 
 def _retry_after(response: ClientResponse) -> float:

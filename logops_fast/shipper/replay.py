@@ -15,7 +15,7 @@ from logops_fast.backoff import Backoff
 from logops_fast.files.replace import replacing, sync_directory
 from logops_fast.shipper import unshippable
 from logops_fast.shipper.answers import TimeLimits
-from logops_fast.shipper.delivery import Ask, Delivery, Push
+from logops_fast.shipper.delivery import Ask, Delivery, Hold, Push
 from logops_fast.shipper.entries import Entry, EntryMaker, Place
 from logops_fast.shipper.ledger import LONGEST_DOUBT, ShipOptions
 from logops_fast.shipper.loki import Loki, QueryError, encode
@@ -50,7 +50,10 @@ async def replay(
                 for one in list(lines.values())[at : at + SLICE]:
                     entries += maker.make(place, one.offset, [one.line.encode()], time.time_ns())
                 delivery = _delivery(options, entries, metrics)
-                await _run(loki, place, delivery)
+                if held := await _run(loki, place, delivery):
+                    # Whether any of them is in Loki is asked the next time.
+                    still += [msgspec.structs.replace(lines[one.offset], text=held) for one in entries]
+                    continue
                 shipped += len(entries) - len(delivery.refused)
                 still += [
                     msgspec.structs.replace(lines[one.entry.offset], reason=one.reason, text=one.text)
@@ -74,9 +77,12 @@ def _delivery(options: ShipOptions, entries: list[Entry], metrics: ShipMetrics) 
     )
 
 
-async def _run(loki: Loki, place: Place, delivery: Delivery) -> None:
+async def _run(loki: Loki, place: Place, delivery: Delivery) -> str:
+    """Deliver; return why Loki takes nothing at all, else nothing."""
     machine = place.instance.rpartition("-")[0]
     while (step := delivery.next(time.time_ns())) is not None:
+        if isinstance(step, Hold):
+            return step.text or "every line is refused"
         if isinstance(step, Push):
             delivery.answered(await loki.push(encode(step.entries)), time.time_ns())
         elif isinstance(step, Ask):
@@ -88,6 +94,7 @@ async def _run(loki: Loki, place: Place, delivery: Delivery) -> None:
                 delivery.asked(found, time.time_ns())
         else:
             await asyncio.sleep(step.seconds)
+    return ""
 
 
 def _rewrite(path: Path, still: list[Kept], size: int) -> None:

@@ -17,9 +17,9 @@ from functools import partial
 from typing import Any, Final, Literal, NamedTuple, TypeVar
 
 from logops_fast.backoff import Backoff
-from logops_fast.errors import LogOpsError
+from logops_fast.errors import LogOpsError, StartupError
 from logops_fast.shipper.answers import Effect, TimeLimits
-from logops_fast.shipper.delivery import Ask, Delivery, Push
+from logops_fast.shipper.delivery import Ask, Delivery, Hold, Push
 from logops_fast.shipper.entries import EntryMaker, Place
 from logops_fast.shipper.ledger import LONGEST_DOUBT, Batch, Ledger, ShipOptions
 from logops_fast.shipper.loki import Loki, QueryError, encode
@@ -49,6 +49,10 @@ class Trouble(NamedTuple):
 
     reason: TroubleReason
     text: str
+
+
+class _HeldError(LogOpsError):
+    """Loki takes nothing of a batch, whatever is in it: it is read again later, perhaps with more lines."""
 
 
 class _StoppedError(LogOpsError):
@@ -89,6 +93,8 @@ class Shipper:
         self._tasks: list[asyncio.Task[None]] = []
         self._once = False
         self._disk_trouble: Trouble | None = None
+        self._save_trouble: Trouble | None = None
+        self._query_denied = False
 
     def __repr__(self) -> str:
         return f"<Shipper {self._options.directory} lanes={len(self._lanes)} pending={self.pending}>"
@@ -96,7 +102,8 @@ class Shipper:
     @property
     def trouble(self) -> Trouble | None:
         """None, or why lines do not get to Loki."""
-        return self._disk_trouble or next(iter((*self._trouble.values(), *self._lane_trouble.values())), None)
+        lanes = (*self._trouble.values(), *self._lane_trouble.values())
+        return self._disk_trouble or self._save_trouble or next(iter(lanes), None)
 
     @property
     def pending(self) -> int:
@@ -118,7 +125,10 @@ class Shipper:
         self._tasks = [self._task(self._save_forever())]
         shipped = 0
         try:
-            await self._scan()
+            try:
+                await self._scan()
+            except OSError as error:
+                raise StartupError(f"{error.filename or self._options.directory}: {error.strerror}") from None
             before = self.pending
             while not all(task.done() for task in self._lanes.values()):
                 await asyncio.wait([*self._lanes.values()], timeout=0.2)
@@ -156,6 +166,7 @@ class Shipper:
 
     async def _scan_forever(self) -> None:
         while not self._stopping.is_set():
+            began = self._clock()
             try:
                 await self._scan()
                 self._disk_trouble = None
@@ -164,14 +175,28 @@ class Shipper:
                 if self._disk_trouble is None:
                     logger.error("the files cannot be read: %s", text)  # noqa: TRY400 - one line
                 self._disk_trouble = Trouble("files_unreadable", text)
-            await self._sleep(self._options.poll_interval)
+                self._awake()  # the files that can be read are shipped
+            except Exception as error:
+                logger.exception("looking for files failed")
+                self._disk_trouble = Trouble("files_unreadable", str(error))
+            # A directory of very many files takes long to look at: a tenth of the time at most.
+            await self._sleep(max(self._options.poll_interval, 9 * (self._clock() - began)))
 
     async def _scan(self) -> None:
-        await self._in_thread(self._ledger.refresh)
+        try:
+            await self._in_thread(self._ledger.refresh)
+        finally:
+            self._follow_lanes()
+        self._awake()
+
+    def _follow_lanes(self) -> None:
         for lane in self._ledger.lanes:
             if lane not in self._lanes:
                 self._caught_up[lane] = self._clock()
                 self._lanes[lane] = self._task(self._run_lane(lane))
+
+    def _awake(self) -> None:
+        """Let the lanes look whether their files have grown."""
         self._scanned.set()
         self._scanned.clear()
         self._sample()
@@ -181,8 +206,12 @@ class Shipper:
             await self._sleep(SAVE_EVERY)
             try:
                 await self._in_thread(self._ledger.save)
+                self._save_trouble = None
             except OSError as error:
-                logger.error("the positions cannot be saved: %s", error)  # noqa: TRY400 - one line
+                text = f"the positions cannot be saved: {error}"
+                if self._save_trouble is None:
+                    logger.error("%s", text)  # noqa: TRY400 - one line
+                self._save_trouble = Trouble("ship_failed", text)
 
     async def _run_lane(self, lane: Lane) -> None:
         """Ship one lane until the end; after any failure it continues from its position, in doubt."""
@@ -211,9 +240,13 @@ class Shipper:
                 break
             except Exception as error:
                 failures += 1
-                text = f"shipping the {lane.stream} of worker {lane.worker} failed: {error}"
-                self._lane_trouble[lane] = Trouble("ship_failed", text)
-                logger.exception("%s", text)
+                if isinstance(error, _HeldError):
+                    self._note(lane, "loki_refuses", f"Loki refuses every line, which are kept where they are: {error}")
+                else:
+                    text = f"shipping the {lane.stream} of worker {lane.worker} failed: {error}"
+                    self._lane_trouble[lane] = Trouble("ship_failed", text)
+                    # A full disk needs no traceback.
+                    logger.error("%s", text, exc_info=not isinstance(error, OSError))  # noqa: TRY400
                 if ahead is not None:
                     await self._drop(ahead)
                     ahead = None
@@ -243,7 +276,8 @@ class Shipper:
         shipped = None
         if chunk.doubtful:
             since = max(chunk.file.position.since, now - LONGEST_DOUBT)
-            shipped = since - SHIPPED_MARGIN, now + SHIPPED_MARGIN
+            # Later than now if a clock was set back.
+            shipped = since - SHIPPED_MARGIN, max(now, since, self._limits.latest) + SHIPPED_MARGIN
         await self._in_thread(partial(self._ledger.reserve, lane, chunk))
         delivery = Delivery(
             batch.entries,
@@ -262,10 +296,13 @@ class Shipper:
                 await self._push(lane, delivery, step)
             elif isinstance(step, Ask):
                 await self._ask(lane, batch.place, delivery, step)
+            elif isinstance(step, Hold):
+                raise _HeldError(step.text)
             else:
                 await self._sleep(step.seconds)
         await self._in_thread(partial(self._ledger.finish, lane, batch, delivery.refused))
         self._under_way.discard(lane)
+        self._well(lane)
         stored = len(batch.entries) - len(delivery.refused)
         self._metrics.shipped(batch.place.stream, stored, chunk.end - chunk.start)
 
@@ -274,12 +311,14 @@ class Shipper:
         began = self._clock()
         answer = await self._loki.push(body)
         self._metrics.pushed(answer.effect, self._clock() - began)
-        if answer.effect in (Effect.STORED, Effect.REFUSED):
+        if answer.effect is Effect.STORED:
             self._well(lane)
         elif answer.effect is Effect.DENIED:
-            self._note(lane, "loki_refuses", f"Loki does not let this shipper in: {answer.text}")
-        elif answer.effect is not Effect.TOO_LARGE:
-            self._note(lane, "loki_unreachable", f"Loki takes nothing: {answer.text}")
+            self._note(lane, "loki_refuses", f"Loki does not let this shipper in: {answer.shown}")
+        elif answer.effect is Effect.IGNORED:
+            self._note(lane, "loki_refuses", f"this answer to a push is not Loki's 204: {answer.shown}")
+        elif answer.effect not in (Effect.REFUSED, Effect.TOO_LARGE):
+            self._note(lane, "loki_unreachable", f"Loki takes nothing: {answer.shown}")
         delivery.answered(answer, self._wall())
 
     async def _ask(self, lane: Lane, place: Place, delivery: Delivery, step: Ask) -> None:
@@ -294,12 +333,16 @@ class Shipper:
                 denied = error.denied
                 self._metrics.asked("denied" if denied else "failed")
                 if denied:
-                    logger.warning("Loki cannot be asked what it has, lines may be there twice: %s", error)
+                    if not self._query_denied:
+                        logger.warning("Loki cannot be asked what it has, lines may be there twice: %s", error)
+                    self._query_denied = True
                 else:
-                    self._note(lane, "loki_unreachable", f"Loki does not answer a query: {error}")
+                    reason: TroubleReason = "loki_refuses" if error.foreign else "loki_unreachable"
+                    self._note(lane, reason, f"Loki does not answer a query: {error}")
                     delivery.unasked(allowed=True, now=self._wall())
                     return
             else:
+                self._query_denied = False
                 self._metrics.asked("answered")
                 delivery.asked(found, self._wall())
                 return

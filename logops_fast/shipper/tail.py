@@ -146,8 +146,9 @@ class Tail:
     def rewind(self) -> None:
         """Read again from the positions on; what may have been pushed is in doubt."""
         for tailed in self._open.values():
+            # No more than was read can have been pushed.
+            tailed.doubt = max(tailed.doubt, min(tailed.cursor, tailed.position.reserved))
             tailed.cursor = tailed.position.offset
-            tailed.doubt = max(tailed.doubt, tailed.position.reserved)
 
     def settle(self) -> None:
         """Give up what is reserved: nothing of it was pushed. Call it only if no chunk is under way."""
@@ -203,6 +204,8 @@ class Tail:
             position = Position(file.name, file.inode, 0, since=self._wall())
             self._known[file.name, file.inode] = position
         tailed = TailedFile(fd, file.stem, file.worker, position)
+        # What was not yet written cannot have been pushed. After a crash that is most of what is reserved.
+        tailed.doubt = min(tailed.doubt, status.st_size)
         self._open[file.inode] = tailed
         if position.offset > status.st_size or _differs(tailed):
             self._truncated(tailed)
@@ -233,7 +236,7 @@ class Tail:
                 end = len(data)
                 break
             size *= 2
-        lines = data[: end - 1].split(b"\n", MAX_LINES)
+        lines = data[:end].removesuffix(b"\n").split(b"\n", MAX_LINES)
         if len(lines) > MAX_LINES:
             end -= len(lines.pop()) + 1
         if not tailed.position.head:

@@ -13,6 +13,27 @@ from typing import Final, NamedTuple, Protocol
 
 from xxhash import xxh3_64_intdigest
 
+from logops_fast.state.bucket_verdict import BUCKET_UNAVAILABLE, BucketVerdict
+
+__all__ = [
+    "BUCKET_UNAVAILABLE",
+    "MAX_ANSWER_BYTES",
+    "MAX_WORKERS",
+    "NO_DIGEST",
+    "BatchClaim",
+    "BatchIds",
+    "BucketStore",
+    "BucketVerdict",
+    "ClaimKind",
+    "NonceStore",
+    "NonceVerdict",
+    "OnBucket",
+    "OnClaim",
+    "OnNonce",
+    "StateStore",
+    "body_digest",
+]
+
 MAX_ANSWER_BYTES: Final = 8192
 """The longest answer that is kept with a batch id; of a longer one only the fact is kept."""
 
@@ -52,20 +73,6 @@ class NonceStore(Protocol):
     def remove(self, key: bytes, expires_at: float) -> None:
         """Give back a nonce that was inserted with this expiry and whose request had no effect. May be lost."""
 
-
-class BucketVerdict(NamedTuple):
-    """The state of a token bucket after an operation."""
-
-    allowed: bool
-    remaining: float
-    """Tokens left; below zero if the bucket is in debt."""
-    retry_after: float
-    """Seconds until the cost would fit: 0 if it was allowed, ``math.inf`` if it is over the capacity."""
-    available: bool = True
-    """False: the store does not answer, and the rest means nothing."""
-
-
-BUCKET_UNAVAILABLE: Final = BucketVerdict(False, 0.0, 0.0, False)
 
 OnBucket = Callable[[BucketVerdict], None]
 

@@ -11,6 +11,7 @@ from logops_fast.authgw.diagnosis import Finding, Signed, diagnose
 from logops_fast.authgw.hmac_auth import HmacAuth, Verified
 from logops_fast.config.keys_file import Client, Keyring
 from tests.support.signing import signed, signed_v2
+from tests.support.tables import each_of
 
 NOW = 1735689600.0
 SECRET = "s3cr3t-now"
@@ -50,7 +51,7 @@ def test_a_right_request_has_nothing_wrong() -> None:
     assert findings(head("s3cr3t-before"))["signature"].detail == "matches the client's second secret"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("headers", "expected"),
     [
         (head(timestamp="1735689000"), {"clock": "X-Timestamp is 600 s behind this clock; 300 s are allowed"}),

@@ -175,10 +175,29 @@ class Sending:
         return dict(self.response.headers).get(name)
 
 
-class Door:
-    """A gateway over stores that may answer late, and a downstream that answers what the test says."""
+class Ahead:
+    """A batch that was read before it was charged."""
 
-    def __init__(self, mode: Any = "hmac", *, limit: Limit = ROOMY, failures: int = 3) -> None:
+    def __init__(self, door: Door, batch: Batch, items: int) -> None:
+        self.door, self.batch, self.items = door, batch, items
+
+    def store(self, reply: Callable[[Reply], None]) -> None:
+        self.door.read.append(self.batch)
+        reply(Reply(200, b"{}", (), self.items))
+
+
+class Door:
+    """A gateway over stores that may answer late, and a downstream that answers what the test says.
+
+    ``ahead``: the items that its pipeline finds by reading a batch before it is charged, None if it does not.
+    """
+
+    def __init__(
+        self, mode: Any = "hmac", *, limit: Limit = ROOMY, failures: int = 3, ahead: int | None = None
+    ) -> None:
+        self.ahead = ahead
+        self.read: list[Batch] = []
+        self.tried = 0
         self.deferred = Deferred()
         state = open_memory(300, Caps(max_nonces=2000, max_buckets=500), wall=lambda: NOW - 3600)
         self.nonces = LateNonces(state.nonces, self.deferred)
@@ -196,7 +215,12 @@ class Door:
             backpressure=Backpressure(10_000, 50),
             downstream=self,
             metrics=self.metrics,
+            read_ahead=self.read_ahead,
         )
+
+    def read_ahead(self, batch: Batch) -> Ahead | None:
+        self.tried += 1
+        return None if self.ahead is None else Ahead(self, batch, self.ahead)
 
     def send(self, batch: Batch, reply: Callable[[Reply], None]) -> None:
         self.batches.append(batch)
@@ -374,8 +398,8 @@ def test_a_503_that_handed_nothing_on_gives_the_nonce_back(door: Door, reason: R
 @pytest.mark.parametrize(
     "reply",
     [
-        Reply.of(Refusal(503, "overloaded", "a sentence", 1))._replace(doubtful=True),
-        Reply.of(Refusal(503, "circuit_open", "a sentence", 1))._replace(doubtful=True),
+        Reply(503, Refusal(503, "overloaded", "a sentence", 1).body(), doubtful=True),
+        Reply(503, Refusal(503, "circuit_open", "a sentence", 1).body(), doubtful=True),
         Reply.of(Refusal(503, "sink_failed", "a sentence", 1)),
         Reply.of(Refusal(503, "batch_in_progress", "a sentence", 1)),
         Reply.of(Refusal(502, "downstream_error", "a sentence")),
@@ -612,3 +636,49 @@ def test_an_empty_body_is_no_error_of_the_door(door: Door) -> None:
 def test_an_exchange_says_whose_it_is(door: Door) -> None:
     sending = door.post(extra={"X-Emitter": "batch"})
     assert repr(sending.wire.consumer) == "<_Exchange of batch from 10.0.0.1>"
+
+
+# A pipeline in the same process reads a batch where it would only be counted.
+
+
+def test_a_batch_that_is_read_ahead_is_charged_for_its_items_before_it_is_stored() -> None:
+    door = Door(ahead=4)
+    door.deferred.deferring = True
+    sending = door.post()
+    door.deferred.release()
+    sending.deliver()
+    assert [cost for _, cost in door.buckets.taken] == [4]
+    assert (sending.verdict, door.read) == ((0, "no answer"), [])
+    door.deferred.release()
+    assert sending.verdict == (200, "")
+    assert sending.header(b"x-ratelimit-remaining") == b"96"
+    (batch,) = door.read
+    assert (batch.body, batch.emitter, door.batches) == (BODY, "web", [])
+
+
+def test_an_emitter_over_its_limit_is_counted_before_it_is_read() -> None:
+    door = Door(ahead=40)
+    headers = headers_of(nonce="over-the-limit")
+    assert [door.post().deliver().verdict for _ in range(2)] == [(200, "")] * 2
+    assert door.post(headers=headers).deliver().verdict == (429, "rate_limited")
+    assert (door.tried, len(door.read)) == (3, 2)
+    # The nonce is given back, and three items fit.
+    assert door.post(headers=headers).deliver().verdict == (200, "")
+    assert (door.tried, len(door.read), len(door.batches)) == (3, 2, 1)
+    door.ahead = 1
+    assert door.post().deliver().verdict == (200, "")
+    assert (door.tried, len(door.read)) == (4, 3)
+
+
+def test_a_batch_that_is_not_read_ahead_is_counted() -> None:
+    door = Door()
+    assert door.post().deliver().verdict == (200, "")
+    assert (door.tried, len(door.batches)) == (1, 1)
+    door.ahead = 51  # over the cap of 50
+    many = b"[" + b",".join([b"1"] * 51) + b"]"
+    assert door.post(many).deliver().verdict == (413, "too_many_items")
+    packed = {"Content-Encoding": "gzip"}
+    assert door.post(gzip.compress(BODY), extra=packed).deliver().verdict == (200, "")
+    export = b'{"resourceLogs":[]}'
+    assert door.post(export).deliver().verdict[0] == 200
+    assert (door.tried, door.read) == (2, [])

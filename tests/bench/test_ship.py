@@ -10,5 +10,5 @@ def test_lines_are_shipped_and_counted() -> None:
     figures = measure(3000)
     assert figures.lines == 3000
     assert figures.cpu > 0
-    assert figures.memory > 0
+    assert figures.memory >= figures.late > 0
     assert "3,000 lines" in figures.text()

@@ -25,8 +25,8 @@ def test_help_lists_every_command(logops: Logops) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert sorted(COMMANDS) == [
-        "authgw", "config", "console", "decrypt", "demo", "emit", "housekeeping", "ingest", "keys", "parse", "scenario",
-        "ship", "sign", "tail", "up", "verify",
+        "authgw", "check", "completion", "config", "console", "decrypt", "demo", "emit", "help", "housekeeping",
+        "ingest", "keys", "parse", "reload", "scenario", "ship", "sign", "tail", "top", "up", "verify", "version",
     ]  # fmt: skip
 
 
@@ -60,6 +60,42 @@ def test_every_command_shows_an_example(logops: Logops, command: str) -> None:
 def test_an_unknown_command_is_told_with_the_nearest_one(logops: Logops, word: str, message: str) -> None:
     done = logops(word)
     assert (done.code, done.out, done.err) == (2, "", message)
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ("emit --epss 3 json", "logops emit: error: unrecognized arguments: --epss; did you mean --eps?"),
+        ("config --chnged", "logops config: error: unrecognized arguments: --chnged; did you mean --changed?"),
+        ("keys rotate --drop-oldes web", "unrecognized arguments: --drop-oldes; did you mean --drop-oldest?"),
+        ("keys rotat web", "; did you mean rotate?"),
+        ("tail --level wran", "; did you mean WARN?"),
+        ("emit jsn", "; did you mean json?"),
+        ("config --zzzzzz", "unrecognized arguments: --zzzzzz\n"),
+        ("help kyes", "logops: unknown command 'kyes'; did you mean keys?"),
+    ],
+)
+def test_an_unknown_option_or_word_is_told_with_the_nearest_one(logops: Logops, argv: str, message: str) -> None:
+    done = logops(*argv.split())
+    assert (done.code, done.out) == (2, "")
+    assert message in done.err
+
+
+def test_an_option_after_two_dashes_is_text(logops: Logops, keys: Path) -> None:
+    assert logops("sign", "POST", "/ingest", "--", "--no-option").code == 0
+
+
+def test_help_is_that_of_the_command_and_of_its_action(logops: Logops) -> None:
+    assert logops("help") == logops("--help")
+    assert logops("help", "tail") == logops("tail", "--help")
+    done = logops("help", "keys", "rotate")
+    assert done.code == 0
+    assert "--drop-oldest" in done.out
+
+
+def test_the_version_is_a_command_too(logops: Logops) -> None:
+    assert logops("version") == logops("--version")
+    assert f'"version": "{__version__}"' in logops("version", "--json").out
 
 
 def test_an_unknown_option_before_the_command_is_wrong_usage(logops: Logops) -> None:

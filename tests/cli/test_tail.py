@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.cli.tail_files import Follower, last_lines
+from logops_fast.cli.tail import moment
+from logops_fast.cli.tail_files import Follower, last_lines, lines_since
 from tests.cli.conftest import Logops
 
 
@@ -164,3 +165,88 @@ def test_the_command_follows_until_it_is_interrupted(tmp_path: Path) -> None:
         assert process.wait(60) == 130
         assert process.stderr is not None
         assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize(
+    ("text", "then"),
+    [
+        ("10m", "2026-01-31T11:50:00"),
+        ("90s", "2026-01-31T11:58:30"),
+        ("2h", "2026-01-31T10:00:00"),
+        ("1d", "2026-01-30T12:00:00"),
+        ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00"),
+        ("2026-01-31T12:00:00.250+02:00", "2026-01-31T10:00:00.25"),
+        ("2026-01-31", "2026-01-31T00:00:00"),
+    ],
+)
+def test_since_is_so_long_ago_or_a_time(text: str, then: str) -> None:
+    assert moment(text, 1769860800.0) == then
+
+
+@pytest.mark.parametrize("text", ["", "m", "10", "10 m", "-5m", "ten", "999999999d", "2026-13-01", "10m\n"])
+def test_what_is_no_time_is_refused(logops: Logops, stored: Path, text: str) -> None:
+    done = logops("tail", "--no-follow", f"--since={text}")
+    assert done.code == 2
+    assert "--since: expected 10m" in done.err
+
+
+@pytest.mark.parametrize(
+    ("options", "shown"),
+    [
+        (["--since", "2025-01-31T12:00:03Z"], [3, 4, 5]),
+        (["--since", "2025-01-31T12:00:02.5Z"], [3, 4, 5]),
+        (["--since", "2025-01-30"], [59, 1, 2, 3, 4, 5]),  # of all days since
+        (["--since", "2025-01-30", "--level", "error"], [59, 3]),
+        (["--since", "2025-01-30", "-n", "2"], [4, 5]),
+        (["--since", "2025-01-30", "-n", "0"], []),
+        (["--since", "2025-02-01"], []),
+        (["--since", "1s"], []),
+    ],
+)
+def test_since_shows_all_of_that_time(logops: Logops, stored: Path, options: list[str], shown: list[int]) -> None:
+    (stored / "20250130.ndjson").write_bytes(event(59, "FATAL").replace(b"01-31", b"01-30"))
+    done = logops("tail", "--no-follow", "--json", *options)
+    assert (done.code, done.err) == (0, "")
+    assert [orjson.loads(line)["msg"] for line in done.out.splitlines()] == [f"event {i}" for i in shown]
+
+
+@given(
+    times=st.lists(st.integers(0, 59), max_size=60),
+    since=st.integers(0, 60),
+    tail=st.sampled_from([b"", b"half a li", b"\n"]),
+    padding=st.sampled_from([0, 3000, 70_000]),
+)
+def test_lines_since_a_time_are_those_a_whole_read_finds(
+    tmp_path_factory: pytest.TempPathFactory, times: list[int], since: int, tail: bytes, padding: int
+) -> None:
+    path = tmp_path_factory.mktemp("since") / "file"
+    lines = [b"%02d" % number + b"x" * padding for number in times]
+    path.write_bytes(b"".join(line + b"\n" for line in lines) + tail)
+    assert [*lines_since(path, lambda line: int(line[:2]) >= since)] == [x for x in lines if int(x[:2]) >= since]
+
+
+def test_the_search_gives_up_behind_many_older_lines(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"9\n" + b"1\n" * 1000 + b"9\n")
+    assert [*lines_since(path, lambda line: line == b"9", patience=500)] == [b"9"]
+    assert [*lines_since(path, lambda line: line == b"9", patience=5000)] == [b"9", b"9"]
+
+
+def test_what_was_rejected_is_shown_with_its_reason(logops: Logops, stored: Path) -> None:
+    folder = stored / "rejected"
+    folder.mkdir()
+    (folder / "20250131.ndjson").write_bytes(
+        b'{"ts":"2025-01-31T12:00:07.120Z","emitter":"web","scenario_id":"na","batch_id":"b-1","index":4,'
+        b'"reason":"not_an_object","text":"[1,\\u001b]"}\n'
+        b'{"ts":"2025-01-31T12:00:08.120Z","emitter":"app","scenario_id":"na","batch_id":"b-2","index":0,'
+        b'"reason":"bad_json","text":"{"}\n'
+    )
+    assert logops("tail", "--no-follow", "--rejected").out.splitlines() == [
+        "2025-01-31T12:00:07.120Z not_an_object web [1,\\x1b] batch_id=b-1 index=4",
+        "2025-01-31T12:00:08.120Z bad_json app { batch_id=b-2 index=0",
+    ]
+    assert "bad_json" not in logops("tail", "--no-follow", "--rejected", "--emitter", "web").out
+    assert logops("tail", "--no-follow", "--rejected", "--since", "2025-01-31T12:00:08Z").out.count("\n") == 1
+    assert orjson.loads(logops("tail", "--no-follow", "--rejected", "--json", "-n", "1").out)["index"] == 0
+    done = logops("tail", "--rejected", "--level", "warn")
+    assert (done.code, done.err) == (2, "logops: --level: events that could not be read have none\n")

@@ -4,13 +4,14 @@ import pytest
 
 from logops_fast.client.request import MAX_WAIT, Credentials, Signer, judge, unanswered
 from tests.support.signing import signed, signed_v2
+from tests.support.tables import each_of
 
 
 def body(reason: str) -> bytes:
     return b'{"error":"%b","detail":"No."}' % reason.encode()
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "reason", "outcome"),
     [
         (429, "rate_limited", "again"),

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from logops_fast.config.addresses import Address, address_of
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "address"),
     [
         ("0.0.0.0:5514", Address("0.0.0.0", 5514)),

@@ -9,13 +9,14 @@ from logops_fast.config.errors import ConfigError
 from logops_fast.config.loader import flat, load
 from logops_fast.config.schema import leaves
 from logops_fast.config.settings import Bucket
+from tests.support.tables import each_of
 
 
 def settled(path: str, **env: str) -> Any:
     return flat(load(None, env, {}).settings)[path]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "text", "path", "value"),
     [
         ("LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY", "500", "ratelimit.per_emitter.capacity", 500),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.config.tokens import MAX_LENGTH, MIN_BITS, Token, TokenError, bits_of, hashed, new_token, token_of
+from tests.support.tables import each_of
 
 
 def test_a_new_token_is_long_enough_and_its_hash_finds_it() -> None:
@@ -41,7 +42,7 @@ def test_a_random_text_of_128_bits_is_a_token_and_a_shorter_one_is_none(alphabet
         token_of(text(least - 1))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "hunter2", "a" * 64, "ab" * 40, "0" * 200, str(uuid.UUID(int=2**127 - 12345)), "password-password-p",

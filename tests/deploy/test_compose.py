@@ -149,6 +149,12 @@ def test_a_gateway_listens_where_the_others_look_for_it(name: str) -> None:
     assert SERVICES[name]["healthcheck"]["test"][-1] == f"http://127.0.0.1:{settings.admin.port}/readyz"
 
 
+def test_what_drains_has_the_time_to() -> None:
+    for name in ("authgw", "ingest", "ship"):
+        grace = float(SERVICES[name]["stop_grace_period"].removesuffix("s"))
+        assert load(None, environment(name)).settings.server.drain_timeout < grace
+
+
 def test_files_that_a_gateway_names_lie_on_volumes() -> None:
     for name in ("authgw", "ingest"):
         settings = load(None, environment(name)).settings

@@ -1,7 +1,8 @@
-"""The whole of it, for real: both gateways, Prometheus and Alertmanager with the files that compose mounts.
+"""The whole of it, for real: gateways, shipper, Prometheus and Alertmanager with the files that compose mounts.
 
 Addresses are changed, and durations are shortened (in copies of the same files); expressions, routes and receivers are
-not touched. Loki, Grafana and the collectors cannot be had here; their jobs are left out.
+not touched. Grafana and the other collectors cannot be had here, and Loki's double has no metrics: their jobs are left
+out.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import yaml
 from logops_fast.authgw.metrics import LATENCY_EDGES
 from tests.deploy import support
 from tests.deploy.support import ask, program, until
+from tests.loki.server import ThreadedLoki
 from tests.support.gateway import Gateway, request, running
 from tests.support.ports import free_port
 from tests.support.signing import signed
@@ -202,8 +204,12 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             )
         )
         ports = {"authgw": auth.auth_port, "ingest": ingest.ingest_port}
-        ports |= {name: free_port() for name in ("prometheus", "alertmanager", "node")}
+        ports |= {name: free_port() for name in ("prometheus", "alertmanager", "node", "ship")}
         here = "127.0.0.1"
+        loki = held.enter_context(ThreadedLoki())
+        logops: list[str | Path] = [sys.executable, "-m", "logops_fast", "--config", ingest.config]
+        ship: list[str | Path] = ["ship", "--url", loki.url, "--sink-dir", ingest.sink, "--from", "beginning"]
+        held.enter_context(process(folder / "ship.log", "env", f"LOGOPS_ADMIN__PORT={ports['ship']}", *logops, *ship))
         held.enter_context(
             process(
                 folder / "alertmanager.log",

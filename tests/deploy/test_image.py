@@ -43,7 +43,13 @@ def test_what_is_copied_exists_and_reaches_the_build() -> None:
 def test_what_the_wheel_needs_is_copied() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
-    needed = {*wheel.get("force-include", {}), *wheel["packages"], project["project"]["readme"], "LICENSE"}
+    needed = {
+        *wheel.get("force-include", {}),
+        *wheel.get("shared-data", {}),
+        *wheel["packages"],
+        project["project"]["readme"],
+        "LICENSE",
+    }
     needed |= {wheel["hooks"]["custom"]["path"], "requirements.lock", "requirements-compile.lock"}
     assert needed <= copied()
 

@@ -23,6 +23,7 @@ from logops_fast.telemetry.families import (
 from logops_fast.telemetry.registry import Registry
 from tests.deploy import support
 from tests.deploy.support import DEPLOY, program, run
+from tests.support.tables import each_of
 from tests.support.yaml_files import read_yaml
 
 UNIT_TESTS = sorted((DEPLOY / "prometheus" / "tests").glob("*.yml"))
@@ -74,7 +75,7 @@ def test_each_alert_has_a_case_that_fires_and_one_that_must_not() -> None:
     assert silent == set(support.alerts())
 
 
-@pytest.mark.parametrize("name", support.alerts())
+@each_of("name", support.alerts())
 def test_an_alert_says_what_it_is_and_where_to_read_on(name: str) -> None:
     rule = support.alerts()[name]
     assert rule["labels"]["service"] == "logops"

@@ -34,6 +34,7 @@ def trees(root: Path) -> list[tuple[str, ast.Module]]:
     ]
 
 
+@cache
 def reasons(root: Path = ROOT) -> dict[str, set[str]]:
     """Reason to the files that give it; fails on a reason that cannot be read from the code."""
     found: dict[str, set[str]] = {}

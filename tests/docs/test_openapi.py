@@ -42,7 +42,7 @@ schemathesis.serializer.alias("application/x-protobuf", "text/plain")
 
 schema = schemathesis.openapi.from_path(DOCUMENT)
 few = settings(
-    max_examples=examples(1),
+    max_examples=examples(0.3),
     deadline=None,
     derandomize=True,
     database=None,

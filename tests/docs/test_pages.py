@@ -12,6 +12,7 @@ import pytest
 from logops_fast.ingest.parsers import base
 from tests.docs.console import ROOT, documents
 from tests.docs.reasons import reasons, statuses
+from tests.support.tables import each_of
 from tests.support.yaml_files import read_yaml
 
 DOCS = ROOT / "docs"
@@ -61,7 +62,7 @@ def slug(heading: str) -> str:
     return kept.replace(" ", "-")
 
 
-@pytest.mark.parametrize("page", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+@each_of("page", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     broken = []
     for link in _LINK.findall(_FENCED.sub("", page.read_text("utf-8"))):

@@ -6,9 +6,8 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 from tests.docs.console import ROOT
+from tests.support.tables import each_of
 
 TOUR = ROOT / "architecture" / "README.md"
 SYMBOL = re.compile(r"(?<!\[)`([A-Za-z_][A-Za-z0-9_]*)`")
@@ -47,7 +46,7 @@ def undefined(cell: str) -> set[str]:
     return {name for name in SYMBOL.findall(cell) if name not in linked and name not in NOT_SYMBOLS}
 
 
-@pytest.mark.parametrize("cell", rows(TOUR.read_text("utf-8")))
+@each_of("cell", rows(TOUR.read_text("utf-8")))
 def test_a_symbol_is_defined_in_a_file_that_its_row_links_to(cell: str) -> None:
     assert undefined(cell) == set()
 

@@ -16,6 +16,7 @@ from logops_fast.emitters.registry import KINDS, make, make_from_script
 from logops_fast.formats.media_type import format_of
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
+from tests.support.tables import each_of
 
 NOW = 1_767_225_600.25  # 2026-01-01T00:00:00.25Z
 
@@ -26,8 +27,8 @@ def read(emitter: Emitter, body: bytes) -> Any:
     return registry.parse(body_format, body, now=NOW)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("ratios", [{}, {"partial_ratio": 0.5}, {"chaos": 1.0}, {"partial_ratio": 0.3, "chaos": 0.3}])
+@each_of("kind", KINDS)
+@each_of("ratios", [{}, {"partial_ratio": 0.5}, {"chaos": 1.0}, {"partial_ratio": 0.3, "chaos": 0.3}])
 def test_every_event_is_found_by_the_gateways_parsers(kind: str, ratios: dict[str, float]) -> None:
     emitter = make(kind, Options(seed=3, **ratios))  # type: ignore[arg-type]
     for count in (1, 7, 100, 1500):

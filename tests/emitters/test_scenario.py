@@ -7,6 +7,7 @@ import pytest
 from logops_fast.config.errors import ConfigError
 from logops_fast.emitters.scenario import Replay, find, library, load, parse
 from logops_fast.emitters.schedule import Bursts, Schedule
+from tests.support.tables import each_of
 
 FULL = """
 name: spike
@@ -44,7 +45,7 @@ def test_the_kinds_own_defaults_hold_where_nothing_is_said() -> None:
     assert found.emitters[1].options.chaos > 0
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("old", "new", "said"),
     [
         ("eps: 500", "eps: fast", r'emitters.0.eps: expected a number from 0 to 1e\+07, got "fast"'),

@@ -56,8 +56,9 @@ class Control:
 
 def install(control: Control) -> None:
     """Replace the clock and the sink's system calls, before anything has taken a reference to them."""
-    real_time = time.time
+    real_time, real_time_ns = time.time, time.time_ns
     time.time = lambda: real_time() + control.offset
+    time.time_ns = lambda: real_time_ns() + int(control.offset * 1e9)
 
     from logops_fast.ingest.sink import file_ops, file_sink, group_writer, recovery
     from logops_fast.ingest.sink.kernel_sync import OnSynced, SyncQueue

@@ -29,9 +29,10 @@ RETRYABLE_401 = {"clock_skew", "replay"}
 class Sender(threading.Thread):
     """Sends numbered batches; repeats each under its own id, newly signed, until it is acknowledged."""
 
-    def __init__(self, port: int, name: str) -> None:
+    def __init__(self, port: int, name: str, pause: float = PAUSE) -> None:
         super().__init__(name=name, daemon=True)
         self.port = port
+        self.pause = pause
         self.acknowledged: list[str] = []  # batch names, in order
         self.last_sent = 0.0  # when the request that was acknowledged last was begun
         self.last_acknowledged = 0.0
@@ -49,7 +50,7 @@ class Sender(threading.Thread):
             while not self.stopping.is_set():
                 if self._try(batch, body):
                     self.acknowledged.append(batch)
-                    self.stopping.wait(PAUSE)
+                    self.stopping.wait(self.pause)
                     break
                 self.stopping.wait(0.02)
         self._close()
@@ -138,8 +139,8 @@ class Load:
     watcher: Watcher = field(init=False)
 
     @classmethod
-    def start(cls, port: int, name: str, senders: int = 4) -> Load:
-        load = cls(port, [Sender(port, f"{name}.{i}") for i in range(senders)])
+    def start(cls, port: int, name: str, senders: int = 4, pause: float = PAUSE) -> Load:
+        load = cls(port, [Sender(port, f"{name}.{i}", pause) for i in range(senders)])
         load.watcher = Watcher(port)
         for thread in (*load.senders, load.watcher):
             thread.start()

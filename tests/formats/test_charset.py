@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from logops_fast.formats.batch import BatchHead, BatchHeaderError
 from logops_fast.formats.charset import UTF_8, charset_of, to_utf8
 from logops_fast.formats.content_encoding import EncodingError
+from tests.support.tables import each_of
 
 TEXT = "café 5 € \u2013 “low” 注 😀"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("content_type", "codec"),
     [
         (b"text/plain", UTF_8),
@@ -37,7 +38,7 @@ def test_a_charset_is_known_by_its_usual_names(content_type: bytes, codec: str |
     assert charset_of(content_type) == codec
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "codec", "text"),
     [
         (b"caf\xe9", "latin-1", "café"),

@@ -20,11 +20,12 @@ from logops_fast.formats.csv_text import (
     read_rows,
 )
 from logops_fast.formats.lines import BLANKS
+from tests.support.tables import each_of
 
 csv_like = st.lists(st.sampled_from(['"', '""', ",", "\n", "\r\n", "a", " ", "é"]), max_size=30).map("".join)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "rows"),
     [
         ("a,b\nc,d", [["a", "b"], ["c", "d"]]),
@@ -148,7 +149,7 @@ def test_a_hostile_header_of_equal_names_is_linear(row: list[str]) -> None:
     assert len(set(column_names(row))) == 50_000
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "delimiter"),
     [
         ("timestamp;level;message", ";"),

@@ -11,6 +11,7 @@ from logops_fast.ingest.parsers.base import MalformedBody
 from logops_fast.ingest.parsers.registry import parse
 from tests.data.regen import CORPUS, DATA, NOW
 from tests.formats.bodies import any_body
+from tests.support.tables import each_of
 
 formats = pytest.mark.parametrize("format", Format)
 
@@ -65,8 +66,8 @@ def test_fields_that_are_no_records_are_counted_in_steps_and_bounded(field: byte
     assert len(steps) <= 200_000 * len(field) // 20_000
 
 
-@pytest.mark.parametrize("element", [b"1", b"{}", b"[]", b'""', b'{"a":1}', b"[1,2]", b'{"a":[1,{}]}'])
-@pytest.mark.parametrize("size", [0, FRAMED_BYTES])
+@each_of("element", [b"1", b"{}", b"[]", b'""', b'{"a":1}', b"[1,2]", b'{"a":[1,{}]}'])
+@each_of("size", [0, FRAMED_BYTES])
 def test_no_kind_of_element_slips_past_the_bound(element: bytes, size: int) -> None:
     body = b"[" + b",".join([element] * 1000) + b" " * size + b"]"
     assert exact(Format.JSON, body) == 1000

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.formats import json_text
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "expected"),
     [
         (b"", []),

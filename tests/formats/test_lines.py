@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.formats.item_count import exact, upper_bound
 from logops_fast.formats.lines import count_filled, frames
 from logops_fast.formats.media_type import Format
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "parts"),
     [
         (b"5 <34>x", [b"<34>x"]),

@@ -8,6 +8,7 @@ from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.loki_answers import encode
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
+from tests.support.tables import each_of
 
 
 def test_a_stored_batch_is_204_whatever_was_refused_in_it() -> None:
@@ -15,7 +16,7 @@ def test_a_stored_batch_is_204_whatever_was_refused_in_it() -> None:
     assert (answer.status, answer.body, tuple(answer.headers)) == (204, b"", ((b"x-ratelimit-limit", b"5"),))
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504])
+@each_of("status", [400, 401, 403, 404, 413, 415, 422, 429, 500, 502, 503, 504])
 def test_a_refusal_is_a_line_of_text_with_its_status_and_headers(status: int) -> None:
     answer = encode(Response.of(Refusal(status, "rate_limited", "Send less.", 7)))
     assert (answer.status, answer.body) == (status, b"rate_limited: Send less.\n")

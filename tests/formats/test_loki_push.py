@@ -13,6 +13,7 @@ from logops_fast.ingest.parsers.base import Limits, MalformedBody
 from logops_fast.ingest.parsers.registry import parse
 from tests.formats.bodies import json_pushes, loki_pushes
 from tests.support.loki import json_push
+from tests.support.tables import each_of
 
 NOW = 1.7e9
 
@@ -44,7 +45,7 @@ def test_the_count_of_any_json_push_is_what_is_read_of_it(body: bytes) -> None:
     assert json_count(body) == parsed(Format.LOKI_JSON, body)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b'{"streams":[{"stream":{"a":"b"},"values":[["1","x"],["2","y"]]}]}',

@@ -3,9 +3,10 @@ from __future__ import annotations
 import pytest
 
 from logops_fast.formats.media_type import Format, format_of
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("content_type", "expected"),
     [
         (None, Format.JSON),

@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from logops_fast.formats.batch import BATCH_ID, BatchHead, BatchHeaderError
 from logops_fast.formats.personal_names import personal_data_in_name
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "10.1.2.3", "203.0.113.77", "host-203.0.113.77", "ip_10.1.2.3", "client10.1.2.3-7", "4111111111111111",
@@ -23,7 +24,7 @@ def test_an_address_or_a_card_number_is_personal_data(name: str) -> None:
     assert personal_data_in_name(name)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "na", "load-test", "v1.2.3.4", "release-1.2.3.4", "app-1.2.3.4", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1.2.3.456",

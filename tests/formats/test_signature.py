@@ -20,13 +20,14 @@ from logops_fast.formats.signature import (
     target_of,
 )
 from tests.support.signing import signed, signed_v2
+from tests.support.tables import each_of
 
 ROOT = Path(__file__).parents[2]
 VECTORS: list[dict[str, Any]] = json.loads((ROOT / "tests/data/signature_vectors.json").read_text("utf-8"))
 each_vector = pytest.mark.parametrize("vector", VECTORS, ids=[v["name"] for v in VECTORS])
 
 
-@each_vector
+@each_of("vector", VECTORS)
 def test_the_vectors_are_ours(vector: dict[str, Any]) -> None:
     if vector.get("version") == 2:
         message = canonical_v2(

@@ -1,4 +1,4 @@
-"""Every target for a fixed number of inputs; for LOGOPS_FUZZ_SECONDS each, from LOGOPS_FUZZ_SEED, in `make long`."""
+"""Every target: as many inputs as the profile sets; in `make long` for LOGOPS_FUZZ_SECONDS, seed LOGOPS_FUZZ_SEED."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import pytest
 from tests.fuzz import __main__ as command
 from tests.fuzz.engine import Outcome, fuzz, shrink
 from tests.fuzz.targets import TARGETS, Target
+from tests.support.examples import examples
 
 ROOT = Path(__file__).parents[2]
-INPUTS = 500
+INPUTS = examples(10)
 SECONDS = float(os.environ.get("LOGOPS_FUZZ_SECONDS", "120"))
 SEED = int(os.environ.get("LOGOPS_FUZZ_SEED", "1"))
 

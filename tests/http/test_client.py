@@ -18,6 +18,7 @@ from logops_fast.http.client import (
     ClientResponse,
     ResponseReader,
 )
+from tests.support.tables import each_of
 
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
@@ -119,7 +120,7 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", WHOLE)
+@each_of("name", WHOLE)
 def test_an_answer_is_read_whole_and_byte_by_byte(name: str) -> None:
     data, status, body, keep_alive = WHOLE[name]
     for pieces in ([data], [data[i : i + 1] for i in range(len(data))]):
@@ -127,7 +128,7 @@ def test_an_answer_is_read_whole_and_byte_by_byte(name: str) -> None:
         assert (response.status, response.body, alive) == (status, body, keep_alive)
 
 
-@pytest.mark.parametrize("name", BROKEN)
+@each_of("name", BROKEN)
 def test_a_broken_answer_is_refused_whole_and_byte_by_byte(name: str) -> None:
     data, kind = BROKEN[name]
     assert read([data]) == (kind,)

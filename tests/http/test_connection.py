@@ -15,11 +15,12 @@ from logops_fast.http.proxies import TrustedProxies
 from logops_fast.http.server import HttpServer
 from tests.http.cases import BAD, GOOD, Case
 from tests.http.support import Collector, Echo, Failing, Parked, Wire, chunked, make_server, post
+from tests.support.tables import each_of
 
 MEBIBYTE = 1_048_576
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-bad = pytest.mark.parametrize("case", BAD, ids=[case.name for case in BAD])
-good = pytest.mark.parametrize("data", [data for _, data in GOOD], ids=[name for name, _ in GOOD])
+bad = each_of("case", BAD, ids=[case.name for case in BAD])
+good = each_of("data", [data for _, data in GOOD], ids=[name for name, _ in GOOD])
 
 
 # -- every known bad request

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.http.proxies import TrustedProxies
+from tests.support.tables import each_of
 
 PROXIES = TrustedProxies(["10.0.0.0/8", "192.0.2.1", "2001:db8::/32"])
 
@@ -16,7 +17,7 @@ def client(header: str | None, peer: str = "10.0.0.1") -> str:
     return PROXIES.client(peer, headers)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("header", "expected"),
     [
         ("203.0.113.7", "203.0.113.7"),
@@ -68,7 +69,7 @@ def test_no_header_breaks_it_and_the_answer_is_an_address(header: bytes) -> None
     ipaddress.ip_address(PROXIES.client("10.0.0.1", {b"x-forwarded-for": header}))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("peer", "client", "proto", "tls", "private"),
     [
         ("203.0.113.9", "203.0.113.9", None, True, True),

@@ -13,6 +13,7 @@ from cryptography.fernet import Fernet
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.names import SETTLED_AS
 from logops_fast.ingest.normaliser import Normaliser
+from tests.support.tables import each_of
 
 OLD = urlsafe_b64encode(b"o" * 32).decode()  # fixed: parallel test processes must see the same parameters
 NEW = urlsafe_b64encode(b"n" * 32).decode()
@@ -28,9 +29,7 @@ def test_the_original_comes_back_and_the_token_is_not_it() -> None:
     assert stored["msg"] == "masked"
 
 
-@pytest.mark.parametrize(
-    "value", ["", "text", "7", "\x00", "\x00null", 7, -1.5, True, False, [], [1, "a"], {"a": {"b": 1}}]
-)
+@each_of("value", ["", "text", "7", "\x00", "\x00null", 7, -1.5, True, False, [], [1, "a"], {"a": {"b": 1}}])
 def test_a_value_comes_back_with_its_type(value: object) -> None:
     encryptor = Encryptor([NEW], ["account"])
     event = {"account": value}

@@ -21,9 +21,10 @@ from logops_fast.ingest.levels import (
     may_name_level,
 )
 from logops_fast.ingest.parsers.level_word import find_level
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "level"),
     [
         ("warning", "WARN"), ("WARN", "WARN"), ("err", "ERROR"), ("Severe", "ERROR"), ("crit", "FATAL"),
@@ -45,7 +46,7 @@ def test_the_usual_names_and_numbers_are_known(value: Any, level: str) -> None:
     assert level_of(value) == level
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     [
         "", "loud", "8", "9", "70", "300", "-1", "\u0663", 8, 9, 70, 100, -1, 30.5, float("nan"), float("inf"), True,
@@ -57,7 +58,7 @@ def test_anything_else_is_unknown(value: Any) -> None:
     assert level_of(value) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("numbers", "value", "level"),
     [
         *((OTEL, n, LEVELS[(n - 1) // 4]) for n in range(1, 25)),
@@ -136,14 +137,14 @@ def test_every_level_is_its_own_name_and_no_name_has_two() -> None:
     assert set(BY_NAME.values()) == set(LEVELS)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "word", ["ERR", "WARN", "CRIT", "ALERT", "EMERG", "SEVERE", "TRACE", "INFO", "FATAL", "NOTICE", "PANIC", "DEBUG"]
 )
 def test_a_word_in_capitals_anywhere_is_searched_for(word: str) -> None:
     assert may_name_level(f"the disk {word} today")
 
 
-@pytest.mark.parametrize("name", sorted({name for names in WORDS.values() for name in names.split() if len(name) > 2}))
+@each_of("name", sorted({name for names in WORDS.values() for name in names.split() if len(name) > 2}))
 def test_a_name_in_front_is_searched_for(name: str) -> None:
     assert may_name_level(f"{name} of the disk")
 

@@ -15,6 +15,7 @@ from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers.base import NOT_FOUND, Inherited
 from logops_fast.ingest.timestamps import canonical
 from tests.ingest.pii.strategies import texts, values
+from tests.support.tables import each_of
 
 RECEIVED = 1700000000.25
 RECEIPT = "2023-11-14T22:13:20.250000Z"
@@ -79,7 +80,7 @@ def test_the_first_alias_that_has_a_value_wins_and_the_others_stay(names: tuple[
                 assert names[winner] not in out
 
 
-@pytest.mark.parametrize(
+@each_of(
     "ts",
     [
         "yesterday", "2025-01-02", "2025-02-30T00:00:00Z", "2025-01-02T03:04:05.Z", True, -5, [1], {"a": 1},
@@ -130,8 +131,8 @@ def test_the_requests_emitter_and_scenario_win_and_others_are_kept_beside_them()
     assert "emitter_raw" not in stored({"emitter": "web", "scenario_id": None})
 
 
-@pytest.mark.parametrize("name", ["app", "source"])
-@pytest.mark.parametrize("own", [None, "", 5, ["x"], {"a": 1}, False])
+@each_of("name", ["app", "source"])
+@each_of("own", [None, "", 5, ["x"], {"a": 1}, False])
 def test_an_app_or_source_that_is_no_text_is_the_default_and_kept_if_it_says_something(name: str, own: Any) -> None:
     out = stored({name: own})
     assert out[name] == CONSTANTS[name]

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.ingest.timestamps import canonical, utc_seconds
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "settled"),
     [
         ("2025-01-02T03:04:05Z", "2025-01-02T03:04:05Z"),
@@ -106,7 +107,7 @@ def test_a_readable_value_becomes_utc_with_its_own_precision(value: Any, settled
     assert canonical(value) == settled
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     [
         "2025-01-02", "2025-W01-1", "2025-W01-1T00:00:00Z", "20250102", "20250102030405",
@@ -198,7 +199,7 @@ def test_the_unit_of_a_number_changes_at_powers_of_ten(digits: str, settled: str
     assert canonical(int(digits)) == settled
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     [
         "12 Foo 2026 10:00:00", "Foo 12 10:00:00 2026", "Foo 12, 2026 10:00:00 AM", "Friday, 12-Foo-26 10:00:00 GMT",

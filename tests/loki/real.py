@@ -9,12 +9,16 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import subprocess
 import time
 from urllib.parse import urlencode, urlsplit
 
 from tests.loki.store import HOUR, SECOND, Answer, Limits, Store, Stored, Stream, labels_text
 
 VARIABLE = "LOGOPS_LOKI_URL"
+KILL = "LOGOPS_LOKI_KILL"
+"""A command that kills it; something else must start it again."""
+READY = 300.0  # s until it is ready again
 PAGE = 5000
 
 
@@ -43,6 +47,21 @@ class RealStore(Store):
     def flush(self) -> None:
         assert self._request("POST", "/flush", b"", {}).status == 204
 
+    def kill(self) -> None:
+        """Run the command that kills it, if there is one, and wait until its successor is ready."""
+        if command := os.environ.get(KILL):
+            subprocess.run(command, shell=True, check=True)
+            deadline = time.monotonic() + READY
+            while not self._ready():
+                assert time.monotonic() < deadline, "Loki does not come back"
+                time.sleep(0.5)
+
+    def _ready(self) -> bool:
+        try:
+            return self._request("GET", "/ready", None, {}).status == 200
+        except OSError:
+            return False
+
     def restart(self) -> None:
         """The connection was cut, not the process."""
 
@@ -62,9 +81,10 @@ class RealStore(Store):
     def counted(self) -> int:
         """How many entries Loki counts itself: ``count_over_time``, which merges nothing."""
         now = self.wall()
-        query = f'sum(count_over_time({{instance=~"{self._machine}-.*"}}[6h]))'
+        hours = (now - self._oldest) // HOUR + 2
+        query = f'sum(count_over_time({{instance=~"{self._machine}-.*"}}[{hours}h]))'
         target = "/loki/api/v1/query?" + urlencode({"query": query, "time": (now + HOUR // 6) // SECOND})
-        result = json.loads(self._request("GET", target, None, {"cache-control": "no-cache"}).text)["data"]["result"]
+        result = json.loads(self._ask(target, {"cache-control": "no-cache"}).text)["data"]["result"]
         return int(result[0]["value"][1]) if result else 0
 
     def _page(self, start: int, end: int) -> list[Stored]:
@@ -73,8 +93,7 @@ class RealStore(Store):
             {"query": query, "start": start, "end": end, "limit": PAGE, "direction": "forward"}
         )
         fields = {"x-loki-response-encoding-flags": "categorize-labels", "cache-control": "no-cache"}
-        answer = self._request("GET", target, None, fields)
-        assert answer.status == 200, answer
+        answer = self._ask(target, fields)
         found = []
         for stream in json.loads(answer.text)["data"]["result"]:
             labels = {name: value for name, value in stream["stream"].items() if name != "__stream_shard__"}
@@ -85,6 +104,20 @@ class RealStore(Store):
                 metadata.pop("detected_level", None)
                 found.append(Stored(int(ns), line, tuple(metadata.items()), text))
         return sorted(found, key=lambda entry: entry.ns)
+
+    def _ask(self, target: str, fields: dict[str, str]) -> Answer:
+        """Ask on behalf of the test, until it is answered: it may have been killed, or be busy."""
+        deadline = time.monotonic() + READY
+        while True:
+            try:
+                answer = self._request("GET", target, None, fields)
+                if answer.status == 200:
+                    return answer
+                problem = str(answer)
+            except (OSError, http.client.HTTPException) as error:
+                problem = str(error)
+            assert time.monotonic() < deadline, problem
+            time.sleep(0.5)
 
     def _request(self, method: str, target: str, body: bytes | None, fields: dict[str, str]) -> Answer:
         connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=240)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
 import time
 import uuid
@@ -31,14 +32,30 @@ Fault = Literal["cut before", "cut after", "500 before", "500 after", "503", "42
 class LokiServer:
     """Serves a store. The store outlives ``stop`` and ``start``, as Loki's write-ahead log does."""
 
-    def __init__(self, limits: Limits | None = None, *, store: Store | None = None, token: str = "") -> None:
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        *,
+        store: Store | None = None,
+        token: str = "",
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
         self.store = store or Store(time.time_ns, limits)
         self.faults: deque[Fault] = deque()
         """What happens to the next pushes, one each."""
         self.delay = 0.0
         """Seconds before each answer to a push."""
         self.may_query = True
+        self.instead: bytes | None = None
+        """Answer every request with these bytes, and store nothing: a proxy, or a wrong address."""
+        self.instead_query = True
+        """Whether questions are among them."""
+        self.accepted = 0
+        """Entries of pushes that were stored whole."""
+        self.drip = 0.0
+        """Seconds before each byte of an answer."""
         self.token = token
+        self.tls = tls
         self.requests: Counter[str] = Counter()
         self.heads: list[bytes] = []
         self._empty: set[tuple[str, int, int]] = set()
@@ -49,11 +66,11 @@ class LokiServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self.port}"
 
     async def start(self) -> None:
         """Listen, on the same port as before."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=self.tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -88,6 +105,9 @@ class LokiServer:
         url = urlsplit(target)
         self.heads.append(head)
         self.requests[url.path] += 1
+        if self.instead is not None and (self.instead_query or method == "POST"):
+            await self._send(writer, self.instead)
+            return True
         if self.token and f"authorization: bearer {self.token}".encode() not in head.lower():
             answer, kind = Answer(401, "invalid token\n"), b"text/plain"
         elif (method, url.path) == ("POST", "/loki/api/v1/push"):
@@ -116,9 +136,14 @@ class LokiServer:
         return True
 
     async def _push(self, body: bytes) -> Answer:
+        pushed = decode_push(body) if body.strip(b"\0") else []
         if isinstance(self.store, RealStore):
-            return await self._in_thread(partial(self.store.push_body, body))
-        return self.store.push(decode_push(body))
+            answer = await self._in_thread(partial(self.store.push_body, body))
+        else:
+            answer = self.store.push(pushed)
+        if answer.status == 204:
+            self.accepted += sum(len(entries) for _, entries in pushed)
+        return answer
 
     async def _in_thread(self, call: Callable[[], Answer]) -> Answer:
         return await asyncio.get_running_loop().run_in_executor(self._pool, call)
@@ -148,20 +173,27 @@ class LokiServer:
     async def _write(self, writer: asyncio.StreamWriter, answer: Answer, kind: bytes) -> None:
         body = answer.text.encode()
         length = b"" if answer.status == 204 else b"content-length: %d\r\n" % len(body)
-        writer.write(b"HTTP/1.1 %d X\r\ncontent-type: %b\r\n%b\r\n" % (answer.status, kind, length))
-        if answer.status != 204:
-            writer.write(body)
-        await writer.drain()
+        head = b"HTTP/1.1 %d X\r\ncontent-type: %b\r\n%b\r\n" % (answer.status, kind, length)
+        await self._send(writer, head if answer.status == 204 else head + body)
+
+    async def _send(self, writer: asyncio.StreamWriter, data: bytes) -> None:
+        pieces = [data[at : at + 1] for at in range(len(data))] if self.drip else [data]
+        for piece in pieces:
+            if self.drip:
+                await asyncio.sleep(self.drip)
+            writer.write(piece)
+            await writer.drain()
 
 
 class ThreadedLoki:
     """The server on a loop of its own, for tests of processes. ``away`` and ``back`` stop and start it."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, back: int = 60 * SECOND) -> None:
+        """``back``: how much older than the test its entries may be, in ns."""
         url = real_loki()
         self.machine = f"m{uuid.uuid4().hex}"
         """The name that a shipper must give its machine, so that entries of several tests in a real Loki do not mix."""
-        self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine, back=60 * SECOND))
+        self.server = LokiServer(limits, store=None if url is None else RealStore(url, self.machine, back=back))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
@@ -175,6 +207,11 @@ class ThreadedLoki:
 
     def back(self) -> None:
         asyncio.run_coroutine_threadsafe(self.server.start(), self._loop).result()
+
+    def kill(self) -> None:
+        """Kill a real one, if it is known how, and wait until it is ready again; the double loses nothing."""
+        if isinstance(self.store, RealStore):
+            self.store.kill()
 
     def away(self) -> None:
         asyncio.run_coroutine_threadsafe(self.server.stop(), self._loop).result()
@@ -198,6 +235,9 @@ class ThreadedLoki:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _on_loop(self, call: Callable[[], ResultT]) -> ResultT:
+        if isinstance(self.store, RealStore):
+            return call()  # its queries take long, and pushes pass meanwhile
+
         async def run() -> ResultT:
             return call()
 
@@ -217,9 +257,9 @@ class ThreadedLoki:
 
 
 @contextmanager
-def loki(limits: Limits | None = None) -> Iterator[ThreadedLoki]:
+def loki(limits: Limits | None = None, *, back: int = 60 * SECOND) -> Iterator[ThreadedLoki]:
     """A Loki for a test that blocks."""
-    with ThreadedLoki(limits) as server:
+    with ThreadedLoki(limits, back=back) as server:
         yield server
 
 

@@ -12,7 +12,7 @@ import cramjam
 
 from logops_fast.shipper import push_request
 from logops_fast.shipper.answers import Answer, Effect, answer_of
-from logops_fast.shipper.delivery import Ask, Delivery, Pause, Push
+from logops_fast.shipper.delivery import Ask, Delivery, Hold, Pause, Push, Step
 from logops_fast.shipper.entries import Entry, EntryMaker, Place
 from logops_fast.shipper.questions import found_in, questions
 from tests.loki.answers import query_body
@@ -56,10 +56,16 @@ class Tally:
         self.counts[f"refused {reason}"] += 1
 
 
+class Held(Exception):  # noqa: N818
+    """The batch is held."""
+
+
 class World:
     """A store, and a link to it that may fail: ``script`` names what happens to the next pushes, then all is well."""
 
-    def __init__(self, store: Store, script: Sequence[str] = (), *, may_query: bool = True) -> None:
+    def __init__(self, store: Store, script: Sequence[str] = (), *, may_query: bool = True, ahead: int = 0) -> None:
+        """``ahead``: by how many ns the shipper's clock is ahead of Loki's."""
+        self.ahead = ahead
         self.store = store
         self.script = list(script)
         self.may_query = may_query
@@ -68,17 +74,24 @@ class World:
 
     def deliver(self, delivery: Delivery, place: Place = PLACE, steps: int = 100_000) -> None:
         for _ in range(steps):
-            now = self.store.wall()
-            step = delivery.next(now)
+            step = delivery.next(self.store.wall() + self.ahead)
             if step is None:
                 return
-            if isinstance(step, Pause):
-                assert step.seconds > 0
-            elif isinstance(step, Push):
-                delivery.answered(self.push(step.entries), now)
-            else:
-                self.ask(delivery, step, place, now)
+            self.step(delivery, step, place)
         raise AssertionError("the delivery does not end")
+
+    def step(self, delivery: Delivery, step: Step, place: Place = PLACE) -> None:
+        """Do one step. Raises Held."""
+        now = self.store.wall() + self.ahead
+        if isinstance(step, Pause):
+            assert step.seconds > 0
+        elif isinstance(step, Push):
+            delivery.answered(self.push(step.entries), now)
+        elif isinstance(step, Hold):
+            raise Held(step.text)
+        else:
+            assert step is not None
+            self.ask(delivery, step, place, now)
 
     def push(self, entries: Sequence[Entry]) -> Answer:
         self.pushes += 1
@@ -89,6 +102,8 @@ class World:
             return Answer(Effect.UNKNOWN)
         if fault == "500 before":
             return answer_of(500, "boom")
+        if fault == "401":
+            return answer_of(401, "expired")
         answer = self.store.push(decode_push(encoded(entries)))
         if fault == "cut after":
             return Answer(Effect.UNKNOWN)

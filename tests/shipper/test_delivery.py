@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 
 import pytest
 from hypothesis import given
@@ -10,11 +11,13 @@ from hypothesis import strategies as st
 
 from logops_fast.backoff import Backoff
 from logops_fast.shipper.answers import Answer, Effect, TimeLimits, answer_of
-from logops_fast.shipper.delivery import Ask, Delivery, Pause, Push
+from logops_fast.shipper.delivery import MAX_REFUSALS, Ask, Delivery, Hold, Pause, Push
 from logops_fast.shipper.entries import Entry, rfc3339_ns
 from tests.loki.store import HOUR, SECOND, Limits, Store
-from tests.loki.wire import decode_push
-from tests.shipper.support import NOW, Tally, World, encoded, line, made, seqs
+from tests.loki.store import Answer as LokiAnswer
+from tests.loki.wire import Pushed, decode_push
+from tests.shipper.support import NOW, Held, Tally, World, encoded, line, made, seqs
+from tests.support.tables import each_of
 
 FAULTS = ("ok", "refused connection", "cut before", "cut after", "500 before", "500 after")
 
@@ -116,8 +119,8 @@ def test_what_is_refused_alone_is_unshippable_and_its_neighbours_are_stored_once
     assert set(seqs(world.store).values()) == {1}
 
 
-@pytest.mark.parametrize("year", [2263, 2400, 2611, 3058, 9999])
-@pytest.mark.parametrize("fault", ["ok", "cut before", "cut after"])
+@each_of("year", [2263, 2400, 2611, 3058, 9999])
+@each_of("fault", ["ok", "cut before", "cut after"])
 def test_a_time_that_loki_cannot_hold_costs_its_neighbours_nothing(year: int, fault: str) -> None:
     tally = Tally()
     world = World(store(block_size=1), [fault])
@@ -126,6 +129,105 @@ def test_a_time_that_loki_cannot_hold_costs_its_neighbours_nothing(year: int, fa
     assert set(seqs(world.store).values()) == {1}
     assert len(seqs(world.store)) == 51
     assert tally.counts == {"retimed too_new": 1}
+
+
+class Refusing(Store):
+    """A Loki that refuses lines with ``word``, and does not say that it is for what they are."""
+
+    def __init__(self, word: str, text: str) -> None:
+        super().__init__(lambda: NOW, Limits(block_size=1, query_ingesters_within=0))
+        self.word, self.text = word, text
+
+    def push(self, streams: Iterable[tuple[str, list[Pushed]]]) -> LokiAnswer:
+        given = list(streams)
+        good = [(labels, [entry for entry in entries if self.word not in entry.line]) for labels, entries in given]
+        answer = super().push([(labels, entries) for labels, entries in good if entries] or given[:0])
+        refused = any(self.word in entry.line for _, entries in given for entry in entries)
+        return LokiAnswer(400, self.text) if refused else answer
+
+
+def held(batch: Delivery, world: World) -> str:
+    """Why the batch is held."""
+    with pytest.raises(Held) as hold:
+        world.deliver(batch)
+    return str(hold.value)
+
+
+@pytest.mark.parametrize("count", [1, 2, 31, 300])
+@pytest.mark.parametrize(
+    "text", ["<html>Bad Request</html>", "stream '{}' includes structured metadata, but this feature is disallowed."]
+)
+def test_what_takes_nothing_makes_nothing_unshippable(count: int, text: str) -> None:
+    tally = Tally()
+    world = World(Refusing("", text))
+    batch = delivery(fresh(count), tally)
+    assert held(batch, world) == f"400 {text}"
+    assert world.pushes <= MAX_REFUSALS
+    assert not tally.counts
+    # The same with the queries refused, and with 413.
+    assert held(delivery(fresh(count), tally), World(Refusing("", text), may_query=False)) == f"400 {text}"
+    batch = delivery(fresh(count), tally)
+    for _ in range(MAX_REFUSALS + 1):
+        if isinstance(batch.next(NOW), Hold):
+            break
+        batch.answered(answer_of(413, "too large"), NOW)
+    assert batch.next(NOW) == Hold("413 too large")
+    assert not tally.counts
+
+
+@pytest.mark.parametrize("spoiled", [(0,), (99,), (0, 1, 2, 50), (40, 41)])
+def test_a_refusal_that_is_not_understood_is_the_entries_own_if_others_are_taken(spoiled: tuple[int, ...]) -> None:
+    tally = Tally()
+    world = World(Refusing("spoiled", "a new rule of Loki's"))
+    lines = [line(rfc3339_ns(NOW - at), msg="spoiled" if at in spoiled else "fine", n=at) for at in range(100)]
+    batch = delivery(made(lines), tally)
+    world.deliver(batch)
+    assert tally.counts == {"refused other": len(spoiled)}
+    assert len(seqs(world.store)) == 100 - len(spoiled)
+    assert set(seqs(world.store).values()) == {1}
+
+
+def test_every_line_too_long_is_unshippable_as_loki_says_what_is_wrong_with_it() -> None:
+    tally = Tally()
+    world = World(store(max_line_size=50))
+    world.deliver(delivery(fresh(40), tally))
+    assert tally.counts == {"refused line_too_long": 40}
+
+
+def test_a_token_that_expires_after_an_unknown_outcome_doubles_nothing() -> None:
+    tally = Tally()
+    world = World(store(block_size=1, shards=3), ["cut after", "401"])
+    world.may_query = False
+    batch = delivery(fresh(20), tally)
+    while world.pushes < 2:  # cut; may not ask; 401
+        world.step(batch, batch.next(NOW))
+    world.may_query = True
+    world.deliver(batch)
+    assert set(seqs(world.store).values()) == {1}
+    assert not tally.counts
+
+
+def test_a_clock_that_is_ahead_of_lokis_holds_the_batch() -> None:
+    tally = Tally()
+    batch = delivery(made([line(rfc3339_ns(NOW + 24 * HOUR))]), tally)
+    world = World(store(), ahead=24 * HOUR)
+    assert "clock" in held(batch, world)
+    assert not seqs(world.store)
+    assert "refused" not in " ".join(tally.counts)
+
+
+def test_a_clock_that_was_set_back_retimes_after_the_newest() -> None:
+    limits = TimeLimits()
+    old = made([line(rfc3339_ns(NOW - 400 * HOUR), n=n) for n in range(30)])
+    world = World(store())
+    world.deliver(delivery(old, limits=limits))
+    more = made([line(rfc3339_ns(NOW - 400 * HOUR), more=n) for n in range(30)], start=10_000)
+    tally = Tally()
+    world.ahead = -3 * HOUR  # this machine's clock is three hours behind now
+    world.deliver(delivery(more, tally))
+    assert set(seqs(world.store).values()) == {1}
+    assert len(seqs(world.store)) == 60
+    assert tally.counts == {"retimed too_old": 30}
 
 
 def test_times_are_settled_from_the_text_where_it_may_not_query() -> None:

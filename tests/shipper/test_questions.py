@@ -13,6 +13,7 @@ from tests.loki.answers import query_body
 from tests.loki.store import HOUR, SECOND, Store, go_time, parse_query
 from tests.loki.wire import decode_push
 from tests.shipper.support import NOW, PLACE, encoded, line, made
+from tests.support.tables import each_of
 
 
 @given(st.integers(0, 10**12 - 1), st.integers(0, 10**12 - 1), st.integers(-20, 20))
@@ -66,14 +67,18 @@ def test_what_is_no_answer(body: bytes) -> None:
         found_in(question, body)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("status", "text", "effect"),
     [
         (204, "", Effect.STORED),
-        (200, "", Effect.STORED),
+        (200, "", Effect.IGNORED),
+        (202, "queued", Effect.IGNORED),
+        (260, "ingestion blocked for user fake until '2027-01-01' with status code '260'", Effect.IGNORED),
+        (403, "ingestion blocked for user fake until '2027-01-01' with status code '403'", Effect.IGNORED),
         (400, "entry for stream", Effect.REFUSED),
         (413, "", Effect.TOO_LARGE),
         (429, "ingestion rate limit exceeded for user fake", Effect.LIMITED),
+        (429, "Ingestion rate limit exceeded for user fake", Effect.LIMITED),
         (429, "entry with timestamp x ignored, reason: 'Per stream rate limit exceeded", Effect.UNKNOWN),
         (429, "maximum active stream limit exceeded", Effect.UNKNOWN),
         (401, "", Effect.DENIED),
@@ -88,11 +93,12 @@ def test_what_an_answer_means(status: int, text: str, effect: Effect) -> None:
     assert answer_of(status, text).effect is effect
 
 
-def test_times_are_learned_for_a_stream_of_several_shards_and_forgotten() -> None:
+@pytest.mark.parametrize("added", ['__stream_shard__="3"', 'service_name="unknown \\"service\\""'])
+def test_times_are_learned_for_a_stream_with_the_labels_that_loki_adds_and_forgotten(added: str) -> None:
     limits = TimeLimits()
     (entry,) = made([line(rfc3339_ns(NOW - 2 * HOUR))])
     assert limits.refuses(entry, NOW) is None
-    stream = entry.labels.text.replace("}", ', __stream_shard__="3"}').replace("{", "{")
+    stream = entry.labels.text.replace("}", f", {added}}}")
     text = (
         f"entry with timestamp {go_time(entry.ns)} ignored, reason: 'entry too far behind, entry timestamp is: "
         f"{rfc3339_ns(entry.ns)}, oldest acceptable timestamp is: {rfc3339_ns(NOW - HOUR)}',\n"

@@ -5,175 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import uuid
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from logops_fast.config.settings import Settings, ShipSettings, SinkSettings
 from logops_fast.errors import StartupError
-from logops_fast.ingest.sink.group_writer import CHECK_INTERVAL, Group, GroupWriter, WorkerLock
+from logops_fast.ingest.sink.group_writer import CHECK_INTERVAL, Group
 from logops_fast.runtime import shipping
 from logops_fast.shipper.entries import rfc3339_ns
 from logops_fast.shipper.replay import replay
-from logops_fast.shipper.shipper import Shipper
 from logops_fast.telemetry.registry import Registry
-from tests.loki.real import RealStore, real_loki
-from tests.loki.server import LokiServer, seqs
+from tests.loki.real import RealStore
 from tests.loki.store import HOUR, Limits
-from tests.support.scripted_server import run
-
-DAY = 86_400.0
-FAR = 300.0  # s
-
-
-WORLDS: list[World] = []
-
-
-class World:
-    """A sink's writer, a Loki, and shippers that come and go."""
-
-    def __init__(self, directory: Path, limits: Limits | None = None, **ship: Any) -> None:
-        self.dir = directory / "ingest"
-        self.machine = "m"
-        store = None
-        if (url := real_loki()) is not None:
-            if limits is not None and limits.max_line_size != Limits().max_line_size:
-                pytest.skip("a real Loki has its own limits")
-            self.machine = f"m{uuid.uuid4().hex}"
-            store = RealStore(url, self.machine)
-        self.loki = LokiServer(limits, store=store)
-        self.ship = ship
-        self.clock = 0.0
-        self.wall = self.loki.store.wall() / 1e9
-        self.writers: dict[int, GroupWriter] = {}
-        self.written: set[tuple[str, str, str]] = set()
-        self.shipper: Shipper | None = None
-        self.registry = Registry()
-        self.number = 0
-        WORLDS.append(self)
-
-    def writer(self, worker: int = 0, workers: int = 1) -> GroupWriter:
-        if worker not in self.writers:
-            self.writers[worker] = writer = GroupWriter(
-                self.dir,
-                durable=True,
-                worker=worker,
-                workers=workers,
-                lock=WorkerLock(self.dir, worker),
-                wall=lambda: self.wall,
-                clock=lambda: self.clock,
-            )
-            writer.open()
-        return self.writers[worker]
-
-    def lines(self, count: int, **fields: Any) -> bytes:
-        out = []
-        for _ in range(count):
-            self.number += 1
-            ts = fields.get("ts") or rfc3339_ns(self.loki.store.wall())
-            event = {
-                "ts": ts,
-                "level": "INFO",
-                "emitter": "web",
-                "n": self.number,
-                **fields,
-                "msg": f"line {self.number}",
-            }
-            out.append(json.dumps({**event, "ts": ts}).encode() + b"\n")
-        return b"".join(out)
-
-    def put(self, count: int = 1, *, worker: int = 0, workers: int = 1, rejected: int = 0, **fields: Any) -> None:
-        """Store and acknowledge a group."""
-        writer = self.writer(worker, workers)
-        group = Group(_day(self.wall))
-        group.add(self.lines(count, **fields) if count else b"", self.lines(rejected) if rejected else b"", None)
-        writer.commit(group)
-        writer.publish()
-
-    def expected(self) -> set[tuple[str, str, str]]:
-        """Every line in the files, by the names that they have."""
-        found = set()
-        for path in [*self.dir.glob("*.ndjson*"), *(self.dir / "rejected").glob("*.ndjson*")]:
-            stem = path.name.partition(".ndjson")[0]
-            stream = "rejected" if path.parent.name == "rejected" else "events"
-            worker = stem.partition(".w")[2] or "0"
-            at = 0
-            for line in path.read_bytes().splitlines(keepends=True):
-                found.add((stream, f"{self.machine}-{worker}", f"{stem}.{at:012d}"))
-                at += len(line)
-        return found
-
-    def settings(self) -> Settings:
-        ship: dict[str, Any] = {
-            "url": self.loki.url, "machine": self.machine, "poll_interval": 0.01, "base_delay": 0.01, "max_delay": 0.05,
-            "settle": 0.01, "start": "beginning", "query_within": 0.0, **self.ship,
-        }  # fmt: skip
-        return Settings(sink=SinkSettings(dir=str(self.dir)), ship=ShipSettings(**ship))
-
-    async def start(self, import_positions: Path | None = None) -> Shipper:
-        self.registry = Registry()
-        self.shipper = shipping.shipper(self.settings(), self.registry, import_positions)
-        await self.shipper.start()
-        return self.shipper
-
-    async def stop(self) -> None:
-        assert self.shipper is not None
-        await self.shipper.stop()
-
-    async def kill(self) -> None:
-        """Leave the files as a killed process would: nothing of the end is done."""
-        assert self.shipper is not None
-        self.shipper._stopping.set()
-        for task in [*self.shipper._lanes.values(), *self.shipper._tasks]:
-            task.cancel()
-        await asyncio.gather(*self.shipper._lanes.values(), *self.shipper._tasks, return_exceptions=True)
-        await self.shipper._loki.aclose()
-        await self.shipper._in_thread(self.shipper._ledger.abandon)
-
-    async def arrive(self, expected: set[tuple[str, str, str]] | None = None) -> None:
-        """Wait until every line is in Loki, and see that none is there twice."""
-        wanted = self.expected() if expected is None else expected
-        await until(lambda: set(seqs(self.loki.store)) >= wanted)
-        assert set(seqs(self.loki.store)) == wanted
-        assert set(seqs(self.loki.store).values()) <= {1}
-        if isinstance(self.loki.store, RealStore):
-            assert self.loki.store.counted() == len(wanted)
-            self.loki.store.flush()
-            await until(lambda: set(seqs(self.loki.store)) == wanted)
-            assert self.loki.store.counted() == len(wanted)
-
-    def metric(self, name: str) -> float:
-        return sum(values[0] for values in self.registry.sums(name).values())
-
-
-def _day(wall: float) -> str:
-    import datetime as dt
-
-    return dt.datetime.fromtimestamp(wall, dt.UTC).strftime("%Y%m%d")
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    pause = 0.005 if real_loki() is None else 1.0  # a real one is asked over HTTP
-    async with asyncio.timeout(FAR):
-        while not condition():  # noqa: ASYNC110 - what is waited for is not on this loop alone
-            await asyncio.sleep(pause)
-
-
-def play(main: Callable[[], Awaitable[None]]) -> None:
-    async def played() -> None:
-        try:
-            await main()
-        finally:  # also after a failure: uvloop waits at its end for what is open
-            for world in WORLDS:
-                if world.shipper is not None:
-                    await world.shipper.stop()
-                await world.loki.stop()
-            WORLDS.clear()
-
-    run("uvloop", played)
+from tests.shipper.world import DAY, World, day, play, until
 
 
 def test_lines_arrive_with_their_labels_time_and_metadata(tmp_path: Path) -> None:
@@ -191,7 +36,7 @@ def test_lines_arrive_with_their_labels_time_and_metadata(tmp_path: Path) -> Non
         assert rejected.labels == f'{{emitter="web", instance="{instance}", stream="rejected"}}'
         assert events.ns == now - 5
         assert dict(events.metadata) == {
-            "app": "shop", "trace_id": "abc", "source": "rejected", "seq": f"{_day(world.wall)}.000000000000",
+            "app": "shop", "trace_id": "abc", "source": "rejected", "seq": f"{day(world.wall)}.000000000000",
         }  # fmt: skip
         assert json.loads(events.line)["msg"] == "line 1"
         await world.stop()
@@ -205,7 +50,7 @@ def test_nothing_is_shipped_before_it_is_acknowledged(tmp_path: Path) -> None:
         world = World(tmp_path)
         await world.loki.start()
         world.put(3)
-        group = Group(_day(world.wall))
+        group = Group(day(world.wall))
         group.add(world.lines(5), b"", None)
         world.writer().write(group)
         await world.start()
@@ -324,6 +169,27 @@ def test_killed_while_pushing_nothing_is_lost_or_doubled(tmp_path: Path) -> None
     play(main)
 
 
+def test_lines_that_came_after_a_crash_are_not_asked_for(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = World(tmp_path)
+        await world.loki.start()
+        world.put(5)
+        await world.start()
+        await world.arrive()
+        await world.kill()
+        await world.start()
+        world.put(5)
+        await world.arrive()
+        questions = world.loki.requests["/loki/api/v1/query_range"]
+        for _ in range(3):
+            world.put(5)
+            await world.arrive()
+        if not isinstance(world.loki.store, RealStore):  # whose own count is among them
+            assert world.loki.requests["/loki/api/v1/query_range"] == questions
+
+    play(main)
+
+
 def test_torn_positions_are_settled_by_asking(tmp_path: Path) -> None:
     async def main() -> None:
         world = World(tmp_path, Limits(block_size=1))
@@ -350,7 +216,7 @@ def test_a_file_that_is_rotated_is_read_to_its_end(tmp_path: Path) -> None:
         world.put(5)
         await world.start()
         await world.arrive()
-        path = world.dir / f"{_day(world.wall)}.ndjson"
+        path = world.dir / f"{day(world.wall)}.ndjson"
         path.rename(path.with_name(path.name + ".1"))
         world.put(5)  # the sink has not noticed: it goes to the renamed file
         world.clock += CHECK_INTERVAL
@@ -379,7 +245,7 @@ def test_a_file_that_is_truncated_begins_again_with_the_same_places(tmp_path: Pa
         world.put(5)
         await world.start()
         await world.arrive()
-        path = world.dir / f"{_day(world.wall)}.ndjson"
+        path = world.dir / f"{day(world.wall)}.ndjson"
         os.truncate(path, 0)
         await asyncio.sleep(0)
         world.clock += CHECK_INTERVAL
@@ -401,7 +267,7 @@ def test_a_file_that_is_deleted_while_loki_is_away_is_shipped_all_the_same(tmp_p
         shipper = await world.start()
         await until(lambda: shipper.trouble is not None)
         expected = world.expected()
-        (world.dir / f"{_day(world.wall)}.ndjson").unlink()
+        (world.dir / f"{day(world.wall)}.ndjson").unlink()
         await world.loki.start()
         await world.arrive(expected)
         await world.stop()
@@ -419,7 +285,7 @@ def test_a_file_that_was_deleted_before_it_was_shipped_is_counted(tmp_path: Path
         shipper = await world.start()
         await until(lambda: shipper.trouble is not None)
         await world.stop()
-        (world.dir / f"{_day(world.wall)}.ndjson").unlink()
+        (world.dir / f"{day(world.wall)}.ndjson").unlink()
         await world.loki.start()
         await world.start()
         await until(lambda: world.metric("logops_ship_lost_files_total") == 1)
@@ -463,7 +329,7 @@ def test_the_first_start_is_at_the_end_or_where_another_collector_was(tmp_path: 
         second = World(tmp_path / "second")
         await second.loki.start()
         second.put(2)
-        name = f"{_day(second.wall)}.ndjson"
+        name = f"{day(second.wall)}.ndjson"
         positions = tmp_path / "positions.yaml"
         positions.write_text(f'positions:\n  /var/lib/logops/ingest/{name}: "{(second.dir / name).stat().st_size}"\n')
         before = second.expected()

@@ -15,7 +15,10 @@ HOST = "127.0.0.1"
 
 
 def make_certificates(folder: Path) -> Path:
-    """A CA, a server's and a client's certificate, and a client's of another CA; each with its key, and locked."""
+    """A CA, a server's and a client's certificate, and a client's of another CA; each with its key, and locked.
+
+    ``expired`` is a server's that was valid until a minute ago.
+    """
     now = datetime.datetime.now(datetime.UTC)
 
     def write(name: str, issuer: str | None) -> None:
@@ -28,7 +31,7 @@ def make_certificates(folder: Path) -> Path:
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(hours=1))
-            .not_valid_after(now + datetime.timedelta(hours=1))
+            .not_valid_after(now + datetime.timedelta(minutes=-1 if name == "expired" else 60))
             .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
             .add_extension(
@@ -52,6 +55,8 @@ def make_certificates(folder: Path) -> Path:
             )
 
     keys: dict[str, ec.EllipticCurvePrivateKey] = {}
-    for name, issuer in (("ca", None), ("server", "ca"), ("client", "ca"), ("otherca", None), ("stranger", "otherca")):
+    for name, issuer in (
+        ("ca", None), ("server", "ca"), ("expired", "ca"), ("client", "ca"), ("otherca", None), ("stranger", "otherca")
+    ):  # fmt: skip
         write(name, issuer)
     return folder

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from hatchling.builders.wheel import WheelBuilder
 
+from tests.support.tables import each_of
 from tools.compile_hook import C_FAILED, TYPES_FAILED, cause, modules, not_installed
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -49,7 +50,7 @@ def test_the_hot_packages_are_compiled() -> None:
     assert not any("redis" in module or module.endswith("__init__.py") for module in COMPILED)
 
 
-@pytest.mark.parametrize("module", COMPILED)
+@each_of("module", COMPILED)
 def test_a_compiled_module_means_the_same(module: str) -> None:
     assert list(faults((ROOT / module).read_text("utf-8"))) == []
 

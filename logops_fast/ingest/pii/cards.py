@@ -61,6 +61,7 @@ _FORMS: Final = tuple(
         rb"[0-9]{4}S[0-9]{6}S[0-9]{4,5}",
     )
 )
+_LONGEST_WRITTEN: Final = _LONGEST + 4 * 3 + 1  # four separators of three bytes, and what follows
 WIDE_SEPARATORS: Final = (
     (b"\xc2", re.compile(rb"\xc2(?=\xa0[0-9]{4})(?<=[0-9]{4}\xc2)")),
     (b"\xe2", re.compile(rb"\xe2(?=\x80[\x80-\x95\xaf][0-9]{4})(?<=[0-9]{4}\xe2)")),
@@ -116,11 +117,17 @@ def may_be_number(text: bytes, start: int) -> tuple[int, bool]:
 def _whole(text: bytes, folded: bytes) -> list[tuple[int, int]]:
     """Spans of the numbers that are written in one."""
     spans = []
+    known: dict[bytes, bool] = {}
     start = folded.find(_RUN)
     while start >= 0:
         end = _DIGIT_RUN.match(text, start).end()  # type: ignore[union-attr]  # a run begins here
-        if end - start <= _LONGEST and _is_number(text[start:end]) and _stands_alone(text, start, end):
-            spans.append((start, end))
+        if end - start <= _LONGEST:
+            digits = text[start:end]
+            is_number = known.get(digits)
+            if is_number is None:
+                is_number = known[digits] = _is_number(digits)
+            if is_number and _stands_alone(text, start, end):
+                spans.append((start, end))
         start = folded.find(_RUN, end)
     return spans
 
@@ -151,25 +158,33 @@ def _parted(text: bytes, folded: bytes, starts: list[int]) -> list[tuple[int, in
     overlap become one: else the card would be cut in two and its first digits left to be read.
     """
     spans: list[tuple[int, int]] = []
-    known: dict[bytes, bool] = {}
+    known: dict[bytes, list[int]] = {}
     for start in starts:
         if folded[start - 1 : start] == DIGIT:
             continue
-        for form in _FORMS:
-            found = form.match(text, start)
-            if found is None:
-                continue
-            written = found[0]
-            is_number = known.get(written)
-            if is_number is None:
-                is_number = known[written] = _is_number(written.translate(None, _NOT_DIGITS))
-            if is_number and _stands_alone(text, start, found.end()):
+        written = text[start : start + _LONGEST_WRITTEN]
+        lengths = known.get(written)
+        if lengths is None:
+            lengths = known[written] = _number_lengths(written)
+        for length in lengths:
+            end = start + length
+            if _stands_alone(text, start, end):
                 if spans and start < spans[-1][1]:
-                    spans[-1] = (spans[-1][0], max(spans[-1][1], found.end()))
+                    spans[-1] = (spans[-1][0], max(spans[-1][1], end))
                 else:
-                    spans.append((start, found.end()))
+                    spans.append((start, end))
                 break
     return spans
+
+
+def _number_lengths(written: bytes) -> list[int]:
+    """How long the numbers are that a text begins with, one for each form that it fits, the longest first."""
+    lengths = []
+    for form in _FORMS:
+        found = form.match(written)
+        if found is not None and _is_number(found[0].translate(None, _NOT_DIGITS)):
+            lengths.append(found.end())
+    return lengths
 
 
 def _is_number(digits: bytes) -> bool:

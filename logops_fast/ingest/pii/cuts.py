@@ -26,12 +26,13 @@ def merged(cuts: list[Cut]) -> list[Cut]:
 
 def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     """The text with each cut replaced. Cuts are sorted and do not overlap."""
-    ends = [0]
-    ends += [end for _, end, _ in cuts]
-    pieces = [b""] * (2 * len(cuts) + 1)
-    pieces[:-1:2] = [text[end:start] for end, (start, _, _) in zip(ends, cuts, strict=False)]
-    pieces[1::2] = [mask for _, _, mask in cuts]
-    pieces[-1] = text[ends[-1] :]
+    pieces: list[bytes] = []
+    at = 0
+    for start, end, mask in cuts:
+        pieces.append(text[at:start])
+        pieces.append(mask)
+        at = end
+    pieces.append(text[at:])
     return b"".join(pieces)
 
 
@@ -59,4 +60,4 @@ _MASKED: Final = re.compile(rb"\*++(?:#[0-9]++)?+")
 
 def is_masked(value: bytes) -> bool:
     """Whether a value is a mask already, perhaps with the number that tells two keys apart."""
-    return _MASKED.fullmatch(value) is not None
+    return value[:1] == b"*" and _MASKED.fullmatch(value) is not None

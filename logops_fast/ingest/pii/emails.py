@@ -28,17 +28,15 @@ _WIDE: Final = _LOCAL + _ODD
 # `example@1.2.3.tar.gz`, `checkout@v4.1`), a unit of systemd (`user@1000.service`) or a scaled image (`logo@2x.png`).
 _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
 _REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
+# Most domains first: no label that is short or begins with `v`, and a top level that no other text follows.
 _DOMAIN: Final = re.compile(
-    rb"@(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
+    rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)++(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+    rb"|(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
     rb"(?![A-Za-z0-9_-]|\.(?!d(?![A-Za-z0-9_-]))[A-Za-z0-9]))"
     rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++)?+[.-]"
     rb"(?![0-9]++(?![0-9A-Za-z._-]))|[1-9]x\.(?:png|jpe?g|gif|webp|svg)\b)[vV0-9]" + _REST + rb""
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
-    rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.))"
-)
-# Most domains: no label that is short or begins with `v`, and a top level that no other text follows.
-_USUAL_DOMAIN: Final = re.compile(
-    rb"@(?:[a-uw-z][a-z0-9-]++\.)++(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+    rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.)))"
 )
 _MASK: Final = b"***"
 _USUAL: Final = 48
@@ -50,14 +48,10 @@ _LONGEST_QUOTED: Final = 64  # RFC 5321, 4.5.3.1.1
 def find_emails(text: bytes) -> list[Cut]:
     """The local parts, but for their first character, of the addresses in neutral text."""
     cuts: list[Cut] = []
+    known: dict[bytes, int] = {}
     begin = 0
-    sign = text.find(b"@")
-    while sign >= 0:
-        if _USUAL_DOMAIN.match(text, sign) is None:
-            found = _DOMAIN.search(text, sign)  # a row of signs without domains costs no step of its own
-            if found is None:
-                break
-            sign = found.start()
+    for found in _DOMAIN.finditer(text):
+        sign = found.start()
         # The usual local part: short, ASCII, and led by what the mask keeps.
         start = sign - _USUAL
         if start < begin:
@@ -67,7 +61,6 @@ def find_emails(text: bytes) -> list[Cut]:
         if 0 < size < _USUAL and text[sign - size] in _LEADING and (tail.isascii() or tail[-size:].isascii()):
             cuts.append((sign - size + 1, sign, _MASK))
             begin = sign + 1
-            sign = text.find(b"@", begin)
             continue
         left = text.rfind(b"@", begin, sign) + 1  # no local part goes beyond the sign before
         if left < begin:
@@ -77,13 +70,18 @@ def find_emails(text: bytes) -> list[Cut]:
         if text[sign - 1] == _QUOTE and not size:
             kept, end = _quoted(text, begin, sign)
         else:
-            kept = _kept(text[left:sign])
+            odd = text[left:sign]
+            seen = known.get(odd)
+            if seen is None:
+                seen = _kept(odd)
+                if len(odd) <= _USUAL:
+                    known[odd] = seen
+            kept = seen
             if kept >= 0:
                 kept += left
                 begin = sign + 1
         if kept >= 0:
             cuts.append((kept, end, _MASK))
-        sign = text.find(b"@", sign + 1)
     return cuts
 
 

@@ -93,6 +93,27 @@ class Decoded:
         self.text = b"".join(pieces)
         return True
 
+    def _starts(self, places: list[int]) -> list[int]:
+        """`start_of` for each of many places."""
+        for view, before in reversed(self._maps):
+            units = [bisect_right(view, place) - 1 for place in places]
+            places = [
+                before[unit] if unit % 2 else before[unit] + place - view[unit]
+                for unit, place in zip(units, places, strict=True)
+            ]
+        return places
+
+    def _ends(self, places: list[int]) -> list[int]:
+        """`end_of` for each of many places."""
+        for view, before in reversed(self._maps):
+            # The unit that the byte before the place is in: the place may be the boundary behind it.
+            units = [bisect_left(view, place) - 1 for place in places]
+            places = [
+                before[unit + 1] if unit % 2 or view[unit + 1] == place else before[unit] + place - view[unit]
+                for unit, place in zip(units, places, strict=True)
+            ]
+        return places
+
     def start_of(self, place: int) -> int:
         """Where the character at ``place`` of the copy begins in the text as it came."""
         for view, before in reversed(self._maps):
@@ -115,15 +136,15 @@ class Decoded:
     def originals(self, cuts: list[Cut]) -> list[Cut]:
         """The cuts of the copy as cuts of the text as it came."""
         out: list[Cut] = []
-        for start, end, mask in cuts:
-            begin = self.start_of(start)
-            finish = self.end_of(end)
+        begins = self._starts([cut[0] for cut in cuts])
+        ends = self._ends([cut[1] for cut in cuts])
+        for (start, _, mask), begin, finish in zip(cuts, begins, ends, strict=True):
             if mask[:1] == QUOTE:
                 quote = self._quote_before(start)
                 mask = quote + mask[1:-1] + quote
             if out and begin < out[-1][1]:
                 continue
-            out.append((begin, max(begin, finish), mask))
+            out.append((begin, finish if finish > begin else begin, mask))
         return out
 
     def _quote_before(self, place: int) -> bytes:

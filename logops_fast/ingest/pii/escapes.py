@@ -19,6 +19,9 @@ TAB: Final = b"\xff"
 # Bytes that UTF-8 never uses either, and that no mask touches: the normaliser uses them as placeholders.
 PLACES: Final = (b"\xf8", b"\xf9", b"\xfa", b"\xfb")
 
+_ESCAPE: Final = b"\\"
+_PAIR: Final = b"\\\\"
+_DENSE: Final = 24  # bytes an escape, of text in which escapes are many
 _SHORT: Final[dict[int, bytes]] = {
     ord('"'): QUOTE,
     ord("n"): NEWLINE,
@@ -32,6 +35,8 @@ _RESTORE: Final[list[tuple[bytes, bytes]]] = [
     (BACKSLASH, b"\\\\"),
     *((byte, b"\\" + bytes((letter,))) for letter, byte in _SHORT.items()),
 ]
+_ESCAPES: Final[list[tuple[bytes, bytes]]] = [(_ESCAPE + bytes((letter,)), byte) for letter, byte in _SHORT.items()]
+_CONTROL_ESCAPES: Final[list[tuple[bytes, bytes]]] = [(_ESCAPE + text, byte) for text, byte in _CONTROL.items()]
 # A raw newline separates the lines and never replaces an escape, which orjson writes as \n.
 _RESTORE_CONTROL: Final[list[tuple[bytes, bytes]]] = [
     (byte, b"\\" + text) for text, byte in _CONTROL.items() if byte not in (b"\n", b"\t", b"\r", b"\b", b"\f")
@@ -39,8 +44,13 @@ _RESTORE_CONTROL: Final[list[tuple[bytes, bytes]]] = [
 
 
 def neutralise(text: bytes) -> bytes:
-    """Serialised text (orjson's) with each escape as one byte. Linear; pays per escape, not per byte."""
-    parts = text.split(b"\\")
+    """Serialised text (orjson's) with each escape as one byte. Linear."""
+    parts = text.split(_ESCAPE)
+    return _by_kinds(text) if len(parts) > len(text) // _DENSE else _one_by_one(parts)
+
+
+def _one_by_one(parts: list[bytes]) -> bytes:
+    """Pays per escape."""
     out = [parts[0]]
     append = out.append
     index = 1
@@ -59,6 +69,22 @@ def neutralise(text: bytes) -> bytes:
             append(_SHORT[part[0]])
             append(part[1:])
     return b"".join(out)
+
+
+def _by_kinds(text: bytes) -> bytes:
+    """Pays per kind of escape and byte: 250 kB of quotes take a few milliseconds, not 50."""
+    # The backslashes themselves first: no other escape holds one, so of a row of them each two are an escape.
+    if _PAIR in text:
+        text = text.replace(_PAIR, BACKSLASH)
+    for escape, byte in _ESCAPES:
+        if _ESCAPE not in text:
+            return text
+        text = text.replace(escape, byte)
+    for escape, byte in _CONTROL_ESCAPES:
+        if _ESCAPE not in text:
+            return text
+        text = text.replace(escape, byte)
+    return text
 
 
 def restore(text: bytes) -> bytes:

@@ -20,8 +20,8 @@ ANCHOR: Final = (
     rb"(?!(?<=[^0-9a-fA-F:][0-9a-fA-F]{2}::)[0-9a-fA-F]{0,2}(?![0-9a-fA-F:]))"
     rb"|[0-9a-fA-F]{1,4}+:[0-9a-fA-F]{1,4}+:)"
 )
-_ANCHOR: Final = re.compile(ANCHOR)
-_RUN: Final = re.compile(rb"[0-9a-fA-F:]*+")
+# From the first colon of what every address holds to the end of the run.
+_RUN: Final = re.compile(rb":(?=" + ANCHOR[1:] + rb")[0-9a-fA-F:]*+")
 _DIGITS: Final = b"0123456789"
 # The IPv4 in the last 32 bits, masked already or not: `::ffff:10.1.2.3` is left to the mask of IPv4.
 _IPV4_TAIL: Final = re.compile(rb"[0-9]{1,3}\.[0-9]{1,3}\.(?:[0-9]{1,3}\.[0-9]|x\.x)")
@@ -34,37 +34,41 @@ _HIGHEST_PORT: Final = 65535
 _LONGEST_PORT: Final = 5
 _MASK: Final = b":x:x:x:x:x:x"
 
+_DOT: Final = 0x2E
+
 Span = tuple[int, int, bytes]
+_UNKNOWN: Final[Span] = (-1, -1, b"")
 
 
 def find_ipv6(text: bytes) -> list[Cut]:
     """The IPv6 addresses in neutral text."""
     cuts: list[Cut] = []
-    known: dict[tuple[bytes, bool, bool], Span | None] = {}  # logs name the same addresses again and again
-    done = 0
-    for found in _ANCHOR.finditer(text):
-        start = anchor = found.start()
-        if anchor < done:
+    known: dict[bytes, Span | None] = {}  # logs name the same addresses again and again
+    for found in _RUN.finditer(text):
+        start, done = found.span()
+        if text[start - 1] in _HEX_COLON:
+            head = text[max(0, start - _LONGEST_RUN) : start]
+            start -= len(head) - len(head.rstrip(_HEX_COLON))
+        # The run with its neighbours, of which neither is a hex digit or a colon.
+        key = text[start - 1 : done + 1] if start else b" " + text[: done + 1]
+        span = known.get(key, _UNKNOWN)
+        if span is _UNKNOWN:
+            span = known[key] = _address_in(key)
+        if span is None:
             continue
-        if text[anchor - 1] in _HEX_COLON:
-            head = text[max(done, anchor - _LONGEST_RUN) : anchor]
-            start = anchor - len(head) + len(head.rstrip(_HEX_COLON))
-        done = _RUN.match(text, anchor).end()  # type: ignore[union-attr]  # matches the empty string
-        if done - start > _LONGEST_RUN:
+        if key[-1] == _DOT and b"::" in key and _IPV4_TAIL.match(text, text.rfind(b":", start, done) + 1) is not None:
             continue
-        run = text[start:done]
-        following = text[done : done + 1]
-        if following == b"." and b"::" in run:
-            last = done - len(run) + run.rfind(b":") + 1
-            if _IPV4_TAIL.match(text, last) is not None:
-                continue
-        key = (run, start > 0 and text[start - 1] in _LETTERS, following in _LETTERS and following != b"")
-        if key not in known:
-            known[key] = _address(*key)
-        span = known[key]
-        if span is not None:
-            cuts.append((start + span[0], start + span[1], span[2]))
+        first, last, mask = span
+        cuts.append((start + first, start + last, mask))
     return cuts
+
+
+def _address_in(key: bytes) -> Span | None:
+    """The address in a run that is given with the byte before it and, if there is one, the byte after it."""
+    run = key[1:] if key[-1] in _HEX_COLON else key[1:-1]
+    if len(run) > _LONGEST_RUN:
+        return None
+    return _address(run, key[0] in _LETTERS, key[-1] in _LETTERS and len(run) < len(key) - 1)
 
 
 def _address(run: bytes, before: bool, after: bool) -> Span | None:

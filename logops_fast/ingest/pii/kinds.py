@@ -1,4 +1,4 @@
-"""The kinds of personal data and secrets, in the order of the passes: what asks for each, what it masks and leaves.
+"""The kinds of personal data and secrets, in the order of the passes. docs/privacy.md says what each masks and leaves.
 
 Every kind looks at the text as it came, so that no mask hides from one kind what another kind masked next to it. What
 two kinds find in one place is masked once: of cuts that overlap the earlier and longer one counts. So the order
@@ -26,105 +26,32 @@ class Kind(NamedTuple):
     """One kind of personal data.
 
     ``label`` is that of the metric. ``sign`` is the bit of `Signs.found` that says whether it may be there at all.
-    ``find`` returns the places to mask. The texts are shown in docs/privacy.md.
+    ``find`` returns the places to mask.
     """
 
     label: str
     sign: int
     find: Callable[[bytes], list[Cut]]
-    trigger: str
-    leaves: str
-    never: str
 
 
 SECRETS: Final = (
-    Kind(
-        "secret",
-        signs.KEY,
-        find_keys,
-        "a capital `A` or `K`; a separator followed by 16 letters or digits",
-        "`***`",
-        "certificates and public keys; words that only begin like a key (`npm_config_registry`)",
-    ),
-    Kind(
-        "secret",
-        signs.URL,
-        find_url_passwords,
-        "`://` and an `@`",
-        "scheme, user, host and path",
-        "a user without a password (`ssh://git@host`), ports",
-    ),
+    Kind("secret", signs.KEY, find_keys),
+    Kind("secret", signs.URL, find_url_passwords),
 )
 """Secrets known by their form. What depends on how text is delimited is looked for at every level of encoding."""
 
 CREDENTIALS: Final = (
-    Kind(
-        "token",
-        signs.BEARER,
-        find_bearer,
-        "`bearer` in any case",
-        "the scheme: `Bearer ***`",
-        "English and radio networks' words: `the bearer will pay`, `bearer setup failed`",
-    ),
-    Kind(
-        "token",
-        signs.BASIC,
-        find_basic,
-        "`basic` in any case",
-        "the scheme: `Basic ***`",
-        "what is no base64 of a user and a password: `basic auth disabled`",
-    ),
-    Kind(
-        "token",
-        signs.DIGEST,
-        find_digest,
-        "`digest` in any case, and an `=`",
-        "the scheme: `Digest ***`",
-        "challenges, and digests of content (`Digest: sha256:...`)",
-    ),
-    Kind(
-        "token",
-        signs.JWT,
-        find_jwts,
-        "`eyJ`, `eyA`, `ewo` and the like",
-        "`***jwt***`",
-        "base64 without the dots of a token",
-    ),
+    Kind("token", signs.BEARER, find_bearer),
+    Kind("token", signs.BASIC, find_basic),
+    Kind("token", signs.DIGEST, find_digest),
+    Kind("token", signs.JWT, find_jwts),
 )
 """Credentials known by what is in front of them, or by their form; looked for at every level of encoding, too."""
 
 PLAIN: Final = (
-    Kind(
-        "email",
-        signs.EMAIL,
-        find_emails,
-        "an `@`",
-        "the first character of the local part, and the domain",
-        "package versions (`lodash@4.17.21`), systemd units (`user@1000.service`), `@user`, `user@localhost`",
-    ),
-    Kind(
-        "card",
-        signs.CARD,
-        find_cards,
-        "13 digits in a row, or two groups as cards print them",
-        "the last four digits",
-        "numbers without a network's beginning and length or that fail Luhn, fractions, hex identifiers, HDFS blocks",
-    ),
-    Kind(
-        "ipv4",
-        signs.IPV4,
-        find_ipv4,
-        "a dot between two numbers",
-        "the first two octets",
-        "versions and object identifiers known by what is next to them, three or five numbers",
-    ),
-    Kind(
-        "ipv6",
-        signs.IPV6,
-        find_ipv6,
-        "`::`, or three groups between colons",
-        "the first two groups",
-        "pairs of digits (MAC, WWN, fingerprints), times, paths of C++ and Rust",
-    ),
+    Kind("email", signs.EMAIL, find_emails),
+    Kind("card", signs.CARD, find_cards),
+    Kind("ipv4", signs.IPV4, find_ipv4),
+    Kind("ipv6", signs.IPV6, find_ipv6),
 )
 """The kinds that are recognised by themselves: they are looked for in text that is decoded."""

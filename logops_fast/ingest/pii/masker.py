@@ -224,14 +224,18 @@ class Masker:
         decoded = Decoded(raw)
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._delimited, hits)
+            signs = Signs(decoded.text, self._triggers)
+            cuts = self._cuts(decoded.text, signs, self._delimited, hits)
+            changed = bool(cuts)
             if cuts:
                 raw = replaced(raw, decoded.originals(cuts))
                 decoded = _decoded(raw, level)
             if level == MOST_LEVELS or not decoded.decode():
                 break
             level += 1
-        cuts = self._cuts(decoded.text, Signs(decoded.text, self._triggers), self._rare, hits)
+        if changed:
+            signs = Signs(decoded.text, self._triggers)
+        cuts = self._cuts(decoded.text, signs, self._rare, hits)
         if cuts:
             raw = replaced(raw, decoded.originals(cuts))
         masked = raw.split(b'"')[1::2]

@@ -19,6 +19,11 @@ _BACKSLASH: Final = 0xFC
 _QUOTES: Final = b"\xfd'`"
 _NAME: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
 _LONGEST_NAME: Final = 128
+# How values of some names are written.
+_ANY_FORM: Final = 0
+_DIRECTORY: Final = 1
+_AUTHORIZATION: Final = 2
+_COOKIE_PAIRS: Final = 3
 _BLANKS: Final = re.compile(rb"[=>]{0,2}[ \xff]{0,8}")
 # An escape of JSON that this text holds undecoded ends a bare value: `\n` in a JSON text of JSON text.
 _ESCAPE: Final = rb"\xfc(?![nrtbfu/\xfc\xfd\x22])"
@@ -72,11 +77,12 @@ class Pairs:
         if b"<" in text and b"</" in text:
             places += [found.start() for found in self._element.finditer(text)]
         cuts: list[Cut] = []
+        known: dict[bytes, tuple[str, int]] = {}
         fields = secrets = last = 0
         for at in sorted(places):
             if at < last:
                 continue
-            found = self._value(text, at)
+            found = self._value(text, at, known)
             if found is None:
                 continue
             kind, cut = found
@@ -88,15 +94,20 @@ class Pairs:
             cuts.append(cut)
         return cuts, fields, secrets
 
-    def _value(self, text: bytes, at: int) -> tuple[str, Cut] | None:
-        """The kind and the cut of the value whose separator is at ``at``."""
+    def _value(self, text: bytes, at: int, known: dict[bytes, tuple[str, int]]) -> tuple[str, Cut] | None:
+        """The kind and the cut of the value whose separator is at ``at``; ``known``: names seen before."""
         head = text[max(0, at - _LONGEST_NAME) : at]
         separator = text[at]
-        if separator == 0x3D and head.endswith(b":"):  # `:=`
-            head = head[:-1]
-        head = head.rstrip(b" \xff")
         quote = head[-1] if head else 0
-        if quote in _QUOTES:
+        if quote not in _NAME:
+            if separator == 0x3D and quote == 0x3A:  # `:=`
+                head = head[:-1]
+            head = head.rstrip(b" \xff")
+            quote = head[-1] if head else 0
+        if quote in _NAME:  # the usual case: nothing parts them
+            quote = 0
+            name = head[len(head.rstrip(_NAME)) :]
+        elif quote in _QUOTES:
             head = head[:-1]
             name = head[head.rfind(quote) + 1 :]
             if b'"' in name or name.strip(_NAME):
@@ -107,11 +118,15 @@ class Pairs:
             name = head[len(head.rstrip(_NAME)) :]
         if not name:
             return None
-        before = head[: len(head) - len(name)]
-        if separator == 0x3A and before.endswith(b"://"):  # the user of a URL, whose password is masked by now
-            return None
-        query = before.endswith((b"?", b"&", b"#", b"&amp;"))
-        kind = self._rules.kind(name.decode("utf-8", "replace"))
+        begin = len(head) - len(name)
+        edge = head[begin - 1] if begin else 0
+        if separator == 0x3A and edge == 0x2F and head.endswith(b"://", 0, begin):
+            return None  # the user of a URL, whose password is masked by now
+        query = edge in b"?&#" or (edge == 0x3B and head.endswith(b"&amp;", 0, begin))
+        seen = known.get(name)
+        if seen is None:
+            seen = known[name] = (self._rules.kind(name.decode("utf-8", "replace")), _form(name.lower()))
+        kind, form = seen
         if kind == FIELD and not quote:
             return None
         if (
@@ -123,18 +138,32 @@ class Pairs:
             kind = SECRET
         if kind not in (FIELD, SECRET):
             return None
-        cut = _cut(text, at, separator, quote, name.lower(), query)
+        cut = _cut(text, at, separator, quote, form, query)
         return None if cut is None else (kind, cut)
 
 
-def _cut(text: bytes, at: int, separator: int, quote: int, name: bytes, query: bool) -> Cut | None:
+def _form(name: bytes) -> int:
+    """How the value of a name, in lower case, is written."""
+    if name.endswith(b"pwd"):
+        return _DIRECTORY
+    if name.endswith(b"authorization"):
+        return _AUTHORIZATION
+    return _COOKIE_PAIRS if name.endswith((b"cookie", b"cookies")) else _ANY_FORM
+
+
+def _cut(text: bytes, at: int, separator: int, quote: int, form: int, query: bool) -> Cut | None:
     if separator == 0x3E:  # <password>...</password>
         found = _ELEMENT.match(text, at + 1)
         return None if found is None else _scalar(text, at + 1, found.end())
-    start = _BLANKS.match(text, at + 1).end()  # type: ignore[union-attr]  # matches the empty string
+    start = at + 1
     if start >= len(text):
         return None
     first = text[start]
+    if first in b"=> \xff":
+        start = _BLANKS.match(text, start).end()  # type: ignore[union-attr]  # matches the empty string
+        if start >= len(text):
+            return None
+        first = text[start]
     if first in _QUOTES:
         return _scalar(text, start + 1, _QUOTED[first].match(text, start + 1).end())  # type: ignore[union-attr]
     if first in b"[{" and (quote or separator == 0x3D):
@@ -142,11 +171,11 @@ def _cut(text: bytes, at: int, separator: int, quote: int, name: bytes, query: b
         return (start, brackets_end(text, start), wrap + _MASK + wrap)
     if first in b"/:" and separator == 0x3A and not quote:  # `token://`, `secret::path`
         return None
-    if first in b"/~" and name.endswith(b"pwd"):  # PWD=/home/..., the working directory
+    if form == _DIRECTORY and first in b"/~":  # PWD=/home/..., the working directory
         return None
-    if name.endswith(b"authorization"):
+    if form == _AUTHORIZATION:
         return _authorization(text, start)
-    if name.endswith((b"cookie", b"cookies")) and separator == 0x3A:
+    if form == _COOKIE_PAIRS and separator == 0x3A:
         found = _COOKIES.match(text, start)
         return None if found is None else _scalar(text, start, found.end())
     if quote:

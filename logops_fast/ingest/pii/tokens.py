@@ -16,9 +16,9 @@ _JWT_MASK: Final = b"***jwt***"
 # RFC 6750, 2.1 asks for a token68; what is sent is often more (`17|...`, `client:secret`), so a token ends as text
 # does: at a blank, a quote, a bracket, `,`, `;` or `&`. 0xFF is a tab, 0xFC a backslash that begins no escape.
 _TOKEN: Final = rb"(?:[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]|\xfc(?![nrtbfu/\xfc\xfd\x22]))++"
-_SCHEME: Final = b"bearer"
+_SCHEME: Final = re.compile(rb"(?<![a-z0-9_])bearer")  # in text of lower case; so are the others
+_SCHEME_LENGTH: Final = len(b"bearer")
 _BEARER_AT: Final = re.compile(rb"([ \xff+]++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+)(" + _TOKEN + rb")")
-_WORD_BEFORE: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_"
 # English and the radio networks' words: bearer bonds, bearer setup, bearer token expired, `Bearer realm="api"`.
 WORDS: Final = frozenset(
     b"activated activation and as auth authentication authorization authorisation capability channel check "
@@ -32,12 +32,13 @@ _WORD: Final = re.compile(rb"[A-Za-z]?[a-z]++(?:-[a-z]++)*+")
 _LONGEST_WORD: Final = 16
 _SHORT_NUMBER: Final = re.compile(rb"[0-9]{1,5}")
 _STOPS: Final = b".:!?-"
+_ASSIGNS: Final = b":=\xfd'"
 
 # RFC 7617: base64 of `user:password`. Words such as "basic auth disabled" are no base64 of that.
-_BASIC: Final = b"basic"
+_BASIC: Final = re.compile(rb"(?<![a-z0-9_])basic")
 _BASIC_AT: Final = re.compile(rb"[ +\xff]++['`\xfd]?+([A-Za-z0-9+/_-]{4,}+=*+)")
 # RFC 7616: the parameters of credentials; a challenge has neither `username` nor `response`.
-_DIGEST: Final = b"digest"
+_DIGEST: Final = re.compile(rb"(?<![a-z0-9_])digest")
 _DIGEST_AT: Final = re.compile(
     rb" ++((?=[^\x22]{0,2048}?(?:username|response)=)[a-z]++=(?:\xfd[^\xfd\x22]*+\xfd|[^\x00-\x20\x22,;'`\xf5-\xff]++)"
     rb"(?:, *+[a-z]++=(?:\xfd[^\xfd\x22]*+\xfd|[^\x00-\x20\x22,;'`\xf5-\xff]++))*+)"
@@ -57,34 +58,44 @@ _USUAL_BEGINNING: Final = b"eyJ"
 _SECOND_OBJECT: Final = re.compile(rb"\.(?=e(?:y[JA]|w[o0k]|30))")
 
 
-def _places(text: bytes, word: bytes) -> list[int]:
+def _places(text: bytes, word: re.Pattern[bytes]) -> list[int]:
     """Where ``word`` ends in the text, as a word of its own, in any case."""
-    folded = text.lower()
-    places = []
-    at = folded.find(word)
-    while at >= 0:
-        if text[at - 1] not in _WORD_BEFORE:
-            places.append(at + len(word))
-        at = folded.find(word, at + len(word))
-    return places
+    return [found.end() for found in word.finditer(text.lower())]
+
+
+# What the text of a token is by itself.
+_NONE: Final = 0
+_TOKEN_OR_WORD: Final = 1
+_SURELY: Final = 2
 
 
 def find_bearer(text: bytes) -> list[Cut]:
     """Bearer tokens in neutral text."""
     cuts: list[Cut] = []
+    known: dict[bytes, int] = {}
     for at in _places(text, _SCHEME):
         found = _BEARER_AT.match(text, at)
         if found is None:
             continue
-        start, end = found.span(3)
-        token = text[start:end]
-        bare = token.rstrip(_STOPS)
-        if not bare or is_masked(token) or bare.lower() in WORDS or bare.partition(b"=")[0].lower() in WORDS:
+        gap, quote, token = found.groups()
+        judged = known.get(token)
+        if judged is None:
+            judged = known[token] = _judge(token)
+        if judged == _NONE:
             continue
-        if not found[2] and found[1] == b" " and not _is_value(text, at - len(_SCHEME), end) and _reads_as_word(bare):
+        end = found.end()
+        if judged == _TOKEN_OR_WORD and not quote and gap == b" " and not _is_value(text, at - _SCHEME_LENGTH, end):
             continue
-        cuts.append((start, end, _MASK))
+        cuts.append((end - len(token), end, _MASK))
     return cuts
+
+
+def _judge(token: bytes) -> int:
+    """What a token is by its text: none, perhaps a word of a sentence, or surely one."""
+    bare = token.rstrip(_STOPS)
+    if not bare or is_masked(token) or bare.lower() in WORDS or bare.partition(b"=")[0].lower() in WORDS:
+        return _NONE
+    return _TOKEN_OR_WORD if _reads_as_word(bare) else _SURELY
 
 
 def _is_value(text: bytes, start: int, end: int) -> bool:
@@ -92,8 +103,9 @@ def _is_value(text: bytes, start: int, end: int) -> bool:
     before = text[start - 1 : start]
     if before == b'"':
         return text[end : end + 1] == b'"'
-    head = text[max(0, start - 4) : start].rstrip(b" ")
-    return head.endswith((b":", b"=", b"\xfd", b"'"))
+    if before == b" ":
+        before = text[max(0, start - 4) : start].rstrip(b" ")[-1:]
+    return before in _ASSIGNS and before != b""
 
 
 def _reads_as_word(token: bytes) -> bool:
@@ -105,10 +117,18 @@ def _reads_as_word(token: bytes) -> bool:
 def find_basic(text: bytes) -> list[Cut]:
     """Basic credentials in neutral text."""
     cuts: list[Cut] = []
+    known: dict[bytes, bool] = {}
     for at in _places(text, _BASIC):
         found = _BASIC_AT.match(text, at)
-        if found is not None and _is_user_and_password(found[1]):
-            cuts.append((found.start(1), found.end(1), _MASK))
+        if found is None:
+            continue
+        token = found[1]
+        judged = known.get(token)
+        if judged is None:
+            judged = known[token] = _is_user_and_password(token)
+        if judged:
+            end = found.end()
+            cuts.append((end - len(token), end, _MASK))
     return cuts
 
 
@@ -145,8 +165,8 @@ def find_jwts(text: bytes) -> list[Cut]:
         if found is not None and found.lastindex is not None:
             cuts.append((at, end, _JWT_MASK))
         at = text.find(_USUAL_BEGINNING, end)
-    # A token that begins in another way has a second object, after a dot. The string that it is in is read once more, and
-    # only that one, so that no string's mask depends on its neighbours.
+    # A token that begins in another way has a second object, after a dot. The string that it is in is read once more,
+    # and only that one, so that no string's mask depends on its neighbours.
     again: list[Cut] = []
     strings: list[tuple[int, int]] = []
     known = done = 0

@@ -22,7 +22,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from logops_fast.errors import LogOpsError
 from logops_fast.ingest.sink.claims import confirm, renew
@@ -68,13 +68,24 @@ class Phase(Enum):
     CLOSING = "closing"
 
 
-class _Batch(NamedTuple):
-    day: str
-    lines: bytes
-    rejected: bytes
-    entry: LedgerEntry | None
-    encoded: bytes | None
-    on_stored: OnStored
+class _Batch:
+    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected")
+
+    def __init__(
+        self,
+        day: str,
+        lines: bytes,
+        rejected: bytes,
+        entry: LedgerEntry | None,
+        encoded: bytes | None,
+        on_stored: OnStored,
+    ) -> None:
+        self.day = day
+        self.lines = lines
+        self.rejected = rejected
+        self.entry = entry
+        self.encoded = encoded
+        self.on_stored = on_stored
 
 
 class FileSink:

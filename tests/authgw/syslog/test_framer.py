@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from logops_fast.authgw.syslog.framer import MAX_LINES, Framer, Segment, datagram
 from logops_fast.formats.syslog_text import count, messages
+from tests.support.tables import each_of
 
 LIMIT = 64
 
@@ -30,7 +31,7 @@ def feed(*pieces: bytes, limit: int = LIMIT) -> list[bytes]:
     return messages_of(segments + framer.finish())
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("sent", "expected"),
     [
         (b"<34>one\n<34>two\n", [b"<34>one", b"<34>two"]),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from logops_fast.authgw.syslog.sources import Sources
+from tests.support.tables import each_of
 
 SOURCES = Sources(
     ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"],
@@ -19,7 +20,7 @@ SOURCES = Sources(
 )
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("address", "emitter"),
     [
         ("10.2.3.4", "syslog"),

@@ -10,9 +10,10 @@ from logops_fast.ingest.parsers import csv_rows
 from logops_fast.ingest.parsers.base import MalformedBody
 from tests.formats.bodies import any_body
 from tests.ingest.parsers.support import outcome
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "events"),
     [
         (b"t,INFO,m\n", [{"ts": "t", "level": "INFO", "msg": "m"}]),

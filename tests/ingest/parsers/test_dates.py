@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.ingest.parsers.dates import Calendar
+from tests.support.tables import each_of
 
 NOW = datetime(2026, 11, 25, 10, tzinfo=UTC)
 
@@ -16,7 +17,7 @@ def timestamp(day: str, clock: str = "12:34:56", fraction: str = "", zone: str =
     return Calendar(NOW.timestamp()).timestamp(day, clock, fraction, zone)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "day",
     [
         "2023-03-01", "2023/03/01", "2023.03.01", "20230301", "Mar  1 2023", "Mar 01 2023", "Mar 1, 2023",

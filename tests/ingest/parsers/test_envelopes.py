@@ -8,6 +8,7 @@ import pytest
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest.parsers.base import Limits, MalformedBody
 from logops_fast.ingest.parsers.registry import parse, parse_pieces
+from tests.support.tables import each_of
 
 NOW = 1_772_600_000.0
 
@@ -129,7 +130,7 @@ def test_an_envelope_that_is_not_unwrapped_is_refused_by_its_name(body: Any, nam
     assert caught.value.reason == "unsupported_envelope"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "event",
     [
         {"ts": "2023-03-01T12:34:56Z", "msg": "done", "logs": [{"a": 1}]},
@@ -152,7 +153,7 @@ def test_an_envelope_that_is_not_unwrapped_is_refused_by_its_name(body: Any, nam
     ],
     ids=json.dumps,
 )
-@pytest.mark.parametrize("wrap", ["alone", "array", "lines"])
+@each_of("wrap", ["alone", "array", "lines"])
 def test_what_is_no_envelope_to_the_letter_is_an_event(event: dict[str, Any], wrap: str) -> None:
     written = json.dumps(event).encode()
     body, format = {

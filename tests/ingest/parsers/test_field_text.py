@@ -13,12 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-import pytest
-
 from logops_fast.formats.batch import BatchHead
 from logops_fast.formats.item_count import exact, upper_bound
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.registry import parse
+from tests.support.tables import each_of
 
 NOW: Final = 1795600800.0  # 2026-11-25T10:00:00Z
 CAP: Final = 1 << 20
@@ -66,7 +65,7 @@ def faults(case: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: {got} instead of {case[name]}"
 
 
-@pytest.mark.parametrize("group", dict.fromkeys(case["group"] for case in CASES))
+@each_of("group", dict.fromkeys(case["group"] for case in CASES))
 def test_a_body_is_stored_as_expected(group: str) -> None:
     found = {case["id"]: list(faults(case)) for case in CASES if case["group"] == group}
     assert {name: texts for name, texts in found.items() if texts} == {}

@@ -14,6 +14,7 @@ from logops_fast.ingest.parsers.base import MalformedBody
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import read_event
 from tests.formats.bodies import any_body
+from tests.support.tables import each_of
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -99,8 +100,8 @@ def test_a_broken_body_is_malformed_and_says_where(body: bytes, where: str) -> N
     assert caught.value.detail.endswith(".")
 
 
-@pytest.mark.parametrize("wrap", [b"%b", b"[%b]", b'[%b,{"msg":"x"}]', b"[%b,7]"])
-@pytest.mark.parametrize("key", [b"resourceSpans", b"resource_spans", b"resourceMetrics"])
+@each_of("wrap", [b"%b", b"[%b]", b'[%b,{"msg":"x"}]', b"[%b,7]"])
+@each_of("key", [b"resourceSpans", b"resource_spans", b"resourceMetrics"])
 def test_an_otlp_export_of_traces_or_metrics_is_refused_by_name(key: bytes, wrap: bytes) -> None:
     body = wrap % (b'{"%b":[{"scopeLogs":[]}]}' % key)
     with pytest.raises(MalformedBody) as caught:

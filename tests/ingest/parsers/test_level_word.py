@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.ingest.levels import LEVELS
 from logops_fast.ingest.parsers.level_word import find_level, is_level
+from tests.support.tables import each_of
 
 pieces = st.lists(
     st.sampled_from(
@@ -26,7 +26,7 @@ def test_any_text_names_a_level_or_none(text: str) -> None:
     assert find_level(text) in (None, *LEVELS)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "level"),
     [
         ("INFO up", "INFO"),

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from logops_fast.ingest.parsers.loki_labels import MAX_LABELS, MAX_LABELS_BYTES, parse_labels
 from tests.support.loki import labels_of
+from tests.support.tables import each_of
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,7 @@ def test_labels_are_read_as_go_writes_them(text: str, labels: dict[str, str]) ->
     assert parse_labels(text) == labels
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "a", "{", "}", "{a}", '{a="b"', '{a="b}', '{a="b" c="d"}', '{a="b"}x', '{a="b"},', '{1a="b"}', "{a=b}",

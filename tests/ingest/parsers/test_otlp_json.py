@@ -16,6 +16,7 @@ from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed
 from logops_fast.ingest.parsers.registry import parse_pieces
 from tests.data.regen import DATA, NOW
 from tests.ingest.parsers.support import outcome
+from tests.support.tables import each_of
 
 CORPUS = (DATA / "events_otlp.json").read_bytes()
 LIMITS = Limits()
@@ -92,7 +93,7 @@ def test_an_id_in_base64_as_protobufs_own_json_has_it_is_read() -> None:
     assert event({"traceId": "W47/95gDgQPSabYzgT/GDA=="})["trace_id"] == "5b8efff798038103d269b633813fc60c"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "record",
     [
         {"timeUnixNano": "soon"},

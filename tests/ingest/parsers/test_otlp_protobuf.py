@@ -21,6 +21,7 @@ from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed
 from logops_fast.ingest.parsers.registry import parse_pieces
 from tests.data.regen import DATA, golden_path
 from tests.ingest.parsers.support import outcome
+from tests.support.tables import each_of
 
 CORPUS = (DATA / "events_otlp.pb").read_bytes()
 LIMITS = Limits()
@@ -161,7 +162,7 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@each_of("name", HOSTILE)
 def test_a_hostile_body_is_malformed(name: str) -> None:
     refused = refusal(HOSTILE[name])
     assert refused.reason == "malformed"

@@ -15,6 +15,7 @@ from logops_fast.ingest.parsers import logops_line, plain
 from logops_fast.ingest.parsers.base import NOT_FOUND, Inherited, MalformedBody, TextOptions
 from tests.formats.bodies import any_body
 from tests.ingest.parsers.support import outcome
+from tests.support.tables import each_of
 
 NOW = 1741003200.0  # 2025-03-03T12:00:00Z
 
@@ -232,7 +233,7 @@ HOSTILE: dict[str, Callable[[int], str]] = {
 
 
 @pytest.mark.timeout(120)  # what is quadratic takes minutes at this size; what is linear, hundredths of a second
-@pytest.mark.parametrize("shape", HOSTILE)
+@each_of("shape", HOSTILE)
 def test_a_hostile_mebibyte_is_linear(shape: str) -> None:
     (event,) = events_of(HOSTILE[shape](1 << 20).encode())
     assert len(orjson.dumps(event, default=list)) > 1000

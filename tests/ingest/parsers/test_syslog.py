@@ -6,6 +6,7 @@ import pytest
 
 from logops_fast.ingest.parsers import rfc3164, rfc5424, syslog
 from logops_fast.ingest.parsers.dates import Calendar
+from tests.support.tables import each_of
 
 NOW = 1741003200.0  # 2025-03-03T12:00:00Z
 
@@ -107,7 +108,7 @@ def test_tag_and_pid_are_separated_from_the_message(rest: str, fields: dict[str,
     assert event == {"ts": "2025-03-03T12:00:00Z", **fields}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("stamp", "now", "ts"),
     [
         ("Mar  3 12:00:00", NOW, "2025-03-03T12:00:00Z"),

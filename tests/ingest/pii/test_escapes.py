@@ -22,3 +22,13 @@ def test_neutral_text_has_no_escapes_and_comes_back_whole(text: str) -> None:
 @given(st.text('\\"\n\t\x00a', max_size=12))
 def test_one_character_is_one_byte(text: str) -> None:
     assert len(neutralise(orjson.dumps(text))) == len(text) + 2
+
+
+@given(
+    st.lists(st.sampled_from(["\\", '"', "\n", "\t", "\r", "\b", "\f", "\x00", "\x1f", "u0001", "n", "é"]), max_size=40)
+)
+def test_many_escapes_in_little_text_read_as_few_in_much(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    dense = neutralise(orjson.dumps(text))
+    sparse = neutralise(orjson.dumps(text + " " * 2000))
+    assert sparse == dense[:-1] + b" " * 2000 + b'"'

@@ -15,6 +15,7 @@ import pytest
 
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.serialiser import to_lines
+from tests.support.tables import each_of
 
 SMALL = 1_200
 MASKER = Masker(["nick", "acct_*"], ["kept"])
@@ -55,8 +56,8 @@ def lines_run(event: dict[str, Any]) -> int:
 
 
 @pytest.mark.interpreted
-@pytest.mark.parametrize("unit", HOSTILE)
 @pytest.mark.parametrize("where", ["value", "key", "many"])
+@each_of("unit", HOSTILE)
 def test_twice_the_text_takes_about_twice_the_work(unit: str, where: str) -> None:
     def event(size: int) -> dict[str, Any]:
         text = (unit * (size // len(unit) + 1))[:size]

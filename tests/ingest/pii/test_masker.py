@@ -11,6 +11,7 @@ from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.serialiser import to_lines
 from tests.ingest.pii.strategies import CARDS, EMAILS, IPV4S, IPV6S, NEAR, PII, TOKENS, strings
 from tests.support.examples import examples
+from tests.support.tables import each_of
 
 MASKER = Masker()
 
@@ -26,7 +27,7 @@ def kinds(event: dict[str, Any], *fields: str) -> dict[str, int]:
     return hits
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "masked"),
     [
         ("alice@example.com", "a***@example.com"),
@@ -94,7 +95,7 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
     assert MASKER.mask_text(text) == masked
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         "1.2.3", "v1.2.3.4", "V10.0.0.1", "1.2.3.4.5", "256.1.1.1", "1.3.6.1.4.1.311", "10.1.2", "3.14159",

@@ -13,6 +13,7 @@ from logops_fast.ingest.pii.keyforms import FORMS
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.pii.names import QUERY_NAMES, SECRET_NAMES, is_secret
 from logops_fast.ingest.serialiser import to_lines
+from tests.support.tables import each_of
 
 PAGE = (Path(__file__).parents[3] / "docs" / "privacy.md").read_text(encoding="utf-8")
 
@@ -33,7 +34,7 @@ def camel(name: str) -> str:
     return first + "".join(word.capitalize() for word in rest)
 
 
-@pytest.mark.parametrize("name", SECRET_NAMES)
+@each_of("name", SECRET_NAMES)
 def test_every_published_name_is_found_in_members_and_in_text_however_it_is_written(name: str) -> None:
     spelt = {name, name.upper(), name.replace("_", "-"), camel(name), f"db.{name}", f"x_{name}", f"X-{name.title()}"}
     spelt.add("user" + camel(f"x_{name}")[1:])
@@ -47,7 +48,7 @@ def test_every_published_name_is_found_in_members_and_in_text_however_it_is_writ
     assert mask({name: "v4lue"}, secrets=False) == {name: "v4lue"}
 
 
-@pytest.mark.parametrize(
+@each_of(
     "name",
     [
         "session_id", "prompt_tokens", "token_type", "secretName", "secretary", "password_expires_at", "span", "japan",

@@ -19,6 +19,7 @@ from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
 from tests.ingest.pii import contexts
 from tests.ingest.pii.strategies import PII, texts
+from tests.support.tables import each_of
 
 KINDS: Final = (*SECRETS, *CREDENTIALS, *PLAIN)
 RULES: Final = NameRules(["nick", "x*y"], ["kept"])
@@ -72,7 +73,7 @@ def test_so_has_every_form_of_a_key(form: str, data: st.DataObject) -> None:
 ASCII: Final = st.characters(codec="ascii", exclude_categories=["Cc"])
 
 
-@pytest.mark.parametrize("name", [*SECRET_NAMES, "nick", "xay", "kept"])
+@each_of("name", [*SECRET_NAMES, "nick", "xay", "kept"])
 def test_a_name_is_seen_before_each_of_its_separators(name: str) -> None:
     for text in (f"{name}=v", f"{name} : v", f'"{name}": "v"', f"<{name}>v</{name}>"):
         if name in SECRET_NAMES:
@@ -86,7 +87,7 @@ def test_ordinary_text_has_no_sign() -> None:
     assert (signs.found, signs.rows, signs.named, signs.encoded) == (0, [], False, False)
 
 
-@pytest.mark.parametrize("text", PII)
+@each_of("text", PII)
 def test_only_the_rows_of_a_kind_are_named(text: str) -> None:
     line = neutralise(to_json({"k": text}))
     signs = Signs(b"\n".join((AWAY, line, AWAY, line)), TRIGGERS)

@@ -14,6 +14,7 @@ from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.pii.top_level import TopLevelNames, values_text
 from logops_fast.ingest.serialiser import to_lines
 from tests.ingest.pii.strategies import PII, events
+from tests.support.tables import each_of
 
 MASKER = Masker(["nick", "a?ct"], ["kept"])
 
@@ -32,7 +33,7 @@ def test_lines_are_the_same_whether_names_are_asked_with_the_values_or_not(batch
     assert apart == whole
 
 
-@pytest.mark.parametrize("name", [*PII, "password", "nick", "kept", "x=password=y", "%41", "a\nb", "\ud800"])
+@each_of("name", [*PII, "password", "nick", "kept", "x=password=y", "%41", "a\nb", "\ud800"])
 def test_a_name_that_matters_is_noticed_when_it_comes_first_and_later(name: str) -> None:
     batch = with_places([{"m": "x"}, {"m": "y", name: "bob@example.com"}, {"m": "z"}])
     masker = Masker(["nick"], ["kept"])
