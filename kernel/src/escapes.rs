@@ -57,9 +57,14 @@ fn hex(text: &[u8], at: usize) -> Option<u32> {
 
 /// Append text as orjson writes it in a string, without the quotes.
 pub fn encode(text: &[u8], out: &mut Vec<u8>) {
+    // Most texts hold none, and looking at all bytes is fast.
+    if !text.iter().fold(false, |found, &byte| found | is_special(byte)) {
+        out.extend_from_slice(text);
+        return;
+    }
     let mut from = 0;
     for (at, &byte) in text.iter().enumerate() {
-        if byte >= 0x20 && byte != b'"' && byte != b'\\' {
+        if !is_special(byte) {
             continue;
         }
         out.extend_from_slice(&text[from..at]);
@@ -94,9 +99,9 @@ pub fn may_be_encoded(text: &[u8]) -> bool {
     })
 }
 
-/// Whether a byte of decoded text was written as an escape.
+/// Whether a byte of decoded text is written as an escape.
 pub fn is_special(byte: u8) -> bool {
-    byte < 0x20 || byte == b'"' || byte == b'\\'
+    (byte < 0x20) | (byte == b'"') | (byte == b'\\')
 }
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use crate::text::{Before, Cut, Masked};
 use crate::times;
 use crate::tokens::{Kind, Member, Refused, Tokens};
 
-/// Members of an event.
+/// Members of an event, and the bytes of all their names: more are left to the reference, and never learnt.
 const MOST_MEMBERS: usize = 64;
+const LONGEST_NAMES: usize = 2048;
 /// Names, and spellings of levels, to learn that are reported at once.
 pub const MOST_UNKNOWN: usize = 32;
 /// Characters of a text that may be a level; the reference reads no longer one.
@@ -344,7 +345,11 @@ impl Reader<'_> {
             }
             let (name, end, escaped) = tokens.string(at + 1)?;
             plain &= !escaped && !tokens.bitmaps.has_wide(name, end);
-            self.names.extend_from_slice(&tokens.body[name..=end]);
+            if self.names.len() + end - name < LONGEST_NAMES {
+                self.names.extend_from_slice(&tokens.body[name..=end]);
+            } else {
+                plain = false;
+            }
             at = tokens.skip_blanks(end + 1);
             if tokens.byte(at) != b':' {
                 return Err(Refused);

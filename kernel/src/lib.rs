@@ -10,6 +10,7 @@ pub mod events;
 pub mod layouts;
 pub mod messages;
 pub mod numbers;
+pub mod otlp;
 #[cfg(feature = "python")]
 pub mod python;
 mod rare;
@@ -18,6 +19,7 @@ pub mod text;
 pub mod times;
 pub mod tokens;
 mod values;
+pub mod wire;
 
 /// Digest of the rules built into `text`, as the reference states them; compared at the start.
 pub const DIGEST: &str = include_str!("reference.digest");

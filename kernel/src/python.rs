@@ -9,22 +9,27 @@ use pyo3::types::{PyBytes, PyDict};
 
 use crate::events::{self, Ask, Outcome, Part, Request, Scratch};
 use crate::layouts::{Item, Layouts, Plan, Role};
+use crate::otlp::{Export, Limits};
 use crate::table::{Endings, Table, LEVELS, SCALES};
+use crate::tokens::Refused;
 
 /// Where the line of an event belongs among the finished ones; where the event starts and ends in the body; what is asked:
 /// 0 to read it, 1 also to learn its layout, 2 to mask the next of the unmasked lines, 3 to write its level at the place: start
 /// and end are those of its message.
 type Handed = (usize, usize, usize, u8);
+/// What was counted, by name; what did not occur is not in it.
+type Counts<'py> = Bound<'py, PyDict>;
 /// Lines, unmasked lines, events handed back, events finished, times and levels missing, levels, and what was masked:
 /// e-mail, IPv4 and IPv6 addresses, cards, tokens, secrets.
-type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], [u64; KINDS]);
+type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, Counts<'py>, Counts<'py>);
 /// Whether the first event is a slice, new names, new spellings of levels with their scales, where the next part begins.
 type News = (bool, Vec<String>, Vec<(usize, String)>, usize);
 
+/// Also the text of the events that are handed back, and how many records were read, if there are more.
+type ExportAnswer<'py> = (Lines<'py>, News, Bound<'py, PyBytes>, Option<usize>);
+
 /// Constants that a plan chooses from.
 const VARIANTS: usize = 4;
-/// Kinds of what is masked.
-const KINDS: usize = 6;
 
 /// One for each worker: it remembers layouts.
 #[pyclass(frozen, module = "logops_kernel")]
@@ -37,6 +42,8 @@ struct Kernel {
 struct State {
     layouts: Layouts,
     scratch: Scratch,
+    /// Events of an export, as JSON.
+    text: Vec<u8>,
 }
 
 fn field<'py, T: for<'a> FromPyObject<'a, 'py>>(table: &Bound<'py, PyDict>, name: &str) -> PyResult<T> {
@@ -59,7 +66,8 @@ impl Kernel {
         let offsets: Vec<(String, i64)> = field(table, "offsets")?;
         let scales: Vec<Vec<Option<usize>>> = field(table, "scales")?;
         let places: Vec<Vec<u8>> = field(table, "places")?;
-        if scales.len() != SCALES || places.len() != VARIANTS {
+        let (usual_scale, otel_scale): (usize, usize) = (field(table, "usual_scale")?, field(table, "otel_scale")?);
+        if scales.len() != SCALES || usual_scale.max(otel_scale) >= SCALES || places.len() != VARIANTS {
             return Err(PyValueError::new_err(format!("the kernel knows {SCALES} scales and {VARIANTS} places")));
         }
         let bytes = |name: &str| -> PyResult<Vec<u8>> { field(table, name) };
@@ -69,6 +77,8 @@ impl Kernel {
                 levels: levels.into_iter().map(String::into_bytes).collect(),
                 spellings: by_name("spellings")?.into_iter().map(|(name, level)| (name.into_bytes(), level)).collect(),
                 scales,
+                usual_scale,
+                otel_scale,
                 leading: by_name("leading")?.into_iter().map(|(word, level)| (word.into_bytes(), level)).collect(),
                 longest_leading: field(table, "longest_leading")?,
                 front: field::<Vec<String>>(table, "front")?.into_iter().map(String::into_bytes).collect(),
@@ -106,18 +116,74 @@ impl Kernel {
         receipt: u64,
         start: usize,
         size: usize,
+        may_be_envelope: bool,
     ) -> PyResult<Option<(Lines<'py>, News)>> {
         if constants.len() != VARIANTS {
             return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
         }
         let found = py.detach(|| {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            let State { layouts, scratch } = &mut *state;
+            let State { layouts, scratch, .. } = &mut *state;
             let request = Request { constants: &constants, zone_is_utc, receipt };
-            let part = Part { start, size, by_line, may_be_envelope: true };
+            let part = Part { start, size, by_line, may_be_envelope };
             events::read(body, part, &self.table, layouts, &request, scratch)
         });
-        Ok(found.ok().map(|out| answer(py, out)))
+        found.ok().map(|out| answer(py, &self.table, out)).transpose()
+    }
+
+    /// Read an export of OTLP in protobuf; None if the reference has to read all of it, and spellings of levels to learn.
+    ///
+    /// The bytes are the events' text in JSON, in which the events that are handed back are. `event_bytes`, `stored_bytes`
+    /// and `items` are the limits of the contract. A step passes over `before` records, and ends after `most` bytes of text.
+    /// The others are as for `read`.
+    #[allow(clippy::too_many_arguments)]
+    fn read_export<'py>(
+        &self,
+        py: Python<'py>,
+        body: &[u8],
+        constants: Vec<Vec<u8>>,
+        zone_is_utc: bool,
+        receipt: u64,
+        event_bytes: usize,
+        stored_bytes: usize,
+        items: usize,
+        before: usize,
+        most: usize,
+    ) -> PyResult<(Option<ExportAnswer<'py>>, Vec<(usize, String)>)> {
+        if constants.len() != VARIANTS {
+            return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
+        }
+        let limits = Limits { event_bytes, stored_bytes, items };
+        let mut spellings = Vec::new();
+        let found = py.detach(|| {
+            let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let State { layouts, scratch, text } = &mut *state;
+            text.clear();
+            let mut export = Export {
+                limits,
+                table: &self.table,
+                layouts,
+                text,
+                spellings: &mut spellings,
+                before,
+                records: 0,
+                most,
+                is_full: false,
+            };
+            export.read(body)?;
+            let next = export.is_full.then_some(before + export.records);
+            let request = Request { constants: &constants, zone_is_utc, receipt };
+            let part = Part { start: 0, size: text.len(), by_line: true, may_be_envelope: false };
+            let out = events::read(text, part, &self.table, layouts, &request, scratch)?;
+            let is_needed = out.handed.iter().any(|one| one.ask != Ask::Mask);
+            Ok::<_, Refused>((out, if is_needed { text.clone() } else { Vec::new() }, next))
+        });
+        let spellings = spellings.into_iter().filter_map(|(scale, text)| Some((scale, String::from_utf8(text).ok()?)));
+        let Ok((out, text, next)) = found else {
+            return Ok((None, spellings.collect()));
+        };
+        let (lines, news) = answer(py, &self.table, out)?;
+        Ok((Some((lines, news, PyBytes::new(py, &text), next)), spellings.collect()))
     }
 
     /// Remember what becomes of events whose members have these `names`, in this order.
@@ -202,7 +268,17 @@ impl Kernel {
     }
 }
 
-fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
+fn counts<'a, 'py>(py: Python<'py>, counted: impl Iterator<Item = (&'a str, u64)>) -> PyResult<Counts<'py>> {
+    let counts = PyDict::new(py);
+    for (name, number) in counted {
+        if number > 0 {
+            counts.set_item(name, number)?;
+        }
+    }
+    Ok(counts)
+}
+
+fn answer<'py>(py: Python<'py>, table: &Table, out: Outcome) -> PyResult<(Lines<'py>, News)> {
     let handed = out.handed.iter().map(|one| {
         let ask = match one.ask {
             Ask::Read => 0,
@@ -213,8 +289,16 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
         (one.place, one.start, one.end, ask)
     });
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
-    let masked = out.masked;
-    (
+    let levels = table.levels.iter().map(|name| std::str::from_utf8(name).unwrap_or_default()).zip(out.levels);
+    let masked = [
+        ("email", out.masked.emails),
+        ("ipv4", out.masked.ipv4),
+        ("ipv6", out.masked.ipv6),
+        ("card", out.masked.cards),
+        ("token", out.masked.tokens),
+        ("secret", out.masked.secrets),
+    ];
+    Ok((
         (
             PyBytes::new(py, &out.lines),
             PyBytes::new(py, &out.unmasked),
@@ -222,8 +306,8 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
             out.count,
             out.missing_ts,
             out.missing_level,
-            out.levels,
-            [masked.emails, masked.ipv4, masked.ipv6, masked.cards, masked.tokens, masked.secrets],
+            counts(py, levels)?,
+            counts(py, masked.into_iter())?,
         ),
         (
             out.first_is_slice,
@@ -231,7 +315,7 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
             out.spellings.into_iter().filter_map(|(scale, spelling)| Some((scale, text(spelling)?))).collect(),
             out.end,
         ),
-    )
+    ))
 }
 
 #[pymodule]

@@ -21,6 +21,9 @@ pub struct Table {
     pub spellings: HashMap<Vec<u8>, Level>,
     /// Levels by number, for each scale.
     pub scales: Vec<Scale>,
+    /// The scales of most senders, and of OpenTelemetry.
+    pub usual_scale: usize,
+    pub otel_scale: usize,
     /// What a message may begin with, up to its first blank, and its level.
     pub leading: HashMap<Vec<u8>, Level>,
     pub longest_leading: usize,

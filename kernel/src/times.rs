@@ -99,6 +99,24 @@ pub fn from_micros(micros: u64, out: &mut Vec<u8>) -> bool {
     true
 }
 
+/// Append nanoseconds since 1970.
+pub fn from_nanos(nanos: u64, out: &mut Vec<u8>) -> bool {
+    let Ok(seconds) = i64::try_from(nanos / 1_000_000_000) else {
+        return false;
+    };
+    if !put_seconds(seconds, out) {
+        return false;
+    }
+    let mut text = *b".000000000Z";
+    let mut rest = nanos % 1_000_000_000;
+    for place in text[1..10].iter_mut().rev() {
+        *place = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+    out.extend_from_slice(&text);
+    true
+}
+
 fn put_fraction(fraction: &[u8], out: &mut Vec<u8>) {
     if !fraction.is_empty() {
         out.push(b'.');

@@ -11,6 +11,8 @@ use crate::tokens::{Kind, Member};
 const DEEPEST: usize = 16;
 /// Objects with more members are left to the reference: of two equal names the last wins.
 const MOST_NESTED: usize = 32;
+/// Bytes of a name; longer ones are left to the reference, and never learnt.
+const LONGEST_NAME: usize = 256;
 const SHORTEST_CARD: usize = 13;
 
 impl Strings {
@@ -56,6 +58,7 @@ impl Reader<'_> {
     }
 
     /// Write a string without escapes.
+    #[inline]
     fn plain(&mut self, member: Member, before: Before) -> Result<(), Stop> {
         let Member { start, end, .. } = member;
         let (body, bitmaps) = (self.tokens.body, self.tokens.bitmaps);
@@ -146,7 +149,7 @@ impl Reader<'_> {
                 return Err(Stop::Hand);
             }
             let (name, end, escaped) = tokens.string(at + 1)?;
-            if escaped || name == end || tokens.bitmaps.has_wide(name, end) {
+            if escaped || name == end || end - name > LONGEST_NAME || tokens.bitmaps.has_wide(name, end) {
                 return Err(Stop::Hand);
             }
             match self.layouts.is_plain(&body[name..end]) {

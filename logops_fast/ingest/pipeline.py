@@ -31,6 +31,9 @@ from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind, body_di
 
 OnReply = Callable[[Reply], None]
 
+AHEAD_BYTES: Final = 65_536
+"""Bytes of JSON that are read in one step however many events they hold, before they are charged."""
+
 MALFORMED_STATUS: Final = {
     "empty": 400,
     "malformed": 400,
@@ -109,9 +112,11 @@ class IngestPipeline:
         self._claim(batch, reply, None)
 
     def read_ahead(self, batch: Batch) -> Ahead | None:
-        """Read a batch before it is charged, if the kernel reads all of it (a ReadAhead)."""
-        native = self._native
-        if native is None or len(batch.body) > PIECE_BYTES or not _is_for_native(batch):
+        """Read a batch before it is charged, if the kernel reads all of it in one step (a ReadAhead)."""
+        native, body = self._native, batch.body
+        if native is None or len(body) > PIECE_BYTES or not _is_for_native(batch):
+            return None
+        if len(body) > AHEAD_BYTES and _is_json(batch) and body.count(b"{") > PIECE_ITEMS:
             return None
         reading = self._reading(batch)
         try:
@@ -186,23 +191,39 @@ class IngestPipeline:
 
     def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
         """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        if len(batch.body) > self._limits.max_event_bytes or not _is_for_native(batch):
+        if not _is_for_native(batch):
             return False
-        normalised = native.read(
-            batch.body,
-            by_line=batch.format is Format.NDJSON,
-            emitter=batch.emitter,
-            scenario_id=batch.scenario_id,
-            received_at=reading.received_at,
-            receipts_before=0,
-        )
+        normalised = None
+        if batch.format is Format.OTLP:
+            part = native.read_export(
+                batch.body,
+                self._limits,
+                start=0,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
+            if part is not None and part.end is None:
+                normalised = part.normalised
+        elif len(batch.body) <= self._limits.max_event_bytes:
+            normalised = native.read(
+                batch.body,
+                by_line=batch.format is Format.NDJSON,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=0,
+            )
         if normalised is None or normalised.count > self._limits.max_items:
             return False
         reading.take_normalised(normalised)
         return True
 
     def _reading(self, batch: Batch) -> Reading:
-        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall())
+        # What is JSON was handed to the kernel as it came.
+        native = None if _is_json(batch) else self._native
+        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
@@ -384,5 +405,10 @@ class Ahead:
         self._pipeline._claim(self._batch, reply, self._reading)
 
 
+def _is_json(batch: Batch) -> bool:
+    return batch.format is Format.NDJSON or batch.format is Format.JSON
+
+
 def _is_for_native(batch: Batch) -> bool:
-    return (batch.format is Format.NDJSON or batch.format is Format.JSON) and not batch.tenant
+    """Return whether the kernel reads such a body itself."""
+    return (_is_json(batch) or batch.format is Format.OTLP) and not batch.tenant

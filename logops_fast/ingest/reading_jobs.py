@@ -55,7 +55,7 @@ class ReadingJob:
 
 
 class NativeJob:
-    """Reads a batch of JSON with the kernel; from the beginning with the parsers if the kernel leaves it to them."""
+    """Reads a batch with the kernel; from the beginning with the parsers if the kernel leaves it to them."""
 
     __slots__ = ("_at", "_done", "_instead", "_limits", "_native", "_parsers", "_reading")
 
@@ -91,14 +91,24 @@ class NativeJob:
         except Exception as error:
             self._done(reading, error)
             return False
-        self._at = part.end
-        if part.end < len(reading.batch.body):
+        if part.end is not None:
+            self._at = part.end
             return True
         self._done(reading, None)
         return False
 
     def _part(self, reading: Reading) -> Part | None:
         batch = reading.batch
+        if batch.format is Format.OTLP:
+            return self._native.read_export(
+                batch.body,
+                self._limits,
+                start=self._at,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=reading.received_at,
+                receipts_before=reading.missing_ts,
+            )
         return self._native.read_part(
             batch.body,
             start=self._at,

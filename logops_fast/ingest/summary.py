@@ -7,6 +7,8 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.formats.batch import Batch
+from logops_fast.ingest.levels import LEVELS
+from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers.base import EVENT_TOO_LARGE, Fault, Parsed, fault
 from logops_fast.ingest.rejected import rejected_lines
@@ -32,6 +34,7 @@ class Reading:
         "_left_at",
         "_lines",
         "_max_event_bytes",
+        "_native",
         "_normaliser",
         "_rejected",
         "batch",
@@ -46,7 +49,15 @@ class Reading:
         "too_large",
     )
 
-    def __init__(self, batch: Batch, normaliser: Normaliser, max_event_bytes: int, received_at: float) -> None:
+    def __init__(
+        self,
+        batch: Batch,
+        normaliser: Normaliser,
+        max_event_bytes: int,
+        received_at: float,
+        native: NativeReader | None = None,
+    ) -> None:
+        """``native``: normalises in place of the normaliser where it can."""
         self.batch = batch
         self.received_at = received_at
         self.count = 0
@@ -58,6 +69,7 @@ class Reading:
         self.errors: list[Fault] = []  # the first ones, without their texts
         self.too_large = 0  # how many of the faults are
         self._normaliser = normaliser
+        self._native = native
         self._max_event_bytes = max_event_bytes
         self._items = 0
         self._lines: list[bytes] = []
@@ -81,13 +93,15 @@ class Reading:
                 overrule(event, "tenant", self.batch.tenant)
                 event["tenant"] = self.batch.tenant
         # Each event without a time of its own gets a microsecond of its own, in all pieces together.
-        normalised = self._normaliser.run(
-            events,
-            emitter=self.batch.emitter,
-            scenario_id=self.batch.scenario_id,
-            received_at=self.received_at,
-            receipts_before=self.missing_ts,
-        )
+        request: dict[str, Any] = {
+            "emitter": self.batch.emitter,
+            "scenario_id": self.batch.scenario_id,
+            "received_at": self.received_at,
+            "receipts_before": self.missing_ts,
+        }
+        normalised = None if self._native is None else self._native.normalise(events, **request)
+        if normalised is None:
+            normalised = self._normaliser.run(events, **request)
         self._add(normalised, first, faults)
 
     def take_normalised(self, normalised: Normalised) -> None:
@@ -193,12 +207,15 @@ def _has_line_over(lines: bytes, limit: int) -> bool:
 def summarise(reading: Reading, *, stored: bool) -> bytes:
     """Return the summary as JSON; it has ``"stored": false`` if the sink is switched off."""
     batch = reading.batch
+    levels = reading.levels
+    if len(levels) > 1:  # in one order, whatever pieces they were counted in
+        levels = {level: levels[level] for level in LEVELS if level in levels}
     summary: dict[str, Any] = {
         "accepted": reading.count,
         "rejected": reading.faults,
         "missing_ts": reading.missing_ts,
         "missing_level": reading.missing_level,
-        "levels": reading.levels,
+        "levels": levels,
         "emitter": batch.emitter,
         "scenario_id": batch.scenario_id,
         "batch_id": batch.batch_id,

@@ -44,7 +44,7 @@ def compose(collector: str = "promtail") -> Any:
             environment = {**extended.get("environment", {}), **service.get("environment", {})}
             # Paths of a file are relative to it.
             volumes = [v.replace("../", "./deploy/", 1) for v in extended.get("volumes", ())]
-            more = {"environment": environment} if environment else {}
+            more: dict[str, Any] = {"environment": environment} if environment else {}
             if volumes:
                 more["volumes"] = volumes
             service.update({**extended, **service, **more})

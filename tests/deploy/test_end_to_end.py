@@ -207,8 +207,8 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         ports |= {name: free_port() for name in ("prometheus", "alertmanager", "node", "ship")}
         here = "127.0.0.1"
         loki = held.enter_context(ThreadedLoki())
-        logops = [sys.executable, "-m", "logops_fast", "--config", ingest.config]
-        ship = ["ship", "--url", loki.url, "--sink-dir", ingest.sink, "--from", "beginning"]
+        logops: list[str | Path] = [sys.executable, "-m", "logops_fast", "--config", ingest.config]
+        ship: list[str | Path] = ["ship", "--url", loki.url, "--sink-dir", ingest.sink, "--from", "beginning"]
         held.enter_context(process(folder / "ship.log", "env", f"LOGOPS_ADMIN__PORT={ports['ship']}", *logops, *ship))
         held.enter_context(
             process(

@@ -21,11 +21,13 @@ from typing import Any, Final
 from bench import corpus
 from logops_fast.formats.media_type import Format
 from logops_fast.ingest import names
+from logops_fast.ingest.native.lessons import Lessons
 from logops_fast.ingest.native.reader import NativeReader, open_kernel
 from logops_fast.ingest.normaliser import Normalised, Normaliser
 from logops_fast.ingest.parsers import registry
-from logops_fast.ingest.parsers.base import MalformedBody
+from logops_fast.ingest.parsers.base import Limits, MalformedBody
 from logops_fast.ingest.parsers.json_values import UNREADABLE, decode
+from tests.fuzz.exports import ExportMaker
 from tests.ingest.pii import contexts
 from tests.ingest.pii.strategies import NEAR, PII
 
@@ -213,6 +215,33 @@ class Maker:
         elif value[:1] == '"':
             members[at] = (name, f'"{self.text()}"')
 
+    def lines(self) -> tuple[bytes, Format, int]:
+        """Return a body of another format, which it is, and about how many events it has."""
+        rng = self.rng
+        draw = rng.random()
+        if draw < 0.3:
+            body, by_line, count = self.body()
+            return body, Format.NDJSON if by_line else Format.JSON, count
+        texts = [self.plain().replace("\n", " ") for _ in range(rng.choice((1, 3, 20, 100)))]
+        if draw < 0.6:
+            head = rng.choice(("", "2026-03-01T00:00:01Z ERROR ", "<134>1 2026-03-01T00:00:01.5Z host app 7 ID - "))
+            text = "\n".join(head + one for one in texts)
+            return text.encode("utf-8", "replace"), Format.PLAIN, len(texts)
+        if draw < 0.8:
+            text = "ts,level,msg,app\n" + "\n".join(f"2026-03-01T00:00:01Z,info,{json.dumps(one)},a" for one in texts)
+            return text.encode("utf-8", "replace"), Format.CSV, len(texts)
+        values = [[str(1_764_064_811_000_000_000 + place), one] for place, one in enumerate(texts)]
+        push = {"streams": [{"stream": {"app": "a", "level": "warn"}, "values": values}]}
+        return json.dumps(push).encode(), Format.LOKI_JSON, len(texts)
+
+    def plain(self) -> str:
+        """Return a text."""
+        text = self.text()
+        try:
+            return str(json.loads(f'"{text}"', strict=False))
+        except ValueError:
+            return text
+
     def text(self) -> str:
         """Return the inside of a JSON string."""
         rng = self.rng
@@ -249,6 +278,7 @@ class Watched:
     def __init__(self, kernel: Any) -> None:
         self.kernel = kernel
         self.read = kernel.read
+        self.read_export = kernel.read_export
         self.lessons = 0
 
     def __getattr__(self, name: str) -> Any:
@@ -259,10 +289,11 @@ class Watched:
 def in_parts(reader: NativeReader, body: bytes, by_line: bool, receipts: int, size: int) -> Normalised | None:
     """Return what the kernel makes of a body part by part; None if it leaves it to the reference."""
     lines: list[bytes] = []
-    count = missing_ts = missing_level = end = 0
+    count = missing_ts = missing_level = 0
+    end: int | None = 0
     levels: Counter[str] = Counter()
     masked: Counter[str] = Counter()
-    while end < len(body) or not lines:
+    while end is not None:
         part = reader.read_part(
             body,
             start=end,
@@ -296,6 +327,8 @@ def difference(
     kernel = reader._kernel
     if not isinstance(kernel, Watched):
         kernel = reader._kernel = Watched(kernel)
+        reader._lessons = Lessons(kernel, normaliser)
+    reader._lessons.earn(1000)  # enough for all that is in a body
     lessons = kernel.lessons
     for turn in ("first", "second", "in parts"):
         if turn == "second" and kernel.lessons == lessons:
@@ -324,6 +357,44 @@ def difference(
     return ""
 
 
+def export_difference(reader: NativeReader, normaliser: Normaliser, body: bytes, limits: Limits) -> str:
+    """As ``difference``, of an export of OTLP in protobuf."""
+    wanted: Normalised | None = None
+    try:
+        parsed = registry.parse(Format.OTLP, body, NOW, limits)
+    except MalformedBody:
+        pass
+    else:
+        if not parsed.faults:
+            wanted = normaliser.run(parsed.events, emitter=EMITTER, scenario_id="na", received_at=NOW)
+    for turn in ("first", "second"):
+        part = reader.read_export(
+            body, limits, start=0, emitter=EMITTER, scenario_id="na", received_at=NOW, receipts_before=0
+        )
+        if part is not None and (part.end is not None or part.normalised != wanted):
+            return f"{turn}:\n  kernel    {part}\n  reference {wanted}"
+    return ""
+
+
+def events_difference(reader: NativeReader, normaliser: Normaliser, body: bytes, format: Format, receipts: int) -> str:
+    """As ``difference``, of events that were parsed."""
+    try:
+        ours, theirs = (registry.parse(format, body, NOW).events for _ in range(2))
+    except MalformedBody:
+        return ""
+    if not ours:
+        return ""
+    request: dict[str, Any] = {
+        "emitter": EMITTER, "scenario_id": "na", "received_at": NOW, "receipts_before": receipts,
+    }  # fmt: skip
+    found = [reader.normalise(ours, **request) for _ in range(2)]
+    wanted = normaliser.run(theirs, **request)
+    for one in found:
+        if one is not None and one != wanted:
+            return f"parsed:\n  kernel    {one}\n  reference {wanted}"
+    return ""
+
+
 def settings(seed: int) -> Normaliser:
     """Return a normaliser with one of several settings."""
     variants: tuple[dict[str, Any], ...] = (
@@ -331,6 +402,13 @@ def settings(seed: int) -> Normaliser:
         {"fields": ["user_email", "n"], "keep": ["client_ip", "token"]},
     )  # fmt: skip
     return Normaliser(**variants[seed % len(variants)])
+
+
+def json_difference(maker: Maker, reader: NativeReader, normaliser: Normaliser) -> tuple[bytes, int, str]:
+    """Make a body of JSON; return it, how many events it has, and the difference."""
+    body, by_line, count = maker.body()
+    size = maker.rng.choice((0, 0, 0, 0, 0, 0, 300, 2000))
+    return body, count, difference(reader, normaliser, body, by_line, maker.rng.randrange(3), size)
 
 
 def main(words: list[str] | None = None) -> int:
@@ -342,6 +420,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--most", type=int, default=5, help="differences that end the run (5)")
     args = parser.parse_args(words)
     maker = Maker(args.seed)
+    exports = ExportMaker(maker.rng, maker.plain)
     done = bodies = differences = 0
     began = said = time.monotonic()
     while time.monotonic() - began < args.seconds if args.seconds else done < args.events:
@@ -352,9 +431,15 @@ def main(words: list[str] | None = None) -> int:
                 print("the kernel is not installed", file=sys.stderr)
                 return 2
             reader = opened
-        body, by_line, count = maker.body()
-        size = maker.rng.choice((0, 0, 0, 0, 0, 0, 300, 2000))
-        found = difference(reader, normaliser, body, by_line, maker.rng.randrange(3), size)
+        if maker.rng.random() < 0.1:
+            body, count = exports.body()
+            limits = Limits(max_event_bytes=maker.rng.choice((300, 262_144)))
+            found = export_difference(reader, normaliser, body, limits)
+        elif maker.rng.random() < 0.15:
+            body, format, count = maker.lines()
+            found = events_difference(reader, normaliser, body, format, maker.rng.randrange(3))
+        else:
+            body, count, found = json_difference(maker, reader, normaliser)
         done += count
         bodies += 1
         if found:

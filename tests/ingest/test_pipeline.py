@@ -10,7 +10,7 @@ import pytest
 
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.formats.pieces import PIECE_BYTES
+from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.ingest.levels import LEVELS
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.native.reader import NativeReader
@@ -453,15 +453,34 @@ def test_a_small_push_that_makes_much_is_read_in_steps() -> None:
 
 
 class HandsBack:
-    """A kernel that hands every line back to the reference."""
+    """A kernel that finishes the last line, which is in order, and hands every other one back to the reference."""
 
-    def read(self, body: bytes, by_line: bool, constants: list[bytes], zone_is_utc: bool, receipt: int) -> Any:
+    def read(
+        self,
+        body: bytes,
+        by_line: bool,
+        constants: list[bytes],
+        zone_is_utc: bool,
+        receipt: int,
+        start: int,
+        size: int,
+        may_be_envelope: bool,
+    ) -> Any:
         assert by_line
-        slices, at = [], 0
-        for line in body.splitlines(keepends=True):
-            slices.append((0, at, at + len(line), False))
+        *others, last = body.splitlines(keepends=True)
+        handed, at = [], 0
+        for line in others:
+            handed.append((0, at, at + len(line), 0))
             at += len(line)
-        return b"", slices, 0, 0, 0, [0] * len(LEVELS), 0, 0, True, []
+        finished = last.rstrip(b"}\n") + constants[0]
+        levels = [int(level == "INFO") for level in LEVELS]
+        return (finished, b"", handed, 1, 0, 0, levels, [0] * 6), (True, [], [], len(body))
+
+    def read_export(self, *_: Any) -> Any:
+        raise AssertionError("it is not asked for exports")
+
+    def learn_level(self, *_: Any) -> None:
+        raise AssertionError("no level is new")
 
     def learn(self, names: list[str], items: Any, constants: int, telltale: bool) -> None:
         raise AssertionError("no layout is new")
@@ -485,7 +504,8 @@ def ahead(body: bytes, claim: BatchClaim | None = None, body_format: Format = Fo
     return pipeline.read_ahead(Batch(body, body_format, "web", "na", "b-1", True, 0.0)), sink, ids
 
 
-TWO_LINES = b'{"ts":"2026-01-01T00:00:00Z","level":"INFO","msg":"to a@example.com"}\n{"msg":"b"}\n'
+LINE = b'{"ts":"2026-01-01T00:00:00Z","level":"INFO","msg":"%s"}\n'
+TWO_LINES = LINE % b"to a@example.com" + LINE % b"b"
 
 
 def test_a_batch_that_is_read_ahead_is_stored_later() -> None:
@@ -509,9 +529,10 @@ def test_a_batch_that_is_read_ahead_is_claimed_before_it_is_stored() -> None:
 @pytest.mark.parametrize(
     ("body", "body_format"),
     [
-        (b"not JSON\n", Format.NDJSON),
+        (b"not JSON\n" + LINE, Format.NDJSON),
         (b"ts,level,msg\n", Format.CSV),
         (b'{"msg":"x"}\n' * (PIECE_BYTES // 12 + 1), Format.NDJSON),
+        (LINE * (PIECE_ITEMS + 1), Format.NDJSON),
     ],
 )
 def test_what_the_kernel_does_not_read_whole_is_not_read_ahead(body: bytes, body_format: Format) -> None:

@@ -1,4 +1,7 @@
-"""Reads JSON bodies with the kernel; what it hands back goes through the normaliser, in order."""
+"""Reads JSON, exports of OTLP and parsed events with the kernel.
+
+What it hands back goes through the normaliser, and into its place.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,14 @@ import importlib
 import os
 from typing import Any, Final, NamedTuple, Protocol
 
+import orjson
+
 from logops_fast.errors import LogOpsError
-from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS, level_of
-from logops_fast.ingest.native.plans import plan_of
-from logops_fast.ingest.native.table import SCALES, digest, table
+from logops_fast.ingest.levels import DEFAULT_LEVEL
+from logops_fast.ingest.native.lessons import Lessons
+from logops_fast.ingest.native.table import digest, table
 from logops_fast.ingest.normaliser import Normalised, Normaliser, constants, level_in
+from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
 
@@ -19,15 +25,15 @@ SWITCH: Final = "LOGOPS_NATIVE"
 """The environment variable that switches the kernel off: ``0``."""
 
 _VARIANTS: Final = 4
-# What one body may cost in one step: more than so many events are read by the parsers, piece by piece, and a body of
-# ever new layouts is learnt in part. A layout costs 0.1 ms.
+# What one body may cost in one step: more than so many events are read by the parsers, piece by piece.
 _MOST_HANDED: Final = 2048
-_MOST_LEARNT: Final = 16
+_LOOKED_AT: Final = 32
+# Bytes of JSON that an export becomes in one step.
+_MOST_TEXT: Final = 524_288
 # What is asked of an event that is handed back (kernel/src/python.rs); 0: to read it.
 _LEARN: Final = 1
 _MASK: Final = 2
 _LEVEL: Final = 3
-_KINDS: Final = ("email", "ipv4", "ipv6", "card", "token", "secret")
 
 
 class _Kernel(Protocol):
@@ -42,6 +48,19 @@ class _Kernel(Protocol):
         receipt: int,
         start: int,
         size: int,
+        may_be_envelope: bool,
+    ) -> Any: ...
+    def read_export(
+        self,
+        body: bytes,
+        constants: list[bytes],
+        zone_is_utc: bool,
+        receipt: int,
+        event_bytes: int,
+        stored_bytes: int,
+        items: int,
+        before: int,
+        most: int,
     ) -> Any: ...
     def learn(
         self, names: list[str], items: list[tuple[int, int, int, str]] | None, constants: int, telltale: bool
@@ -55,20 +74,25 @@ _Handed = tuple[int, int, int, int]
 
 
 class Part(NamedTuple):
-    """Some events of a body; the next part begins at ``end``."""
+    """Some events of a body, and where the next part begins; None: this was the last one."""
 
     normalised: Normalised
-    end: int
+    end: int | None
+
+
+_Request = tuple[str, str, float, int]
+"""Emitter, scenario, time of receipt and receipts before, see ``Normaliser.run``; a named tuple would cost more."""
 
 
 class NativeReader:
     """Reads the bodies of one worker. Not for use by several threads."""
 
-    __slots__ = ("_constants", "_kernel", "_normaliser", "_request")
+    __slots__ = ("_constants", "_kernel", "_lessons", "_normaliser", "_request")
 
     def __init__(self, kernel: _Kernel, normaliser: Normaliser) -> None:
         self._kernel = kernel
         self._normaliser = normaliser
+        self._lessons = Lessons(kernel, normaliser)
         self._request: tuple[str, str] = ("", "")
         self._constants: list[bytes] = []
 
@@ -79,17 +103,9 @@ class NativeReader:
 
         ``by_line``: whether the body is NDJSON. The other arguments are those of ``Normaliser.run``.
         """
-        part = self.read_part(
-            body,
-            start=0,
-            size=len(body),
-            by_line=by_line,
-            emitter=emitter,
-            scenario_id=scenario_id,
-            received_at=received_at,
-            receipts_before=receipts_before,
-        )
-        return None if part is None else part.normalised
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer = self._read(body, by_line, request, 0, len(body), may_be_envelope=True)
+        return None if answer is None else self._finished(answer, body, request)
 
     def read_part(
         self,
@@ -105,30 +121,114 @@ class NativeReader:
     ) -> Part | None:
         """Return the events that lie within ``size`` bytes of ``start``; None if the whole body is to be parsed.
 
-        ``start``: 0, or where the part before this one ended. The body was read once the end of a part is its length.
+        ``start``: 0, or where the part before this one ended.
         """
-        if self._request != (emitter, scenario_id):
-            self._constants = [
-                b',"emitter":' + constants(emitter, scenario_id, variant) + b"}\n" for variant in range(_VARIANTS)
-            ]
-            self._request = (emitter, scenario_id)
-        normaliser = self._normaliser
-        receipt = round(received_at * 1e6) + receipts_before
-        answer = self._kernel.read(body, by_line, self._constants, normaliser.is_utc(emitter), receipt, start, size)
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer = self._read(body, by_line, request, start, size, may_be_envelope=True)
         if answer is None:
             return None
+        normalised = self._finished(answer, body, request)
+        end: int = answer[1][3]
+        return None if normalised is None else Part(normalised, end if end < len(body) else None)
+
+    def read_export(
+        self,
+        body: bytes,
+        limits: Limits,
+        *,
+        start: int,
+        emitter: str,
+        scenario_id: str,
+        received_at: float,
+        receipts_before: int,
+    ) -> Part | None:
+        """Return records of an export of OTLP in protobuf, as ``read_part`` does; parts begin and end at a record.
+
+        ``start``: how many records were read before.
+        """
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer, spellings = self._kernel.read_export(
+            body,
+            self._constants_of(emitter, scenario_id),
+            self._normaliser.is_utc(emitter),
+            round(received_at * 1e6) + receipts_before,
+            limits.max_event_bytes,
+            limits.max_stored_bytes,
+            limits.max_items,
+            start,
+            _MOST_TEXT,
+        )
+        if spellings:
+            self._lessons.words([], spellings)
+        if answer is None:
+            return None
+        lines, news, text, following = answer
+        normalised = self._finished((lines, news), text, request)
+        return None if normalised is None else Part(normalised, following)
+
+    def normalise(
+        self,
+        events: list[dict[str, Any]],
+        *,
+        emitter: str,
+        scenario_id: str,
+        received_at: float,
+        receipts_before: int,
+    ) -> Normalised | None:
+        """Return what ``Normaliser.run`` makes of events; None if it has to. The events are left as they are.
+
+        To write and read them once more costs a quarter of what Python takes to settle and mask them.
+        """
+        try:
+            text = orjson.dumps(events)
+        except (TypeError, ValueError, RecursionError):
+            return None
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer = self._read(text, False, request, 0, len(text), may_be_envelope=False)
+        return None if answer is None else self._finished(answer, text, request)
+
+    def _read(
+        self, body: bytes, by_line: bool, request: _Request, start: int, size: int, *, may_be_envelope: bool
+    ) -> Any:
+        """Return the kernel's answer; None if it refuses the body, or finishes nothing of it."""
+        emitter, scenario_id, received_at, before = request
+        answer = self._kernel.read(
+            body,
+            by_line,
+            self._constants_of(emitter, scenario_id),
+            self._normaliser.is_utc(emitter),
+            round(received_at * 1e6) + before,
+            start,
+            size,
+            may_be_envelope,
+        )
+        if answer is not None and not start and not answer[0][3]:
+            self._learn_from(answer, body)  # the parsers are faster with the whole of it
+            return None
+        return answer
+
+    def _constants_of(self, emitter: str, scenario_id: str) -> list[bytes]:
+        key = (emitter, scenario_id)
+        if self._request != key:
+            self._constants = [b',"emitter":' + constants(*key, variant) + b"}\n" for variant in range(_VARIANTS)]
+            self._request = key
+        return self._constants
+
+    def _finished(self, answer: Any, body: bytes, request: _Request) -> Normalised | None:
+        """Return what the kernel made of a part of ``body``, with the events that it handed back in their places."""
+        normaliser = self._normaliser
         (
-            (lines, unmasked, handed, count, missing_ts, missing_level, numbers, kinds),
-            (first_is_slice, names, spellings, end),
+            (lines, unmasked, handed, count, missing_ts, missing_level, levels, masked),
+            (first_is_slice, names, spellings, _),
         ) = answer
-        levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
-        masked: dict[str, int] = {kind: number for kind, number in zip(_KINDS, kinds, strict=True) if number}
+        self._lessons.earn(count)
         if not handed:
-            return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end) if count else None
+            return Normalised(lines, count, missing_ts, missing_level, levels, masked) if count else None
         if len(handed) > _MOST_HANDED:
             return None
         if names or spellings:
-            self._learn_words(names, spellings)
+            self._lessons.words(names, spellings)
+        emitter, scenario_id, received_at, before = request
         slices = [one for one in handed if one[3] <= _LEARN]
         others = b""
         if slices:
@@ -140,7 +240,7 @@ class NativeReader:
                 emitter=emitter,
                 scenario_id=scenario_id,
                 received_at=received_at,
-                receipts_before=receipts_before + missing_ts,
+                receipts_before=before + missing_ts,
             )
             for level, number in rest.levels.items():
                 levels[level] = levels.get(level, 0) + number
@@ -162,7 +262,18 @@ class NativeReader:
                 levels[level] = levels.get(level, 0) + 1
                 found.append(level)
         lines = _merged(lines, handed, others, unmasked, found)
-        return Part(Normalised(lines, count, missing_ts, missing_level, levels, masked), end)
+        return Normalised(lines, count, missing_ts, missing_level, levels, masked)
+
+    def _learn_from(self, answer: Any, body: bytes) -> None:
+        """Teach the kernel from a body that it handed back as a whole."""
+        (_, _, handed, *_), (_, names, spellings, _) = answer
+        self._lessons.earn(0)
+        self._lessons.words(names, spellings)
+        new = [body[start:end] for _, start, end, ask in handed[:_LOOKED_AT] if ask == _LEARN]
+        try:
+            self._lessons.layouts(tuple(decode(text)) for text in new)
+        except UNREADABLE:
+            return
 
     def _events(self, body: bytes, slices: list[_Handed], first_is_slice: bool) -> list[dict[str, Any]] | None:
         """Return the events that the kernel handed back; None if one is not JSON, or may be an envelope."""
@@ -175,30 +286,10 @@ class NativeReader:
             return None
         if len(events) != len(slices) or (first_is_slice and may_be_envelope(events[0])):
             return None
-        learnt: set[tuple[str, ...]] = set()
-        for (_, _, _, ask), event in zip(slices, events, strict=True):
-            if ask == _LEARN and len(learnt) < _MOST_LEARNT:
-                keys = tuple(event)
-                if keys not in learnt:
-                    learnt.add(keys)
-                    self._learn(keys)
+        self._lessons.layouts(
+            tuple(event) for (_, _, _, ask), event in zip(slices, events, strict=True) if ask == _LEARN
+        )
         return events
-
-    def _learn(self, keys: tuple[str, ...]) -> None:
-        plan = plan_of(keys, self._normaliser.aliases)
-        if plan is None or not all(self._normaliser.leaves([*keys, *(item[3] for item in plan.items)])):
-            self._kernel.learn(list(keys), None, 0, False)
-        else:
-            self._kernel.learn(list(keys), plan.items, plan.constants, plan.telltale)
-
-    def _learn_words(self, names: list[str], spellings: list[tuple[int, str]]) -> None:
-        """Tell the kernel what it does not know of names of nested members, and of spellings of levels."""
-        if names:
-            for name, plain in zip(names, self._normaliser.leaves(names), strict=True):
-                self._kernel.learn_name(name, plain)
-        for scale, text in spellings:
-            level = level_of(text, SCALES[scale])
-            self._kernel.learn_level(scale, text, None if level is None else LEVELS.index(level))
 
 
 def _add(counts: dict[str, int], more: dict[str, int]) -> None:

@@ -53,6 +53,8 @@ def table(*, masks: bool, secrets: bool, has_own_names: bool = False) -> dict[st
         "levels": list(levels.LEVELS),
         "spellings": [(name, levels.LEVELS.index(level)) for name, level in sorted(levels.BY_NAME.items())],
         "scales": [[_level(number, scale) for number in range(_NUMBERS)] for scale in SCALES],
+        "usual_scale": SCALES.index(levels.USUAL),
+        "otel_scale": SCALES.index(levels.OTEL),
         "leading": [(word, levels.LEVELS.index(level)) for word, level in sorted(levels.LEADING.items())],
         "longest_leading": levels.LONGEST_LEADING,
         "front": sorted(levels.FRONT),
