@@ -233,7 +233,7 @@ GROUPS = (
     Group("shipper", way, _kinds(
         ("kill -9 of the shipper", shipper_killed, 3, 50),
         ("SIGTERM under load", shipper_stopped, 1, 10),
-        ("positions torn", positions_torn, 1, 5),
+        ("positions torn", positions_torn, 1, 2),
         ("kill -9 of a worker of the gateway", worker_killed, 1, 5),
     )),
     Group("disk and clock", yesterday, _kinds(
