@@ -69,7 +69,7 @@ LOKI_FIELDS: dict[str, set[str]] = {
         *("per_stream_rate_limit_burst", "reject_old_samples", "reject_old_samples_max_age", "retention_period"),
         *("max_query_lookback", "volume_enabled"),
     },
-    "ingester": {"max_chunk_age", "chunk_encoding"},
+    "ingester": {"max_chunk_age", "chunk_encoding", "query_store_max_look_back_period"},
     "querier": {"query_ingesters_within"},
     "compactor": {"working_directory", "retention_enabled", "delete_request_store"},
 }
@@ -330,4 +330,5 @@ def test_loki_takes_structured_metadata_and_forgets_in_time() -> None:
 def test_loki_finds_entries_of_any_age_and_the_shipper_knows() -> None:
     loki = read_yaml(DEPLOY / "loki" / "loki.yml")
     assert loki["querier"]["query_ingesters_within"] == 0
+    assert loki["ingester"]["query_store_max_look_back_period"] == "-1ns"
     assert compose("ship")["services"]["collector"]["environment"]["LOGOPS_SHIP__QUERY_WITHIN"] == "0"
