@@ -21,13 +21,12 @@ from tests.faults.harness import BASE, merged
 from tests.faults.load import EVENTS_A_BATCH, Load
 from tests.loki.real import RealStore, real_loki
 from tests.loki.server import ThreadedLoki, loki
-from tests.loki.store import HOUR, Limits
+from tests.loki.store import HOUR, SECOND, Limits
 from tests.support.gateway import Gateway, request, start
 from tests.support.ports import free_port
 
 FAR = 300.0  # s
 DAY = 86_400  # s
-BACK = 26 * HOUR  # ns; how old the lines of a test may be
 PAUSE = 0.05  # s between two batches of a sender: a real Loki shares the machine
 # Blocks are cut after every 4 KiB, and three shards take turns: a line that is pushed twice is there twice.
 HARD = Limits(block_size=4096, shards=3, query_ingesters_within=0)
@@ -209,7 +208,7 @@ def _lines(path: Path) -> list[str]:
 @contextmanager
 def way(folder: Path, machines: int = 1, *, offset: float | None = None) -> Iterator[Way]:
     """Start all of it. With ``offset``, in seconds, clocks and disks obey a Control that begins with it."""
-    with loki(HARD, back=BACK) as server:
+    with loki(HARD, back=HOUR - int((offset or 0) * SECOND)) as server:
         control, path = None, None
         if offset is not None:
             path = folder / "control"

@@ -196,8 +196,8 @@ def away_three_hours(made: Way) -> None:
 
 
 def yesterday(folder: Path) -> AbstractContextManager[Way]:
-    """Two minutes before midnight. A real Loki has a clock of its own: start this after three in the morning."""
-    return way(folder, offset=-(time.time() % DAY) - 120)
+    """Half an hour before midnight. A real Loki has a clock of its own: start this after three in the morning."""
+    return way(folder, offset=-(time.time() % DAY) - 1800)
 
 
 def machine_killed(made: Way) -> None:
@@ -233,7 +233,7 @@ GROUPS = (
     Group("shipper", way, _kinds(
         ("kill -9 of the shipper", shipper_killed, 3, 50),
         ("SIGTERM under load", shipper_stopped, 1, 10),
-        ("positions torn", positions_torn, 1, 5),
+        ("positions torn", positions_torn, 1, 2),
         ("kill -9 of a worker of the gateway", worker_killed, 1, 5),
     )),
     Group("disk and clock", yesterday, _kinds(
