@@ -84,14 +84,15 @@ Settings come, later ones over earlier ones, from: the defaults below; `logops.y
 file that `--config` names; the environment; the command line. `logops config` prints what they settle to and where
 each value came from; `logops config --changed` prints only what is not a default. Durations are seconds, sizes bytes,
 paths are relative to the working directory. An unknown key, a wrong type or an impossible value stops the start with
-one line with its path and what was expected.
+one line with its path and what was expected. `logops config --yaml` prints a commented file to start from,
+`logops config --schema` its JSON Schema, and `logops check` checks what the settings name as well.
 
 ```console run
 $ logops config --changed
 $ LOGOPS_RATELIMIT__PER_EMITTER__CAPACITY=500 logops config ratelimit.per_emitter
 ```
 
-SIGHUP (or `kill -HUP`) takes the keys file, the Fernet keys, the TLS certificates, `ratelimit`, `auth.failures` and
+`logops reload` (or SIGHUP) takes the keys file, the Fernet keys, the TLS certificates, `ratelimit`, `auth.failures` and
 `backpressure` over into running workers, each checked first; with `auth.watch_keys: true` a changed keys file does so
 by itself. All else needs a restart.
 """

@@ -9,10 +9,12 @@ import os
 import signal
 import sys
 import termios
+import threading
 import time
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from typing import Any, Final
 
 from logops_fast.cli.doors import answering, doors, read
@@ -156,13 +158,15 @@ class _Screen:
             loop.add_signal_handler(signal.SIGWINCH, self._draw)
             for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
                 loop.add_signal_handler(number, self._done.set)
-            while not self._done.is_set():
+            done = asyncio.ensure_future(self._done.wait())
+            while not done.done():
                 began = loop.time()
-                # In a thread: keys are served while a listener does not answer.
-                self._overview = await asyncio.to_thread(self._watch.look)
-                self._draw()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._done.wait(), max(0.05, began + self._interval - loop.time()))
+                look = _in_thread(self._watch.look)
+                await asyncio.wait((look, done), return_when=asyncio.FIRST_COMPLETED)
+                if look.done():
+                    self._overview = look.result()
+                    self._draw()
+                await asyncio.wait((done,), timeout=max(0.05, began + self._interval - loop.time()))
         return 0
 
     def _read_keys(self) -> None:
@@ -196,6 +200,27 @@ class _Screen:
             height=height,
         )
         self._view.update(Text("\n").join(lines))
+
+
+def _in_thread(call: Callable[[], Overview]) -> asyncio.Future[Overview]:
+    """Run it in a thread that the end of the program does not wait for: a listener may not answer for a while."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Overview] = loop.create_future()
+
+    def settle(settled: Callable[[], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed: q was pressed meanwhile
+            loop.call_soon_threadsafe(lambda: None if future.done() else settled())
+
+    def run() -> None:
+        try:
+            overview = call()
+        except Exception as error:  # raised where the future is read
+            settle(partial(future.set_exception, error))
+        else:
+            settle(partial(future.set_result, overview))
+
+    threading.Thread(target=run, daemon=True).start()
+    return future
 
 
 @contextlib.contextmanager

@@ -29,6 +29,7 @@ from logops_fast.runtime.listeners import Listeners
 from logops_fast.runtime.notify import Notifier
 from logops_fast.runtime.places import Place, ending
 from logops_fast.runtime.probes import AdminProbes
+from logops_fast.runtime.reloading import Reloading
 from logops_fast.runtime.signals import HANDLED, RELOAD_SIGNAL, STOP_SIGNALS, SignalPipe, held_back
 from logops_fast.runtime.watch import Watch
 from logops_fast.runtime.watchdog import TICK, UNHEALTHY_AFTER
@@ -42,7 +43,6 @@ from logops_fast.telemetry.slab import Slab
 KILL_MARGIN: Final = 2.0  # seconds; a worker gives up on its own at the drain timeout, this is for one that cannot
 REAP_PATIENCE: Final = 2.0  # seconds after SIGKILL before a process that has not ended is left behind
 SAME_SIGNAL_WITHIN: Final = 0.5  # one Ctrl-C may arrive twice: from the terminal and from a wrapper that forwards it
-RELOAD_PATIENCE: Final = 30.0  # seconds; a worker that hangs does not keep the service manager waiting
 SPARE_INDICES: Final = 16  # processes that may be left behind at the same time
 WORKER_TIMEOUT: Final = 30.0
 _STOPPING_TICK: Final = 0.05
@@ -96,6 +96,7 @@ class _Supervisor:
         self._dropped_lines = DroppedLines(self._registry)
         self._places = [Place(number) for number in range(workers)]
         self._board = Board(workers, indices)
+        self._reloading = Reloading(self._places, self._board)
         self._watch = Watch(self._places, self._board, self._registry, plan.worker_timeout)
         self._left_behind: dict[int, int] = {}  # pid -> index of killed processes that have not ended
         self._selector = selectors.DefaultSelector()
@@ -105,8 +106,6 @@ class _Supervisor:
         self._stopping = False
         self._stop_signal_at = 0.0
         self._served = False  # whether every worker has served once
-        self._reloads: dict[int, int] = {}  # by process: the count of its place at which its reload has ended
-        self._reload_until = 0.0
         self._kill_at = _FOREVER
         self._give_up_at = _FOREVER
         self._listening = True
@@ -174,8 +173,8 @@ class _Supervisor:
         self._watch.tick(now, stopping=self._stopping)
         if not self._served or self._watch.unserved < UNHEALTHY_AFTER:
             self._plan.notifier.alive(now)
-        if self._reloads:
-            self._end_reload(now)
+        if self._reloading.ended(now) and not self._stopping:
+            self._plan.notifier.ready(self._status())
         for place in self._places:
             if place.killed_at is not None and now >= place.killed_at + REAP_PATIENCE:
                 self._leave_behind(place)
@@ -292,7 +291,11 @@ class _Supervisor:
 
     def _on_signal(self, number: signal.Signals) -> None:
         if number == RELOAD_SIGNAL:
-            self._begin_reload()
+            if self._served and not self._stopping:
+                now = time.monotonic()
+                self._plan.notifier.reloading(now)
+                self._reloading.begin(now)
+            self._send(RELOAD_SIGNAL)
         elif number in STOP_SIGNALS:
             now = time.monotonic()
             if not self._stopping:
@@ -302,24 +305,6 @@ class _Supervisor:
             elif now - self._stop_signal_at >= SAME_SIGNAL_WITHIN:
                 self._kill_all("a second signal to stop")
                 self._exit_code = 128 + number
-
-    def _begin_reload(self) -> None:
-        now = time.monotonic()
-        if self._served and not self._stopping:
-            self._plan.notifier.reloading(now)
-            self._reloads = {place.pid: self._board.reloads(place.number) + 1 for place in self._places if place.pid}
-            self._reload_until = now + RELOAD_PATIENCE
-        self._send(RELOAD_SIGNAL)
-
-    def _end_reload(self, now: float) -> None:
-        """Report the end of a reload once no living worker is at it any more."""
-        waiting = [
-            place for place in self._places if self._board.reloads(place.number) < self._reloads.get(place.pid, 0)
-        ]
-        if not waiting or now >= self._reload_until:
-            self._reloads = {}
-            if not self._stopping:
-                self._plan.notifier.ready(self._status())
 
     def _status(self) -> str:
         count = len(self._places)

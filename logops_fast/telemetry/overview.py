@@ -224,19 +224,19 @@ def merged(scrapes: Sequence[Scrape]) -> Scrape:
 
 
 def _rates(grown: Scrape) -> Rates | None:
-    stored = grown.rate("logops_accepted_total")
-    lost = [
+    """Return the rates; None if no Ingest Gateway was asked, which alone knows what is stored."""
+    if grown.at <= 0.0 or "logops_sink_bytes_total" not in grown.samples:
+        return None
+    stored = grown.rate("logops_accepted_total") or 0.0  # no series yet: nothing was stored since the start
+    lost = sum(
         grown.rate(name) or 0.0
         for name in (
             "logops_parse_errors_total",
             "logops_events_too_large_total",
             "logops_ratelimit_denied_events_total",
         )
-    ]
-    if stored is None and not any(lost):
-        # Nothing was stored since the start: the family has no series yet.
-        return Rates(0.0, 0.0) if grown.at > 0.0 and "logops_inflight" in grown.samples else None
-    return Rates((stored or 0.0) + sum(lost), stored or 0.0)
+    )
+    return Rates(stored + lost, stored)
 
 
 def _refusals(now: Scrape, recent: Scrape) -> tuple[Refusals, ...]:
@@ -335,5 +335,6 @@ def _build(scrapes: Sequence[Scrape]) -> tuple[str, str]:
 def _unready(readings: Sequence[Reading]) -> str:
     for reading in readings:
         if reading.ready is not None and "error" in reading.ready:
-            return f"{reading.ready['error']}: {reading.ready.get('detail', '')}"
+            door = f"{reading.door} is " if len(readings) > 1 else ""
+            return f"{door}{reading.ready['error']}: {reading.ready.get('detail', '')}"
     return ""

@@ -13,6 +13,7 @@ import pytest
 from logops_fast.cli.main import COMMANDS
 from tests.cli.conftest import Logops
 from tests.support.services import require_service
+from tests.support.terminal import Terminal
 
 COMPLETE = """
 source "$1"; shift
@@ -59,18 +60,28 @@ def test_bash_completes_commands_options_values_and_actions(logops: Logops) -> N
 
 @pytest.mark.service
 @pytest.mark.process
-def test_zsh_takes_its_script(logops: Logops) -> None:
+def test_zsh_completes_when_the_tab_key_is_pressed(logops: Logops) -> None:
     zsh = require_service("zsh")
     path = script(logops, "zsh")
     subprocess.run([zsh, "-n", str(path)], check=True)
-    loaded = 'autoload -Uz compinit && compinit -u -d "$2" && source "$1" && print ${_comps[logops]}'
-    done = subprocess.run(
-        [zsh, "-f", "-c", loaded, "zsh", str(path), str(logops.folder / "dump")],
-        capture_output=True,
-        text=True,
-        check=True,
+    dump = logops.folder / "dump"
+    (logops.folder / ".zshrc").write_text(
+        f"autoload -Uz compinit; compinit -u -d {dump}; source {path}; PS1='ready> '\n"
     )
-    assert (done.stdout, done.stderr) == ("_logops\n", "")
+    env = {"PATH": os.environ["PATH"], "ZDOTDIR": str(logops.folder)}
+    terminal = Terminal(logops.folder, 100, 40, zsh, env)
+    try:
+        terminal.until(lambda text: "ready>" in text)
+        for line, offered in (
+            ("logops ", ("authgw ", "-- watch running gateways on a live screen")),
+            ("logops keys ", ("rotate ", "-- a new client with a new secret")),
+            ("logops keys rotate --", ("--drop-oldest ", "-- print JSON")),
+            ("logops tail --level ", ("WARN", "FATAL")),
+        ):
+            terminal.keys("C-u", line, "Tab")
+            terminal.until(lambda text, offered=offered: all(words in text for words in offered))  # type: ignore[misc]
+    finally:
+        terminal.close()
 
 
 @pytest.mark.service

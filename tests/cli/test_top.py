@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,12 +19,11 @@ import pytest
 
 from logops_fast.cli import doors
 from logops_fast.config.loader import load
+from logops_fast.runtime import shipping
 from tests.cli.conftest import Logops
 from tests.support.gateway import Gateway, running
 from tests.support.ports import free_port
-from tests.support.services import require_service
-
-PATIENCE = 60.0  # seconds; far above what anything here takes
+from tests.support.terminal import PATIENCE, Terminal
 
 
 def test_nothing_that_answers_is_said_plainly(logops: Logops) -> None:
@@ -57,6 +57,9 @@ def test_without_urls_this_machines_listeners_are_asked() -> None:
     elsewhere = load(None, {"LOGOPS_ADMIN__HOST": "0.0.0.0", "LOGOPS_ADMIN__PORT": "9000"})
     assert doors.doors(elsewhere, None)[0] == "http://127.0.0.1:9000"
     assert doors.doors(elsewhere, ["[::1]:7000"]) == ("http://[::1]:7000",)
+    any_of_6 = load(None, {"LOGOPS_ADMIN__HOST": "::", "LOGOPS_ADMIN__PORT": "0"})
+    assert doors.doors(any_of_6, None) == ("http://[::1]:8090", "http://[::1]:8091")
+    assert doors.SHIP_ADMIN_PORT == shipping.ADMIN_PORT
 
 
 @contextmanager
@@ -93,39 +96,6 @@ def answering(status: int, body: bytes) -> Iterator[str]:
 def test_another_server_is_recognised(status: int, body: bytes, words: str) -> None:
     with answering(status, body) as door:
         assert words in doors.read(door, 0.0, PATIENCE).problem
-
-
-class Terminal:
-    """A command in a tmux session of its own."""
-
-    def __init__(self, folder: Path, columns: int, rows: int, command: str, env: dict[str, str]) -> None:
-        self._tmux = [require_service("tmux"), "-f", "/dev/null", "-S", str(folder / "tmux")]
-        self._env = {"TERM": "xterm-256color", "LC_ALL": "C.UTF-8", **env}
-        self._run("new-session", "-d", "-x", str(columns), "-y", str(rows), command)
-
-    def _run(self, *words: str) -> str:
-        done = subprocess.run([*self._tmux, *words], capture_output=True, text=True, env=self._env, check=True)
-        return done.stdout
-
-    def keys(self, *keys: str) -> None:
-        self._run("send-keys", *keys)
-
-    def resize(self, columns: int, rows: int) -> None:
-        self._run("resize-window", "-x", str(columns), "-y", str(rows))
-
-    def text(self) -> str:
-        return self._run("capture-pane", "-p")
-
-    def until(self, holds: Callable[[str], object]) -> str:
-        """Return the screen once ``holds`` says so."""
-        deadline = time.monotonic() + PATIENCE
-        while not holds(text := self.text()):
-            assert time.monotonic() < deadline, text
-            time.sleep(0.05)
-        return text
-
-    def close(self) -> None:
-        subprocess.run([*self._tmux, "kill-server"], capture_output=True, env=self._env, check=False)
 
 
 @pytest.fixture(scope="module")
@@ -219,6 +189,20 @@ def test_the_screen_in_a_real_terminal(busy: Gateway, tmp_path: Path) -> None:
         assert "logops top" not in ended
     finally:
         terminal.close()
+
+
+@pytest.mark.service
+@pytest.mark.process
+def test_q_quits_while_a_listener_does_not_answer(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        command = f"{sys.executable} -m logops_fast top --url 127.0.0.1:{silent.getsockname()[1]}; sleep {2 * PATIENCE}"
+        terminal = Terminal(tmp_path, 80, 24, f"echo before; {command}; ", {"PATH": os.environ["PATH"]})
+        try:
+            terminal.until(lambda text: "no answer in time" in text)
+            terminal.keys("q")
+            terminal.until(lambda text: "before" in text)
+        finally:
+            terminal.close()
 
 
 @pytest.mark.service

@@ -18,22 +18,25 @@ from logops_fast.config.template import json_schema, yaml_template
 SETTING = re.compile(r"^( *)#(?! )", re.MULTILINE)
 
 
+@pytest.fixture(scope="module")
 def validator() -> jsonschema.Draft202012Validator:
     schema = json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     return jsonschema.Draft202012Validator(schema)
 
 
-def test_the_file_loads_as_it_is_and_changes_nothing(tmp_path: Path) -> None:
+def test_the_file_loads_as_it_is_and_changes_nothing(
+    tmp_path: Path, validator: jsonschema.Draft202012Validator
+) -> None:
     path = tmp_path / "logops.yaml"
     path.write_text(yaml_template())
     loaded = load(path, {})
     assert loaded.settings == Settings()
     assert set(loaded.provenance.values()) == {"default"}
-    validator().validate(yaml.safe_load(yaml_template()))
+    validator.validate(yaml.safe_load(yaml_template()))
 
 
-def test_every_setting_is_in_it_with_its_default(tmp_path: Path) -> None:
+def test_every_setting_is_in_it_with_its_default(tmp_path: Path, validator: jsonschema.Draft202012Validator) -> None:
     path = tmp_path / "logops.yaml"
     # The blank lines keep `#` and prose apart: what is a setting has no blank after the mark.
     text = SETTING.sub(r"\1", "\n".join(line for line in yaml_template().split("\n") if not re.match(r" *# |#$", line)))
@@ -43,7 +46,7 @@ def test_every_setting_is_in_it_with_its_default(tmp_path: Path) -> None:
     missing = [name for name, source in loaded.provenance.items() if source == "default"]
     assert missing == []
     assert set(flat(Settings())) <= set(loaded.provenance)
-    validator().validate(yaml.safe_load(text))
+    validator.validate(yaml.safe_load(text))
 
 
 def test_the_lines_are_short_and_without_links() -> None:
@@ -67,8 +70,10 @@ def test_the_lines_are_short_and_without_links() -> None:
         "state: {redis_url: 1}",
     ],
 )
-def test_what_the_schema_refuses_the_loader_refuses_too(tmp_path: Path, text: str) -> None:
-    assert not validator().is_valid(yaml.safe_load(text))
+def test_what_the_schema_refuses_the_loader_refuses_too(
+    tmp_path: Path, text: str, validator: jsonschema.Draft202012Validator
+) -> None:
+    assert not validator.is_valid(yaml.safe_load(text))
     path = tmp_path / "logops.yaml"
     path.write_text(text)
     with pytest.raises(ConfigError):
@@ -85,9 +90,9 @@ def test_what_the_schema_refuses_the_loader_refuses_too(tmp_path: Path, text: st
         "syslog: {enabled: true, emitters: {10.1.0.0/16: routers}}",
     ],
 )
-def test_what_is_right_passes_both(tmp_path: Path, text: str) -> None:
+def test_what_is_right_passes_both(tmp_path: Path, text: str, validator: jsonschema.Draft202012Validator) -> None:
     tree: Any = yaml.safe_load(text)
-    validator().validate(tree)
+    validator.validate(tree)
     path = tmp_path / "logops.yaml"
     path.write_text(text)
     load(path, {})

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
 import subprocess
+import sys
+import time
 from collections import defaultdict
 from pathlib import Path, PurePosixPath
 
@@ -10,8 +15,11 @@ import pytest
 
 from logops_fast.cli.main import COMMANDS, EXIT_USAGE
 from logops_fast.config.settings import Settings
-from logops_fast.runtime.supervisor import KILL_MARGIN, REAP_PATIENCE, RELOAD_PATIENCE
+from logops_fast.runtime.reloading import PATIENCE as RELOAD_PATIENCE
+from logops_fast.runtime.supervisor import KILL_MARGIN, REAP_PATIENCE
 from logops_fast.runtime.watchdog import START_PATIENCE, UNHEALTHY_AFTER
+from tests.support.gateway import running
+from tests.support.ports import free_port
 from tests.support.services import require_service
 
 UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "logops.service"
@@ -83,3 +91,56 @@ def test_systemd_takes_it_without_a_complaint(tmp_path: Path) -> None:
     command = [analyze, "verify", "--man=no", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# MemoryDenyWriteExecute=, as the kernel has it since 6.3: prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN), kept over exec.
+_RESTRICTED = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)
+os.execv(sys.executable, [sys.executable, "-m", "logops_fast", *sys.argv[1:]])
+"""
+
+
+def members(analyze: str, name: str) -> set[str]:
+    """The system calls of a filter's set, as this systemd has it."""
+    listed = subprocess.run([analyze, "syscall-filter", name], capture_output=True, text=True, check=True).stdout
+    found: set[str] = set()
+    for line in listed.splitlines()[1:]:
+        word = line.strip()
+        if word.startswith("@"):
+            found |= members(analyze, word)
+        elif word and not word.startswith("#"):
+            found.add(word)
+    return found
+
+
+def allowed_calls(analyze: str, filters: list[str]) -> set[str]:
+    """What SystemCallFilter= leaves, its lines taken in order."""
+    allowed: set[str] = set()
+    for line in filters:
+        named = set[str]().union(*(members(analyze, word) for word in line.lstrip("~").split()))
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    return allowed
+
+
+@pytest.mark.service
+@pytest.mark.process
+def test_a_gateway_makes_no_system_call_that_the_unit_refuses(unit: dict[str, list[str]], tmp_path: Path) -> None:
+    analyze, strace = require_service("systemd-analyze"), require_service("strace")
+    trace = tmp_path / "trace"
+    listening = f"127.0.0.1:{free_port()}"
+    settings = {"syslog": {"enabled": True, "tcp": listening, "udp": listening}}
+    program = ("-f", "-qq", "-o", str(trace), sys.executable, "-c", _RESTRICTED)
+    with running(tmp_path, workers=2, settings=settings, python=strace, program=program) as gateway:
+        assert gateway.send([{"msg": "one"}]).status == 200
+        pid = int((tmp_path / "data" / "logops.pid").read_text())
+        os.kill(pid, signal.SIGHUP)
+        deadline = time.monotonic() + 60
+        while gateway.output().count('"reloaded"') < 2:
+            assert time.monotonic() < deadline, gateway.output()
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGTERM)
+        assert gateway.process.wait(60) == 0, gateway.output()
+    called = set(re.findall(r"^\d+ +(?:<\.\.\. )?([a-z]\w*)[( ]", trace.read_text(errors="replace"), re.MULTILINE))
+    assert {"execve", "fdatasync"} & called
+    assert called - allowed_calls(analyze, unit["SystemCallFilter"]) == set()
