@@ -80,7 +80,7 @@ def test_a_run_that_is_stopped_at_once_ends_after_its_tick_and_is_recorded(tmp_p
 
 
 def test_what_cannot_start_leaves_the_last_run_as_it_was(tmp_path: Path) -> None:
-    def nobody() -> Target:
+    def no_target() -> Target:
         raise ConfigError("keys.yaml is not there")
 
     async def use(orchestrator: Orchestrator) -> None:
@@ -89,7 +89,7 @@ def test_what_cannot_start_leaves_the_last_run_as_it_was(tmp_path: Path) -> None
         with pytest.raises(RunError, match="Nothing is running"):
             orchestrator.stop()
 
-    orchestrator = run(use, tmp_path, nobody)
+    orchestrator = run(use, tmp_path, no_target)
     assert orchestrator.state.phase is Phase.IDLE
     assert orchestrator.runs.listed() == []
 
