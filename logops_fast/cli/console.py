@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     hosts = frozenset(name.lower() for name in (*settings.console.allow_hosts, settings.console.host))
     app = application(services, Guard(token, hosts, f"logops_console_{port}"))
     print(f"The console is at {_address(settings.console.host, port)}/?token={token}", flush=True)
-    print("Whoever has this address can start traffic and read stored lines. Ctrl-C ends it.", flush=True)
+    print("Anyone who has this address can start traffic and read stored lines. Ctrl-C ends it.", flush=True)
     with asyncio.Runner(loop_factory=new_event_loop) as runner:
         runner.run(serve(app, listener))
     return 0

@@ -117,7 +117,7 @@ def _line(name: str, data: Sequence[Sequence[float | None]], colour: str, style:
 def _chart(series: list[Options], x: Options, y: Options) -> Options:
     split = {"splitLine": {"show": True, "lineStyle": {"color": _GRID_LINE}}}
     return {
-        "animation": False,  # a chart that moves each second, and nobody who asked for less motion is bothered
+        "animation": False,  # redrawn each second, and some readers ask for less motion
         "grid": {"left": 8, "right": 18, "top": 40, "bottom": 34 if "name" in x else 8, "containLabel": True},
         "legend": {"top": 0, "left": 0, "itemWidth": 22, "itemHeight": 8, "icon": "rect"},
         "tooltip": {"trigger": "axis", "className": "chart-tip", "confine": True},

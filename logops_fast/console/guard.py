@@ -190,7 +190,7 @@ async def _answer(verdict: Denial | Redirect, send: Send) -> None:
 
 
 def _with_headers(send: Send, path: str) -> Send:
-    static = path.startswith("/_nicegui/")  # named by version and digest, and nobody's data
+    static = path.startswith("/_nicegui/")  # named by version and digest, and the same for everyone
 
     async def add(message: Message) -> None:
         if message["type"] == "http.response.start":

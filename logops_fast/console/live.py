@@ -178,7 +178,7 @@ def _shipper(overview: Overview) -> Check:
         f"{shipper.lines_per_second:,.0f} lines a second"
     )
     if shipper.refused:
-        text += f"; Loki took {shipper.refused:,.0f} lines not"
+        text += f"; Loki refused {shipper.refused:,.0f} lines"
     return Check("shipper", "warn" if shipper.refused or shipper.lag_seconds > LAGGING else "good", text)
 
 

@@ -1,4 +1,4 @@
-"""Whoever has no token, or comes from another page, gets nothing from a running console: over HTTP and WebSocket."""
+"""Without the token, or from another page, there is nothing to get from a running console, over HTTP and WebSocket."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def visitor(console: Console, chromium: Any) -> Iterator[Visit]:
         context.close()
 
 
-def test_each_page_loads_fits_and_can_be_used_by_anybody(visitor: Visit, tmp_path: Path) -> None:
+def test_each_page_loads_fits_and_is_accessible(visitor: Visit, tmp_path: Path) -> None:
     page = visitor.page
     shots = []
     for path, title in PAGES.items():

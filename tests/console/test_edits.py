@@ -33,7 +33,7 @@ def test_only_what_can_still_come_true_is_expected() -> None:
     form.emitters["flood"] = EmitterEdit(False, 0)
     found = edited(OVERLOAD, form).expect
     assert found is not None
-    assert found.refused_with == ()  # nobody floods any more
+    assert found.refused_with == ()  # nothing floods any more
     assert found.all_accepted == ("json", "recovered")
     short = edited(OVERLOAD, edits(duration_sec=20)).expect
     assert short is not None

@@ -11,7 +11,6 @@ import pytest
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
-from logops_fast.ingest.levels import LEVELS
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
@@ -473,8 +472,7 @@ class HandsBack:
             handed.append((0, at, at + len(line), 0))
             at += len(line)
         finished = last.rstrip(b"}\n") + constants[0]
-        levels = [int(level == "INFO") for level in LEVELS]
-        return (finished, b"", handed, 1, 0, 0, levels, [0] * 6), (True, [], [], len(body))
+        return (finished, b"", handed, 1, 0, 0, {"INFO": 1}, {}), (True, [], [], len(body))
 
     def read_export(self, *_: Any) -> Any:
         raise AssertionError("it is not asked for exports")

@@ -12,7 +12,6 @@ from logops_fast import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
 REPEATED = {
-    "README.md": r"logops (\S+) \(native\)",
     "CHANGELOG.md": r"^## (\d\S*)",
     "deploy/Dockerfile": r"ARG VERSION=(\S+)",
     "deploy/README.md": r"newTag: ([\w.]+)",
