@@ -98,7 +98,7 @@ def program(*names: str) -> str:
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Run to the end; its output, or a failure that shows it."""
-    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=60, check=False, cwd=cwd)
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, check=False, cwd=cwd)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -116,7 +116,7 @@ def ask(port: int, path: str, **parameters: str) -> Any:
         connection.close()
 
 
-def until(what: str, probe: Callable[[], T], timeout: float = 120.0) -> T:
+def until(what: str, probe: Callable[[], T], timeout: float = 300.0) -> T:
     """Poll ``probe`` until its answer is true, and return it; fails with the last one after ``timeout`` seconds."""
     deadline = time.monotonic() + timeout
     answer: Any = None
