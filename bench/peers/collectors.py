@@ -1,4 +1,4 @@
-"""Fluent Bit, the OpenTelemetry Collector and Vector on the same bodies, for whoever has them installed.
+"""Fluent Bit, the OpenTelemetry Collector and Vector on the same bodies, if they are installed.
 
 Each takes the events over HTTP and appends them to a file on the gateway's core: once as they come, once with their
 time, level and message settled and addresses masked by its own language (``configs/``). None of them checks a

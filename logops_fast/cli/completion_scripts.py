@@ -1,6 +1,6 @@
 """Completion scripts of bash, zsh and fish. Pure: from the descriptions of the commands to text.
 
-The scripts hold all words themselves, so that nothing is started when somebody presses the tab key.
+The scripts hold all words themselves, so that nothing is started when the tab key is pressed.
 """
 
 from __future__ import annotations

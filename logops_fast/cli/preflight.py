@@ -107,7 +107,7 @@ def _keys(loaded: Loaded, role: Role) -> Generator[Finding, None, Keyring | None
 
 
 def _names(settings: Settings, keyring: Keyring | None) -> Iterator[Finding]:
-    """Find emitters in the settings that nobody may send as: most likely misspelled."""
+    """Find emitters in the settings that no client may send as: most likely misspelled."""
     if keyring is None or settings.auth.mode == "none":
         return
     known = keyring.emitters()

@@ -1,4 +1,4 @@
-"""The console as an application: its pages, its files and its guard, served by uvicorn until it is told to stop."""
+"""The console as an application: its pages, its files and its guard, served by uvicorn until it is stopped."""
 
 from __future__ import annotations
 

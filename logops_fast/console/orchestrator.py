@@ -26,7 +26,7 @@ LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 class Orchestrator:
     """Starts and stops runs, and holds the state of the latest. Belongs to the loop it is used on.
 
-    ``target`` reads where to send and with which keys, anew for each run; nothing of it leaves this object.
+    ``target`` reads where to send and with which keys, again for each run; nothing of it leaves this object.
     """
 
     def __init__(

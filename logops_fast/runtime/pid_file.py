@@ -58,7 +58,7 @@ def read(path: Path) -> int | None:
 
 
 def running(path: Path) -> int | None:
-    """Return the process that holds a pid file; None if it is stale: whoever wrote it has ended. Raises OSError."""
+    """Return the process that holds a pid file; None if the file is stale, its writer having ended. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return None if try_lock(fd, shared=True) else read(path)

@@ -67,7 +67,7 @@ class Supervision:
     on_ready: Callable[[], None] | None = None
     """Called once, when every worker has reported that it serves."""
     notifier: Notifier = field(default_factory=Notifier)
-    """Where the service manager is told about it."""
+    """Where the service manager is notified."""
 
 
 def run_supervised(workers: int, main: Callable[[WorkerContext], int], plan: Supervision) -> int:

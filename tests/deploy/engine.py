@@ -25,7 +25,7 @@ from tests.support.gateway import request
 from tests.support.ports import free_port
 
 SHARE = "/opt/logops/share"
-# Where the images' programs are in Debian, and how each is told where to listen: here there is no network of its own.
+# Where the images' programs are in Debian, and the option that says where each listens: all share one network here.
 PROGRAMS = {
     "prometheus": ("prometheus",),
     "alertmanager": ("prometheus-alertmanager", "alertmanager"),

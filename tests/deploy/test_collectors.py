@@ -287,7 +287,7 @@ def test_neither_gives_up_nor_drops_what_does_not_fit() -> None:
     assert options["retry_on_http_429"] is True
     assert dict(queue)["queue_config"][1]["block_on_overflow"] is True
     assert blocks["wal"][1]["enabled"] is True
-    # It is experimental, which Alloy must be told.
+    # It is experimental: Alloy needs the flag.
     assert "--stability.level=experimental" in compose("alloy")["services"]["collector"]["command"]
     limits = read_yaml(DEPLOY / "loki" / "loki.yml")["limits_config"]
     assert blocks["wal"][1]["max_segment_age"] == limits["reject_old_samples_max_age"]

@@ -1,4 +1,4 @@
-"""What the service manager is told, read from its end of the socket."""
+"""What the service manager receives, read from its end of the socket."""
 
 from __future__ import annotations
 

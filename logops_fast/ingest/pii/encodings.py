@@ -106,7 +106,7 @@ class Decoded:
     def _ends(self, places: list[int]) -> list[int]:
         """`end_of` for each of many places."""
         for view, before in reversed(self._maps):
-            # The unit that the byte before the place is in: the place may be the boundary behind it.
+            # The unit that the byte before the place is in: the place may be the boundary after it.
             units = [bisect_left(view, place) - 1 for place in places]
             places = [
                 before[unit + 1] if unit % 2 or view[unit + 1] == place else before[unit] + place - view[unit]
