@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PARALLEL := --dist worksteal
 # Slow to import, and nothing but tests with processes.
-NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release
+NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
 NO_PROCESS := not (process or service or fault or bench or long or release or native)
 
 .PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz wheels
@@ -105,7 +105,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --genera
 lock: $(VENV)/.dev ## Write the lock files for pyproject.toml, keeping the versions that still fit (UPGRADE=1: newest)
 	@$(BIN)/python -m pip --quiet install uv
 	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group build -o requirements.lock
-	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --constraint requirements.lock -o requirements-dev.lock
+	@$(LOCK) $(if $(UPGRADE),--upgrade) pyproject.toml --group dev --extra report --extra console --constraint requirements.lock -o requirements-dev.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group compile --constraint requirements-dev.lock -o requirements-compile.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group kernel -o requirements-kernel.lock
 	@$(LOCK) $(if $(UPGRADE),--upgrade) --group wheels --constraint requirements-kernel.lock -o requirements-wheels.lock

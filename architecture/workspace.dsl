@@ -29,6 +29,11 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                     "module" "logops_fast.emitters"
                 }
             }
+            console = container "Console" "Scenarios, runs and live figures in a browser, behind a token." "Python, NiceGUI" "Client" {
+                properties {
+                    "module" "logops_fast.console"
+                }
+            }
             client = container "Client library" "Logging handler and async client: batches, signs, retries, never blocks." "Python" "Client" {
                 properties {
                     "module" "logops_fast.client"
@@ -252,6 +257,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
 
         operator -> logops.grafana "Looks at dashboards" "HTTPS"
         operator -> logops.emitters "Runs scenarios" "logops emit, scenario"
+        operator -> logops.console "Watches, runs scenarios" "HTTP, a browser"
+        logops.console -> logops.emitters "Runs scenarios" "in process"
+        logops.console -> logops.auth "Reads figures" "HTTP GET /metrics"
+        logops.console -> logops.files "Shows the last lines" "file I/O"
         auditor -> logops.files "Reads with a Fernet key" "logops decrypt"
         apps -> logops.client "Log through" "Python logging"
         apps -> logops.auth "Send signed batches" "HTTPS, HMAC-SHA256"
@@ -409,7 +418,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 deploymentNode "ingest-data" "Shared by ingest and the collector" "volume" {
                     containerInstance logops.files
                 }
-                deploymentNode "Observability" "One service each" "containers" {
+                deploymentNode "Observability" "One service each; the shipper or Alloy may be in Promtail's place" "containers" {
                     containerInstance logops.promtail
                     containerInstance logops.loki
                     containerInstance logops.prometheus
@@ -425,10 +434,10 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 authpods = deploymentNode "Auth pods" "Stateless; scale on CPU" "Deployment" "2..N" {
                     manyauth = containerInstance logops.auth
                 }
-                deploymentNode "Ingest pods" "Each with a volume and a collector of its own" "Deployment" "2..N" {
+                deploymentNode "Ingest pods" "Each with a volume and a shipper of its own" "StatefulSet" "2..N" {
                     containerInstance logops.ingest
                     containerInstance logops.files
-                    containerInstance logops.promtail
+                    containerInstance logops.shipper
                 }
                 deploymentNode "Shared state" "One primary, a replica to fail over to" "Redis or Valkey" {
                     containerInstance logops.statestore
@@ -453,7 +462,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         }
 
         container logops C2 "C2: the programs and stores of LogOps Fast." {
-            include operator auditor apps oncall logops.emitters logops.client logops.auth logops.ingest logops.statestore logops.files logops.shipper logops.promtail logops.loki logops.prometheus logops.alertmanager logops.grafana
+            include operator auditor apps oncall logops.emitters logops.console logops.client logops.auth logops.ingest logops.statestore logops.files logops.shipper logops.promtail logops.loki logops.prometheus logops.alertmanager logops.grafana
             autoLayout tb 450 300
         }
 

@@ -4,7 +4,7 @@
 //! bit are copied as they are. A bit says "look closely here", never "mask this".
 
 /// The bitmaps of 64 bytes; bit `i` stands for byte `i`.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Classes {
     quote: u64,
     backslash: u64,
@@ -104,7 +104,11 @@ fn classes(block: &[u8; 64]) -> Classes {
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn classes(block: &[u8; 64]) -> Classes {
+use portable as classes;
+
+/// For other processors; in the tests for all.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn portable(block: &[u8; 64]) -> Classes {
     let mut found = Classes::default();
     for (place, &byte) in block.iter().enumerate() {
         let bit = 1u64 << place;
@@ -346,6 +350,17 @@ mod tests {
         assert_eq!(looked_at("4111 1111"), [8]);
         assert_eq!(looked_at("-----BEGIN"), [1, 2, 3, 4]);
         assert_eq!(looked_at("hooks/"), [5]);
+    }
+
+    #[test]
+    fn each_byte_is_of_the_same_classes_on_all_processors() {
+        for byte in 0..=255u8 {
+            for place in 0..64 {
+                let mut block = [b' '; 64];
+                block[place] = byte;
+                assert_eq!(classes(&block), portable(&block), "{byte} at {place}");
+            }
+        }
     }
 
     #[test]

@@ -17,9 +17,11 @@ use crate::tokens::Refused;
 /// 0 to read it, 1 also to learn its layout, 2 to mask the next of the unmasked lines, 3 to write its level at the place: start
 /// and end are those of its message.
 type Handed = (usize, usize, usize, u8);
+/// What was counted, by name; what did not occur is not in it.
+type Counts<'py> = Bound<'py, PyDict>;
 /// Lines, unmasked lines, events handed back, events finished, times and levels missing, levels, and what was masked:
 /// e-mail, IPv4 and IPv6 addresses, cards, tokens, secrets.
-type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, [u64; LEVELS], [u64; KINDS]);
+type Lines<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Vec<Handed>, usize, u64, u64, Counts<'py>, Counts<'py>);
 /// Whether the first event is a slice, new names, new spellings of levels with their scales, where the next part begins.
 type News = (bool, Vec<String>, Vec<(usize, String)>, usize);
 
@@ -28,8 +30,6 @@ type ExportAnswer<'py> = (Lines<'py>, News, Bound<'py, PyBytes>, Option<usize>);
 
 /// Constants that a plan chooses from.
 const VARIANTS: usize = 4;
-/// Kinds of what is masked.
-const KINDS: usize = 6;
 
 /// One for each worker: it remembers layouts.
 #[pyclass(frozen, module = "logops_kernel")]
@@ -128,7 +128,7 @@ impl Kernel {
             let part = Part { start, size, by_line, may_be_envelope };
             events::read(body, part, &self.table, layouts, &request, scratch)
         });
-        Ok(found.ok().map(|out| answer(py, out)))
+        found.ok().map(|out| answer(py, &self.table, out)).transpose()
     }
 
     /// Read an export of OTLP in protobuf; None if the reference has to read all of it, and spellings of levels to learn.
@@ -179,11 +179,11 @@ impl Kernel {
             Ok::<_, Refused>((out, if is_needed { text.clone() } else { Vec::new() }, next))
         });
         let spellings = spellings.into_iter().filter_map(|(scale, text)| Some((scale, String::from_utf8(text).ok()?)));
-        let found = found.ok().map(|(out, text, next)| {
-            let (lines, news) = answer(py, out);
-            (lines, news, PyBytes::new(py, &text), next)
-        });
-        Ok((found, spellings.collect()))
+        let Ok((out, text, next)) = found else {
+            return Ok((None, spellings.collect()));
+        };
+        let (lines, news) = answer(py, &self.table, out)?;
+        Ok((Some((lines, news, PyBytes::new(py, &text), next)), spellings.collect()))
     }
 
     /// Remember what becomes of events whose members have these `names`, in this order.
@@ -268,7 +268,17 @@ impl Kernel {
     }
 }
 
-fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
+fn counts<'a, 'py>(py: Python<'py>, counted: impl Iterator<Item = (&'a str, u64)>) -> PyResult<Counts<'py>> {
+    let counts = PyDict::new(py);
+    for (name, number) in counted {
+        if number > 0 {
+            counts.set_item(name, number)?;
+        }
+    }
+    Ok(counts)
+}
+
+fn answer<'py>(py: Python<'py>, table: &Table, out: Outcome) -> PyResult<(Lines<'py>, News)> {
     let handed = out.handed.iter().map(|one| {
         let ask = match one.ask {
             Ask::Read => 0,
@@ -279,8 +289,16 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
         (one.place, one.start, one.end, ask)
     });
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).ok();
-    let masked = out.masked;
-    (
+    let levels = table.levels.iter().map(|name| std::str::from_utf8(name).unwrap_or_default()).zip(out.levels);
+    let masked = [
+        ("email", out.masked.emails),
+        ("ipv4", out.masked.ipv4),
+        ("ipv6", out.masked.ipv6),
+        ("card", out.masked.cards),
+        ("token", out.masked.tokens),
+        ("secret", out.masked.secrets),
+    ];
+    Ok((
         (
             PyBytes::new(py, &out.lines),
             PyBytes::new(py, &out.unmasked),
@@ -288,8 +306,8 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
             out.count,
             out.missing_ts,
             out.missing_level,
-            out.levels,
-            [masked.emails, masked.ipv4, masked.ipv6, masked.cards, masked.tokens, masked.secrets],
+            counts(py, levels)?,
+            counts(py, masked.into_iter())?,
         ),
         (
             out.first_is_slice,
@@ -297,7 +315,7 @@ fn answer(py: Python<'_>, out: Outcome) -> (Lines<'_>, News) {
             out.spellings.into_iter().filter_map(|(scale, spelling)| Some((scale, text(spelling)?))).collect(),
             out.end,
         ),
-    )
+    ))
 }
 
 #[pymodule]

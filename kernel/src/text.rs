@@ -61,6 +61,7 @@ pub struct Text<'a> {
 
 impl Text<'_> {
     /// Find what is masked in the string `start..end` of the body, which holds no escape; None if it is not certain.
+    #[inline]
     pub fn cuts(
         &self,
         start: usize,
@@ -79,6 +80,17 @@ impl Text<'_> {
         if !look {
             return Some(());
         }
+        self.looked_at(start, end, before, cuts, masked)
+    }
+
+    fn looked_at(
+        &self,
+        start: usize,
+        end: usize,
+        before: Before,
+        cuts: &mut Vec<Cut>,
+        masked: &mut Masked,
+    ) -> Option<()> {
         let first = cuts.len();
         let mut at_sign = None;
         let mut has_url = false;

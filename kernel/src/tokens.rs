@@ -45,10 +45,12 @@ pub struct Tokens<'a> {
 
 impl Tokens<'_> {
     /// The byte at `at`; 0 after the end.
+    #[inline]
     pub fn byte(&self, at: usize) -> u8 {
         self.body.get(at).copied().unwrap_or(0)
     }
 
+    #[inline]
     pub fn skip_blanks(&self, mut at: usize) -> usize {
         while matches!(self.byte(at), b' ' | b'\n' | b'\r' | b'\t') && at < self.body.len() {
             at += 1;
@@ -65,6 +67,7 @@ impl Tokens<'_> {
     }
 
     /// Where the string whose first character is at `start` begins and ends, and whether it holds an escape.
+    #[inline]
     pub fn string(&self, start: usize) -> Result<(usize, usize, bool), Refused> {
         let end = self.bitmaps.next_quote(start).ok_or(Refused)?;
         if !self.bitmaps.has_odd(start, end) {
@@ -81,6 +84,7 @@ impl Tokens<'_> {
     }
 
     /// The value that begins at `at`.
+    #[inline]
     pub fn value(&self, at: usize) -> Result<Member, Refused> {
         match self.byte(at) {
             b'"' => {

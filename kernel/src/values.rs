@@ -58,6 +58,7 @@ impl Reader<'_> {
     }
 
     /// Write a string without escapes.
+    #[inline]
     fn plain(&mut self, member: Member, before: Before) -> Result<(), Stop> {
         let Member { start, end, .. } = member;
         let (body, bitmaps) = (self.tokens.body, self.tokens.bitmaps);

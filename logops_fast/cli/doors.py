@@ -24,13 +24,13 @@ _ANY: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where to loo
 _OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def doors(loaded: Loaded, urls: Sequence[str] | None) -> tuple[str, ...]:
-    """Return the base URLs to ask: those given, else the one of the settings with its two neighbours' defaults.
+def doors(loaded: Loaded, urls: Sequence[str] | None, option: str = "--url") -> tuple[str, ...]:
+    """Return the base URLs to ask: those given by ``option``, else that of the settings and its neighbours' defaults.
 
     Raises ConfigError.
     """
     if urls:
-        return tuple(_checked(url) for url in urls)
+        return tuple(_checked(url, option) for url in urls)
     admin = loaded.settings.admin
     host = _ANY.get(admin.host, admin.host)
     if ":" in host:
@@ -74,7 +74,7 @@ def _get(url: str, timeout: float) -> bytes:
             return error.read(MAX_ANSWER)  # /readyz: not ready, with the reason
 
 
-def _checked(url: str) -> str:
+def _checked(url: str, option: str) -> str:
     text = url if "://" in url else f"http://{url}"
     try:
         parts = urlsplit(text)
@@ -82,7 +82,7 @@ def _checked(url: str) -> str:
     except ValueError:
         valid = False
     if not valid or not text.isascii() or " " in text:
-        raise ConfigError(f"--url: expected an admin listener such as http://127.0.0.1:8089, got {url!r}")
+        raise ConfigError(f"{option}: expected an admin listener such as http://127.0.0.1:8089, got {url!r}")
     return f"{parts.scheme}://{parts.netloc}"
 
 

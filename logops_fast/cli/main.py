@@ -32,6 +32,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "demo": ("logops_fast.cli.demo", "start both gateways, run a scenario and show the result"),
     "emit": ("logops_fast.cli.emit", "send synthetic events at a steady rate"),
     "scenario": ("logops_fast.cli.scenario", "run, list or validate scenarios of several emitters"),
+    "console": ("logops_fast.cli.console", "serve a web page for scenarios and a running gateway"),
     "sign": ("logops_fast.cli.sign", "print the headers of a signed request"),
     "verify": ("logops_fast.cli.verify", "check the headers of a signed request and report what is wrong"),
     "keys": ("logops_fast.cli.keys", "list, add, rotate and revoke clients"),

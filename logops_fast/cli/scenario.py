@@ -36,16 +36,18 @@ def configure(parser: argparse.ArgumentParser) -> None:
     add_json(actions.add_parser("list", help="list the bundled scenarios"))
     validate = actions.add_parser("validate", help="check a scenario file")
     validate.add_argument("scenario", metavar="FILE")
-    report = actions.add_parser("report", help="summarise the telemetry of a run")
+    report = actions.add_parser("report", help="summarise the telemetry of a run, or compare two")
     report.add_argument("telemetry", metavar="FILE.jsonl")
+    report.add_argument("other", metavar="OTHER.jsonl", nargs="?", help="compare with this run")
     report.add_argument("--html", metavar="OUT.html", help="write a self-contained page")
-    report.add_argument("--png", metavar="OUT.png", help="write a picture")
+    report.add_argument("--png", metavar="OUT.png", help="write a picture (needs matplotlib)")
     example(
         parser,
         """
 logops scenario list
 logops scenario run spike --log-file spike.jsonl
 logops scenario report spike.jsonl --html spike.html --png spike.png
+logops scenario report before.jsonl after.jsonl --html compared.html
 logops scenario run my.yaml --dry-run --seed 1 --start-at 0   # the same bytes each time
 """,
     )
@@ -147,15 +149,23 @@ def _emitters(scenario: Scenario) -> str:
 
 
 def _report(args: argparse.Namespace) -> int:
-    from logops_fast.emitters import report as reports
+    from logops_fast.emitters import report
+    from logops_fast.emitters.record import read
 
-    record = reports.read(Path(args.telemetry))
+    record = read(Path(args.telemetry))
+    other = None if args.other is None else read(Path(args.other))
     html, png = check_out_file(args.html), check_out_file(args.png)
-    print(reports.text(record))
+    if other is None:
+        print(report.text(record))
+    else:
+        print_table(("", "A", "B", "change"), report.compare(record, other))
     if html is not None:
-        html.write_text(reports.html(record), encoding="utf-8")
+        page = report.html(record) if other is None else report.html_of_two(record, other)
+        html.write_text(page, encoding="utf-8")
         print(f"wrote {html}")
     if png is not None:
-        png.write_bytes(reports.png(record))
+        from logops_fast.emitters.report_png import png as picture
+
+        png.write_bytes(picture(record, other))
         print(f"wrote {png}")
     return 0

@@ -560,6 +560,21 @@ class TlsSettings(Section, frozen=True):
     client_ca_file: Annotated[str, Meta(description="CA that signs the certificates of clients, PEM; for mTLS.")] = ""
 
 
+class ConsoleSettings(Section, frozen=True):
+    """Where `logops console` listens, and what it keeps."""
+
+    host: Host = "127.0.0.1"
+    port: Port = 8092
+    allow_hosts: Annotated[
+        list[str],
+        Meta(
+            description="Host names under which the console may be opened besides IP addresses and `localhost`, such "
+            "as that of a reverse proxy; with a port where it is not the default one."
+        ),
+    ] = []
+    runs_dir: Annotated[str, Meta(min_length=1, description="Directory of the telemetry of its runs.")] = "data/runs"
+
+
 class LoggingSettings(Section, frozen=True):
     """The program's own log, on standard error."""
 
@@ -593,6 +608,7 @@ class Settings(Section, frozen=True):
     ship: ShipSettings = field(default_factory=ShipSettings)
     housekeeping: HousekeepingSettings = HousekeepingSettings()
     tls: TlsSettings = TlsSettings()
+    console: ConsoleSettings = field(default_factory=ConsoleSettings)
     logging: LoggingSettings = LoggingSettings()
 
 

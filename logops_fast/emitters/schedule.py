@@ -86,6 +86,10 @@ class Profile:
                 left = right
         return total
 
+    def edges(self) -> list[float]:
+        """Return, in order, where the rate begins, ends, jumps or changes its slope."""
+        return [self.start, *sorted(self._bends(self.start, self.stop)), self.stop]
+
     def _ramps(self, t: float) -> float:
         up, down = self.schedule.ramp_up_sec, self.schedule.ramp_down_sec
         share = 1.0

@@ -31,6 +31,9 @@ from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind, body_di
 
 OnReply = Callable[[Reply], None]
 
+AHEAD_BYTES: Final = 65_536
+"""Bytes of JSON that are read in one step however many events they hold, before they are charged."""
+
 MALFORMED_STATUS: Final = {
     "empty": 400,
     "malformed": 400,
@@ -109,9 +112,11 @@ class IngestPipeline:
         self._claim(batch, reply, None)
 
     def read_ahead(self, batch: Batch) -> Ahead | None:
-        """Read a batch before it is charged, if the kernel reads all of it (a ReadAhead)."""
-        native = self._native
-        if native is None or len(batch.body) > PIECE_BYTES or not _is_for_native(batch):
+        """Read a batch before it is charged, if the kernel reads all of it in one step (a ReadAhead)."""
+        native, body = self._native, batch.body
+        if native is None or len(body) > PIECE_BYTES or not _is_for_native(batch):
+            return None
+        if len(body) > AHEAD_BYTES and _is_json(batch) and body.count(b"{") > PIECE_ITEMS:
             return None
         reading = self._reading(batch)
         try:

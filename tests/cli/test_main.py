@@ -25,8 +25,8 @@ def test_help_lists_every_command(logops: Logops) -> None:
 
 def test_the_commands_are_those_of_the_contract() -> None:
     assert sorted(COMMANDS) == [
-        "authgw", "check", "completion", "config", "decrypt", "demo", "emit", "help", "housekeeping", "ingest", "keys",
-        "parse", "reload", "scenario", "ship", "sign", "tail", "top", "up", "verify", "version",
+        "authgw", "check", "completion", "config", "console", "decrypt", "demo", "emit", "help", "housekeeping",
+        "ingest", "keys", "parse", "reload", "scenario", "ship", "sign", "tail", "top", "up", "verify", "version",
     ]  # fmt: skip
 
 

@@ -72,6 +72,7 @@ def test_the_defaults_are_those_of_the_contract() -> None:
         "max_total_bytes": 0,
     }
     assert builtin["tls"] == {"cert_file": "", "key_file": "", "client_ca_file": ""}
+    assert builtin["console"] == {"host": "127.0.0.1", "port": 8092, "allow_hosts": [], "runs_dir": "data/runs"}
     assert builtin["logging"] == {"level": "info", "format": "auto"}
     assert set(loaded.provenance.values()) == {"default"}
     assert loaded.warnings == ()

@@ -108,7 +108,7 @@ class _Alloy:
         return found
 
     def _next(self, expected: str = "") -> str:
-        token = self._tokens.pop(0)
+        token: str = self._tokens.pop(0)
         assert not expected or token == expected, f"{token}, not {expected}"
         return token
 

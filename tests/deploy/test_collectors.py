@@ -183,7 +183,7 @@ def test_a_collector_makes_the_entries_of_the_shipper(
 
 
 @pytest.mark.process
-def test_labels_are_bounded_and_told_by_the_file(shipped: list[Shipped]) -> None:
+def test_labels_are_bounded_and_follow_from_the_file(shipped: list[Shipped]) -> None:
     assert {entry.labels["emitter"] for entry in shipped} == {"web"}
     assert {entry.labels["instance"] for entry in shipped} == {f"{MACHINE}-0", f"{MACHINE}-1"}
     for entry in shipped:
@@ -233,7 +233,7 @@ def test_the_dashboards_find_events_and_rejected_events_by_their_stream(shipped:
         assert all(selects(panels[name], entry) is (entry.labels["stream"] == stream) for entry in shipped), name
 
 
-def test_nobody_forgets_a_field() -> None:
+def test_the_metadata_is_that_of_the_shipper_s_settings() -> None:
     assert [options for name, options in jobs()["promtail"].stages if name == "structured_metadata"] == [
         {name: name for name in ShipSettings().metadata}
     ]

@@ -217,3 +217,13 @@ def test_valkey_asks_for_the_password_of_the_secret() -> None:
     assert variable["valueFrom"]["secretKeyRef"] == {"name": "redis-password", "key": "password"}
     args = container["args"]
     assert args[args.index("--requirepass") + 1] == f"$({variable['name']})"
+
+
+def test_prometheus_in_the_cluster_finds_each_admin_port_under_the_name_that_the_rules_ask_for() -> None:
+    jobs = {job["job_name"]: job for job in read_yaml(DEPLOY / "prometheus" / "kubernetes.yml")["scrape_configs"]}
+    known = {(container["name"], port["name"]) for _, container in containers() for port in container.get("ports", ())}
+    assert set(jobs) == {"authgw", "ingest", "ship"}
+    for name, job in jobs.items():
+        container, port = job["relabel_configs"][0]["regex"].split(";")
+        assert container == name
+        assert (container, port) in known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis import Case
 from schemathesis.checks import not_a_server_error
+from schemathesis.config import SchemathesisConfig
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -40,7 +42,11 @@ BATCHES = re.compile("ingest|logs")
 schemathesis.serializer.alias("application/x-ndjson", "text/plain")
 schemathesis.serializer.alias("application/x-protobuf", "text/plain")
 
-schema = schemathesis.openapi.from_path(DOCUMENT)
+# Cases that cover each constraint are made while tests are collected, in every process of a run: CI alone tries them.
+COVERAGE = os.environ.get("HYPOTHESIS_PROFILE") == "ci"
+schema = schemathesis.openapi.from_path(
+    DOCUMENT, config=SchemathesisConfig.from_dict({"phases": {"coverage": {"enabled": COVERAGE}}})
+)
 few = settings(
     max_examples=examples(0.3),
     deadline=None,

@@ -10,7 +10,7 @@ import pytest
 
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.formats.pieces import PIECE_BYTES
+from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.ingest.levels import LEVELS
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.native.reader import NativeReader
@@ -532,6 +532,7 @@ def test_a_batch_that_is_read_ahead_is_claimed_before_it_is_stored() -> None:
         (b"not JSON\n" + LINE, Format.NDJSON),
         (b"ts,level,msg\n", Format.CSV),
         (b'{"msg":"x"}\n' * (PIECE_BYTES // 12 + 1), Format.NDJSON),
+        (LINE * (PIECE_ITEMS + 1), Format.NDJSON),
     ],
 )
 def test_what_the_kernel_does_not_read_whole_is_not_read_ahead(body: bytes, body_format: Format) -> None:

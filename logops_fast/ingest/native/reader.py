@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 import orjson
 
 from logops_fast.errors import LogOpsError
-from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS
+from logops_fast.ingest.levels import DEFAULT_LEVEL
 from logops_fast.ingest.native.lessons import Lessons
 from logops_fast.ingest.native.table import digest, table
 from logops_fast.ingest.normaliser import Normalised, Normaliser, constants, level_in
@@ -34,7 +34,6 @@ _MOST_TEXT: Final = 524_288
 _LEARN: Final = 1
 _MASK: Final = 2
 _LEVEL: Final = 3
-_KINDS: Final = ("email", "ipv4", "ipv6", "card", "token", "secret")
 
 
 class _Kernel(Protocol):
@@ -81,13 +80,8 @@ class Part(NamedTuple):
     end: int | None
 
 
-class _Request(NamedTuple):
-    """What a body came with, see ``Normaliser.run``."""
-
-    emitter: str
-    scenario_id: str
-    received_at: float
-    receipts_before: int
+_Request = tuple[str, str, float, int]
+"""Emitter, scenario, time of receipt and receipts before, see ``Normaliser.run``; a named tuple would cost more."""
 
 
 class NativeReader:
@@ -109,17 +103,9 @@ class NativeReader:
 
         ``by_line``: whether the body is NDJSON. The other arguments are those of ``Normaliser.run``.
         """
-        part = self.read_part(
-            body,
-            start=0,
-            size=len(body),
-            by_line=by_line,
-            emitter=emitter,
-            scenario_id=scenario_id,
-            received_at=received_at,
-            receipts_before=receipts_before,
-        )
-        return None if part is None else part.normalised
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer = self._read(body, by_line, request, 0, len(body), may_be_envelope=True)
+        return None if answer is None else self._finished(answer, body, request)
 
     def read_part(
         self,
@@ -137,14 +123,9 @@ class NativeReader:
 
         ``start``: 0, or where the part before this one ended.
         """
-        request = _Request(emitter, scenario_id, received_at, receipts_before)
-        receipt = round(received_at * 1e6) + receipts_before
-        is_utc = self._normaliser.is_utc(emitter)
-        answer = self._kernel.read(body, by_line, self._constants_of(request), is_utc, receipt, start, size, True)
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer = self._read(body, by_line, request, start, size, may_be_envelope=True)
         if answer is None:
-            return None
-        if not start and not answer[0][3]:
-            self._learn_from(answer, body)  # nothing was finished: the parsers are faster with the whole of it
             return None
         normalised = self._finished(answer, body, request)
         end: int = answer[1][3]
@@ -165,10 +146,10 @@ class NativeReader:
 
         ``start``: how many records were read before.
         """
-        request = _Request(emitter, scenario_id, received_at, receipts_before)
+        request = (emitter, scenario_id, received_at, receipts_before)
         answer, spellings = self._kernel.read_export(
             body,
-            self._constants_of(request),
+            self._constants_of(emitter, scenario_id),
             self._normaliser.is_utc(emitter),
             round(received_at * 1e6) + receipts_before,
             limits.max_event_bytes,
@@ -202,19 +183,32 @@ class NativeReader:
             text = orjson.dumps(events)
         except (TypeError, ValueError, RecursionError):
             return None
-        request = _Request(emitter, scenario_id, received_at, receipts_before)
-        receipt = round(received_at * 1e6) + receipts_before
-        is_utc = self._normaliser.is_utc(emitter)
-        answer = self._kernel.read(text, False, self._constants_of(request), is_utc, receipt, 0, len(text), False)
-        if answer is None:
-            return None
-        if not answer[0][3]:
-            self._learn_from(answer, text)
-            return None
-        return self._finished(answer, text, request)
+        request = (emitter, scenario_id, received_at, receipts_before)
+        answer = self._read(text, False, request, 0, len(text), may_be_envelope=False)
+        return None if answer is None else self._finished(answer, text, request)
 
-    def _constants_of(self, request: _Request) -> list[bytes]:
-        key = (request.emitter, request.scenario_id)
+    def _read(
+        self, body: bytes, by_line: bool, request: _Request, start: int, size: int, *, may_be_envelope: bool
+    ) -> Any:
+        """Return the kernel's answer; None if it refuses the body, or finishes nothing of it."""
+        emitter, scenario_id, received_at, before = request
+        answer = self._kernel.read(
+            body,
+            by_line,
+            self._constants_of(emitter, scenario_id),
+            self._normaliser.is_utc(emitter),
+            round(received_at * 1e6) + before,
+            start,
+            size,
+            may_be_envelope,
+        )
+        if answer is not None and not start and not answer[0][3]:
+            self._learn_from(answer, body)  # the parsers are faster with the whole of it
+            return None
+        return answer
+
+    def _constants_of(self, emitter: str, scenario_id: str) -> list[bytes]:
+        key = (emitter, scenario_id)
         if self._request != key:
             self._constants = [b',"emitter":' + constants(*key, variant) + b"}\n" for variant in range(_VARIANTS)]
             self._request = key
@@ -224,11 +218,9 @@ class NativeReader:
         """Return what the kernel made of a part of ``body``, with the events that it handed back in their places."""
         normaliser = self._normaliser
         (
-            (lines, unmasked, handed, count, missing_ts, missing_level, numbers, kinds),
+            (lines, unmasked, handed, count, missing_ts, missing_level, levels, masked),
             (first_is_slice, names, spellings, _),
         ) = answer
-        levels: dict[str, int] = {level: number for level, number in zip(LEVELS, numbers, strict=True) if number}
-        masked: dict[str, int] = {kind: number for kind, number in zip(_KINDS, kinds, strict=True) if number}
         self._lessons.earn(count)
         if not handed:
             return Normalised(lines, count, missing_ts, missing_level, levels, masked) if count else None
@@ -236,6 +228,7 @@ class NativeReader:
             return None
         if names or spellings:
             self._lessons.words(names, spellings)
+        emitter, scenario_id, received_at, before = request
         slices = [one for one in handed if one[3] <= _LEARN]
         others = b""
         if slices:
@@ -244,10 +237,10 @@ class NativeReader:
                 return None
             rest = normaliser.run(
                 events,
-                emitter=request.emitter,
-                scenario_id=request.scenario_id,
-                received_at=request.received_at,
-                receipts_before=request.receipts_before + missing_ts,
+                emitter=emitter,
+                scenario_id=scenario_id,
+                received_at=received_at,
+                receipts_before=before + missing_ts,
             )
             for level, number in rest.levels.items():
                 levels[level] = levels.get(level, 0) + number
@@ -258,7 +251,7 @@ class NativeReader:
             missing_level += rest.missing_level
         if unmasked:
             here: dict[str, int] = {}
-            unmasked = normaliser.mask_settled(unmasked, here, emitter=request.emitter, scenario_id=request.scenario_id)
+            unmasked = normaliser.mask_settled(unmasked, here, emitter=emitter, scenario_id=scenario_id)
             _add(masked, here)
         found: list[str] = []
         for _, begin, stop, ask in handed:

@@ -18,6 +18,7 @@ _QUOTE: Final = 0xFD
 _BACKSLASH: Final = 0xFC
 _QUOTES: Final = b"\xfd'`"
 _NAME: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
+_CLOSERS: Final = b":]' `\xfd\xff"  # what may part a name from its separator
 _LONGEST_NAME: Final = 128
 # How values of some names are written.
 _ANY_FORM: Final = 0
@@ -96,9 +97,11 @@ class Pairs:
 
     def _value(self, text: bytes, at: int, known: dict[bytes, tuple[str, int]]) -> tuple[str, Cut] | None:
         """The kind and the cut of the value whose separator is at ``at``; ``known``: names seen before."""
-        head = text[max(0, at - _LONGEST_NAME) : at]
         separator = text[at]
-        quote = head[-1] if head else 0
+        quote = text[at - 1] if at else 0
+        if quote not in _NAME and (quote not in _CLOSERS or (quote == 0x3A and separator != 0x3D)):
+            return None
+        head = text[max(0, at - _LONGEST_NAME) : at]
         if quote not in _NAME:
             if separator == 0x3D and quote == 0x3A:  # `:=`
                 head = head[:-1]
