@@ -55,7 +55,7 @@ def test_bash_completes_commands_options_values_and_actions(logops: Logops) -> N
     assert completed(path, "logops", "emit", "--form", "") == {"rfc5424", "logops", "mixed"}
     assert completed(path, "logops", "emit", "--seed", "") == set()
     assert completed(path, "logops", "completion", "") >= {"bash", "zsh", "fish"}
-    assert completed(path, "logops", "help", "con") == {"config"}
+    assert completed(path, "logops", "help", "conf") == {"config"}
 
 
 @pytest.mark.service

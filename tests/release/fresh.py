@@ -76,7 +76,8 @@ def new_environment(folder: Path) -> Path:
 def user_environment() -> Path:
     """Return the folder of programs of an environment with the locked dependencies and this checkout's package.
 
-    It lies in build/: the dependencies are installed again if the lock file changed, the package each time.
+    It lies in build/: the dependencies are installed again if the lock file changed, the package if a file of it did.
+    Not each time: tests in another process may be using it.
     """
     version = f"{sys.version_info[0]}.{sys.version_info[1]}"
     folder = ROOT / "build" / "user-environment" / version
@@ -91,5 +92,21 @@ def user_environment() -> Path:
             new_environment(folder)
             run("python -m pip install --quiet --require-hashes --requirement requirements.lock", ROOT, env)
             stamp.write_text(digest)
-        run("python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .", ROOT, env)
+        installed = folder / ".installed"
+        package = package_digest()
+        if not installed.exists() or installed.read_text() != package:
+            run("python -m pip install --quiet --no-deps --no-build-isolation --force-reinstall .", ROOT, env)
+            installed.write_text(package)
     return folder / "bin"
+
+
+def package_digest() -> str:
+    """Return a digest of all files that the package is built from."""
+    digest = hashlib.sha256()
+    places = [
+        ROOT / name for name in ("pyproject.toml", "logops_fast", "deploy", "docs/logops.1", "tools/compile_hook.py")
+    ]
+    for path in sorted(path for place in places for path in (place.rglob("*") if place.is_dir() else [place])):
+        if path.is_file() and "__pycache__" not in path.parts:
+            digest.update(f"{path}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
