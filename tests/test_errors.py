@@ -23,6 +23,7 @@ def exceptions() -> list[type[BaseException]]:
     return [one for one in found if one.__module__.startswith("logops_fast")]
 
 
+@pytest.mark.process  # NiceGUI, which the console imports, starts ldconfig
 def test_every_exception_of_the_project_is_a_logops_error() -> None:
     found = exceptions()
     assert ConfigError in found

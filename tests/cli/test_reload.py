@@ -76,6 +76,8 @@ def test_without_a_gateway_the_reason_is_said(logops: Logops, keys: Path) -> Non
 @pytest.mark.process
 def test_another_process_is_not_signalled(logops: Logops) -> None:
     with subprocess.Popen(["sleep", "600"]) as other:
+        while not Path(f"/proc/{other.pid}/cmdline").read_bytes():  # empty for a moment in mid-exec
+            time.sleep(0.001)
         done = logops("reload", "--pid", str(other.pid))
         assert other.poll() is None
         other.kill()
