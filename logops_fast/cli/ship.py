@@ -12,9 +12,9 @@ from functools import partial
 from pathlib import Path
 
 from logops_fast.cli.options import example, load_settings
-from logops_fast.cli.output import is_fancy
+from logops_fast.cli.output import is_fancy, warn
 from logops_fast.config.loader import Loaded
-from logops_fast.config.settings import Settings
+from logops_fast.config.settings import Settings, ship_dir
 
 logger = logging.getLogger(__name__)
 
@@ -46,9 +46,18 @@ def run(args: argparse.Namespace) -> int:
     imported = None if args.import_positions is None else Path(args.import_positions)
     if args.replay:
         return _replay(loaded.settings)
+    _warn_of_start(args.start, loaded.settings)
     if args.once:
         return _once(loaded.settings, imported)
     return _serve(loaded, imported)
+
+
+def _warn_of_start(start: str | None, settings: Settings) -> None:
+    from logops_fast.runtime import shipping
+
+    if start is not None and shipping.has_positions(settings):
+        where = ship_dir(settings)
+        warn(f"--from {start} is for the first start; this one continues at the positions in {where}")
 
 
 def _serve(loaded: Loaded, imported: Path | None) -> int:

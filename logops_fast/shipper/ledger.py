@@ -121,6 +121,12 @@ class Ledger:
             )
         if saved is None:
             saved = Saved(options.machine or options.hostname, self._first_positions(files))
+            if skipped := sum(position.offset for position in saved.files):
+                logger.info(
+                    "first start: %d bytes in %d files are taken as shipped (--from beginning ships them)",
+                    skipped,
+                    len(saved.files),
+                )
         elif options.imported is not None:
             raise PositionsError(f"{self._path} exists: positions are imported at the first start only")
         machine = options.machine or saved.machine
