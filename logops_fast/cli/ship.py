@@ -14,7 +14,7 @@ from pathlib import Path
 from logops_fast.cli.options import example, load_settings
 from logops_fast.cli.output import is_fancy, warn
 from logops_fast.config.loader import Loaded
-from logops_fast.config.settings import Settings, ship_dir
+from logops_fast.config.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -55,9 +55,9 @@ def run(args: argparse.Namespace) -> int:
 def _warn_of_start(start: str | None, settings: Settings) -> None:
     from logops_fast.runtime import shipping
 
-    if start is not None and shipping.has_positions(settings):
-        where = ship_dir(settings)
-        warn(f"--from {start} is for the first start; this one continues at the positions in {where}")
+    if start is not None and shipping.positions_file(settings).exists():
+        where = shipping.positions_file(settings)
+        warn(f"--from {start} is for the first start; this one continues at {where} (remove it to begin again)")
 
 
 def _serve(loaded: Loaded, imported: Path | None) -> int:

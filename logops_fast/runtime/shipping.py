@@ -81,9 +81,9 @@ def options(settings: Settings, import_positions: Path | None = None) -> ShipOpt
     )
 
 
-def has_positions(settings: Settings) -> bool:
-    """Return whether a shipper was here before, so that ``ship.start`` no longer applies."""
-    return (ship_dir(settings) / FILE).exists()
+def positions_file(settings: Settings) -> Path:
+    """Return where the positions are; once they exist, ``ship.start`` no longer applies."""
+    return ship_dir(settings) / FILE
 
 
 def shipper(settings: Settings, registry: Registry, import_positions: Path | None = None) -> Shipper:
