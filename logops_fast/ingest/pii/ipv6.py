@@ -37,7 +37,6 @@ _MASK: Final = b":x:x:x:x:x:x"
 _DOT: Final = 0x2E
 
 Span = tuple[int, int, bytes]
-_UNKNOWN: Final[Span] = (-1, -1, b"")
 
 
 def find_ipv6(text: bytes) -> list[Cut]:
@@ -51,8 +50,8 @@ def find_ipv6(text: bytes) -> list[Cut]:
             start -= len(head) - len(head.rstrip(_HEX_COLON))
         # The run with its neighbours, of which neither is a hex digit or a colon.
         key = text[start - 1 : done + 1] if start else b" " + text[: done + 1]
-        span = known.get(key, _UNKNOWN)
-        if span is _UNKNOWN:
+        span = known.get(key)
+        if span is None and key not in known:  # no sentinel: compiled, a tuple is a value without an identity
             span = known[key] = _address_in(key)
         if span is None:
             continue
