@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.process, pytest.mark.fault, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     """A way whose clients have stopped; the tests send what they need."""
-    with way(tmp_path_factory.mktemp("way")) as made:
+    with way(tmp_path_factory.mktemp("way"), back=5 * HOUR) as made:
         made.one.load.stop()
         made.arrived()
         yield made
