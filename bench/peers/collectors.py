@@ -11,23 +11,21 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-import socket
 import statistics
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
 from bench import load, machine, servers, step
 from bench.corpus import CONTENT_TYPES, BodyFormat, Kind
+from bench.peers import programs
 from tests.support.ports import free_port
 
 CONFIGS: Final = Path(__file__).parent / "configs"
-START_TIMEOUT: Final = 30.0
 SETTLE_TIMEOUT: Final = 60.0
 QUIET: Final = 3.0
 """Seconds without a new line, after which what has not been written counts as lost."""
@@ -184,34 +182,8 @@ def _running(one: Collector, folder: Path, settles: bool) -> Iterator[servers.Se
         "GOMAXPROCS": "1",
         "VECTOR_THREADS": "1",
     }
-    with log.open("wb") as output, machine.on_cores(machine.share_out(1).serve):
-        process = subprocess.Popen(
-            [str(one.binary()), *one.words],
-            cwd=CONFIGS,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
-            start_new_session=True,
-        )
-    try:
-        _await_port(process, port, log)
-        yield servers.Server(one.name, port, roots=[process.pid], files=files, marker=one.marker)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(5)
-
-
-def _await_port(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise SystemExit(f"not serving:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+    with programs.serving([str(one.binary()), *one.words], port, log, environment, CONFIGS) as pid:
+        yield servers.Server(one.name, port, roots=[pid], files=files, marker=one.marker)
 
 
 def _await_events(server: servers.Server, events: int) -> int:

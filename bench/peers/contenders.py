@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from bench import machine, servers
+from bench.peers import programs
 from tests.support.ports import free_port
 
-START_TIMEOUT: Final = 20.0
 PACKAGES: Final = (*machine.PACKAGES, "fastapi", "starlette", "uvicorn", "aiohttp", "blacksheep", "granian")
 
 UVICORN: Final = ("uvicorn", "--host", "127.0.0.1", "--loop", "uvloop", "--http", "httptools", "--no-access-log")
@@ -94,30 +89,5 @@ def running(contender: Contender, folder: Path) -> Iterator[servers.Server]:
     folder.mkdir(parents=True, exist_ok=True)
     words = [word.format(port=port) for word in contender.words]
     log = folder / "log"
-    with log.open("wb") as output, machine.on_cores(machine.share_out(1).serve):
-        process = subprocess.Popen(
-            [sys.executable, "-m", *words],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env={**os.environ, "BENCH_DIR": str(files)},
-            start_new_session=True,
-        )
-    try:
-        _wait(process, port, log)
-        yield servers.Server(contender.name, port, roots=[process.pid], files=files)
-    finally:
-        process.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            process.wait(10)
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait(5)
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_TIMEOUT
-    while time.monotonic() < deadline and process.poll() is None:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-        time.sleep(0.05)
-    raise RuntimeError(f"not serving:\n{log.read_text('utf-8', 'replace')[-2000:]}")
+    with programs.serving([sys.executable, "-m", *words], port, log, {"BENCH_DIR": str(files)}) as pid:
+        yield servers.Server(contender.name, port, roots=[pid], files=files)

@@ -22,7 +22,10 @@ from logops_fast.runtime.loop import new_event_loop
 from logops_fast.telemetry import logs
 from logops_fast.telemetry.overview import Reading
 
-MISSING: Final = "the console needs NiceGUI, which is not installed: pip install 'logops-fast[console]'"
+MISSING: Final = (
+    "the console needs NiceGUI, which is not installed: "
+    "pip install 'logops-fast[console]' (in a checkout: '.[console]')"
+)
 _TIMEOUT: Final = 3.0  # seconds that an admin listener has for its answer
 
 

@@ -121,7 +121,10 @@ def _modes(client: Client) -> str:
 def _show_token(name: str, token: str, settings: Settings, *, as_json: bool) -> None:
     mode = settings.auth.mode
     if mode in ("hmac", "none"):
-        warn(f"auth.mode is {mode}, in which tokens are not accepted; set it to any (or api_key)")
+        warn(
+            f"auth.mode is {mode}, in which tokens are not accepted; "
+            "set it to any (or api_key) and start the gateway again"
+        )
     if as_json:
         print_json({"name": name, "token": token})
         return

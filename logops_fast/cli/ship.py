@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from logops_fast.cli.options import example, load_settings
-from logops_fast.cli.output import is_fancy
+from logops_fast.cli.output import is_fancy, warn
 from logops_fast.config.loader import Loaded
 from logops_fast.config.settings import Settings
 
@@ -46,9 +46,18 @@ def run(args: argparse.Namespace) -> int:
     imported = None if args.import_positions is None else Path(args.import_positions)
     if args.replay:
         return _replay(loaded.settings)
+    _warn_of_start(args.start, loaded.settings)
     if args.once:
         return _once(loaded.settings, imported)
     return _serve(loaded, imported)
+
+
+def _warn_of_start(start: str | None, settings: Settings) -> None:
+    from logops_fast.runtime import shipping
+
+    if start is not None and shipping.positions_file(settings).exists():
+        where = shipping.positions_file(settings)
+        warn(f"--from {start} is for the first start; this one continues at {where} (remove it to begin again)")
 
 
 def _serve(loaded: Loaded, imported: Path | None) -> int:

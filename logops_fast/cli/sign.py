@@ -18,7 +18,7 @@ from logops_fast.cli.output import print_json
 from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import DEMO_CLIENT, Keyring
-from logops_fast.emitters.target import Target
+from logops_fast.emitters.target import Target, missing_keys
 from logops_fast.formats.signature import SigningKey, encoded_url, signed_headers, target_of
 
 
@@ -148,6 +148,8 @@ def credentials(args: argparse.Namespace) -> tuple[str, bytes]:
     if key and secret:
         return key, secret
     path = Path(load_settings(args, quiet=True).settings.auth.keys_file)
+    if not path.exists():
+        raise ConfigError(missing_keys(path))
     clients = Keyring.load(path).clients
     if not key:
         if len(clients) != 1 and DEMO_CLIENT not in clients:

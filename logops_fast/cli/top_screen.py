@@ -165,7 +165,8 @@ def _latency(overview: Overview) -> Text:
     latency = overview.latency
     text = Text("Latency".ljust(_LABEL), _HEAD)
     if latency is None or latency.p50 is None:
-        return text.append("no batch yet", _DIM)
+        seconds = 0.0 if latency is None else latency.seconds
+        return text.append(f"no batch in the last {duration(seconds)}" if seconds else "no batch yet", _DIM)
     for name in ("p50", "p95", "p99"):
         text.append(f"{name} {duration(getattr(latency, name))}".ljust(14), "")
     return text.append(f"{number(latency.batches)} batches in {duration(latency.seconds)}", _DIM)

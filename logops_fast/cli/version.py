@@ -8,7 +8,7 @@ import platform
 from logops_fast import __version__
 from logops_fast.cli.options import add_json, example
 from logops_fast.cli.output import print_json
-from logops_fast.runtime.build import INTERPRETED, build
+from logops_fast.runtime.build import build
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,5 @@ def run(args: argparse.Namespace) -> int:
 
 
 def version_line() -> str:
-    """Return the program's name and version, and the build if it is not the interpreted one."""
-    built = build()
-    return f"logops {__version__}" if built == INTERPRETED else f"logops {__version__} ({built})"
+    """Return the program's name, its version and the build."""
+    return f"logops {__version__} ({build()})"

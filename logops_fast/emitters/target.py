@@ -93,9 +93,7 @@ class Target:
         if not keys_file.exists():
             if auth.mode == "none":
                 return cls(address, name, b"")
-            raise ConfigError(
-                f"{keys_file} is not there: start `logops up` in this folder, which makes it, or give --key, --secret"
-            )
+            raise ConfigError(missing_keys(keys_file))
         clients = Keyring.load(keys_file).clients
         if not clients:
             raise ConfigError(f"{keys_file} has no client; `logops keys add` makes one")
@@ -103,3 +101,8 @@ class Target:
         if name not in clients:
             raise ConfigError(f"{keys_file} has no client {name}; give its secret with --secret or LOGOPS_SECRET")
         return cls.of(clients[name], address, auth)
+
+
+def missing_keys(keys_file: Path) -> str:
+    """Return what to do where there is no keys file to take a client from."""
+    return f"{keys_file} is not there: start `logops up` in this folder, which makes it, or give --key and --secret"

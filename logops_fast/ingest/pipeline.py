@@ -349,7 +349,7 @@ class IngestPipeline:
         if not reading.count and (reading.faults or not registry.may_be_empty(batch.format)):
             self._release(batch)
             detail = (
-                f"None of the {items} events could be read (the first: {reading.errors[0].reason})."
+                f"No event of {items} could be read (the first: {reading.errors[0].reason})."
                 if reading.faults
                 else "The body holds no event."
             )

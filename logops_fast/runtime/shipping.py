@@ -19,7 +19,7 @@ from logops_fast.shipper.entries import EntryMaker
 from logops_fast.shipper.ledger import ShipOptions
 from logops_fast.shipper.loki import Credentials, Loki
 from logops_fast.shipper.metrics import ShipMetrics
-from logops_fast.shipper.positions import foreign_positions
+from logops_fast.shipper.positions import FILE, foreign_positions
 from logops_fast.shipper.push_request import SECOND
 from logops_fast.shipper.shipper import Shipper
 from logops_fast.telemetry.registry import Registry
@@ -79,6 +79,11 @@ def options(settings: Settings, import_positions: Path | None = None) -> ShipOpt
         may_query=ship.query,
         query_within=int(ship.query_within * SECOND),
     )
+
+
+def positions_file(settings: Settings) -> Path:
+    """Return where the positions are; once they exist, ``ship.start`` no longer applies."""
+    return ship_dir(settings) / FILE
 
 
 def shipper(settings: Settings, registry: Registry, import_positions: Path | None = None) -> Shipper:

@@ -121,6 +121,15 @@ class Ledger:
             )
         if saved is None:
             saved = Saved(options.machine or options.hostname, self._first_positions(files))
+            skipped = 0 if options.imported is not None else sum(position.offset for position in saved.files)
+            if skipped:
+                logger.info(
+                    "first start: %d bytes that are in %s already are not shipped; if they are to be, stop, remove %s "
+                    "and start with --from beginning",
+                    skipped,
+                    options.directory,
+                    self._path,
+                )
         elif options.imported is not None:
             raise PositionsError(f"{self._path} exists: positions are imported at the first start only")
         machine = options.machine or saved.machine

@@ -190,9 +190,12 @@ class History:
     def _latency(self, now: Scrape) -> Latency | None:
         """Return the latency over the window, from the oldest reading in it."""
         buckets = now.buckets(BATCH_LATENCY) or now.buckets(AUTH_LATENCY)
-        if not buckets:
-            return None
         kept = self._latencies
+        if not buckets:
+            if now.total("logops_inflight") is not None:  # a gateway without a batch yet: its first ones count
+                kept.clear()
+                kept.append((now.at, {}))
+            return None
         while len(kept) > 1 and kept[1][0] <= now.at - self._window:
             kept.popleft()
         if kept and buckets[inf] < kept[-1][1].get(inf, 0.0):

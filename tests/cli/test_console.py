@@ -21,7 +21,8 @@ def test_without_nicegui_a_sentence_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "nicegui", None)
     assert main(["console"]) == 2
     assert capsys.readouterr().err.splitlines() == [
-        "logops: the console needs NiceGUI, which is not installed: pip install 'logops-fast[console]'"
+        "logops: the console needs NiceGUI, which is not installed: "
+        "pip install 'logops-fast[console]' (in a checkout: '.[console]')"
     ]
 
 

@@ -10,6 +10,7 @@ import pytest
 from logops_fast import __version__
 from logops_fast.cli import main as cli
 from logops_fast.cli.main import COMMANDS
+from logops_fast.runtime.build import build
 from tests.cli.conftest import Logops
 
 
@@ -37,7 +38,7 @@ def test_without_a_command_the_help_is_shown_and_it_is_wrong_usage(logops: Logop
 
 
 def test_the_version(logops: Logops) -> None:
-    assert logops("--version").out == f"logops {__version__}\n"
+    assert logops("--version").out == f"logops {__version__} ({build()})\n"
 
 
 @pytest.mark.parametrize("command", [name for name, (module, _) in COMMANDS.items() if find_spec(module)])

@@ -29,9 +29,11 @@ def test_once_and_replay(logops: Logops, tmp_path: Path, monkeypatch: pytest.Mon
         done = logops("ship", "--once", "--from", "beginning", "--sink-dir", str(sink))
         assert done.code == 0
         assert "MB shipped in" in done.err
+        assert "warning" not in done.err
         assert server.count() == 2
         again = logops("ship", "--once", "--from", "beginning", "--sink-dir", str(sink))
         assert again.code == 0
+        assert f"--from beginning is for the first start; this one continues at {sink}/ship/positions.json" in again.err
         assert server.count() == 2
         monkeypatch.setenv("LOGOPS_SINK__DIR", str(sink))
         assert logops("ship", "--replay").code == 1

@@ -50,6 +50,12 @@ def test_sign_takes_the_nearest_credentials(
     assert headers(done.out) == signed(key, secret, b"{}", timestamp="1", nonce="nonce-0001")
 
 
+def test_sign_without_a_keys_file_says_how_to_get_one(logops: Logops) -> None:
+    done = logops("sign", "POST", "/", "{}")
+    assert done.code == 2
+    assert "data/keys.yaml is not there: start `logops up` in this folder" in done.err
+
+
 def test_sign_says_what_it_misses(logops: Logops, keys: Path) -> None:
     assert logops("sign", "POST", "/", "--key", "nobody").err.startswith("logops: data/keys.yaml has no client nobody")
     keys.write_text("clients: {a: {secrets: [aaaaaaaa]}, b: {secrets: [bbbbbbbb]}}")

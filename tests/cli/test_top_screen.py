@@ -101,6 +101,7 @@ def test_a_worker_in_trouble_is_shown_before_the_others() -> None:
         ({"latency": Latency(0.1, 0.6, 0.9, 0.97, 10.0, 300.0)}, "p95 under 500 ms: MISSED"),
         ({"latency": Latency(0.1, 0.6, 0.9, 0.97, 10.0, 300.0)}, "objective 99%: MISSED"),
         ({"latency": None}, "no batch yet"),
+        ({"latency": Latency(None, None, None, None, 0.0, 26.0)}, "no batch in the last 26 s"),
         ({"sink": SinkFigures(0.0, None, None, 7.0, stalled=True)}, "7 failed commits   STALLED"),
         ({"sink": None}, "none here"),
         ({"breaker": "open"}, "breaker open"),

@@ -25,7 +25,7 @@ def test_the_build_stage_makes_an_environment_that_runs(tmp_path: Path, wanted: 
     work = tmp_path / "work"
     work.mkdir()
     said = run("logops --version", work, env)
-    assert (f"({build})" in said) == (build == "native")
+    assert f"({build})" in said
     installed = {path.name.split("-")[0] for path in environment_folder.rglob("*.dist-info")}
     assert "logops_fast" in installed
     assert not {"pip", "hatchling", "editables", "mypy", "maturin"} & installed

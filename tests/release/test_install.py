@@ -38,5 +38,5 @@ def test_the_readmes_commands_install_a_gateway_with_the_native_kernel_that_runs
 def test_without_the_switch_it_installs_in_pure_python(tmp_path: Path) -> None:
     env = environment(new_environment(tmp_path / "venv"), PIP_DISABLE_PIP_VERSION_CHECK="1")
     run("pip install .", ROOT, env)
-    assert re.fullmatch(r"logops \S+\n", run("logops --version", tmp_path, env))
+    assert re.fullmatch(r"logops \S+ \(interpreted\)\n", run("logops --version", tmp_path, env))
     assert run("logops scenario list", tmp_path, env)

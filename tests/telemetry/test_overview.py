@@ -88,6 +88,17 @@ def test_a_gateway_that_was_started_again_starts_over() -> None:
     assert min(rate.stored for rate in watched.rates) >= 0.0
 
 
+def test_the_first_batches_of_a_gateway_count() -> None:
+    idle = Reading(DOOR, parse('logops_inflight{gateway="auth"} 0\n', 1.0), READY)
+    for before in ([], [gateway(0.0, fast=1000)]):  # watched from its start, and started again while watched
+        watched = history()
+        for reading in [*before, idle]:
+            watched.add([reading])
+        latency = watched.add([gateway(2.0, fast=3)]).latency
+        assert latency is not None
+        assert (latency.batches, latency.seconds) == (3.0, 1.0)
+
+
 def seen() -> Overview:
     watched = history()
     watched.add([gateway(0.0, stored=100, refused=10, cpu=1.0)])
