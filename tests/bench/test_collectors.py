@@ -28,7 +28,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
     def log_message(self, *words):
         pass
-http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["BENCH_PORT"])), Handler).serve_forever()
+class Server(http.server.ThreadingHTTPServer):
+    request_queue_size = 128  # with the default of 5, connections wait for SYNs to be repeated
+Server(("127.0.0.1", int(os.environ["BENCH_PORT"])), Handler).serve_forever()
 """
 
 

@@ -206,9 +206,12 @@ def _lines(path: Path) -> list[str]:
 
 
 @contextmanager
-def way(folder: Path, machines: int = 1, *, offset: float | None = None) -> Iterator[Way]:
-    """Start all of it. With ``offset``, in seconds, clocks and disks obey a Control that begins with it."""
-    with loki(HARD, back=HOUR - int((offset or 0) * SECOND)) as server:
+def way(folder: Path, machines: int = 1, *, offset: float | None = None, back: int = HOUR) -> Iterator[Way]:
+    """Start all of it. With ``offset``, in seconds, clocks and disks obey a Control that begins with it.
+
+    ``back``: how much older than its clock an event may be and still be looked for in a real Loki, in ns.
+    """
+    with loki(HARD, back=back - int((offset or 0) * SECOND)) as server:
         control, path = None, None
         if offset is not None:
             path = folder / "control"

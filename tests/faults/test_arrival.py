@@ -10,6 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
+from logops_fast.config.settings import ShipSettings
 from logops_fast.shipper.entries import rfc3339_ns
 from tests.faults.shipping import Way, way
 from tests.loki.store import HOUR, SECOND, Stored
@@ -21,7 +22,7 @@ pytestmark = [pytest.mark.process, pytest.mark.fault, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Way]:
     """A way whose clients have stopped; the tests send what they need."""
-    with way(tmp_path_factory.mktemp("way")) as made:
+    with way(tmp_path_factory.mktemp("way"), back=5 * HOUR) as made:
         made.one.load.stop()
         made.arrived()
         yield made
@@ -103,9 +104,13 @@ def test_an_event_four_hours_old_in_a_new_stream_is_found_at_once(quiet: Way) ->
 
 
 def test_30000_events_while_loki_is_away_and_the_shipper_restarted(quiet: Way) -> None:
+    # Of the default size: what was written before a crash is asked for before each push, and the small batches of the
+    # other tests would make that a thousand requests.
+    quiet.one.environment["LOGOPS_SHIP__BATCH_BYTES"] = str(ShipSettings().batch_bytes)
     quiet.loki.away()
     for batch in range(3):
         send(quiet, [{"msg": "patient", "n": batch * 10_000 + number} for number in range(10_000)])
+        quiet.until(lambda: quiet.one.readyz() == "loki_unreachable")  # it has read them, and tried
         quiet.one.kill()
         quiet.one.ship()
     quiet.loki.back()

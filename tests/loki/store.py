@@ -325,7 +325,8 @@ class Store:
             start = max(start, now - self.limits.max_query_lookback)
         if end >= _HALF:
             return Answer(400, "strconv.ParseInt: value out of range")  # pkg/loghttp/params.go, parseTimestamp
-        matchers, filters = parse_query(query)
+        matchers, conditions = parse_query(query)
+        filters = [(name, condition(operator, value)) for name, operator, value in conditions]
         within = self.limits.query_ingesters_within
         ingesters = not within or end > now - within
         found = []
@@ -333,10 +334,10 @@ class Store:
             if not all(matches(stream.labels, *matcher) for matcher in matchers):
                 continue
             for entry in (*stream.flushed, *(stream.unflushed if ingesters else ())):
-                if start <= entry.ns < end:
-                    fields = {**stream.labels, **dict(entry.metadata)}
-                    if all(matches(fields, *one) for one in filters):
-                        found.append(entry)
+                if start <= entry.ns < end and all(
+                    holds(dict(entry.metadata).get(name, stream.labels.get(name, ""))) for name, holds in filters
+                ):
+                    found.append(entry)
         return sorted(found, key=lambda entry: entry.ns)[:limit]
 
     def entries(self) -> list[Stored]:
@@ -405,11 +406,16 @@ def _selector_end(query: str) -> int:
 
 
 def matches(fields: Mapping[str, str], name: str, operator: str, value: str) -> bool:
-    """Whether fields meet a matcher; regular expressions are anchored (Prometheus' labels.Matcher)."""
-    has = fields.get(name, "")
+    """Whether fields meet a matcher (Prometheus' labels.Matcher)."""
+    return condition(operator, value)(fields.get(name, ""))
+
+
+def condition(operator: str, value: str) -> Callable[[str], bool]:
+    """Whether a text meets a matcher, asked of many texts; regular expressions are anchored."""
     if operator in ("=", "!="):
-        return (has == value) is (operator == "=")
-    return (re.fullmatch(value, has, re.DOTALL) is not None) is (operator == "=~")
+        return lambda text: (text == value) is (operator == "=")
+    whole = re.compile(value, re.DOTALL).fullmatch
+    return lambda text: (whole(text) is not None) is (operator == "=~")
 
 
 def labels_text(labels: Mapping[str, str]) -> str:
