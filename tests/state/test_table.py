@@ -103,7 +103,7 @@ def test_a_header_with_any_byte_changed_is_refused(at: int, change: int) -> None
 @pytest.mark.slow
 def test_processes_killed_while_hammering_leave_a_table_that_works(tmp_path: Path) -> None:
     """What a killed process got FRESH for stays a replay, and no lock stays held."""
-    caps = Caps(max_nonces=2000, max_batch_ids=200)
+    caps = Caps(max_nonces=200_000, max_batch_ids=200)  # room for all that 36 pipes take
     store = open_shared(tmp_path, 300, caps)
     expiry = time.time() + 400
     record = struct.Struct("=QQ")
