@@ -136,7 +136,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 words = component "Vocabulary" "Batch, reply, refusal, formats, signature, back-off: shared by all." "formats/, http/refusal.py, backoff.py" "Shared" {
                     properties {
                         "module" "logops_fast.formats"
-                        "parts" "logops_fast.http.refusal logops_fast.backoff"
+                        "parts" "logops_fast.http.refusal logops_fast.backoff logops_fast.patterns"
                     }
                 }
             }
@@ -228,7 +228,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 words = component "Vocabulary" "Batch, reply, refusal, formats, back-off: shared by all." "formats/, http/refusal.py, backoff.py" "Shared" {
                     properties {
                         "module" "logops_fast.formats"
-                        "parts" "logops_fast.http.refusal logops_fast.backoff"
+                        "parts" "logops_fast.http.refusal logops_fast.backoff logops_fast.patterns"
                     }
                 }
             }
@@ -370,6 +370,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.normaliser -> logops.ingest.serialiser "Writes lines"
         logops.ingest.normaliser -> logops.ingest.parsers "Finds levels in messages"
         logops.ingest.pii -> logops.ingest.serialiser "Checks the written form"
+        logops.ingest.pii -> logops.ingest.words "Compiles patterns" "" "Vocabulary"
         logops.ingest.encryption -> logops.ingest.serialiser "Writes originals"
         logops.ingest.housekeeping -> logops.ingest.sink "Shares names of files"
         logops.ingest.metrics -> logops.ingest.telemetry "Registers families"

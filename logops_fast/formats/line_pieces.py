@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from logops_fast.formats.pieces import NOTHING, PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind, too_large
+from logops_fast.patterns import compile_possessive
 
 _LEAST_BYTES: Final = 4096  # a piece is not made smaller than this however short its lines are
 _RUNS_A_STEP: Final = 20_000
@@ -52,7 +53,7 @@ def csv_pieces(body: bytes, limit: int, delimiter: bytes) -> Iterator[Piece]:
     size = len(body)
     span = min(PIECE_BYTES // 4, limit)  # a row of nothing but commas is four times as long as JSON
     pattern = _ROW % {b"d": re.escape(delimiter)}
-    row = re.compile(pattern + rb"\n")
+    row = compile_possessive(pattern + rb"\n")
     pos = 0
     while pos < size:
         stop = min(pos + span, size)

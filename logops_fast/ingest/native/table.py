@@ -86,6 +86,8 @@ def _written(value: Any) -> str:
     """Return a constant as text that is the same in every process."""
     if isinstance(value, re.Pattern):
         return f"{value.pattern!r}/{value.flags}"
+    if hasattr(value, "pattern"):  # of the package `regex` (see logops_fast.patterns)
+        return f"{value.pattern!r}/{re.compile(value.pattern).flags}"
     if isinstance(value, (frozenset, set)):
         return "{" + ",".join(sorted(map(_written, value))) + "}"
     if isinstance(value, Mapping):

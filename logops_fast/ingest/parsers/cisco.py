@@ -10,12 +10,13 @@ from typing import Any, Final
 
 from logops_fast.ingest.parsers.dates import Calendar
 from logops_fast.ingest.parsers.syslog import LEVELS
+from logops_fast.patterns import compile_possessive
 
 _MESSAGE: Final = re.compile(r"(%[A-Za-z][\w-]{0,63}?-([0-7])-\w{1,64}) ?: ?", re.ASCII)
 _MNEMONIC: Final = re.compile(r"%[A-Za-z][\w-]{0,63}?-([0-7])-\w{1,64}", re.ASCII)
 _HEAD_LENGTH: Final = 256  # characters in front of the message
 _SEQUENCE: Final = re.compile(r"(\d{1,12}):(?: |(?=\D))", re.ASCII)
-_HOST: Final = re.compile(r"([A-Za-z0-9](?:[\w.-]|:(?! ))*+): ", re.ASCII)
+_HOST: Final = compile_possessive(r"(?a)([A-Za-z0-9](?:[\w.-]|:(?! ))*+): ")
 _NODE: Final = re.compile(
     r"([A-Z]{1,4}/[\w/]{1,32}):(?=[*.]?(?:\d{4} )?[A-Z][a-z]{2} )", re.ASCII
 )  # IOS XR: RP/0/RSP0/CPU0

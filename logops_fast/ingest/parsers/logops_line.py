@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
+from logops_fast.patterns import compile_possessive
+
 # Fractions and a zone are read too. "[pid]:" is required: without it, prose with a colon would be cut up.
-_LINE: Final = re.compile(
-    r"(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+) ++"
+_LINE: Final = compile_possessive(
+    r"(?s)(\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(?:[.,]\d++)?+(?:Z|[+-]\d\d:?\d\d)?+) ++"
     r"([A-Za-z]++) ++(\S++) ([^\s\[\]]++)\[([^\]\s]*+)\]: ?(.*)",
-    re.DOTALL,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
 from logops_fast.ingest.pii.folded import DIGIT, GAP, fold
+from logops_fast.patterns import compile_possessive
 
 NETWORKS: Final = (
     ("Visa", ((4, 4),), (13, 16, 19)),
@@ -82,7 +83,7 @@ _NEIGHBOURS: Final = 65
 _BLOCK: Final = (b"blk_", b"blk_-")  # HDFS: an identifier, whatever its digits
 _IN_STRING: Final = b" '=#*%\xfd"  # never right before a bare number: orjson writes no blanks
 # The beginning of an array of scalars, in JSON text inside a string.
-_ELEMENTS: Final = re.compile(
+_ELEMENTS: Final = compile_possessive(
     rb"[ \xff\xfe]*+\[(?:[0-9.eE+\[\], \xff\xfe-]|\xfd[^\xfd\xfc\x22]*+\xfd|null|true|false)*+"
 )
 _JSON_TEXT_END: Final = re.compile(rb"[ \xff\xfe]*+[,}\]]")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Final
+
+from logops_fast.patterns import compile_possessive
 
 Cut = tuple[int, int, bytes]
 """Start, end and replacement."""
@@ -55,7 +56,7 @@ def any_in_key(text: bytes, cuts: list[Cut]) -> bool:
     return False
 
 
-_MASKED: Final = re.compile(rb"\*++(?:#[0-9]++)?+")
+_MASKED: Final = compile_possessive(rb"\*++(?:#[0-9]++)?+")
 
 
 def is_masked(value: bytes) -> bool:

@@ -7,11 +7,11 @@ part, so the work is linear whatever the text is made of (a pattern that starts 
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.patterns import compile_possessive
 
 # Letters first: strip() looks each byte up in this order. Any byte of a non-ASCII character belongs to a word (EAI,
 # RFC 6531); 0xF5 and above are never UTF-8 (see `escapes`).
@@ -29,7 +29,7 @@ _WIDE: Final = _LOCAL + _ODD
 _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
 _REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
 # Most domains first: no label that is short or begins with `v`, and a top level that no other text follows.
-_DOMAIN: Final = re.compile(
+_DOMAIN: Final = compile_possessive(
     rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)++(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
     rb"|(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
     rb"(?![A-Za-z0-9_-]|\.(?!d(?![A-Za-z0-9_-]))[A-Za-z0-9]))"

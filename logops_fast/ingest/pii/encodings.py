@@ -14,6 +14,7 @@ from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
 from logops_fast.ingest.pii.escapes import BACKSLASH, NEWLINE, QUOTE, TAB
+from logops_fast.patterns import compile_possessive
 
 MOST_LEVELS: Final = 5
 """How often text is decoded at most: text in a JSON string, in a URL, in a JSON text, encoded twice."""
@@ -27,10 +28,10 @@ _REFERENCE: Final = rb"&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|lt|gt|amp|quot|apos
 # A terminal's control sequence (ECMA-48, 5.4), such as a colour, parts words as a blank does: in `ESC[31mBearer` the
 # `m` is no part of the word, and console loggers set colours between a name and its value.
 _CONTROL: Final = rb"\x1b\[[0-9;:?]{0,32}[A-Za-z]"
-_ENCODED: Final = re.compile(rb"(" + rb"|".join((_PERCENT, _ESCAPE, _REFERENCE, _CONTROL)) + rb")")
+_ENCODED: Final = compile_possessive(rb"(" + rb"|".join((_PERCENT, _ESCAPE, _REFERENCE, _CONTROL)) + rb")")
 ENCODED_BY: Final = (
     (b"%", re.compile(_PERCENT)),
-    (BACKSLASH, re.compile(_ESCAPE)),
+    (BACKSLASH, compile_possessive(_ESCAPE)),
     (b"&", re.compile(_REFERENCE)),
     (b"\x1b", re.compile(_CONTROL)),
 )

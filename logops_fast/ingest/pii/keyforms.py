@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.patterns import compile_possessive
 
 _MASK: Final = b"***"
 _WORD: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
@@ -54,7 +55,7 @@ _WEBHOOK_AT: Final = re.compile(rb"hooks(?:\.slack\.com/(?:services|workflows|tr
 
 # RFC 7468; the text between, with line ends in any spelling, is masked. Without an end, what is base64.
 _PEM: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]{0,32}PRIVATE KEY(?: BLOCK)?)-----")
-_PEM_BODY: Final = re.compile(rb"(?:[A-Za-z0-9+/=:,. \xfe\xff\xf5-]|\xfc[nrt])*+")
+_PEM_BODY: Final = compile_possessive(rb"(?:[A-Za-z0-9+/=:,. \xfe\xff\xf5-]|\xfc[nrt])*+")
 _PEM_END: Final = b"-----END "
 PRIVATE_KEY: Final = b"PRIVATE KEY"
 

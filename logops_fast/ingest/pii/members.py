@@ -11,11 +11,12 @@ from logops_fast.ingest.pii.cuts import Cut
 from logops_fast.ingest.pii.escapes import PLACES, restore
 from logops_fast.ingest.pii.names import FIELD, KEEP, OTHER, SECRET, NameRules
 from logops_fast.ingest.pii.triggers import Endings, member_pattern
+from logops_fast.patterns import compile_possessive
 
 _PLACES: Final = b"".join(PLACES)
 _MASK: Final = b'"***"'
 _SCALAR: Final = re.compile(rb'"[^"]*+"|[^"\[\]{},]++')
-_TOKEN: Final = re.compile(rb'[^"\[\]{}]*+(?:"[^"]*+"[^"\[\]{}]*+)*+([\[\]{}])')
+_TOKEN: Final = compile_possessive(rb'[^"\[\]{}]*+(?:"[^"]*+"[^"\[\]{}]*+)*+([\[\]{}])')
 # Values that reveal nothing: a secret's name over them stays as it is, a named field is masked all the same.
 _EMPTY: Final = frozenset((b'""', b"null", b"true", b"false", b"[]", b"{}", _MASK))
 

@@ -12,6 +12,7 @@ from typing import Final
 from logops_fast.ingest.pii.cuts import Cut, is_masked
 from logops_fast.ingest.pii.names import FIELD, KEEP, QUERY_NAMES, SECRET, NameRules, is_secret
 from logops_fast.ingest.pii.triggers import Endings, element_pattern, endings_of, pair_pattern
+from logops_fast.patterns import compile_possessive
 
 _MASK: Final = b"***"
 _QUOTE: Final = 0xFD
@@ -29,15 +30,15 @@ _BLANKS: Final = re.compile(rb"[=>]{0,2}[ \xff]{0,8}")
 # An escape of JSON that this text holds undecoded ends a bare value: `\n` in a JSON text of JSON text.
 _ESCAPE: Final = rb"\xfc(?![nrtbfu/\xfc\xfd\x22])"
 _ENDS: Final = rb"\x00-\x20\x22\xf5-\xfb\xfc\xfd\xfe\xff'`,;&<>()\[\]{}"
-_BARE: Final = re.compile(rb"(?:[^" + _ENDS + rb"]|" + _ESCAPE + rb")++")
-_PARAMETER: Final = re.compile(rb"(?:[^" + _ENDS + rb"#]|" + _ESCAPE + rb")++")
+_BARE: Final = compile_possessive(rb"(?:[^" + _ENDS + rb"]|" + _ESCAPE + rb")++")
+_PARAMETER: Final = compile_possessive(rb"(?:[^" + _ENDS + rb"#]|" + _ESCAPE + rb")++")
 _ELEMENT: Final = re.compile(rb"[^<\x22\xfd]++(?=</)")
 _QUOTED: Final = {
-    0xFD: re.compile(rb"(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+"),
-    0x27: re.compile(rb"(?:[^'\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
-    0x60: re.compile(rb"(?:[^`\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
+    0xFD: compile_possessive(rb"(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+"),
+    0x27: compile_possessive(rb"(?:[^'\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
+    0x60: compile_possessive(rb"(?:[^`\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
 }
-_TOKEN: Final = re.compile(
+_TOKEN: Final = compile_possessive(
     rb"[^\xfd\[\]{}\x22]*+(?:\xfd(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+\xfd[^\xfd\[\]{}\x22]*+)*+([\[\]{}])"
 )
 _STRING_END: Final = re.compile(rb'[^"]*+')
@@ -50,13 +51,13 @@ _PLAIN: Final = frozenset(
 # RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays; a word with a digit in it is no scheme but a
 # bare key, except for Amazon's.
 _SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})[ +]++(?=[^ +])")
-_PARAMETERS: Final = re.compile(
+_PARAMETERS: Final = compile_possessive(
     rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
 )
 _CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
 # RFC 6265: pairs parted by `; `. They end at a quote, or a bracket, that is written as a character reference.
 _COOKIE: Final = rb"(?:[^\x00-\x20\x22;,'`&\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);))++"
-_COOKIES: Final = re.compile(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
+_COOKIES: Final = compile_possessive(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
 
 
 class Pairs:

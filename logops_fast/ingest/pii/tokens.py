@@ -9,6 +9,7 @@ from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut, is_masked
 from logops_fast.ingest.pii.keyforms import LONG_WORD, SHAPE
+from logops_fast.patterns import compile_possessive
 
 _MASK: Final = b"***"
 _JWT_MASK: Final = b"***jwt***"
@@ -18,7 +19,7 @@ _JWT_MASK: Final = b"***jwt***"
 _TOKEN: Final = rb"(?:[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]|\xfc(?![nrtbfu/\xfc\xfd\x22]))++"
 _SCHEME: Final = re.compile(rb"(?<![a-z0-9_])bearer")  # in text of lower case; so are the others
 _SCHEME_LENGTH: Final = len(b"bearer")
-_BEARER_AT: Final = re.compile(rb"([ \xff+]++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+)(" + _TOKEN + rb")")
+_BEARER_AT: Final = compile_possessive(rb"([ \xff+]++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+)(" + _TOKEN + rb")")
 # English and the radio networks' words: bearer bonds, bearer setup, bearer token expired, `Bearer realm="api"`.
 WORDS: Final = frozenset(
     b"activated activation and as auth authentication authorization authorisation capability channel check "
@@ -28,7 +29,7 @@ WORDS: Final = frozenset(
     b"required response scheme scope schemes service services setup shall share shares should supported the to "
     b"token tokens type was were will with without".split()
 )
-_WORD: Final = re.compile(rb"[A-Za-z]?[a-z]++(?:-[a-z]++)*+")
+_WORD: Final = compile_possessive(rb"[A-Za-z]?[a-z]++(?:-[a-z]++)*+")
 _LONGEST_WORD: Final = 16
 _SHORT_NUMBER: Final = re.compile(rb"[0-9]{1,5}")
 _STOPS: Final = b".:!?-"
@@ -39,7 +40,7 @@ _BASIC: Final = re.compile(rb"(?<![a-z0-9_])basic")
 _BASIC_AT: Final = re.compile(rb"[ +\xff]++['`\xfd]?+([A-Za-z0-9+/_-]{4,}+=*+)")
 # RFC 7616: the parameters of credentials; a challenge has neither `username` nor `response`.
 _DIGEST: Final = re.compile(rb"(?<![a-z0-9_])digest")
-_DIGEST_AT: Final = re.compile(
+_DIGEST_AT: Final = compile_possessive(
     rb" ++((?=[^\x22]{0,2048}?(?:username|response)=)[a-z]++=(?:\xfd[^\xfd\x22]*+\xfd|[^\x00-\x20\x22,;'`\xf5-\xff]++)"
     rb"(?:, *+[a-z]++=(?:\xfd[^\xfd\x22]*+\xfd|[^\x00-\x20\x22,;'`\xf5-\xff]++))*+)"
 )
@@ -49,7 +50,7 @@ _DIGEST_AT: Final = re.compile(
 _OBJECT: Final = rb"(?:eyJ|eyA|ewo|ew0|ewk|e30)"
 # A word may end in `eyJ` (`keyJson.a.b`): with a letter in front the header is at least as long as one can be.
 # `ewo` may also begin a word (`ewords.co.uk`): without `eyJ` the second part must be an object, too.
-_JWT: Final = re.compile(
+_JWT: Final = compile_possessive(
     rb"e(?:yJ(?:(?<![A-Za-z0-9]eyJ)[A-Za-z0-9_-]*+|[A-Za-z0-9_-]{12,}+)"
     rb"((?:\.[A-Za-z0-9_-]*+){2,4}+|\." + _OBJECT + rb"[A-Za-z0-9_-]{4,}+)?"
     rb"|(?<![A-Za-z0-9].)(?:yA|wo|w0|wk)[A-Za-z0-9_-]{8,}+(\." + _OBJECT + rb"[A-Za-z0-9_-]*+(?:\.[A-Za-z0-9_-]*+)*+)?)"
