@@ -138,6 +138,8 @@ def disk(fault: str, *, kill: bool = False, rename: bool = False) -> Inject:
         if rename:
             rotate(site, number)
         time.sleep(PAUSE + HOLD if rename else HOLD)
+        if fault != "queue_busy":  # which is not reported
+            site.until_unready()
         if kill:
             kill_workers(site)
         site.control.set()

@@ -18,7 +18,7 @@ from tests.faults.faulty_process import Control
 from tests.faults.load import Load, count
 from tests.faults.proxy import Proxy
 from tests.faults.slow_disk import SlowDisk
-from tests.support.gateway import Gateway, start
+from tests.support.gateway import Gateway, request, start
 from tests.support.ports import free_port
 from tests.support.services import RedisServer, redis_server
 
@@ -130,6 +130,12 @@ class Site:
     @property
     def port(self) -> int:
         return self.front.gateway.auth_port
+
+    def until_unready(self) -> None:
+        """Wait until a fault that /readyz reports has been met: on a busy machine a commit may take a second."""
+        deadline = time.monotonic() + 30
+        while request(self.port, "GET", "/readyz", timeout=30).status == 200 and time.monotonic() < deadline:
+            time.sleep(0.01)
 
 
 Builder = Callable[[Path, ExitStack], Site]

@@ -209,6 +209,8 @@ def disk(fault: str, hold: float = HOLD) -> Inject:
         assert site.control is not None
         site.control.set(disk=fault)
         time.sleep(hold)
+        if fault != "sync_slow":  # which is not reported
+            site.until_unready()
         site.control.set()
         return now()
 
