@@ -15,7 +15,7 @@ from typing import Final, Literal
 Points = Sequence[tuple[float, float]]
 Style = Literal["line", "dashed", "area"]
 
-# They differ in brightness too, so that they can be told apart without seeing colour (after Okabe and Ito); each has a
+# They differ in brightness too, for people who do not see the colours (after Okabe and Ito); each has a
 # contrast of 3:1 or more on white and on #16191d (WCAG 1.4.11).
 PALETTE: Final = ("#1f78c8", "#b57900", "#009e73", "#d55e00", "#b0609a", "#7b8288")
 BLUE, AMBER, GREEN, RED, PURPLE, GREY = PALETTE

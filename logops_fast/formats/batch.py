@@ -12,6 +12,7 @@ from logops_fast.formats import charset, content_encoding, otlp_json, snappy_blo
 from logops_fast.formats.answer import reason_of
 from logops_fast.formats.media_type import LOKI_PATH, Format, format_of, loki_format_of
 from logops_fast.formats.personal_names import personal_data_in_name
+from logops_fast.formats.steps import result_of
 from logops_fast.http.refusal import Refusal
 
 BATCH_ID: Final = re.compile(rb"[A-Za-z0-9._~-]{1,128}")
@@ -294,13 +295,7 @@ class BatchHead:
 
         Raises EncodingError: 413 ``too_large`` or 400 ``malformed``.
         """
-        steps = self.decoding(body, cap)
-        while True:
-            try:
-                next(steps)
-            except StopIteration as end:
-                decoded: bytes = end.value
-                return decoded
+        return result_of(self.decoding(body, cap))
 
     def decoding(self, body: bytes, cap: int) -> Generator[None, None, bytes]:
         """Decode in steps of about a megabyte; see ``decode``."""

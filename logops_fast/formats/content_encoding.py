@@ -7,6 +7,7 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Final
 
 from logops_fast.errors import LogOpsError
+from logops_fast.formats.steps import result_of
 from logops_fast.http.refusal import Refusal
 
 if TYPE_CHECKING:
@@ -38,13 +39,7 @@ def supported(encoding: bytes) -> bool:
 
 def decode(body: bytes, encoding: bytes | None, cap: int) -> bytes:
     """Return the body without its content coding, at most ``cap`` bytes; see ``decoding``, whose steps it makes."""
-    steps = decoding(body, encoding, cap)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            decoded: bytes = end.value
-            return decoded
+    return result_of(decoding(body, encoding, cap))
 
 
 def decoding(body: bytes, encoding: bytes | None, cap: int) -> Generator[None, None, bytes]:

@@ -15,6 +15,7 @@ from logops_fast.formats.line_pieces import filled_lines
 from logops_fast.formats.lines import count_filled, frames, is_blank, may_be_framed, without_bom
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES
+from logops_fast.formats.steps import result_of
 from logops_fast.http.refusal import Refusal
 
 FRAMED_BYTES: Final = PIECE_BYTES
@@ -93,13 +94,7 @@ def at_most(format: Format, body: bytes, cap: int) -> int | Refusal:
         count = upper_bound(format, body)
         if count <= cap:
             return count
-    steps = counting(format, body, cap)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            counted: int | Refusal = end.value
-            return counted
+    return result_of(counting(format, body, cap))
 
 
 def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int | Refusal]:

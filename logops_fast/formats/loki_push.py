@@ -18,6 +18,7 @@ from logops_fast.formats.json_text import BrokenJsonError, elements, replace_lon
 from logops_fast.formats.lines import without_bom
 from logops_fast.formats.pieces import PIECE_BYTES, PieceKind
 from logops_fast.formats.protobuf_wire import BYTES, WireError, read_length, read_varint, skip
+from logops_fast.formats.steps import result_of
 
 STREAMS: Final = 1
 LABELS: Final = 1
@@ -72,13 +73,7 @@ def streams(body: bytes) -> Iterator[tuple[int, int]]:
 
 def count(body: bytes, limit: int | None = None) -> int:
     """Return the number of entries of a protobuf push, 0 if it is broken; over ``limit`` any number over it."""
-    steps = counting(body, len(body) if limit is None else limit)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            counted: int = end.value
-            return counted
+    return result_of(counting(body, len(body) if limit is None else limit))
 
 
 def counting(body: bytes, limit: int) -> Generator[None, None, int]:
@@ -160,13 +155,7 @@ def json_count(body: bytes, limit: int | None = None) -> int:
         return sum(len(stream.values) for stream in _COUNTED_PUSH.decode(body).streams)
     except _BROKEN:
         pass  # a byte order mark, a lone surrogate, something that is no stream, or really broken
-    steps = json_counting(body, len(body) if limit is None else limit)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            counted: int = end.value
-            return counted
+    return result_of(json_counting(body, len(body) if limit is None else limit))
 
 
 def _list_of_streams(text: bytes) -> bytes:

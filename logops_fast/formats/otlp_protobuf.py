@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Final
 
 from logops_fast.formats.protobuf_wire import WireError, read_length, read_varint, skip
+from logops_fast.formats.steps import result_of
 
 _RESOURCE_LOGS: Final = 0x0A  # ExportLogsServiceRequest.resource_logs = 1
 _SCOPE_LOGS: Final = 0x12  # ResourceLogs.scope_logs = 2
@@ -18,13 +19,7 @@ _STEP_FIELDS: Final = 20_000
 
 def count(body: bytes) -> int:
     """Return the number of records in one step; 0 if the body is broken."""
-    steps = counting(body, len(body))
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            counted: int = end.value
-            return counted
+    return result_of(counting(body, len(body)))
 
 
 def counting(body: bytes, cap: int) -> Generator[None, None, int]:

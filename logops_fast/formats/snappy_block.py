@@ -9,6 +9,7 @@ from collections.abc import Generator
 from typing import Final
 
 from logops_fast.formats.content_encoding import EncodingError
+from logops_fast.formats.steps import result_of
 from logops_fast.http.refusal import Refusal
 
 AT_ONCE: Final = 1 << 20
@@ -38,13 +39,7 @@ def compress(data: bytes) -> bytes:
 
 def decode(block: bytes, cap: int) -> bytes:
     """Return what a block holds, at most ``cap`` bytes; see ``decoding``, whose steps it makes."""
-    steps = decoding(block, cap)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            decoded: bytes = end.value
-            return decoded
+    return result_of(decoding(block, cap))
 
 
 def decoding(block: bytes, cap: int) -> Generator[None, None, bytes]:

@@ -9,6 +9,7 @@ from logops_fast.formats import snappy_block
 from logops_fast.formats.content_encoding import EncodingError
 from logops_fast.formats.protobuf_wire import varint
 from logops_fast.formats.snappy_block import AT_ONCE, STEP_ELEMENTS, compress, decode, decoding
+from logops_fast.formats.steps import result_of
 
 CAP = 1 << 24
 LITERAL, COPY_1, COPY_2, COPY_4 = 0, 1, 2, 3
@@ -17,13 +18,7 @@ LITERAL, COPY_1, COPY_2, COPY_4 = 0, 1, 2, 3
 def in_steps(block: bytes) -> bytes:
     """The decoder of long blocks, on a block of any length."""
     size, begin = snappy_block._declared(block)
-    steps = snappy_block._decoding_long(block, begin, size)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            made: bytes = end.value
-            return made
+    return result_of(snappy_block._decoding_long(block, begin, size))
 
 
 def reason(block: bytes, cap: int = CAP) -> tuple[int, str]:
