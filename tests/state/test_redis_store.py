@@ -421,18 +421,20 @@ def test_a_step_of_the_server_s_clock_refuses_what_was_signed_before_and_nothing
 ) -> None:
     """A clock that jumps ahead makes the server drop all nonces at once: none of them may be good again."""
     server, shim = stepping
-    asker = Asker(RedisStore(server.url, 300, timeout=30))  # a busy machine is no server that is down
-    used = time.time() + 301
-    assert asker.insert(b"web\0used", used) is NonceVerdict.FRESH
-    asker.runner.run(asyncio.sleep(1.1))
-    shim.set(step)
-    assert asker.insert(b"web\0used", used) in (NonceVerdict.FORGOTTEN, NonceVerdict.REPLAY)
-    assert asker.insert(b"web\0used", used) in (NonceVerdict.FORGOTTEN, NonceVerdict.REPLAY)
-    for number in range(5):
-        expiry = soon()
-        assert asker.insert(b"web\0new-%d" % number, expiry) is NonceVerdict.FRESH
-        assert asker.insert(b"web\0new-%d" % number, expiry) is NonceVerdict.REPLAY
-    asker.close()
+    # A busy machine is no server that is down.
+    with contextlib.closing(Asker(RedisStore(server.url, 300, timeout=30))) as asker:
+        # The horizon is set, by the first contact, before the nonce is signed that lies just over it.
+        assert asker.insert(b"web\0first", soon()) is NonceVerdict.FRESH
+        used = time.time() + 301
+        assert asker.insert(b"web\0used", used) is NonceVerdict.FRESH
+        asker.runner.run(asyncio.sleep(1.1))
+        shim.set(step)
+        assert asker.insert(b"web\0used", used) in (NonceVerdict.FORGOTTEN, NonceVerdict.REPLAY)
+        assert asker.insert(b"web\0used", used) in (NonceVerdict.FORGOTTEN, NonceVerdict.REPLAY)
+        for number in range(5):
+            expiry = soon()
+            assert asker.insert(b"web\0new-%d" % number, expiry) is NonceVerdict.FRESH
+            assert asker.insert(b"web\0new-%d" % number, expiry) is NonceVerdict.REPLAY
 
 
 def test_one_step_is_corrected_once_however_many_gateways_see_it(stepping: tuple[RedisServer, ClockShim]) -> None:
