@@ -15,7 +15,7 @@ import orjson
 from logops_fast.cli.options import example, load_settings
 from logops_fast.cli.output import complain
 from logops_fast.config.errors import ConfigError
-from logops_fast.config.settings import PiiSettings
+from logops_fast.config.sections.pii import PiiSettings
 from logops_fast.ingest.encryption import SUFFIX, Encryptor, load_keys
 
 GZIP: Final = b"\x1f\x8b"  # RFC 1952, 2.3.1: known by its first bytes, whatever the file's name

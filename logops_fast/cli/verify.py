@@ -23,7 +23,7 @@ from logops_fast.cli.sign import add_secret, secret_of
 from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError, did_you_mean
 from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.config.settings import AuthSettings
+from logops_fast.config.sections.auth import AuthSettings
 from logops_fast.formats.signature import target_of
 from logops_fast.http.refusal import Refusal
 

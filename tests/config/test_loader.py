@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.loader import config_path, flat, load, mask_url, shown_value
 from logops_fast.config.schema import leaves
-from logops_fast.config.settings import Bucket, Settings, worker_count
+from logops_fast.config.sections.limits import Bucket
+from logops_fast.config.settings import Settings, worker_count
 
 
 def settle(tmp_path: Path, text: str, env: dict[str, str] | None = None, **flags: Any) -> Any:
