@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -28,7 +29,13 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaint about an unknown word suggests the right one."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit with code 2."""
+        """Print the usage and the message, and exit with code 2. For a missing action the actions are listed too."""
+        actions = next((one for one in self._actions if isinstance(one, argparse._SubParsersAction)), None)
+        if actions is not None and message.endswith(f": {actions.metavar}"):
+            width = max(map(len, actions.choices))
+            listed = "".join(f"  {one.dest.ljust(width)}  {one.help}\n" for one in actions._choices_actions)
+            self.print_usage(sys.stderr)
+            self.exit(2, f"\nactions:\n{listed}\n{self.prog}: error: name an action: {', '.join(actions.choices)}\n")
         super().error(message + self._hint(message))
 
     def check_options(self, words: Sequence[str]) -> None:
