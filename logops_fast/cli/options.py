@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from logops_fast.cli.output import warn
+from logops_fast.config.errors import ConfigError
 from logops_fast.config.loader import Loaded, config_path, load
 
 
@@ -31,7 +32,9 @@ def add_body(parser: argparse.ArgumentParser) -> None:
 
 
 def read_body(args: argparse.Namespace) -> bytes | None:
-    """Return the body that the options of ``add_body`` give, or None."""
+    """Return the body that the options of ``add_body`` give, or None. Raises ConfigError if they give two."""
+    if args.body is not None and args.body_file is not None:
+        raise ConfigError("BODY and --body-file are both given: leave one out")
     if args.body_file == "-":
         return sys.stdin.buffer.read()
     if args.body_file is not None:
@@ -48,7 +51,7 @@ def number_in(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = least - 1
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected a number from {least:.15g} to {most:.15g}, got {text!r}")
         return value
 
     return number

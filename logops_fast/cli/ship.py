@@ -113,6 +113,8 @@ def _once(settings: Settings, imported: Path | None) -> int:
     from logops_fast.telemetry.registry import Registry
 
     logs.configure(settings.logging.level, settings.logging.format)
+    if not Path(settings.sink.dir).is_dir():
+        warn(f"sink.dir {settings.sink.dir} does not exist: there is nothing to ship")
     progress = _Progress()
     gc.set_threshold(YOUNG_OBJECTS)
 

@@ -184,11 +184,11 @@ def test_every_setting_is_described_in_a_sentence() -> None:
         ("pii: {fields: msg}", 'pii.fields: expected a list of texts, got "msg"'),
         ("pii: {fields: [1]}", "pii.fields: expected a list of texts, got a list"),
         ("sink: {durability: sync}", 'sink.durability: expected one of fsync, written, got "sync"'),
-        ("- a", "{path}: expected a mapping, got a list"),
+        ("- a", "expected a mapping, got a list"),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path_and_what_was_expected(tmp_path: Path, text: str, message: str) -> None:
-    assert str(refused(tmp_path, text)) == message.replace("{path}", str(tmp_path / "logops.yaml"))
+    assert str(refused(tmp_path, text)) == message
 
 
 @pytest.mark.parametrize(
