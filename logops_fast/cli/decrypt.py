@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from logops_fast.cli.options import example, load_settings
+from logops_fast.cli.options import example, load_settings, standard_input
 from logops_fast.cli.output import complain
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.sections.pii import PiiSettings
@@ -80,7 +80,7 @@ def _lines(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 @contextlib.contextmanager
 def _opened(name: str) -> Iterator[Iterable[bytes]]:
     if name == "-":
-        yield sys.stdin.buffer
+        yield standard_input()
         return
     with Path(name).open("rb") as source:
         if source.peek(len(GZIP))[: len(GZIP)] != GZIP:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -17,7 +16,7 @@ from logops_fast.authgw.diagnosis import Finding, Signed, diagnose
 from logops_fast.authgw.hmac_auth import HmacAuth, Verified
 from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_diagnosis import carries_token, diagnose_token
-from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body
+from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body, standard_input
 from logops_fast.cli.output import print_json, print_verdict
 from logops_fast.cli.sign import add_secret, read_target, secret_of
 from logops_fast.config.environment import ClientEnvironment
@@ -142,7 +141,7 @@ def _keyring(args: argparse.Namespace, request: Signed, keys_file: Path) -> Keyr
 def _headers(args: argparse.Namespace) -> dict[bytes, bytes]:
     lines = list(args.header)
     if args.headers == "-":
-        lines += sys.stdin.read().splitlines()
+        lines += standard_input().read().decode("utf-8", "surrogateescape").splitlines()
     elif args.headers is not None:
         lines += Path(args.headers).read_text("utf-8", "surrogateescape").splitlines()
     headers: dict[bytes, bytes] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,26 @@ def test_a_method_in_lower_case_is_signed_with_a_warning(logops: Logops, keys: P
     assert done.code == 0
     assert done.err == "warning: METHOD is post: its case counts, and the gateway takes POST\n"
     assert logops("sign", "POST", "/ingest").err == ""
+
+
+class Keyboard(io.BytesIO):
+    """Standard input that is a terminal."""
+
+    buffer = property(lambda self: self)
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("use", ["parse", "sign POST /ingest --body-file -", "verify POST /ingest --headers -"])
+def test_a_command_that_waits_for_a_terminal_says_so(
+    logops: Logops, keys: Path, monkeypatch: pytest.MonkeyPatch, use: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", Keyboard(b"X-Api-Key: demo\n"))
+    said = "reading standard input; Ctrl-D ends it\n"
+    assert logops(*use.split()).err == said
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"X-Api-Key: demo\n")))
+    assert said not in logops(*use.split()).err
 
 
 def test_a_folder_that_is_not_there_yet_is_no_silent_success(logops: Logops) -> None:
