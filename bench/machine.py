@@ -151,10 +151,10 @@ class Usage(NamedTuple):
 
 def tree(roots: Sequence[int]) -> list[int]:
     """The processes ``roots`` and all that descend from them. Linux only; elsewhere the roots."""
-    everybody = processes()
+    running = processes()
     found = list(roots)
     for pid in found:
-        found.extend(child.pid for child in everybody if child.parent == pid)
+        found.extend(child.pid for child in running if child.parent == pid)
     return found
 
 

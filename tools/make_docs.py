@@ -53,7 +53,7 @@ LABELS: Final = {
     "accelerator": "the event loop: `uvloop` or `asyncio`",
     "build": "`compiled` or `interpreted`: whether the hot packages are native code",
     "action": "what housekeeping did with a file: `delete`, `gzip`, `zip`, `in_use` (left alone) or `error`",
-    "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before anybody is proved",
+    "emitter": "an emitter that the configuration or the keys file knows, else `other`, as before authentication",
     "format": ", ".join(f"`{known.label}`" for known in Format),
     "gateway": "`auth` or `ingest`",
     "kind": "what was masked: `email`, `ipv4`, `ipv6`, `card`, `token`, `secret` or `field`, see [privacy](privacy.md)",

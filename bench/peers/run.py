@@ -130,10 +130,10 @@ def table(results: dict[str, Any]) -> str:
         "",
         *_headline(per_core),
         "Written plainly: orjson, compiled patterns, each applied to each string, one event at a time, lines handed to "
-        "the operating system and not synced. Guarded: the same with each pattern behind a cheap question. Synced: "
+        "the operating system and not synced. Guarded: the same with each pattern behind a cheap test. Synced: "
         "guarded, and each batch written and synced in a thread before it is answered. Our pipeline syncs each batch "
         "before it answers, on every row that has it; p50 and p99 compare with the synced row's. Two processes: HTTP "
-        "between them, both on the same core. Others: cores in use by anybody else.",
+        "between them, both on the same core. Others: cores in use by other processes.",
     ]
     if corpus == "field":
         text += [

@@ -20,8 +20,8 @@ from logops_fast.backoff import Backoff
 from logops_fast.formats.answer import OWN_FORM, counts_of, reason_of, retry_after_of
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
 from logops_fast.http.refusal import Refusal
+from logops_fast.http.response_reader import ClientError, ClientResponse, ErrorKind, OnResponse
 
 MIN_TRY: Final = 0.02
 """Seconds that must be left for a try: a shorter one would certainly fail, and count against the downstream."""

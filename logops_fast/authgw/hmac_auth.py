@@ -18,7 +18,7 @@ from hmac import compare_digest
 from typing import Final, NamedTuple
 
 from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.config.settings import Mode
+from logops_fast.config.sections.auth import Mode
 from logops_fast.formats.batch import UNKNOWN_EMITTER
 from logops_fast.formats.signature import SigningKey, canonical, canonical_v2
 from logops_fast.http.refusal import Refusal

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 
 from logops_fast.authgw.hmac_auth import VERSION_REQUIRED, Verified, with_digest
 from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.config.settings import Mode
+from logops_fast.config.sections.auth import Mode
 from logops_fast.http.refusal import Refusal
 
 _MISSING: Final = Refusal(

@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 from logops_fast.authgw.diagnosis import Finding, Signed, check_digest
 from logops_fast.authgw.token_auth import Credential, TokenAuth
 from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.config.settings import Mode
+from logops_fast.config.sections.auth import Mode
 from logops_fast.config.tokens import MIN_BITS
 
 _SIGNED_BY: Final = ("X-Signature", "X-Timestamp", "X-Nonce")

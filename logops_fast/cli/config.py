@@ -8,6 +8,7 @@ import orjson
 
 from logops_fast.cli.options import add_json, example, load_settings
 from logops_fast.cli.output import complain, print_json, print_table
+from logops_fast.config.errors import did_you_mean
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.template import json_schema, yaml_template
 
@@ -49,7 +50,8 @@ def run(args: argparse.Namespace) -> int:
         if not args.prefix or path == args.prefix or path.startswith(f"{args.prefix.rstrip('.')}.")
     ]
     if not rows:
-        complain(f"no setting has the path {args.prefix}")
+        known = {*loaded.provenance, *(path.rpartition(".")[0] for path in loaded.provenance)}
+        complain(f"no setting has the path {args.prefix}{did_you_mean(args.prefix, sorted(known))}")
         return 1
     if args.changed:
         rows = [row for row in rows if row[2] != "default"]

@@ -17,7 +17,7 @@ from logops_fast.cli.traffic import add_target, target_of
 from logops_fast.config.slo import load_slo
 from logops_fast.emitters.scenario import Scenario, library, load
 from logops_fast.errors import StartupError
-from logops_fast.runtime.listeners import bind_listener
+from logops_fast.runtime.listeners import PortName, bind_listener
 from logops_fast.runtime.loop import new_event_loop
 from logops_fast.telemetry import logs
 from logops_fast.telemetry.overview import Reading
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
         at = time.monotonic()
         return answering([read(door, at, _TIMEOUT) for door in addresses], given=bool(args.admin))
 
-    listener = bind_listener(settings.console.host, settings.console.port)
+    listener = bind_listener(settings.console.host, settings.console.port, name=PortName("console.port", "--port"))
 
     from logops_fast.console.app import application, serve
     from logops_fast.console.guard import Guard, new_token

@@ -12,10 +12,10 @@ from typing import Any, Final
 
 import orjson
 
-from logops_fast.cli.options import example, load_settings
+from logops_fast.cli.options import example, load_settings, standard_input
 from logops_fast.cli.output import complain
 from logops_fast.config.errors import ConfigError
-from logops_fast.config.settings import PiiSettings
+from logops_fast.config.sections.pii import PiiSettings
 from logops_fast.ingest.encryption import SUFFIX, Encryptor, load_keys
 
 GZIP: Final = b"\x1f\x8b"  # RFC 1952, 2.3.1: known by its first bytes, whatever the file's name
@@ -80,7 +80,7 @@ def _lines(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
 @contextlib.contextmanager
 def _opened(name: str) -> Iterator[Iterable[bytes]]:
     if name == "-":
-        yield sys.stdin.buffer
+        yield standard_input()
         return
     with Path(name).open("rb") as source:
         if source.peek(len(GZIP))[: len(GZIP)] != GZIP:

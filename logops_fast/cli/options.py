@@ -7,9 +7,10 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from logops_fast.cli.output import warn
+from logops_fast.config.errors import ConfigError
 from logops_fast.config.loader import Loaded, config_path, load
 
 
@@ -30,10 +31,19 @@ def add_body(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--body-file", metavar="FILE", help="read the body from a file; - for standard input")
 
 
+def standard_input() -> BinaryIO:
+    """Return standard input; on a terminal say so, since a command that waits for it looks as if it hung."""
+    if sys.stdin.isatty():
+        print("reading standard input; Ctrl-D ends it", file=sys.stderr)
+    return sys.stdin.buffer
+
+
 def read_body(args: argparse.Namespace) -> bytes | None:
-    """Return the body that the options of ``add_body`` give, or None."""
+    """Return the body that the options of ``add_body`` give, or None. Raises ConfigError if they give two."""
+    if args.body is not None and args.body_file is not None:
+        raise ConfigError("BODY and --body-file are both given: leave one out")
     if args.body_file == "-":
-        return sys.stdin.buffer.read()
+        return standard_input().read()
     if args.body_file is not None:
         return Path(args.body_file).read_bytes()
     return None if args.body is None else os.fsencode(args.body)
@@ -48,7 +58,7 @@ def number_in(least: float, most: float) -> Callable[[str], float]:
         except ValueError:
             value = least - 1
         if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"expected a number from {least:g} to {most:g}, got {text!r}")
+            raise argparse.ArgumentTypeError(f"expected a number from {least:.15g} to {most:.15g}, got {text!r}")
         return value
 
     return number

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 from msgspec.structs import replace
 
-from logops_fast.cli.options import example, load_settings
+from logops_fast.cli.options import example, load_settings, standard_input
 from logops_fast.cli.output import BOLD, DIM, GREEN, RED, YELLOW, complain, is_fancy, paint
 from logops_fast.config.errors import ConfigError
 from logops_fast.formats.media_type import Format
@@ -193,7 +193,7 @@ def print_item(item: Item) -> None:
 
 def _read(name: str) -> bytes:
     if name == "-":
-        return sys.stdin.buffer.read()
+        return standard_input().read()
     try:
         return Path(name).read_bytes()
     except OSError as error:

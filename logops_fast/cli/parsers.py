@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import re
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
@@ -13,6 +14,8 @@ CUTOFF: Final = 0.5
 """How alike two words must be for one to be suggested, from 0 to 1."""
 
 _UNKNOWN_OPTION: Final = "unrecognized arguments: "
+_MISSING: Final = "the following arguments are required: "
+_NOT_AN_INTEGER: Final = re.compile("invalid int value: (.*)")
 _UNKNOWN_WORD: Final = re.compile(r"invalid choice: '([^']*)'")
 _FILES: Final = re.compile(r"\b(FILE|DIR)\b")
 
@@ -28,8 +31,14 @@ class Parser(argparse.ArgumentParser):
     """A parser whose complaint about an unknown word suggests the right one."""
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the message, and exit with code 2."""
-        super().error(message + self._hint(message))
+        """Print the usage and the message, and exit with code 2. For a missing action the actions are listed too."""
+        actions = next((one for one in self._actions if isinstance(one, argparse._SubParsersAction)), None)
+        if actions is not None and message.endswith(f": {actions.metavar}"):
+            width = max(map(len, actions.choices))
+            listed = "".join(f"  {one.dest.ljust(width)}  {one.help}\n" for one in actions._choices_actions)
+            self.print_usage(sys.stderr)
+            self.exit(2, f"\nactions:\n{listed}\n{self.prog}: error: name an action: {', '.join(actions.choices)}\n")
+        super().error(_NOT_AN_INTEGER.sub(r"expected an integer, got \1", message) + self._hint(message))
 
     def check_options(self, words: Sequence[str]) -> None:
         """Complain about an unknown long option, before its value is taken for an argument that is wrong."""
@@ -45,6 +54,10 @@ class Parser(argparse.ArgumentParser):
             words = message.removeprefix(_UNKNOWN_OPTION).split()
             option = next((word.partition("=")[0] for word in words if word.startswith("-")), None)
             return "" if option is None else suggestion(option, _options(self))
+        missing = message.removeprefix(_MISSING)
+        if missing != message:
+            known = [map(str, action.choices) for action in self._actions if action.choices and action.dest == missing]
+            return "".join(f": {', '.join(choices)}" for choices in known)
         unknown = _UNKNOWN_WORD.search(message)
         if unknown is None:
             return ""

@@ -24,11 +24,10 @@ from logops_fast.config.keys_file import Keyring
 from logops_fast.config.loader import Loaded
 from logops_fast.config.settings import Settings, ship_dir, worker_count
 from logops_fast.errors import LogOpsError, OperatorError
-from logops_fast.runtime import pid_file, services, shipping, wiring
-from logops_fast.runtime.listeners import bind_listener, bind_listeners
+from logops_fast.runtime import pid_file, services, shipping, state_size, wiring
 from logops_fast.state.redis_check import TIMEOUT as REDIS_TIMEOUT
 from logops_fast.state.redis_password import url_with_password
-from logops_fast.state.redis_pump import eviction_fault
+from logops_fast.state.redis_wire import eviction_fault
 
 CheckedRole = Role | Literal["ship"]
 
@@ -78,7 +77,7 @@ def _settings(loaded: Loaded) -> Iterator[Finding]:
     changed = sum(source != "default" for source in loaded.provenance.values())
     source = str(loaded.path) if loaded.path is not None else "no file"
     yield ok("settings", f"{source}, {changed} values that are not defaults (logops config --changed)")
-    for warning in (*loaded.warnings, *wiring.sizing_warnings(loaded.settings)):
+    for warning in (*loaded.warnings, *state_size.sizing_warnings(loaded.settings)):
         yield warn("settings", warning)
 
 
@@ -179,16 +178,13 @@ def _ports(listening: list[Address], workers: int, running: int | None) -> Itera
     free = []
     for one in listening:
         try:
-            if one.part == "admin":
-                bind_listener(one.host, one.port).close()
-            else:
-                for sock in bind_listeners(one.host, one.port, workers, one.kind):
-                    sock.close()
+            for sock in one.bind(workers):
+                sock.close()
         except OperatorError as error:
             if running is not None and "in use" in str(error):
-                yield warn("ports", f"{one.setting}: {one.port} is in use, with the gateway running as {running}")
+                yield warn("ports", f"{one.name.setting}: {one.port} is in use, with the gateway running as {running}")
             else:
-                yield fail("ports", f"{one.setting}: {error}")
+                yield fail("ports", str(error))
         else:
             free.append(f"{one.host}:{one.port}" if one.port else f"{one.host}:any")
     if free:

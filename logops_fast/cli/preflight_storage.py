@@ -15,7 +15,7 @@ from logops_fast.errors import LogOpsError
 from logops_fast.files.locks import try_lock
 from logops_fast.ingest.sink.commit_log import MAGIC, OLD_MAGIC, segments
 from logops_fast.ingest.sink.day_files import JOURNAL_DIR
-from logops_fast.runtime import wiring
+from logops_fast.runtime import state_size
 from logops_fast.shipper import positions
 from logops_fast.state.boot import boot_id
 from logops_fast.state.shared import FILES, LOCK_FILE
@@ -50,7 +50,7 @@ def _directories(settings: Settings, role: str) -> Iterator[tuple[str, Path]]:
     if role == "ship":
         yield "ship.dir", ship_dir(settings)
     elif settings.state.backend in ("auto", "shared"):
-        yield "state.dir", wiring.state_dir(settings, role)
+        yield "state.dir", state_size.state_dir(settings, role)
 
 
 def _writable(setting: str, path: Path) -> Finding:
@@ -142,7 +142,7 @@ def _is_locked(path: Path) -> bool:
 
 def _tables(settings: Settings, role: str, running: int | None) -> Iterator[Finding]:
     """Look at the headers of the state's tables, as the start does."""
-    directory = wiring.state_dir(settings, role)
+    directory = state_size.state_dir(settings, role)
     if not directory.is_dir():
         return
     lock = directory / LOCK_FILE
@@ -154,7 +154,7 @@ def _tables(settings: Settings, role: str, running: int | None) -> Iterator[Find
         return
     boot = boot_id()
     faults = []
-    for name, geometry in zip(FILES, wiring.state_caps(settings, role).geometries(), strict=True):
+    for name, geometry in zip(FILES, state_size.state_caps(settings, role).geometries(), strict=True):
         try:
             with (directory / name).open("rb") as file:
                 data = file.read(HEADER_BYTES)

@@ -17,6 +17,7 @@ from logops_fast.config.keys_file import Keyring, make_demo_keys
 from logops_fast.config.loader import Loaded
 from logops_fast.config.settings import Settings, worker_count
 from logops_fast.errors import StartupError
+from logops_fast.runtime.listeners import PortName, bind_listener, bind_listeners
 
 INGEST_ADMIN_PORT: Final = 8090
 """Where the admin listener of a lone Ingest Gateway is by default, so that both gateways fit on one machine."""
@@ -70,7 +71,7 @@ def serve(args: argparse.Namespace, role: Role) -> int:
 def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
     """Run a role with loaded settings until a signal stops it; return the exit code."""
     # What only a server needs is imported here, so that the other commands start fast.
-    from logops_fast.runtime import services, wiring
+    from logops_fast.runtime import services, state_size, wiring
     from logops_fast.runtime.notify import Notifier
     from logops_fast.runtime.supervisor import Supervision, run_supervised
     from logops_fast.runtime.worker import WorkerContext, run_worker
@@ -87,7 +88,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
     keys_file = Path(settings.auth.keys_file)
     keys_identity = services.identity(keys_file)  # before it is read: a change from here on is one to reload
     keyring = _keyring(loaded, role)  # after the ports: a start that fails on a taken one creates no file
-    directory = wiring.state_dir(settings, role)
+    directory = state_size.state_dir(settings, role)
     if settings.state.backend in ("auto", "shared"):
         logger.debug("state in %s", directory)
     try:
@@ -97,7 +98,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
             directory=directory,
             redis_url=settings.state.redis_url,
             tolerance=settings.auth.clock_tolerance,
-            caps=wiring.state_caps(settings, role),
+            caps=state_size.state_caps(settings, role),
             log=logger.warning,
             exclusive=workers == 1,
             redis_allow_eviction=settings.state.redis_allow_eviction,
@@ -105,7 +106,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
         )
     except ValueError as error:
         raise StartupError(str(error)) from None
-    for warning in (*loaded.warnings, *wiring.sizing_warnings(settings), *services.warnings_of(settings, keyring)):
+    for warning in (*loaded.warnings, *state_size.sizing_warnings(settings), *services.warnings_of(settings, keyring)):
         logger.warning("%s", warning)
     pid_file = _pid_file(settings)
     plan = services.Plan(
@@ -126,7 +127,7 @@ def run(loaded: Loaded, role: Role, flags: dict[str, Any]) -> int:
                 worker_timeout=settings.server.worker_timeout,
                 listeners=listeners,
                 admin=admin,
-                on_ready=partial(_announce, settings, listeners, admin, wiring.state_warnings(settings, role)),
+                on_ready=partial(_announce, settings, listeners, admin, state_size.state_warnings(settings, role)),
                 notifier=Notifier.of(os.environ, os.getpid()),
             ),
         )
@@ -149,13 +150,19 @@ def _pid_file(settings: Settings) -> PidFile | None:
 
 
 class Address(NamedTuple):
-    """Where to listen: ``part`` is the gateway, the syslog transport, or ``admin``; ``setting`` names it for people."""
+    """Where to listen: ``part`` is the gateway, the syslog transport, or ``admin``; ``name`` is for people."""
 
     part: str
-    setting: str
+    name: PortName
     host: str
     port: int
     kind: socket.SocketKind = socket.SOCK_STREAM
+
+    def bind(self, workers: int) -> list[socket.socket]:
+        """Bind a socket for each worker; the admin listener has one, which listens. Raises StartupError."""
+        if self.part == ADMIN:
+            return [bind_listener(self.host, self.port, name=self.name)]
+        return bind_listeners(self.host, self.port, workers, self.kind, name=self.name)
 
 
 def addresses(loaded: Loaded, role: Role) -> list[Address]:
@@ -165,13 +172,14 @@ def addresses(loaded: Loaded, role: Role) -> list[Address]:
     for gateway in ("authgw", "ingest"):
         if role in ("up", gateway):
             address = getattr(settings, gateway)
-            found.append(Address(gateway, f"{gateway}.port", address.host, address.port))
+            name = PortName(f"{gateway}.port", f"--{gateway}-port")
+            found.append(Address(gateway, name, address.host, address.port))
     if role != "ingest" and settings.syslog.enabled:
         found += _syslog_addresses(settings)
     port = settings.admin.port
     if role == "ingest" and loaded.provenance["admin.port"] == "default":
         port = INGEST_ADMIN_PORT
-    return [*found, Address(ADMIN, "admin.port", settings.admin.host, port)]
+    return [*found, Address(ADMIN, PortName("admin.port"), settings.admin.host, port)]
 
 
 def _syslog_addresses(settings: Settings) -> list[Address]:
@@ -182,17 +190,14 @@ def _syslog_addresses(settings: Settings) -> list[Address]:
         address = address_of(getattr(settings.syslog, setting))
         if address is not None:
             kind = socket.SOCK_DGRAM if name == UDP else socket.SOCK_STREAM
-            found.append(Address(name, f"syslog.{setting}", address.host, address.port, kind))
+            found.append(Address(name, PortName(f"syslog.{setting}"), address.host, address.port, kind))
     return found
 
 
 def _listen(loaded: Loaded, role: Role, workers: int) -> tuple[dict[str, list[socket.socket]], socket.socket]:
     """Bind the ports of the role's gateways and of the admin listener. Raises StartupError."""
-    from logops_fast.runtime.listeners import bind_listener, bind_listeners
-
     *parts, admin = addresses(loaded, role)
-    listeners = {one.part: bind_listeners(one.host, one.port, workers, one.kind) for one in parts}
-    return listeners, bind_listener(admin.host, admin.port)
+    return {one.part: one.bind(workers) for one in parts}, admin.bind(1)[0]
 
 
 def _keyring(loaded: Loaded, role: Role) -> Keyring | None:

@@ -62,7 +62,7 @@ def _warn_of_start(start: str | None, settings: Settings) -> None:
 
 def _serve(loaded: Loaded, imported: Path | None) -> int:
     from logops_fast.runtime import shipping
-    from logops_fast.runtime.listeners import bind_listener
+    from logops_fast.runtime.listeners import PortName, bind_listener
     from logops_fast.runtime.notify import Notifier
     from logops_fast.runtime.supervisor import Supervision, run_supervised
     from logops_fast.runtime.worker import WorkerContext, run_worker
@@ -77,7 +77,7 @@ def _serve(loaded: Loaded, imported: Path | None) -> int:
     port = settings.admin.port
     if loaded.provenance["admin.port"] == "default":
         port = shipping.ADMIN_PORT
-    admin = bind_listener(settings.admin.host, port)
+    admin = bind_listener(settings.admin.host, port, name=PortName("admin.port"))
 
     async def build(context: WorkerContext) -> shipping.ShipService:
         return shipping.ShipService(settings, context, imported)
@@ -113,6 +113,8 @@ def _once(settings: Settings, imported: Path | None) -> int:
     from logops_fast.telemetry.registry import Registry
 
     logs.configure(settings.logging.level, settings.logging.format)
+    if not Path(settings.sink.dir).is_dir():
+        warn(f"sink.dir {settings.sink.dir} does not exist: there is nothing to ship")
     progress = _Progress()
     gc.set_threshold(YOUNG_OBJECTS)
 

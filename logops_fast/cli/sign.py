@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body
-from logops_fast.cli.output import print_json
+from logops_fast.cli.output import print_json, warn
 from logops_fast.config.environment import ClientEnvironment
-from logops_fast.config.errors import ConfigError
+from logops_fast.config.errors import ConfigError, shown
 from logops_fast.config.keys_file import DEMO_CLIENT, Keyring
 from logops_fast.emitters.target import Target, missing_keys
 from logops_fast.formats.signature import SigningKey, encoded_url, signed_headers, target_of
@@ -54,6 +54,13 @@ logops sign POST /ingest '{}' --secret wrong-secret   # refused: bad_signature
     )
 
 
+def read_target(url: str) -> bytes:
+    """Return the request target of the argument URL. Raises ConfigError if it is neither a URL nor a target."""
+    if not url.startswith(("/", "http://", "https://")):
+        raise ConfigError(f"URL: expected http://host[:port]/path, or a target that begins with /, got {shown(url)}")
+    return target_of(url)
+
+
 def add_secret(parser: argparse.ArgumentParser, text: str) -> None:
     """Add ``--secret``, with ``text`` as its help, and ``--secret-file``."""
     parser.add_argument("--secret", metavar="TEXT", help=text)
@@ -77,6 +84,8 @@ def add_stamps(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Print the headers."""
+    if args.method != args.method.upper():
+        warn(f"METHOD is {args.method}: its case counts, and the gateway takes {args.method.upper()}")
     token = _token_of(args)
     headers = [*_fields(args).items(), ("Authorization", f"Bearer {token}")] if token else _signed(args)
     if args.curl:
@@ -127,7 +136,7 @@ def headers_of(
         key,
         SigningKey(secret),
         os.fsencode(args.method),
-        target_of(args.url),
+        read_target(args.url),
         body,
         timestamp=os.fsencode(timestamp),
         nonce=os.fsencode(nonce),

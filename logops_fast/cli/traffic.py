@@ -31,7 +31,7 @@ _HINTS: Final = {
     "401 unknown_client": "the gateway does not know this key: see --key, LOGOPS_API_KEY and its keys file",
     "403 tls_required": "a token must not cross the network in the clear: use https://, or sign",
     "401 bad_signature": "the secret is not the client's: see --secret and LOGOPS_SECRET",
-    "connect": "nobody listens there: is `logops up` running?",
+    "connect": "nothing listens there: is `logops up` running?",
 }
 
 

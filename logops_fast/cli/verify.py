@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -17,14 +16,13 @@ from logops_fast.authgw.diagnosis import Finding, Signed, diagnose
 from logops_fast.authgw.hmac_auth import HmacAuth, Verified
 from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_diagnosis import carries_token, diagnose_token
-from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body
+from logops_fast.cli.options import add_body, add_json, example, load_settings, read_body, standard_input
 from logops_fast.cli.output import print_json, print_verdict
-from logops_fast.cli.sign import add_secret, secret_of
+from logops_fast.cli.sign import add_secret, read_target, secret_of
 from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError, did_you_mean
 from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.config.settings import AuthSettings
-from logops_fast.formats.signature import target_of
+from logops_fast.config.sections.auth import AuthSettings
 from logops_fast.http.refusal import Refusal
 
 _REQUEST_LINE: Final = re.compile(r"[A-Z]+ \S+ HTTP/\d\.\d")
@@ -63,7 +61,7 @@ logops verify POST /ingest '{}' -H 'Authorization: Bearer ...'
 def run(args: argparse.Namespace) -> int:
     """Print a finding for each part; return 0 if the gateway would accept the request, else 1."""
     auth = load_settings(args, quiet=True).settings.auth
-    request = Signed(os.fsencode(args.method), target_of(args.url), _headers(args), read_body(args))
+    request = Signed(os.fsencode(args.method), read_target(args.url), _headers(args), read_body(args))
     keyring = _keyring(args, request, Path(auth.keys_file))
     now = time.time() if args.now is None else args.now
     if carries_token(request, auth.mode):
@@ -143,15 +141,16 @@ def _keyring(args: argparse.Namespace, request: Signed, keys_file: Path) -> Keyr
 def _headers(args: argparse.Namespace) -> dict[bytes, bytes]:
     lines = list(args.header)
     if args.headers == "-":
-        lines += sys.stdin.read().splitlines()
+        lines += standard_input().read().decode("utf-8", "surrogateescape").splitlines()
     elif args.headers is not None:
         lines += Path(args.headers).read_text("utf-8", "surrogateescape").splitlines()
     headers: dict[bytes, bytes] = {}
-    for line in lines:
+    for number, line in enumerate(lines, 1 - len(args.header)):
         if not line.strip() or _REQUEST_LINE.fullmatch(line.strip()):
             continue
         name, colon, value = line.partition(":")
         if not colon or not name.strip():
-            raise ConfigError("a header must be written as Name: value")
+            where = f"{args.headers}:{number}" if number > 0 else ""  # the line itself may be a secret
+            raise ConfigError("a header must be written as Name: value", where)
         headers[os.fsencode(name.strip().lower())] = os.fsencode(value.strip())
     return headers

@@ -21,8 +21,8 @@ from logops_fast.client.outbox import Outbox
 from logops_fast.client.records import dumps
 from logops_fast.client.request import CLOSING, RETRY_FOR, TOO_LONG, Credentials, Signer, Verdict, judge, unanswered
 from logops_fast.errors import LogOpsError
-from logops_fast.http.client import ClientError
 from logops_fast.http.pool import HttpPool
+from logops_fast.http.response_reader import ClientError
 
 
 class Stored(NamedTuple):

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from logops_fast.errors import one_line
-from logops_fast.http.client import ClientError
+from logops_fast.http.response_reader import ClientError
 
 _MAX_WORDS: Final = 120  # characters
 _TIMED_OUT: Final = "timed out"

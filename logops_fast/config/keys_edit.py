@@ -8,27 +8,31 @@ from __future__ import annotations
 import fcntl
 import os
 from base64 import urlsafe_b64encode
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from logops_fast.config.errors import ConfigError, did_you_mean
+from logops_fast.config.errors import ConfigError, did_you_mean, shown
 from logops_fast.config.keys_file import MAX_SECRETS, MAX_TOKENS, Keyring, dump_clients, new_secret, write_private
+from logops_fast.config.names import NAME_RULE, is_name
 from logops_fast.config.tokens import hashed, new_token
 from logops_fast.config.yaml_tree import read_tree
 
 
-def add_client(path: Path, name: str, emitter: str | None, emitters: Iterable[str]) -> str:
+def add_client(path: Path, name: str, emitter: str | None, emitters: Sequence[str]) -> str:
     """Add a client with a new secret, which is returned; creating the file if there is none. Raises ConfigError."""
+    for what, given in (("a client", name), *(("an emitter", one) for one in (emitter or name, *emitters))):
+        if not is_name(given):
+            raise ConfigError(f"expected the name of {what} ({NAME_RULE}), got {shown(given)}")
     path.parent.mkdir(parents=True, exist_ok=True)
     secret = new_secret()
     with _edited(path) as clients:
         if name in clients:
             raise ConfigError(f"{path} has a client {name} already; `logops keys rotate {name}` gives it a new secret")
         entry: dict[str, Any] = {"secrets": [secret], "emitter": emitter or name}
-        if emitters := list(emitters):
-            entry["emitters"] = emitters
+        if emitters:
+            entry["emitters"] = list(emitters)
         clients[name] = entry
     return secret
 

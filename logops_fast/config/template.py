@@ -30,10 +30,10 @@ _HEAD: Final = f"""\
 
 def yaml_template() -> str:
     """Return every setting with its default and description: the file is valid as it is, and changes nothing."""
-    schema = json_schema()
+    schema, defaults = json_schema(), Settings()
     lines = [_HEAD]
     for name, section in _properties(schema, schema):
-        lines += [*_section(schema, name, section, 0), ""]
+        lines += [*_section(schema, name, section, getattr(defaults, name), 0), ""]
     return "\n".join(lines)
 
 
@@ -59,26 +59,23 @@ def _properties(schema: Mapping[str, Any], node: Mapping[str, Any]) -> Iterator[
     yield from node["properties"].items()
 
 
-def _section(schema: Mapping[str, Any], name: str, section: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the lines of a section: its name is no comment, so that one line is enough to change a setting."""
+def _section(
+    schema: Mapping[str, Any], name: str, section: Mapping[str, Any], defaults: msgspec.Struct, depth: int
+) -> Iterator[str]:
+    """Yield the lines of a section: its name is no comment, so that one line is enough to change a setting.
+
+    ``defaults`` is its struct: the schema leaves those out that a factory makes.
+    """
     definition = schema["$defs"][section["$ref"].removeprefix(_REF)]
     yield from _comment(section.get("description", definition.get("description", "")), depth)
     yield f"{'  ' * depth}{name}:"
     for key, member in _properties(schema, section):
         if "$ref" in member:
-            yield from _section(schema, key, member, depth + 1)
+            yield from _section(schema, key, member, getattr(defaults, key), depth + 1)
         else:
             yield from _comment(member.get("description", ""), depth + 1)
-            default = msgspec.to_builtins(getattr(_default_of(definition["title"]), key))
+            default = msgspec.to_builtins(getattr(defaults, key))
             yield f"{'  ' * (depth + 1)}#{key}: {_value(default)}"
-
-
-def _default_of(title: str) -> msgspec.Struct:
-    """Return a section's struct with its defaults. The schema leaves those out that a factory makes."""
-    from logops_fast.config import settings
-
-    made: msgspec.Struct = getattr(settings, title)()
-    return made
 
 
 def _value(default: Any) -> str:

@@ -96,5 +96,5 @@ def as_mapping(value: Any, path: str, where: str) -> dict[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, dict):
-        raise ConfigError(f"{path}: expected a mapping, got {shown(value)}", where)
+        raise ConfigError(f"{'' if path == where else f'{path}: '}expected a mapping, got {shown(value)}", where)
     return value

@@ -22,8 +22,8 @@ from logops_fast.emitters.target import Target
 from logops_fast.emitters.totals import LatencyRecorder, Totals
 from logops_fast.formats.answer import counts_of, reason_of, retry_after_of
 from logops_fast.formats.signature import SigningKey, canonical_v2
-from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import HttpPool
+from logops_fast.http.response_reader import ClientError, ClientResponse
 
 MAX_CONNECTIONS: Final = 64
 MAX_UNANSWERED_BYTES: Final = 268_435_456

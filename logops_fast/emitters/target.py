@@ -11,7 +11,7 @@ from typing import Final
 from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import Client, Keyring
-from logops_fast.config.settings import AuthSettings
+from logops_fast.config.sections.auth import AuthSettings
 from logops_fast.http.pool import Endpoint
 
 DEFAULT_URL: Final = "http://127.0.0.1:8081/ingest"

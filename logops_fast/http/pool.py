@@ -15,7 +15,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import urlsplit
 
-from logops_fast.http.client import MAX_BODY, ClientConnection, ClientError, ClientResponse, OnResponse
+from logops_fast.http.client import ClientConnection
+from logops_fast.http.response_reader import MAX_BODY, ClientError, ClientResponse, OnResponse
 from logops_fast.http.tunnel import Proxy, open_tunnel
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ class TrustedProxies:
 
     Behind a load balancer every connection comes from the same address. ``client`` then tells the clients apart by the
     rightmost address of X-Forwarded-For that is not itself a trusted proxy: everything to its left was written by
-    somebody who is not trusted, and can be forged.
+    a party that is not trusted, and can be forged.
     """
 
     __slots__ = ("_networks", "_trusted")

@@ -10,15 +10,29 @@ from __future__ import annotations
 import errno
 import socket
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from logops_fast.errors import StartupError
+from logops_fast.runtime.port_owner import port_owner
 
 Listeners = Mapping[str, Sequence[socket.socket]]
 """By the name of the gateway, the socket of each place."""
 
 
+class PortName(NamedTuple):
+    """What a port is called where people set it: ``authgw.port``, ``--authgw-port``; empty if it has no option."""
+
+    setting: str
+    option: str = ""
+
+
 def bind_listeners(
-    host: str, port: int, places: int, kind: socket.SocketKind = socket.SOCK_STREAM
+    host: str,
+    port: int,
+    places: int,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    *,
+    name: PortName | None = None,
 ) -> list[socket.socket]:
     """Bind one socket per place, none of them listening yet; port 0 takes one free port for all.
 
@@ -27,12 +41,13 @@ def bind_listeners(
     SO_REUSEPORT but not SO_REUSEADDR, which makes the same check fail for the next gateway even before any of them
     listens.
 
-    Raises StartupError if the port is in use or not permitted, or the host is not an address of this machine.
+    Raises StartupError if the port is in use or not permitted, or the host is not an address of this machine; it says
+    what to change by the ``name``.
     """
     try:
         found = socket.getaddrinfo(host or None, port, type=kind, flags=socket.AI_PASSIVE)
     except socket.gaierror as error:
-        raise StartupError(f"host {host!r} cannot be resolved: {error.strerror}") from None
+        raise StartupError(f"{_host_of(name)}host {host!r} cannot be resolved: {error.strerror}") from None
     family, kind, protocol, _, address = found[0]
     bound: list[socket.socket] = []
     try:
@@ -51,18 +66,18 @@ def bind_listeners(
     except OSError as error:
         for sock in bound:
             sock.close()
-        raise StartupError(_bind_message(host, port, error)) from None
+        raise StartupError(_bind_message(host, port, error, name, kind)) from None
     return bound
 
 
-def bind_listener(host: str, port: int) -> socket.socket:
+def bind_listener(host: str, port: int, *, name: PortName | None = None) -> socket.socket:
     """Bind a single socket and listen on it. Raises StartupError as ``bind_listeners`` does."""
-    (sock,) = bind_listeners(host, port, 1)
+    (sock,) = bind_listeners(host, port, 1, name=name)
     try:
         listen(sock)
     except OSError as error:
         sock.close()
-        raise StartupError(_bind_message(host, port, error)) from None
+        raise StartupError(_bind_message(host, port, error, name)) from None
     return sock
 
 
@@ -78,11 +93,31 @@ def _only_ipv6(sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
 
 
-def _bind_message(host: str, port: int, error: OSError) -> str:
+def _bind_message(
+    host: str, port: int, error: OSError, name: PortName | None, kind: socket.SocketKind = socket.SOCK_STREAM
+) -> str:
+    place = f"{'' if name is None else f'{name.setting}: '}port {port} on {host}"
     if error.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is in use: stop the process that listens there, or choose another port"
+        owner = port_owner(port, udp=kind == socket.SOCK_DGRAM)
+        if owner is None:
+            return f"{place} is in use: stop the process that listens there, or {_another(name)}"
+        return f"{place} is in use by {owner}: stop it, or {_another(name)}"
     if error.errno == errno.EACCES:
-        return f"port {port} on {host} is not permitted: ports below 1024 need privileges, choose a higher one"
+        return f"{place} is not permitted: ports below 1024 need privileges, {_another(name)}"
     if error.errno == errno.EADDRNOTAVAIL:
-        return f"{host} is not an address of this machine"
-    return f"port {port} on {host} cannot be bound: {error.strerror}"
+        return f"{_host_of(name)}{host} is not an address of this machine"
+    return f"{place} cannot be bound: {error.strerror}"
+
+
+def _another(name: PortName | None) -> str:
+    if name is None:
+        return "choose another port"
+    return f"choose another port with {name.option} or {name.setting}" if name.option else f"set another {name.setting}"
+
+
+def _host_of(name: PortName | None) -> str:
+    """Return the setting of the host, to stand before a message; that of a syslog address is the port's too."""
+    if name is None:
+        return ""
+    section, _, last = name.setting.rpartition(".")
+    return f"{section}.host: " if last == "port" else f"{name.setting}: "

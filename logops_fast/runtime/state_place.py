@@ -1,8 +1,8 @@
 """Where the shared tables of state are: on tmpfs if there is one with room for them.
 
 The tables are mapped files that workers write from their event loops. On a disk such a write can wait for the disk, as
-the kernel stops whoever dirties a page while it is being written back. Nothing is lost by tmpfs: the tables are only
-valid within one boot of the machine anyway (see ``state.boot``), and both places survive a restart of the gateway.
+the kernel stops a process that dirties a page while it is being written back. Nothing is lost by tmpfs: the tables are
+only valid within one boot of the machine anyway (see ``state.boot``), and both places survive a restart of the gateway.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from logops_fast import __version__
 from logops_fast.errors import LogOpsError
 from logops_fast.formats import snappy_block
-from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import HttpPool
+from logops_fast.http.response_reader import ClientError, ClientResponse
 from logops_fast.shipper import push_request
 from logops_fast.shipper.answers import Answer, Effect, answer_of
 from logops_fast.shipper.entries import Entry

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from logops_fast.state.redis_pump import eviction_fault
+from logops_fast.state.redis_wire import eviction_fault
 
 TIMEOUT: Final = 2.0
 """Seconds to wait for the server; one that does not answer in time is judged when it is first used."""

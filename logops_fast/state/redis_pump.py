@@ -15,14 +15,21 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
 from logops_fast.backoff import Backoff
-from logops_fast.errors import LogOpsError
+from logops_fast.state.redis_wire import (
+    Argument,
+    UnusableServerError,
+    connection_pool,
+    error_text,
+    eviction_fault,
+    exchange,
+    is_no_script,
+    parse_info,
+    reason_of,
+    whole,
+)
 
 if TYPE_CHECKING:
-    from redis.asyncio import ConnectionPool
     from redis.asyncio.connection import AbstractConnection
-
-Argument = bytes | str | int | float
-"""The types a command may consist of."""
 
 MAX_PIPELINE: Final = 256
 """Commands of one exchange; more wait for the next, so that one timeout covers a bounded amount of work."""
@@ -47,20 +54,6 @@ RECONNECT: Final = Backoff(0.05, 1.0, jitter=0.5)
 logger: Final = logging.getLogger(__name__)
 
 OnAnswer = Callable[[Any], None]
-
-_CODES: Final = {
-    "OutOfMemoryError": "OOM",
-    "ReadOnlyError": "READONLY",
-    "BusyLoadingError": "LOADING",
-    "ClusterDownError": "CLUSTERDOWN",
-    "MasterDownError": "MASTERDOWN",
-    "NoPermissionError": "NOPERM",
-}
-"""The codes that redis-py takes off an error's text to choose a class by them."""
-
-
-class UnusableServerError(LogOpsError):
-    """The server answers, but must not be used; the message says why."""
 
 
 class Command:
@@ -118,7 +111,7 @@ class RedisPump:
         max_inflight: int,
         allow_eviction: bool = False,
     ) -> None:
-        self._pool = _pool(url, timeout)
+        self._pool = connection_pool(url, timeout)
         self._scripts = scripts
         self._greeting = greeting
         self._on_greeted = on_greeted
@@ -210,9 +203,9 @@ class RedisPump:
                 failures = 0
                 await self._serve(connection)
             except (OSError, EOFError, RedisError, TimeoutError, UnusableServerError) as error:
-                self._lost(_reason(error, self._timeout))
+                self._lost(reason_of(error, self._timeout))
             except Exception as error:  # whatever else goes wrong, callers must be answered
-                self._lost(_reason(error, self._timeout), error)
+                self._lost(reason_of(error, self._timeout), error)
             finally:
                 self._connected = False
                 if connection is not None:
@@ -237,10 +230,10 @@ class RedisPump:
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
             loads: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", script) for script in self._scripts]
-            answers = _whole(await _exchange(connection, [("INFO",), *loads]))
+            answers = whole(await exchange(connection, [("INFO",), *loads]))
             info = parse_info(answers[0])
             self._require_usable(info)
-            self._on_greeted(_whole(await _exchange(connection, [self._greeting(info.get("run_id", "").encode())]))[0])
+            self._on_greeted(whole(await exchange(connection, [self._greeting(info.get("run_id", "").encode())]))[0])
         except BaseException:
             with contextlib.suppress(Exception):
                 await connection.disconnect(nowait=True)
@@ -264,8 +257,8 @@ class RedisPump:
                     self._queue.append(Command(self._probe, self._probed))
             self._sent = [self._queue.popleft() for _ in range(min(len(self._queue), MAX_PIPELINE))]
             async with asyncio.timeout(self._timeout):
-                answers = await _exchange(connection, [command.args for command in self._sent])
-                if any(_is_no_script(answer) for answer in answers):
+                answers = await exchange(connection, [command.args for command in self._sent])
+                if any(is_no_script(answer) for answer in answers):
                     answers = await self._again(connection, answers)
             self._settle(answers)
 
@@ -304,8 +297,8 @@ class RedisPump:
     async def _again(self, connection: AbstractConnection, answers: list[Any]) -> list[Any]:
         """Load the scripts again (they were flushed) and repeat the commands that were refused for lack of them."""
         loads: list[tuple[Argument, ...]] = [("SCRIPT", "LOAD", script) for script in self._scripts]
-        refused = [index for index, answer in enumerate(answers) if _is_no_script(answer)]
-        repeated = await _exchange(connection, loads + [self._sent[index].args for index in refused])
+        refused = [index for index, answer in enumerate(answers) if is_no_script(answer)]
+        repeated = await exchange(connection, loads + [self._sent[index].args for index in refused])
         for index, answer in zip(refused, repeated[len(loads) :], strict=True):
             answers[index] = answer
         return answers
@@ -319,7 +312,7 @@ class RedisPump:
                 continue
             # The server is there and did not do it.
             self._fail(command, sent=False)
-            text = _error_text(answer)
+            text = error_text(answer)
             if any(word in text for word in WRONG_SERVER):
                 wrong_server = text
             elif self._refused != (reason := f"Redis refuses a command: {text}"):
@@ -329,89 +322,3 @@ class RedisPump:
             raise UnusableServerError(f"Redis cannot be written to: {wrong_server}")
         if self._unusable is not None:
             raise UnusableServerError(self._unusable)
-
-
-def _pool(url: str, timeout: float) -> ConnectionPool:
-    """Return what makes connections, without redis-py's own timeouts and retries: one deadline covers an exchange."""
-    # redis costs start-up memory that only this back-end should pay
-    from redis.asyncio import ConnectionPool
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-
-    try:
-        return ConnectionPool.from_url(
-            url, protocol=2, socket_timeout=None, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0)
-        )
-    except ValueError:
-        # Not from the cause: its words may hold a part of the password.
-        raise ValueError("state.redis_url: expected a redis://, rediss:// or unix:// URL.") from None
-
-
-async def _exchange(connection: AbstractConnection, commands: list[tuple[Argument, ...]]) -> list[Any]:
-    """Send commands in one piece and read their answers; an error the server answers with is an answer."""
-    from redis.exceptions import ResponseError
-
-    await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-    answers: list[Any] = []
-    for _ in commands:
-        try:
-            answers.append(await connection.read_response(disconnect_on_error=False))
-        except ResponseError as refused:
-            answers.append(refused)
-    return answers
-
-
-def _is_no_script(answer: Any) -> bool:
-    from redis.exceptions import NoScriptError
-
-    return isinstance(answer, NoScriptError)
-
-
-def _whole(answers: list[Any]) -> list[Any]:
-    """Return the answers. Raises the first that is a refusal."""
-    for answer in answers:
-        if isinstance(answer, Exception):
-            raise answer
-    return answers
-
-
-def _error_text(error: Exception) -> str:
-    """Return the server's error with its code, without the place in a script where it came up."""
-    text = str(error).partition(" script: ")[0].rstrip(".")[:200]
-    code = _CODES.get(type(error).__name__, "")
-    return f"{code} {text}" if code else text
-
-
-def parse_info(answer: bytes) -> dict[str, str]:
-    """Return the fields of an INFO answer."""
-    lines = answer.decode("utf-8", "replace").splitlines()
-    return {name: value for name, colon, value in (line.partition(":") for line in lines) if colon}
-
-
-def eviction_fault(info: dict[str, str]) -> str | None:
-    """Return None, or why a server with these INFO fields may forget nonces."""
-    policy = info.get("maxmemory_policy", "noeviction")
-    if policy == "noeviction":
-        return None
-    return (
-        f"Redis may evict nonces, which lets replays in: its maxmemory-policy is {policy}; set it to noeviction, or "
-        "set state.redis_allow_eviction: true"
-    )
-
-
-def _reason(error: BaseException, timeout: float) -> str:
-    """Return why the server cannot be used. The address may hold a password, so the text is built from the class."""
-    from redis.exceptions import AuthenticationError, BusyLoadingError, ResponseError
-    from redis.exceptions import TimeoutError as RedisTimeoutError
-
-    if isinstance(error, UnusableServerError):
-        return str(error)
-    if isinstance(error, (TimeoutError, RedisTimeoutError)):
-        return f"Redis did not answer within {timeout:g} s"
-    if isinstance(error, BusyLoadingError):
-        return "Redis is loading its data"
-    if isinstance(error, AuthenticationError):
-        return "Redis refuses the user or password of state.redis_url"
-    if isinstance(error, ResponseError):
-        return f"Redis refuses to work: {_error_text(error)}"
-    return f"Redis is not reachable ({type(error).__name__})"

@@ -36,8 +36,9 @@ from logops_fast.state.interface import (
     OnNonce,
 )
 from logops_fast.state.nonces import fresh_horizon
-from logops_fast.state.redis_pump import Argument, Command, RedisPump
+from logops_fast.state.redis_pump import Command, RedisPump
 from logops_fast.state.redis_scripts import sha
+from logops_fast.state.redis_wire import Argument
 
 PREFIX: Final = b"logops:"
 

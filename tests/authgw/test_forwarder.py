@@ -19,8 +19,8 @@ from logops_fast.authgw.retry import RetryBudget
 from logops_fast.backoff import Backoff
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.http.client import ClientError, ClientResponse, ErrorKind, OnResponse
 from logops_fast.http.pool import HttpPool
+from logops_fast.http.response_reader import ClientError, ClientResponse, ErrorKind, OnResponse
 from tests.support.scripted_server import LOOPS, Peer, ScriptedServer, answer, run
 from tests.support.tables import each_of
 from tests.support.values import copied, values

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -100,6 +101,13 @@ def test_a_batch_larger_than_the_bucket_is_refused_with_what_fits(store: BucketS
 def test_a_few_huge_events_cost_what_they_weigh(store: BucketStore, items: int, size: int, cost: int) -> None:
     assert EmitterBuckets(store, SMALL, {}).cost(items, size) == cost
     assert EmitterBuckets(store, SMALL, {}, "requests").cost(items, size) == 1
+
+
+def test_the_largest_batch_is_what_a_full_bucket_pays_for(store: BucketStore) -> None:
+    buckets = EmitterBuckets(store, SMALL, {"csv": Limit(7, 1)})
+    assert buckets.largest("web") == (100, 100 * 1024)
+    assert buckets.largest("csv") == (7, 7 * 1024)
+    assert EmitterBuckets(store, SMALL, {}, "requests").largest("web") == (sys.maxsize, sys.maxsize)
 
 
 def test_emitters_have_buckets_of_their_own_and_overrides_their_size(store: BucketStore) -> None:

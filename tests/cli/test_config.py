@@ -27,7 +27,11 @@ def test_each_value_is_shown_with_its_source(logops: Logops, monkeypatch: pytest
 def test_a_part_may_be_asked_for(logops: Logops) -> None:
     out = json.loads(logops("config", "ratelimit.per_emitter", "--json").out)
     assert list(out) == ["ratelimit.per_emitter.capacity", "ratelimit.per_emitter.refill_per_sec"]
-    assert logops("config", "ratelimits") == (1, "", "logops: no setting has the path ratelimits\n")
+    assert logops("config", "ratelimits") == (
+        1,
+        "",
+        "logops: no setting has the path ratelimits; did you mean ratelimit?\n",
+    )
 
 
 def test_no_secret_is_shown(logops: Logops, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -48,6 +48,6 @@ def test_a_port_that_is_taken_is_said_and_no_token_is_printed(capsys: pytest.Cap
     with socket.create_server(("127.0.0.1", port)):
         assert main(["console", "--port", str(port)]) == 2
     found = capsys.readouterr()
-    assert str(port) in found.err
-    assert "in use" in found.err
+    assert f"console.port: port {port} on 127.0.0.1 is in use" in found.err
+    assert found.err.endswith("choose another port with --port or console.port\n")
     assert "token" not in found.out

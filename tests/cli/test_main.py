@@ -82,6 +82,17 @@ def test_an_unknown_option_or_word_is_told_with_the_nearest_one(logops: Logops, 
     assert message in done.err
 
 
+@pytest.mark.parametrize("command", ["keys", "scenario"])
+def test_a_command_without_its_action_lists_them(logops: Logops, command: str) -> None:
+    done = logops(command)
+    assert (done.code, done.out) == (2, "")
+    *_, last = done.err.splitlines()
+    actions = {"keys": "list, add, rotate, token, revoke, check, fernet", "scenario": "run, list, validate, report"}
+    assert last == f"logops {command}: error: name an action: {actions[command]}"
+    for action in actions[command].split(", "):
+        assert any(line.split()[:1] == [action] and len(line.split()) > 1 for line in done.err.splitlines())
+
+
 def test_an_option_after_two_dashes_is_text(logops: Logops, keys: Path) -> None:
     assert logops("sign", "POST", "/ingest", "--", "--no-option").code == 0
 

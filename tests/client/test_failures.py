@@ -17,7 +17,7 @@ import pytest
 from logops_fast.client.async_client import AsyncLogOpsClient
 from logops_fast.client.failures import cause_of
 from logops_fast.client.handler import LogOpsHandler
-from logops_fast.http.client import ClientError
+from logops_fast.http.response_reader import ClientError
 from tests.support.certificates import make_certificates
 from tests.support.ports import free_port
 from tests.support.scripted_server import run

@@ -8,7 +8,7 @@ from logops_fast.config.environment import ClientEnvironment, variable
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.loader import flat, load
 from logops_fast.config.schema import leaves
-from logops_fast.config.settings import Bucket
+from logops_fast.config.sections.limits import Bucket
 from tests.support.tables import each_of
 
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from logops_fast.config.settings import ShipSettings
+from logops_fast.config.sections.ship import ShipSettings
 from logops_fast.ingest.sink.day_files import parse_name
 from logops_fast.shipper.entries import EntryMaker, Place, rfc3339_ns
 from tests.deploy.collectors import Job, alloy_job, carry_out, parse_alloy, promtail_job

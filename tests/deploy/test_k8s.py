@@ -9,7 +9,8 @@ import yaml
 
 from logops_fast.cli.serve import INGEST_ADMIN_PORT
 from logops_fast.config.loader import load
-from logops_fast.config.settings import AdminListen, ship_dir
+from logops_fast.config.sections.listeners import AdminListen
+from logops_fast.config.settings import ship_dir
 from logops_fast.runtime import shipping
 from tests.deploy.support import DEPLOY, program, run, size
 from tests.support.yaml_files import read_yaml, read_yaml_documents

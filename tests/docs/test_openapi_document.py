@@ -13,7 +13,7 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from logops_fast import __version__
-from logops_fast.config.settings import BackpressureSettings
+from logops_fast.config.sections.limits import BackpressureSettings
 from tests.docs.reasons import reasons
 from tests.support.yaml_files import read_yaml
 

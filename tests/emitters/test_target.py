@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from logops_fast.config.errors import ConfigError
-from logops_fast.config.settings import AuthSettings
+from logops_fast.config.sections.auth import AuthSettings
 from logops_fast.emitters.target import DEFAULT_URL, Target
 from tests.support.gateway import write_keys
 

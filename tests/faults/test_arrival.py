@@ -10,7 +10,7 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from logops_fast.config.settings import ShipSettings
+from logops_fast.config.sections.ship import ShipSettings
 from logops_fast.shipper.entries import rfc3339_ns
 from tests.faults.shipping import Way, way
 from tests.loki.store import HOUR, SECOND, Stored

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from logops_fast.config.settings import ForwardSettings
+from logops_fast.config.sections.forward import ForwardSettings
 from logops_fast.formats.work_queue import LARGE_BYTES, MAX_WAITING_BYTES, PATIENCE, WorkQueue
 from logops_fast.http.refusal import Refusal
 from tests.support.turns import Turns

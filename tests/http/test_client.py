@@ -10,14 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.http.client import (
-    MAX_HEAD,
-    MAX_INTERIM,
-    ClientConnection,
-    ClientError,
-    ClientResponse,
-    ResponseReader,
-)
+from logops_fast.http.client import ClientConnection
+from logops_fast.http.response_reader import MAX_HEAD, MAX_INTERIM, ClientError, ClientResponse, ResponseReader
 from tests.support.tables import each_of
 
 OK = b"HTTP/1.1 200 OK\r\n"

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from logops_fast.http.client import ClientError, ClientResponse
 from logops_fast.http.pool import Endpoint, HttpPool, PoolStats
+from logops_fast.http.response_reader import ClientError, ClientResponse
 from tests.support.certificates import make_certificates
 from tests.support.scripted_server import LOOPS, Peer, ScriptedServer, answer, run
 

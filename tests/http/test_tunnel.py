@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.http.client import ClientError
 from logops_fast.http.pool import HttpPool
+from logops_fast.http.response_reader import ClientError
 from logops_fast.http.tunnel import Proxy
 from tests.support.certificates import make_certificates
 from tests.support.scripted_server import Peer, ScriptedServer, answer, run

@@ -19,8 +19,9 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.config.settings import Settings, StateSettings
-from logops_fast.runtime.wiring import state_caps
+from logops_fast.config.sections.state import StateSettings
+from logops_fast.config.settings import Settings
+from logops_fast.runtime.state_size import state_caps
 from logops_fast.state.factory import open_state
 from tests.support.gateway import KEY, SECRET, Answer, Gateway, raw, request, running
 from tests.support.signing import signed, signed_v2

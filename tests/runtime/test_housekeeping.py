@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.config.settings import HousekeepingSettings, Settings, SinkSettings
+from logops_fast.config.sections.storage import HousekeepingSettings, SinkSettings
+from logops_fast.config.settings import Settings
 from logops_fast.runtime.housekeeping import run
 from logops_fast.shipper.positions import Position, Saved, save
 

@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from logops_fast.errors import StartupError
-from logops_fast.runtime.listeners import bind_listener, bind_listeners, listen
+from logops_fast.runtime.listeners import PortName, bind_listener, bind_listeners, listen
 
 
 def reserve_port(host: str, port: int) -> socket.socket:
@@ -18,8 +18,36 @@ def reserve_port(host: str, port: int) -> socket.socket:
 def test_a_port_in_use_is_a_readable_start_up_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(StartupError, match=f"port {port} on 127.0.0.1 is in use: "):
+        with pytest.raises(StartupError, match=f"^port {port} on 127.0.0.1 is in use.*: stop .* choose another port$"):
             reserve_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (PortName("authgw.port", "--authgw-port"), "or choose another port with --authgw-port or authgw.port"),
+        (PortName("admin.port"), "or set another admin.port"),
+    ],
+)
+@pytest.mark.parametrize("owner", ["process 4711 (nginx)", None])
+def test_a_port_in_use_names_its_setting_and_who_has_it(
+    name: PortName, remedy: str, owner: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("logops_fast.runtime.listeners.port_owner", lambda port, udp: owner)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(StartupError) as found:
+            bind_listener("127.0.0.1", port, name=name)
+    by = "" if owner is None else f" by {owner}"
+    it = "the process that listens there" if owner is None else "it"
+    assert str(found.value) == f"{name.setting}: port {port} on 127.0.0.1 is in use{by}: stop {it}, {remedy}"
+
+
+def test_a_wrong_host_names_the_setting_of_the_host() -> None:
+    with pytest.raises(StartupError, match=r"^authgw\.host: 192\.0\.2\.1 is not an address of this machine"):
+        bind_listeners("192.0.2.1", 0, 1, name=PortName("authgw.port"))
+    with pytest.raises(StartupError, match=r"^syslog\.tcp: host 'no such host' cannot be resolved"):
+        bind_listeners("no such host", 0, 1, name=PortName("syslog.tcp"))
 
 
 def test_a_port_of_another_gateway_is_in_use_even_though_it_could_be_shared() -> None:

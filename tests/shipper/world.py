@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-from logops_fast.config.settings import Settings, ShipSettings, SinkSettings
+from logops_fast.config.sections.ship import ShipSettings
+from logops_fast.config.sections.storage import SinkSettings
+from logops_fast.config.settings import Settings
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter, WorkerLock
 from logops_fast.runtime import shipping
 from logops_fast.shipper.entries import rfc3339_ns

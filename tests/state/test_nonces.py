@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from logops_fast.state.local_store import Caps
 from logops_fast.state.memory import memory_table
 from logops_fast.state.nonces import SLOTS, TableNonces, fresh_horizon
 from logops_fast.state.shared import open_shared
-from logops_fast.state.table import Geometry, Table
+from logops_fast.state.table import LOCK_TRIES, Geometry, Table
 from logops_fast.state.tallies import TALLY_BYTES
 from tests.state.support import FakeClock, in_processes
 
@@ -320,3 +322,77 @@ def test_a_restored_nonce_is_a_replay_and_is_counted_and_a_full_table_takes_none
     bare, table = one_bucket(clock)
     assert bare.restore(table.digest(b"web\0first"), expiry)
     assert insert(bare, b"web\0first", expiry) is NonceVerdict.REPLAY
+
+
+def at_home_in_the_first_bucket(table: Table, client: bytes) -> Iterator[bytes]:
+    """Keys of a client that all begin in the first bucket."""
+    first = nonces.first_buckets(table.buckets)
+    keys = (b"%s\0%d" % (client, index) for index in itertools.count())
+    return (key for key in keys if int.from_bytes(table.digest(key)[:8], "little") % first == 0)
+
+
+def test_a_full_bucket_of_a_table_with_room_is_the_fault_of_the_largest_holder() -> None:
+    table = memory_table(Geometry(nonces.KIND, 4, "I", 1, TALLY_BYTES, nonces.KEY_BYTES))
+    clock = FakeClock()
+    store = TableNonces(table, clock)
+    greedy, small = at_home_in_the_first_bucket(table, b"greedy"), at_home_in_the_first_bucket(table, b"small")
+    expiry = clock.now + 300
+    assert {insert(store, next(greedy), expiry) for _ in range(SLOTS)} == {NonceVerdict.FRESH}
+    assert insert(store, next(greedy), expiry) is NonceVerdict.CROWDED
+    assert insert(store, next(small), expiry) is NonceVerdict.FULL
+
+
+def test_a_slot_that_is_given_back_is_the_next_one_handed_out() -> None:
+    """Else a client whose batches are refused leaves holes, and the first level takes half as many."""
+    table = memory_table(Geometry(nonces.KIND, 32, "I", 1, 0, nonces.KEY_BYTES))
+    clock = FakeClock()
+    store = TableNonces(table, clock)
+    keys = at_home_in_the_first_bucket(table, b"web")
+    expiry = clock.now + 300
+    for _ in range(SLOTS):
+        refused = next(keys)
+        assert insert(store, refused, expiry) is NonceVerdict.FRESH
+        store.remove(refused, expiry)
+        assert insert(store, next(keys), expiry) is NonceVerdict.FRESH
+    assert not table.words[1]
+    assert insert(store, next(keys), expiry) is NonceVerdict.FRESH
+    assert table.words[1]
+
+
+class WatchedLock:
+    """The kernel's locks as a table uses them; another process seems to hold one for as many tries as ``held``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held = 0
+        self.locked: set[int] = set()
+        monkeypatch.setattr(fcntl, "lockf", self.lockf)
+
+    def lockf(self, fd: int, operation: int, length: int = 0, start: int = 0) -> None:
+        if operation == fcntl.LOCK_UN:
+            self.locked.discard(start)
+            return
+        if self.held:
+            self.held -= 1
+            raise BlockingIOError(errno.EAGAIN, "held")
+        self.locked.add(start)
+
+
+def test_no_operation_leaves_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
+    locks = WatchedLock(monkeypatch)
+    expiry = time.time() + 305
+    assert insert(store, b"web\0nonce", expiry) is NonceVerdict.FRESH
+    assert not locks.locked
+    store.remove(b"web\0nonce", expiry)
+    assert not locks.locked
+
+
+def test_a_nonce_is_given_back_once_the_lock_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
+    expiry = time.time() + 305
+    assert insert(store, b"web\0nonce", expiry) is NonceVerdict.FRESH
+    locks = WatchedLock(monkeypatch)
+    locks.held = LOCK_TRIES + 2  # more than the table itself tries
+    store.remove(b"web\0nonce", expiry)
+    assert locks.held == 0
+    assert insert(store, b"web\0nonce", expiry) is NonceVerdict.FRESH

@@ -1,0 +1,1 @@
+"""The sections of ``logops.yaml``: a module for each concern, one struct for each section."""
