@@ -106,7 +106,7 @@ def test_a_token_that_comes_late_between_a_question_and_its_push_is_asked_with_f
             finally:  # the question is refused: then the new token is there, before the push
                 path.write_text("second\n")
 
-        shipper._loki.ask = asked  # type: ignore[method-assign, assignment]
+        shipper._loki.ask = asked  # type: ignore[method-assign]
         world.put(20)
         await world.arrive()
         await until(lambda: shipper.pending == 0)
