@@ -28,7 +28,10 @@ class Ship:
         self.folder = folder
         self.log = folder / "ship.log"
         (folder / "ingest").mkdir()
-        ship = {"url": server.url, "token_file": str(token), "start": "beginning", "poll_interval": 0.05}
+        ship = {
+            "url": server.url, "token_file": str(token), "machine": server.machine, "start": "beginning",
+            "poll_interval": 0.05,
+        }  # fmt: skip
         settings = {"sink": {"dir": "ingest"}, "ship": ship, "admin": {"port": free_port()}}
         (folder / "logops.yaml").write_text(yaml.safe_dump(settings))
         command = [*program, "--config", "logops.yaml", "ship"]
