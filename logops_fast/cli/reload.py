@@ -1,4 +1,4 @@
-"""``logops reload``: have a running gateway read its keys, limits and certificates again."""
+"""``logops reload``: have a running gateway read its keys, limits and certificates again, or a shipper its secrets."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Check the files and send SIGHUP; return 1 if there is no gateway to send it to."""
     settings = load_settings(args, quiet=True).settings
-    if not args.force and not _is_valid(settings):
-        return 2
     path = Path(settings.server.pid_file)
     pid, problem = _by_file(path) if args.pid is None else _by_number(args.pid)
+    is_valid = _is_valid_for_shipper if pid is not None and _is_shipper(pid) else _is_valid
+    if not args.force and not is_valid(settings):
+        return 2
     if pid is None:
         complain(problem)
         return 1
@@ -68,6 +69,19 @@ def _is_valid(settings: Settings) -> bool:
     return True
 
 
+def _is_valid_for_shipper(settings: Settings) -> bool:
+    """Check what a shipper will read, and complain of what it would refuse."""
+    # Imported here because it brings the shipper.
+    from logops_fast.runtime import shipping
+
+    try:
+        shipping.loki(settings)
+    except OperatorError as error:
+        complain(f"not reloaded: {error.located}")
+        return False
+    return True
+
+
 def _by_file(path: Path) -> tuple[int | None, str]:
     """Return the process of a pid file, or None and why there is none."""
     if path == Path():
@@ -90,10 +104,21 @@ def _by_number(pid: int) -> tuple[int | None, str]:
         return None, f"--pid: {pid} is no gateway"
     if not _PROC.joinpath("self").exists():
         return pid, ""
-    try:
-        words = _PROC.joinpath(str(pid), "cmdline").read_bytes().split(b"\0")
-    except OSError:
+    words = _words(pid)
+    if not words:
         return None, f"process {pid} does not exist"
     if not (_PROGRAMS.intersection(map(os.path.basename, words)) and _ROLES.intersection(words)):
         return None, f"process {pid} is no gateway, it is {os.fsdecode(b' '.join(words).strip())[:80]!r}"
     return pid, ""
+
+
+def _is_shipper(pid: int) -> bool:
+    return b"ship" in _words(pid)
+
+
+def _words(pid: int) -> list[bytes]:
+    """Return the command line of a process; nothing if it has ended, or if this system does not tell."""
+    try:
+        return _PROC.joinpath(str(pid), "cmdline").read_bytes().split(b"\0")
+    except OSError:
+        return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import ssl
@@ -35,13 +36,16 @@ logger = logging.getLogger(__name__)
 def loki(settings: Settings) -> Loki:
     """Return the client of Loki. Raises StartupError, naming the setting that cannot be used."""
     ship = settings.ship
-    try:
-        credentials = Credentials(
+
+    def credentials() -> Credentials:
+        return Credentials(
             tenant=ship.tenant,
             username=ship.username,
             password=ship.password or _secret(ship.password_file),
             token=ship.token or _secret(ship.token_file),
         )
+
+    try:
         pool = HttpPool(
             ship.url,
             connect_timeout=ship.connect_timeout,
@@ -50,9 +54,9 @@ def loki(settings: Settings) -> Loki:
             ssl=_tls(ship.ca_file),
             proxy=ship.proxy,
         )
+        return Loki(pool, ship.url, credentials, query_limit=ship.query_limit)
     except ValueError as error:
         raise StartupError(f"ship: {error}") from None
-    return Loki(pool, ship.url, credentials, query_limit=ship.query_limit)
 
 
 def maker(settings: Settings) -> Callable[[], EntryMaker]:
@@ -107,6 +111,7 @@ class ShipService:
         imported = None if context.successor else import_positions
         self._shipper = shipper(settings, context.registry, imported)
         self._draining = False
+        self._reloading: asyncio.Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<ShipService {self._shipper!r}>"
@@ -120,9 +125,22 @@ class ShipService:
         self._draining = True
         await self._shipper.stop()
 
-    def reload(self) -> None:
-        """There is nothing that changes without a restart, which loses and doubles nothing."""
-        logger.info("the shipper takes new settings at its next start")
+    def reload(self) -> asyncio.Future[None]:
+        """Read the files of ``ship.token_file`` and ``ship.password_file`` again.
+
+        Everything else changes by a restart, which loses and duplicates nothing.
+        """
+        self._reloading = asyncio.ensure_future(self._reload())
+        return self._reloading
+
+    async def _reload(self) -> None:
+        try:
+            changed = await self._shipper.renew_credentials()
+        except ValueError as error:
+            logger.error("reload refused, nothing was changed: ship: %s", error)  # noqa: TRY400 - one line is enough
+        else:
+            what = "the credentials of Loki have changed" if changed else "the credentials of Loki are the same"
+            logger.info("reloaded: %s; other settings take effect at the next start", what)
 
     def state(self) -> WorkerState:
         """Return ``ready``, or why lines do not get to Loki."""
@@ -136,13 +154,16 @@ class ShipService:
 
 
 def _secret(path: str) -> str:
-    """Return the secret in a file, without the newline at its end. Raises ValueError."""
+    """Return the secret in a file, without the white space around it. Raises ValueError."""
     if not path:
         return ""
     try:
-        return Path(path).read_text("utf-8").strip()
+        secret = Path(path).read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from None
+    if not secret:  # perhaps it is being replaced at this moment
+        raise ValueError(f"{path} is empty")
+    return secret
 
 
 def _tls(ca_file: str) -> ssl.SSLContext | None:

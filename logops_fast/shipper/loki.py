@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -24,6 +26,9 @@ MAX_REFUSAL: Final = 65_536  # bytes of an answer to a push that are read
 _MAX_RETRY_AFTER: Final = 300.0  # seconds
 
 _LIMIT: Final = re.compile(r"max_entries_limit_per_query \(([0-9]+) > ([0-9]+)\)")
+_DENIED: Final = (401, 403)
+
+logger = logging.getLogger(__name__)
 
 
 class QueryError(LogOpsError):
@@ -52,14 +57,11 @@ class Credentials:
             fields.append("authorization: Basic " + b64encode(f"{username}:{password}".encode()).decode())
         if not all(field.isascii() and field.isprintable() for field in fields):
             raise ValueError("ship.tenant and ship.token must be printable ASCII")
-        self._lines = "".join(f"{field}\r\n" for field in fields).encode()
+        self.lines: Final = "".join(f"{field}\r\n" for field in fields).encode()
+        """The header lines."""
 
     def __repr__(self) -> str:
         return "<Credentials>"
-
-    def lines(self, *fields: bytes) -> bytes:
-        """Return the header lines, with further fields."""
-        return self._lines + b"".join(field + b"\r\n" for field in fields)
 
 
 def encode(entries: Iterable[Entry]) -> bytes:
@@ -76,33 +78,45 @@ def encode(entries: Iterable[Entry]) -> bytes:
     return snappy_block.compress(push_request.request(streams))
 
 
+_PUSH_FIELDS: Final = b"content-type: application/x-protobuf\r\n"
+_QUERY_FIELDS: Final = (
+    # Loki remembers which queries found nothing, and would say so again of what was pushed since
+    # (pkg/querier/queryrange/log_result_cache.go; codec.go for the header).
+    b"cache-control: no-cache\r\n"
+    # Metadata apart from labels: one stream in the answer, and not one for each seq.
+    b"x-loki-response-encoding-flags: categorize-labels\r\n"
+)
+
+
 class Loki:
     """One Loki, or the load balancer of several."""
 
-    def __init__(self, pool: HttpPool, url: str, credentials: Credentials, *, query_limit: int) -> None:
-        """``query_limit``: most entries that one answer may have."""
+    def __init__(self, pool: HttpPool, url: str, credentials: Callable[[], Credentials], *, query_limit: int) -> None:
+        """``query_limit``: most entries that one answer may have.
+
+        ``credentials`` reads them, at once and when Loki no longer takes those read before. It may wait for a disk.
+        Raises what it raises.
+        """
         path = urlsplit(url).path.rstrip("/")
         base = path.removesuffix(PUSH_PATH)
         self._pool = pool
         self._push = (base + PUSH_PATH).encode()
         self._query = base
         self._limit = query_limit
-        self._push_fields = credentials.lines(b"content-type: application/x-protobuf")
-        self._query_fields = credentials.lines(
-            # Loki remembers which queries found nothing, and would say so again of what was pushed since
-            # (pkg/querier/queryrange/log_result_cache.go; codec.go for the header).
-            b"cache-control: no-cache",
-            # Metadata apart from labels: one stream in the answer, and not one for each seq.
-            b"x-loki-response-encoding-flags: categorize-labels",
-        )
+        self._read_credentials = credentials
+        self._credentials = credentials()
 
     def __repr__(self) -> str:
         return f"<Loki {self._pool.endpoint.authority.decode()} {self._push.decode()}>"
 
-    async def push(self, body: bytes) -> Answer:
-        """Push a body of ``encode``, and return what is then known about its entries."""
+    async def push(self, body: bytes, *, again: bool = True) -> Answer:
+        """Push a body of ``encode``, and return what is then known about its entries.
+
+        ``again``: if Loki answers 401 or 403 and the credentials have changed, push at once with the new ones. Not for
+        entries that Loki could not be asked for with the old ones: it can be now.
+        """
         try:
-            response = await self._pool.request(b"POST", self._push, self._push_fields, body)
+            response = await self._request(b"POST", self._push, _PUSH_FIELDS, body, again=again)
         except ClientError as error:
             return Answer(Effect.UNKNOWN if error.sent else Effect.UNREACHABLE, str(error))
         return answer_of(response.status, _text(response), _retry_after(response))
@@ -115,7 +129,7 @@ class Loki:
             question = waiting.pop()
             try:
                 target = (self._query + question.target(self._limit)).encode()
-                response = await self._pool.request(b"GET", target, self._query_fields)
+                response = await self._request(b"GET", target, _QUERY_FIELDS)
             except ClientError as error:
                 raise QueryError(str(error)) from None
             if response.status != 200:
@@ -141,6 +155,35 @@ class Loki:
             if found.entries >= self._limit and len(found.offsets) < len(question.entries):
                 waiting += question.halves()  # the answer was cut off
         return offsets
+
+    async def renew(self) -> bool:
+        """Read the credentials again, and return whether they have changed. Raises ValueError, and keeps the old."""
+        credentials = await asyncio.to_thread(self._read_credentials)
+        changed = credentials.lines != self._credentials.lines
+        if changed:
+            self._credentials = credentials
+        return changed
+
+    async def _request(
+        self, method: bytes, target: bytes, fields: bytes, body: bytes = b"", *, again: bool = True
+    ) -> ClientResponse:
+        """Send a request. If it is not let in, read the credentials again; if they have changed, send it once more.
+
+        So a rotated token costs nothing, and what was asked with the old token and refused is asked with the new one
+        before it is pushed. Raises ClientError.
+        """
+        used = self._credentials
+        response = await self._pool.request(method, target, used.lines + fields, body)
+        if response.status not in _DENIED:
+            return response
+        if self._credentials is used:  # else another request has read them meanwhile
+            try:
+                await self.renew()
+            except ValueError as error:
+                logger.warning("Loki answers %d, and its credentials cannot be read again: %s", response.status, error)
+        if self._credentials is used or not again:
+            return response
+        return await self._pool.request(method, target, self._credentials.lines + fields, body)
 
     async def aclose(self) -> None:
         """Close the connections."""

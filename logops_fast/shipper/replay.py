@@ -80,17 +80,20 @@ def _delivery(options: ShipOptions, entries: list[Entry], metrics: ShipMetrics) 
 async def _run(loki: Loki, place: Place, delivery: Delivery) -> str:
     """Deliver; return why Loki takes nothing at all, else nothing."""
     machine = place.instance.rpartition("-")[0]
+    denied = False
     while (step := delivery.next(time.time_ns())) is not None:
         if isinstance(step, Hold):
             return step.text or "every line is refused"
         if isinstance(step, Push):
-            delivery.answered(await loki.push(encode(step.entries)), time.time_ns())
+            delivery.answered(await loki.push(encode(step.entries), again=not denied), time.time_ns())
         elif isinstance(step, Ask):
             try:
                 found = await loki.ask(questions(place, (machine,), step.entries, step.shipped))
             except QueryError as error:
-                delivery.unasked(allowed=not error.denied, now=time.time_ns())
+                denied = error.denied
+                delivery.unasked(allowed=not denied, now=time.time_ns())
             else:
+                denied = False
                 delivery.asked(found, time.time_ns())
         else:
             await asyncio.sleep(step.seconds)

@@ -140,6 +140,10 @@ class Shipper:
         finally:
             await self.stop()
 
+    async def renew_credentials(self) -> bool:
+        """Read Loki's credentials again, and return whether they have changed. Raises ValueError, and keeps the old."""
+        return await self._loki.renew()
+
     async def stop(self) -> None:
         """Wait a moment for pushes under way, save the positions, and close. Later calls do nothing."""
         if self._stopping.is_set():
@@ -309,7 +313,7 @@ class Shipper:
     async def _push(self, lane: Lane, delivery: Delivery, step: Push) -> None:
         body = await self._in_thread(partial(encode, step.entries))
         began = self._clock()
-        answer = await self._loki.push(body)
+        answer = await self._loki.push(body, again=not self._query_denied)
         self._metrics.pushed(answer.effect, self._clock() - began)
         if answer.effect is Effect.STORED:
             self._well(lane)

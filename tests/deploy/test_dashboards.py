@@ -85,6 +85,18 @@ def test_the_line_of_the_objective_is_that_of_the_rules() -> None:
     assert [step["value"] for step in steps if step["color"] == "red"] == [load_slo().p95]
 
 
+def test_the_way_to_loki_shows_what_waits_for_each_collector_and_what_is_dropped_or_discarded() -> None:
+    expressions = " ".join(target["expr"] for panel in BOARDS["loki"]["panels"] for target in panel.get("targets", ()))
+    rules = read_yaml(DEPLOY / "prometheus" / "rules" / "shipping.yml")["groups"][0]["rules"]
+    lag = "job_instance:logops_shipping_lag_bytes:sum"
+    (recorded,) = (rule["expr"] for rule in rules if rule["record"] == lag)
+    assert lag in expressions
+    for series in ("logops_ship_lag_bytes", "promtail_file_bytes_total", "loki_source_file_file_bytes_total"):
+        assert series in recorded
+    dropped = {"logops_ship_refused_entries_total", "promtail_dropped_entries_total", "loki_discarded_samples_total"}
+    assert {series for series in dropped if series in expressions} == dropped
+
+
 def test_live_logs_can_be_chosen_by_emitter_level_and_scenario() -> None:
     names = [variable["name"] for variable in BOARDS["logs"]["templating"]["list"]]
     assert names[:3] == ["emitter", "level", "scenario"]

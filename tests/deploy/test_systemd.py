@@ -1,4 +1,4 @@
-"""The systemd unit: it starts and reloads what exists, its times fit the program's, its sandbox is tight."""
+"""The systemd units: they start and reload what exists, their times fit the program's, their sandboxes are tight."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from pathlib import Path, PurePosixPath
 import pytest
 
 from logops_fast.cli.main import COMMANDS, EXIT_USAGE
-from logops_fast.config.settings import Settings
+from logops_fast.config.settings import Settings, ship_dir
 from logops_fast.runtime.reloading import PATIENCE as RELOAD_PATIENCE
 from logops_fast.runtime.supervisor import KILL_MARGIN, REAP_PATIENCE
 from logops_fast.runtime.watchdog import START_PATIENCE, UNHEALTHY_AFTER
+from tests.loki.server import loki
 from tests.support.gateway import running
 from tests.support.ports import free_port
 from tests.support.services import require_service
+from tests.support.shipping import Ship
 
-UNIT = Path(__file__).resolve().parents[2] / "deploy" / "systemd" / "logops.service"
+FOLDER = Path(__file__).resolve().parents[2] / "deploy" / "systemd"
+GATEWAY, SHIPPER = FOLDER / "logops.service", FOLDER / "logops-ship.service"
+UNITS = (GATEWAY, SHIPPER)
 MOST_EXPOSED = 2.0  # of systemd-analyze's ten
 
 
@@ -35,14 +39,24 @@ def settings_of(unit: Path) -> dict[str, list[str]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def unit() -> dict[str, list[str]]:
-    return settings_of(UNIT)
+each_unit = pytest.mark.parametrize("path", UNITS, ids=lambda path: path.name)
 
 
-@pytest.mark.parametrize(("name", "command"), [("ExecStart", "up"), ("ExecReload", "reload")])
-def test_the_commands_exist(unit: dict[str, list[str]], name: str, command: str) -> None:
-    (line,) = unit[name]
+def test_every_unit_is_checked_here() -> None:
+    assert set(FOLDER.iterdir()) == set(UNITS)
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "command"),
+    [
+        (GATEWAY, "ExecStart", "up"),
+        (GATEWAY, "ExecReload", "reload"),
+        (SHIPPER, "ExecStart", "ship"),
+        (SHIPPER, "ExecReload", "reload"),
+    ],
+)
+def test_the_commands_exist(path: Path, name: str, command: str) -> None:
+    (line,) = settings_of(path)[name]
     words = line.split()
     assert PurePosixPath(words[0]).name == "logops"
     assert words[1] == "--config"
@@ -50,8 +64,9 @@ def test_the_commands_exist(unit: dict[str, list[str]], name: str, command: str)
     assert command in COMMANDS
 
 
-def test_the_times_fit_those_of_the_program(unit: dict[str, list[str]]) -> None:
-    server = Settings().server
+@each_unit
+def test_the_times_fit_those_of_the_program(path: Path) -> None:
+    unit, server = settings_of(path), Settings().server
     (stop,), (start,), (watchdog,) = unit["TimeoutStopSec"], unit["TimeoutStartSec"], unit["WatchdogSec"]
     assert float(stop) > server.drain_timeout + KILL_MARGIN + REAP_PATIENCE
     assert float(start) >= START_PATIENCE
@@ -62,8 +77,8 @@ def test_the_times_fit_those_of_the_program(unit: dict[str, list[str]]) -> None:
     assert unit["KillMode"] == ["mixed"]
 
 
-def test_everything_it_writes_is_in_its_own_directories(unit: dict[str, list[str]]) -> None:
-    settings = Settings()
+def test_everything_it_writes_is_in_its_own_directories() -> None:
+    unit, settings = settings_of(GATEWAY), Settings()
     assert unit["WorkingDirectory"] == [f"/var/lib/{unit['StateDirectory'][0]}"]
     for path in (settings.server.pid_file, settings.auth.keys_file, settings.sink.dir, settings.pii.fernet_keys_file):
         assert not Path(path).is_absolute(), path
@@ -72,22 +87,47 @@ def test_everything_it_writes_is_in_its_own_directories(unit: dict[str, list[str
     assert unit["RuntimeDirectoryPreserve"] == ["yes"]
 
 
+def test_the_shipper_reads_what_the_gateway_writes_as_the_same_user() -> None:
+    gateway, shipper = settings_of(GATEWAY), settings_of(SHIPPER)
+    # Of a unit without User= the dynamic user has the unit's name (systemd.exec(5), DynamicUser=).
+    assert "User" not in gateway
+    assert shipper["User"] == [GATEWAY.stem]
+    for name in ("DynamicUser", "StateDirectory", "StateDirectoryMode", "WorkingDirectory", "UMask"):
+        assert shipper[name] == gateway[name], name
+    assert {line.split()[2] for unit in (gateway, shipper) for line in unit["ExecStart"]} == {"/etc/logops/logops.yaml"}
+    assert not Path(ship_dir(Settings())).is_absolute()
+    # Ordered by it, and not bound to it.
+    assert GATEWAY.name in shipper["After"][0].split()
+    assert not {"Requires", "Requisite", "BindsTo", "PartOf"} & shipper.keys()
+
+
+def test_the_shippers_sandbox_is_the_gateways() -> None:
+    own = {"ExecStart", "Description", "After", "User", "RuntimeDirectory", "RuntimeDirectoryMode"}
+    own |= {"RuntimeDirectoryPreserve", "Environment"}
+    gateway, shipper = settings_of(GATEWAY), settings_of(SHIPPER)
+    assert {name: value for name, value in gateway.items() if name not in own} == {
+        name: value for name, value in shipper.items() if name not in own
+    }
+
+
 @pytest.mark.service
-def test_its_sandbox_is_tight() -> None:
+@each_unit
+def test_its_sandbox_is_tight(path: Path) -> None:
     analyze = require_service("systemd-analyze")
     threshold = str(int(MOST_EXPOSED * 10))
-    command = [analyze, "security", "--offline=true", f"--threshold={threshold}", str(UNIT)]
+    command = [analyze, "security", "--offline=true", f"--threshold={threshold}", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
-    assert "Overall exposure level for logops.service" in done.stdout
+    assert f"Overall exposure level for {path.name}" in done.stdout
 
 
 @pytest.mark.service
-def test_systemd_takes_it_without_a_complaint(tmp_path: Path) -> None:
+@each_unit
+def test_systemd_takes_it_without_a_complaint(path: Path, tmp_path: Path) -> None:
     analyze = require_service("systemd-analyze")
-    copy = tmp_path / UNIT.name
+    copy = tmp_path / path.name
     # The program is not installed at its place here, nor is its page.
-    copy.write_text(UNIT.read_text().replace("/opt/logops/bin/logops", "/bin/true"))
+    copy.write_text(path.read_text().replace("/opt/logops/bin/logops", "/bin/true"))
     command = [analyze, "verify", "--man=no", str(copy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -125,7 +165,7 @@ def allowed_calls(analyze: str, filters: list[str]) -> set[str]:
 
 @pytest.mark.service
 @pytest.mark.process
-def test_a_gateway_makes_no_system_call_that_the_unit_refuses(unit: dict[str, list[str]], tmp_path: Path) -> None:
+def test_a_gateway_makes_no_system_call_that_the_unit_refuses(tmp_path: Path) -> None:
     analyze, strace = require_service("systemd-analyze"), require_service("strace")
     trace = tmp_path / "trace"
     listening = f"127.0.0.1:{free_port()}"
@@ -141,6 +181,31 @@ def test_a_gateway_makes_no_system_call_that_the_unit_refuses(unit: dict[str, li
             time.sleep(0.05)
         os.kill(pid, signal.SIGTERM)
         assert gateway.process.wait(60) == 0, gateway.output()
-    called = set(re.findall(r"^\d+ +(?:<\.\.\. )?([a-z]\w*)[( ]", trace.read_text(errors="replace"), re.MULTILINE))
+    called = calls_in(trace)
     assert {"execve", "fdatasync"} & called
-    assert called - allowed_calls(analyze, unit["SystemCallFilter"]) == set()
+    assert called - allowed_calls(analyze, settings_of(GATEWAY)["SystemCallFilter"]) == set()
+
+
+@pytest.mark.service
+@pytest.mark.process
+def test_a_shipper_makes_no_system_call_that_its_unit_refuses(tmp_path: Path) -> None:
+    analyze, strace = require_service("systemd-analyze"), require_service("strace")
+    trace, token = tmp_path / "trace", tmp_path / "token"
+    token.write_text("first\n")
+    program = (strace, "-f", "-qq", "-o", str(trace), sys.executable, "-c", _RESTRICTED)
+    with loki() as server, Ship.running(tmp_path, server, token, program) as ship:
+        ship.put("one")
+        ship.until(lambda: server.count() == 1)
+        (pid,) = ship.children()
+        os.kill(pid, signal.SIGHUP)
+        ship.logged("reloaded: ")
+        os.kill(pid, signal.SIGTERM)
+        assert ship.process.wait(60) == 0, ship.log.read_text()
+    called = calls_in(trace)
+    assert {"execve", "fsync"} & called
+    assert called - allowed_calls(analyze, settings_of(SHIPPER)["SystemCallFilter"]) == set()
+
+
+def calls_in(trace: Path) -> set[str]:
+    """The system calls in what strace has written."""
+    return set(re.findall(r"^\d+ +(?:<\.\.\. )?([a-z]\w*)[( ]", trace.read_text(errors="replace"), re.MULTILINE))

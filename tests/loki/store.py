@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+from bisect import bisect_left, insort_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import NamedTuple
 
 from tests.loki.wire import Pushed
@@ -19,6 +21,7 @@ SECOND = 10**9
 HOUR = 3600 * SECOND
 SHARD_LABEL = "__stream_shard__"
 _HALF = 1 << 63
+_NS = attrgetter("ns")
 
 
 @dataclass(frozen=True)
@@ -67,6 +70,7 @@ class Stream:
     head: set[tuple[object, ...]] = field(default_factory=set)
     head_bytes: int = 0
     unflushed: list[Stored] = field(default_factory=list)
+    """By time, as the flushed ones: a question is about seconds, of a stream that may hold hours."""
     flushed: list[Stored] = field(default_factory=list)
     tokens: float = 0.0
     refilled: int = 0
@@ -90,6 +94,8 @@ class Store:
         self.wall = wall
         self.limits = limits or Limits()
         self.streams: dict[str, Stream] = {}
+        self.log: list[Stored] = []
+        """Everything that is stored, in the order in which it came."""
         self.discarded: Counter[str] = Counter()
         """``loki_discarded_samples_total``, by reason."""
         self.deduplicated = 0
@@ -267,7 +273,9 @@ class Store:
         else:
             stream.head.add(identity)
             stream.head_bytes += len(entry.line.encode()) + len(entry.metadata) * 8
-            stream.unflushed.append(Stored(entry.ns, entry.line, entry.metadata, stream.text))
+            stored = Stored(entry.ns, entry.line, entry.metadata, stream.text)
+            insort_right(stream.unflushed, stored, key=_NS)
+            self.log.append(stored)
         stream.last = identity
         stream.highest = max(stream.highest, entry.ns)
         if stream.head_bytes >= self.limits.block_size:
@@ -301,7 +309,7 @@ class Store:
     def flush(self) -> None:
         """What ``POST /flush`` does: chunks are written out and closed."""
         for stream in self.streams.values():
-            stream.flushed += stream.unflushed
+            stream.flushed = sorted([*stream.flushed, *stream.unflushed], key=_NS)
             stream.unflushed = []
             stream.head, stream.head_bytes = set(), 0
 
@@ -333,16 +341,16 @@ class Store:
         for stream in self.streams.values():
             if not all(matches(stream.labels, *matcher) for matcher in matchers):
                 continue
-            for entry in (*stream.flushed, *(stream.unflushed if ingesters else ())):
-                if start <= entry.ns < end and all(
-                    holds(dict(entry.metadata).get(name, stream.labels.get(name, ""))) for name, holds in filters
-                ):
-                    found.append(entry)
-        return sorted(found, key=lambda entry: entry.ns)[:limit]
+            for part in (stream.flushed, stream.unflushed if ingesters else ()):
+                for entry in part[bisect_left(part, start, key=_NS) : bisect_left(part, end, key=_NS)]:
+                    metadata = dict(entry.metadata) if filters else {}
+                    if all(holds(metadata.get(name, stream.labels.get(name, ""))) for name, holds in filters):
+                        found.append(entry)
+        return sorted(found, key=_NS)[:limit]
 
     def entries(self) -> list[Stored]:
         """Everything that is stored."""
-        return [entry for stream in self.streams.values() for entry in (*stream.flushed, *stream.unflushed)]
+        return [*self.log]
 
 
 _LABEL = re.compile(r'\s*([A-Za-z_][A-Za-z0-9_]*)\s*(=~|!~|!=|=)\s*"((?:[^"\\]|\\.)*)"\s*(,|$)')

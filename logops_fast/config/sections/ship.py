@@ -21,9 +21,14 @@ class ShipSettings(Section, frozen=True):
     password: Annotated[
         str, Meta(description="Its password, or a token of a hosted Loki. Never shown.", extra=SECRET)
     ] = ""
-    password_file: Annotated[str, Meta(description="A file with the password, read at the start.")] = ""
+    password_file: Annotated[
+        str,
+        Meta(description="A file with the password; read again when Loki answers 401 or 403, and on SIGHUP."),
+    ] = ""
     token: Annotated[str, Meta(description="A Bearer token, instead of Basic. Never shown.", extra=SECRET)] = ""
-    token_file: Annotated[str, Meta(description="A file with the token, read at the start.")] = ""
+    token_file: Annotated[
+        str, Meta(description="A file with the token; read again when Loki answers 401 or 403, and on SIGHUP.")
+    ] = ""
     ca_file: Annotated[str, Meta(description="CA of Loki's certificate, PEM; empty: those that the system trusts.")] = (
         ""
     )
