@@ -70,6 +70,7 @@ class Round:
     def _begin(self) -> None:
         """Begin with other settings, and a kernel that knows nothing."""
         self._variant = self.bodies // _BODIES
+        self._bulk.begin()
         self._normaliser, self._reader = self._opened()
         self._pair = Pair(self._maker.rng, self._normaliser, self._reader)
         self._is_rich = self._maker.rng.random() < 0.7
@@ -154,7 +155,14 @@ class Round:
         else:
             size = rng.choice((0, 0, 0, 0, 0, 0, 0, 2000, 20_000))
             found = difference(
-                self._reader, self._normaliser, body.data, body.by_line, receipts, size, is_rich=self._is_rich
+                self._reader,
+                self._normaliser,
+                body.data,
+                body.by_line,
+                receipts,
+                size,
+                is_rich=self._is_rich,
+                again=rng.random() < 0.3,
             )
         if found:
             normaliser, reader = self._opened()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 from logops_fast.formats.batch import Batch, Reply
@@ -13,7 +13,7 @@ from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.ingest.sink.interface import LedgerEntry, NullSink, OnStored
+from logops_fast.ingest.sink.interface import LedgerEntry, OnStored
 from logops_fast.state.interface import BatchClaim
 from logops_fast.telemetry.registry import Registry
 from tests.fuzz.native_checks import EMITTER, NOW
@@ -22,20 +22,28 @@ from tests.support.turns import Turns
 _LIMITS: Final = (Limits(), Limits(), Limits(), Limits(max_event_bytes=400), Limits(max_items=150))
 
 
-class _Kept(NullSink):
-    """Keeps the last batch in memory."""
+class _Kept:
+    """Keeps the last batch in memory (a Sink)."""
 
-    __slots__ = ("kept",)
-    stores: Final = True  # type: ignore[misc]
+    stores: Final = True
+    problem: Final = None
 
     def __init__(self) -> None:
         self.kept: tuple[bytes, bytes] = (b"", b"")
 
     def append(
-        self, lines: bytes, on_stored: OnStored, *, rejected: bytes = b"", entry: LedgerEntry | None = None
+        self,
+        lines: bytes,
+        on_stored: OnStored,
+        *,
+        rejected: bytes = b"",
+        entry: LedgerEntry | None = None,
     ) -> None:
         self.kept = (lines, rejected)
         on_stored(True)
+
+    def close(self) -> Awaitable[None]:
+        raise AssertionError("nothing is opened")
 
 
 class _NoClaims:

@@ -17,7 +17,8 @@ from tests.fuzz.native_values import NAMES, WRITABLE
 
 # No event holds it: control characters are escaped in JSON.
 _BETWEEN: Final = b"\0"
-_LAYOUTS: Final = 300
+_LAYOUTS: Final = 400
+_AT_A_TIME: Final = 60
 _WHOLE: Final = 3000
 _SIZES: Final = (1, 2, 5, 20, 60, 100, 100, 200, 300, 400, 400, 600, 800, 1000)
 _LONG: Final = 24
@@ -59,11 +60,16 @@ class BulkMaker:
         self._maker = maker
         self._rng = maker.rng
         self._pools = pools
-        self._layouts = [self._layout() for _ in range(_LAYOUTS)]
+        self._all = [self._layout() for _ in range(_LAYOUTS)]
+        self._layouts = self._all
         maker.values = WRITABLE
         self._whole = Pool(
             self._rng, [one for one in (maker.event().encode() for _ in range(_WHOLE)) if _is_event(one)]
         )
+
+    def begin(self) -> None:
+        """Take some of the layouts for the bodies to come: those of which each comes often enough to be learnt."""
+        self._layouts = self._rng.sample(self._all, k=_AT_A_TIME)
 
     def body(self) -> Body:
         """Return a body."""
@@ -97,11 +103,11 @@ class BulkMaker:
         """Return a layout of an event of the corpora, or of any names."""
         rng, maker = self._rng, self._maker
         draw = rng.random()
-        if draw < 0.1:
+        if draw < 0.06:
             members = [(rng.choice(NAMES), rng.choice(WRITABLE)) for _ in range(rng.randrange(1, 8))]
         else:
-            members = list(rng.choice(maker.usual if draw < 0.75 else maker.odd))
-        for _ in range(rng.choice((0, 0, 0, 1, 1, 2))):
+            members = list(rng.choice(maker.usual if draw < 0.8 else maker.odd))
+        for _ in range(rng.choice((0, 0, 0, 0, 1, 1, 2))):
             draw = rng.random()
             at = rng.randrange(len(members) + 1)
             if draw < 0.4 or at == len(members):

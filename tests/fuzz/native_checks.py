@@ -156,11 +156,13 @@ def difference(
     size: int = 0,
     *,
     is_rich: bool = True,
+    again: bool = True,
 ) -> str:
     """Return how the kernel's reading of a body differs from the reference's; empty if it does not.
 
     ``size``: of the parts, in bytes, in which it is read once more; 0: it is not. ``is_rich``: whether it may be taught
-    as much as there is in a body; otherwise what the bodies before have earned.
+    as much as there is in a body; otherwise what the bodies before have earned. ``again``: whether a body from which it
+    learnt is read a second time.
     """
     wanted = by_reference(normaliser, body, by_line, receipts)
     kernel = watch(reader, normaliser)
@@ -173,7 +175,7 @@ def difference(
     found = reader.read(body, **request)
     kernel.routes.count(wanted)
     message = _apart("first", found, wanted)
-    if not message and kernel.lessons != lessons:
+    if not message and again and kernel.lessons != lessons:
         message = _apart("second", reader.read(body, **request), wanted)
     if not message and size:
         message = _apart("in parts", in_parts(reader, body, by_line, receipts, size), wanted)
