@@ -64,7 +64,8 @@ class BulkMaker:
         self._layouts = self._all
         maker.values = WRITABLE
         self._whole = Pool(
-            self._rng, [one for one in (maker.event().encode() for _ in range(_WHOLE)) if _is_event(one)]
+            self._rng,
+            [one for one in (maker.event().encode("utf-8", "surrogatepass") for _ in range(_WHOLE)) if _is_event(one)],
         )
 
     def begin(self) -> None:
@@ -125,7 +126,8 @@ class BulkMaker:
             json.dumps(name, ensure_ascii=False).replace("%", "%%") + colon + self._hole(name, value, pools)
             for name, value in members
         ]
-        return Layout(f"{{{comma.join(written)}}}".encode() + _BETWEEN, tuple(pools))
+        text = f"{{{comma.join(written)}}}".encode("utf-8", "replace")  # a name may hold half a pair of surrogates
+        return Layout(text + _BETWEEN, tuple(pools))
 
     def _hole(self, name: str, value: str, found: list[Pool]) -> str:
         """Return what is written as a member's value; adds the pools that fill it."""
