@@ -54,6 +54,8 @@ class Backpressure:
 
         Of a large body the estimate stands: JSON has been counted exactly, and lines are nearly so.
         """
+        if estimate is not None and (body_format is Format.OTLP or body_format is Format.LOKI):
+            return estimate  # those are always counted exactly, and in steps
         if len(body) <= item_count.FRAMED_BYTES:
             return item_count.exact(body_format, body)
         return item_count.upper_bound(body_format, body) if estimate is None else estimate

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from logops_fast.formats.batch import BatchHead
 from logops_fast.formats.content_encoding import EncodingError
-from logops_fast.formats.item_count import at_most, counting
+from logops_fast.formats.item_count import at_once, counting
 from logops_fast.formats.pieces import PIECE_BYTES
 from logops_fast.formats.work_queue import Ticket, WorkQueue
 from logops_fast.http.refusal import Refusal
@@ -34,22 +34,29 @@ def take_in(
     Returns None if that has happened already, else the ticket of the work, to be cancelled if the client goes.
     """
     if len(wire) <= PIECE_BYTES and not head.must_decode(wire):
-        done(wire, at_most(head.settled(wire).format, wire, caps.max_items))
-        return None
+        return _count(queue, caps, head, wire, emitter, started, done)
     steps = head.decoding(wire, caps.max_body_bytes)
     try:
         next(steps)
     except StopIteration as end:
         body: bytes = end.value
-        if len(body) <= PIECE_BYTES:
-            done(body, at_most(head.settled(body).format, body, caps.max_items))
-            return None
-        # To count takes so little that it does not wait for the emitter's other batches.
-        return queue.add(_IntakeJob(head, caps, body, None, done), emitter, len(body), started, large=False)
+        return _count(queue, caps, head, body, emitter, started, done)
     except EncodingError as error:
         done(b"", error.refusal)
         return None
     return queue.add(_IntakeJob(head, caps, b"", steps, done), emitter, len(wire), started, large=True)
+
+
+def _count(
+    queue: WorkQueue, caps: Caps, head: BatchHead, body: bytes, emitter: str, started: float, done: OnDecoded
+) -> Ticket | None:
+    """Count the items of a decoded body: at once if it is small, and one step is enough."""
+    items = at_once(head.settled(body).format, body, caps.max_items) if len(body) <= PIECE_BYTES else None
+    if items is not None:
+        done(body, items)
+        return None
+    # To count takes so little that it does not wait for the emitter's other batches.
+    return queue.add(_IntakeJob(head, caps, body, None, done), emitter, len(body), started, large=False)
 
 
 class _IntakeJob:

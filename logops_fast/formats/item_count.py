@@ -97,6 +97,18 @@ def at_most(format: Format, body: bytes, cap: int) -> int | Refusal:
     return result_of(counting(format, body, cap))
 
 
+def at_once(format: Format, body: bytes, cap: int) -> int | Refusal | None:
+    """Return what ``at_most`` does, None if one step is not enough: 256 KiB of protobuf may be 131,000 fields."""
+    if format is not Format.OTLP and format is not Format.LOKI:
+        return at_most(format, body, cap)
+    try:
+        next(counting(format, body, cap))
+    except StopIteration as end:
+        count: int | Refusal = end.value
+        return count
+    return None
+
+
 def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int | Refusal]:
     """Count the items in steps; returns an upper bound, or 413 ``too_many_items`` if there are over ``cap``.
 
@@ -105,6 +117,8 @@ def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int
     """
     if format is Format.LOKI:
         count = yield from loki_push.counting(body, cap)
+    elif format is Format.OTLP:
+        count = yield from otlp_protobuf.counting(body, cap)
     elif len(body) <= FRAMED_BYTES:
         count = upper_bound(format, body)
         if count > cap:
@@ -115,8 +129,6 @@ def counting(format: Format, body: bytes, cap: int) -> Generator[None, None, int
         count = upper_bound(format, body)
         if count > cap:
             count = yield from loki_push.json_counting(body, cap)
-    elif format is Format.OTLP:
-        count = yield from otlp_protobuf.counting(body, cap)
     elif format is Format.OTLP_JSON:
         count = yield from _count_otlp_json(body, cap)
     else:

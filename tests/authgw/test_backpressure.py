@@ -91,6 +91,24 @@ def test_a_small_body_is_counted_at_once_and_a_large_one_in_slices() -> None:
     assert taken[1] == (large, 90_001)
 
 
+def test_a_small_body_of_many_fields_is_counted_in_slices() -> None:
+    turns = Turns()
+    backpressure = Backpressure(10 << 20, 100_000, turns.queue)
+    taken: list[tuple[bytes, int | Refusal]] = []
+    head = BatchHead.of({b"content-type": b"application/x-protobuf"})
+    body = b"\x0a\x00" * 99_000
+    assert backpressure.take_in(head, body, "web", 0.0, lambda *what: taken.append(what)) is not None
+    assert not taken
+    assert turns.run() >= 99_000 // 20_000
+    assert taken == [(body, 0)]
+
+
+def test_an_estimate_of_protobuf_is_exact_already() -> None:
+    record = b"\x0a\x04\x12\x02\x12\x00"
+    assert Backpressure.exact(Format.OTLP, record * 5) == 5
+    assert Backpressure.exact(Format.OTLP, record * 5, 7) == 7
+
+
 def test_an_estimate_that_does_not_fit_is_made_exact_for_small_bodies_only() -> None:
     assert Backpressure.exact(Format.PLAIN, b"a\n\n\nb\n") == 2
     large = b"a\n" * FRAMED_BYTES

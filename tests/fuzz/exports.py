@@ -89,18 +89,39 @@ class ExportMaker:
     def record(self) -> bytes:
         """Return a LogRecord."""
         rng = self.rng
+        fields = [self.moments(), self.severity()]
+        if rng.random() < 0.95:
+            fields.append(bytes_field(5, self.value() if rng.random() < 0.2 else bytes_field(1, self.text())))
+        fields += [self.attribute(6) for _ in range(rng.randrange(4))]
+        fields.append(self.rest())
+        if rng.random() < 0.2:
+            rng.shuffle(fields)
+        return b"".join(fields)
+
+    def moments(self) -> bytes:
+        """Return the times of a record."""
+        rng = self.rng
         fields: list[bytes] = []
         if rng.random() < 0.9:
             fields.append(b"\x09" + rng.choice(_MOMENTS).to_bytes(8, "little"))
         if rng.random() < 0.5:
             fields.append(b"\x59" + rng.choice(_MOMENTS).to_bytes(8, "little"))
+        return b"".join(fields)
+
+    def severity(self) -> bytes:
+        """Return the severity of a record: number, text, both or neither."""
+        rng = self.rng
+        fields: list[bytes] = []
         if rng.random() < 0.7:
             fields.append(int_field(2, rng.choice(_NUMBERS)))
         if rng.random() < 0.7:
             fields.append(bytes_field(3, rng.choice(_SEVERITIES[: rng.choice((3, len(_SEVERITIES)))]).encode()))
-        if rng.random() < 0.95:
-            fields.append(bytes_field(5, self.value() if rng.random() < 0.2 else bytes_field(1, self.text())))
-        fields += [self.attribute(6) for _ in range(rng.randrange(4))]
+        return b"".join(fields)
+
+    def rest(self) -> bytes:
+        """Return the other fields of a record."""
+        rng = self.rng
+        fields: list[bytes] = []
         if rng.random() < 0.5:
             fields.append(bytes_field(9, rng.randbytes(rng.choice((0, 8, 16))) if rng.random() < 0.9 else bytes(16)))
             fields.append(bytes_field(10, rng.randbytes(8)))
@@ -112,8 +133,6 @@ class ExportMaker:
             fields.append(bytes_field(12, self.text()))
         if rng.random() < 0.02:
             fields.append(rng.choice((bytes_field(4, b"old"), bytes_field(15, b"new"), b"\x0d\0\0\0\0", b"\x0b")))
-        if rng.random() < 0.2:
-            rng.shuffle(fields)
         return b"".join(fields)
 
     def attribute(self, field: int) -> bytes:

@@ -7,10 +7,11 @@ LabelPairAdapter parsed = 4}``, ``LabelPairAdapter {string name = 1; string valu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, Final
 
 from logops_fast.formats.loki_push import ENTRIES, LABELS, STEP_FIELDS, streams
+from logops_fast.formats.protobuf_steps import LARGE_BYTES, Pace, last_of_each
 from logops_fast.formats.protobuf_wire import BYTES, VARINT, WireError, read_length, read_varint, signed, skip
 from logops_fast.ingest.parsers import base
 from logops_fast.ingest.parsers.loki_entries import EntryReader
@@ -70,7 +71,11 @@ def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
                     reader.fault(base.EVENT_TOO_LARGE, body[first : min(pos, first + base.TEXT_LIMIT)])
                 else:
                     try:
-                        _entry(reader, body, first, pos)
+                        if pos - first <= LARGE_BYTES:
+                            _entry(reader, body, first, pos)
+                        else:
+                            for _ in _large_entry(reader, body, first, pos):
+                                yield reader.take()
                     except WireError:
                         reader.fault(base.BAD_ENTRY, body[first : min(pos, first + base.TEXT_LIMIT)])
                 if reader.full:
@@ -113,6 +118,38 @@ def _entry(reader: EntryReader, body: bytes, pos: int, end: int) -> None:
         else:
             pos = skip(body, tag & 7, pos, end)
     reader.add(ts, line, metadata, size)
+
+
+def _large_entry(reader: EntryReader, body: bytes, pos: int, end: int) -> Generator[None, None, None]:
+    """As ``_entry``, in steps."""
+    ts: Any = None
+    line = b""
+    size = end - pos
+    metadata: dict[str, Any] = {}
+    pace = Pace()
+    while pos < end:
+        fields = 1
+        tag, pos = read_varint(body, pos, end)
+        if tag == _LINE:
+            first, pos = read_length(body, pos, end)
+            line = body[first:pos]
+        elif tag in (_TIMESTAMP, _METADATA):
+            first, pos = read_length(body, pos, end)
+            held, begin, stop = body, first, pos
+            if pos - first > LARGE_BYTES:
+                held = yield from last_of_each(body, first, pos, 2, pace)
+                begin, stop = 0, len(held)
+            else:
+                fields += (pos - first) // 2
+            if tag == _TIMESTAMP:
+                ts = _time(reader, held, begin, stop)
+            else:
+                _pair(metadata, held, begin, stop)
+        else:
+            pos = skip(body, tag & 7, pos, end)
+        if pace.took(fields):
+            yield
+    reader.add(ts, line, metadata or None, size)
 
 
 def _time(reader: EntryReader, body: bytes, pos: int, end: int) -> Any:

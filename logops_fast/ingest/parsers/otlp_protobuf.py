@@ -10,25 +10,25 @@ common/v1/common.proto.
 
 from __future__ import annotations
 
-from base64 import b64encode
-from collections.abc import Iterator
-from struct import unpack_from
+from collections.abc import Generator
 from typing import Any, Final
 
 from logops_fast.formats.pieces import KEPT_BYTES, PIECE_BYTES, PIECE_ITEMS
-from logops_fast.formats.protobuf_wire import WireError, read_length, read_varint, signed, skip
+from logops_fast.formats.protobuf_steps import LARGE_BYTES, Pace
+from logops_fast.formats.protobuf_wire import WireError, read_length, read_varint, skip
 from logops_fast.ingest.parsers import base
 from logops_fast.ingest.parsers.otlp_event import (
     MOST_LEVELS,
     NO_ORIGIN,
     Clock,
     Origin,
-    double,
     identifier,
     make,
     of_resource,
     of_scope,
 )
+from logops_fast.ingest.parsers.otlp_steps import members_in_steps
+from logops_fast.ingest.parsers.otlp_values import any_value, key_value, skip_other, text
 
 _SECTION_FIELDS: Final = 20  # fields that cost as much as one resource or scope
 _STEP_FIELDS: Final = 20_000  # fields looked at in one step, when none of them is a record
@@ -42,7 +42,7 @@ def parse(body: bytes, limits: base.Limits) -> base.Parsed:
     return parsed
 
 
-def read_pieces(body: bytes, limits: base.Limits) -> Iterator[base.Parsed]:
+def read_pieces(body: bytes, limits: base.Limits) -> Generator[base.Parsed, None, None]:
     """Read a body in steps; indexes of faults restart in each. Raises as ``parse`` does."""
     try:
         yield from _Reader(body, limits).pieces()
@@ -66,7 +66,7 @@ class _Reader:
         self._room = limits.max_stored_bytes
         self._sections = limits.max_items
 
-    def pieces(self) -> Iterator[base.Parsed]:
+    def pieces(self) -> Generator[base.Parsed, None, None]:
         """Read an ExportLogsServiceRequest: resource_logs = 1."""
         body = self._body
         pos, end = 0, len(body)
@@ -77,12 +77,12 @@ class _Reader:
                 self._begin_section()
                 yield from self._resource_logs(start, pos)
             else:
-                pos = _skip(body, tag, pos, end, 1)
+                pos = skip_other(body, tag, pos, end, 1)
             if self._is_step():
                 yield self._piece()
         yield self._piece()
 
-    def _resource_logs(self, start: int, end: int) -> Iterator[base.Parsed]:
+    def _resource_logs(self, start: int, end: int) -> Generator[base.Parsed, None, None]:
         """Read a ResourceLogs: resource = 1, scope_logs = 2, schema_url = 3. The resource may come last."""
         body = self._body
         resource_start = resource_end = 0
@@ -99,14 +99,20 @@ class _Reader:
             elif tag == 0x12:
                 _, pos = read_length(body, pos, end)
             else:
-                pos = _skip(body, tag, pos, end, 3)
+                pos = skip_other(body, tag, pos, end, 3)
             if self._is_step():
                 yield self._piece()
         size = resource_end - resource_start + len(schema_url)
         if size > self._limits.max_event_bytes:
             origin = NO_ORIGIN._replace(size=size)  # no record of it can be stored
         else:
-            attributes, dropped = _resource(body, resource_start, resource_end)
+            attributes: dict[str, Any] = {}
+            head = body
+            if size > LARGE_BYTES:
+                steps = members_in_steps(body, resource_start, resource_end, 0x0A, attributes, 2, Pace())
+                head = yield from self._steps(steps)
+                resource_start, resource_end = 0, len(head)
+            dropped = _resource(head, resource_start, resource_end, attributes)
             origin = of_resource(attributes, schema_url, dropped, size)
             self._left -= size
         pos = start
@@ -121,7 +127,7 @@ class _Reader:
             if self._is_step():
                 yield self._piece()
 
-    def _scope_logs(self, origin: Origin, start: int, end: int) -> Iterator[base.Parsed]:
+    def _scope_logs(self, origin: Origin, start: int, end: int) -> Generator[base.Parsed, None, None]:
         """Read a ScopeLogs: scope = 1, log_records = 2, schema_url = 3."""
         body = self._body
         limit = self._limits.max_event_bytes
@@ -139,14 +145,20 @@ class _Reader:
                 at, pos = read_length(body, pos, end)
                 schema_url = self._short_text(at, pos)
             else:
-                pos = _skip(body, tag, pos, end, 3)
+                pos = skip_other(body, tag, pos, end, 3)
             if self._is_step():
                 yield self._piece()
         size = scope_end - scope_start + len(schema_url)
         if origin.size + size > limit:
             origin = origin._replace(size=origin.size + size)
         elif size:
-            origin = _scope(body, scope_start, scope_end, origin, schema_url, size)
+            attributes: dict[str, Any] = {}
+            head = body
+            if size > LARGE_BYTES:
+                steps = members_in_steps(body, scope_start, scope_end, 0x1A, attributes, 4, Pace())
+                head = yield from self._steps(steps)
+                scope_start, scope_end = 0, len(head)
+            origin = _scope(head, scope_start, scope_end, origin, schema_url, size, attributes)
             self._left -= size
         shared = origin.size
         pos = start
@@ -160,7 +172,11 @@ class _Reader:
                     self._faults.append(base.fault(place, base.EVENT_TOO_LARGE, body[at : min(pos, at + KEPT_BYTES)]))
                     size = KEPT_BYTES
                 else:
-                    self._events.append(_record(body, at, pos, origin, self._clock))
+                    if size <= LARGE_BYTES:
+                        event = _record(body, at, pos, origin, self._clock, {}, None)
+                    else:
+                        event = yield from self._steps(_large_record(body, at, pos, origin, self._clock))
+                    self._events.append(event)
                     size += shared
                     self._room -= size
                     if self._room < 0:
@@ -173,6 +189,15 @@ class _Reader:
                 if self._is_step():
                     yield self._piece()
 
+    def _steps(self, steps: Generator[None, None, Any]) -> Generator[base.Parsed, None, Any]:
+        """Read one large message, and hand on what there is between its steps; returns what it holds."""
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                return end.value
+            yield self._piece()
+
     def _begin_section(self) -> None:
         """Count a resource or scope: of those, too, a body has no more than records."""
         self._sections -= 1
@@ -182,7 +207,7 @@ class _Reader:
 
     def _short_text(self, start: int, end: int) -> str:
         """Return a text of a resource or scope, which is in each of its events, if an event can hold it."""
-        return _text(self._body, start, end) if end - start <= self._limits.max_event_bytes else ""
+        return text(self._body, start, end) if end - start <= self._limits.max_event_bytes else ""
 
     def _is_step(self) -> bool:
         """Count a field that was looked at; return whether these were enough for one step."""
@@ -197,51 +222,54 @@ class _Reader:
         return parsed
 
 
-def _resource(body: bytes, pos: int, end: int) -> tuple[dict[str, Any], int]:
+def _resource(body: bytes, pos: int, end: int, attributes: dict[str, Any]) -> int:
     """Read a Resource: attributes = 1, dropped_attributes_count = 2. entity_refs = 3 name attributes again."""
-    attributes: dict[str, Any] = {}
     dropped = 0
     while pos < end:
         tag, pos = read_varint(body, pos, end)
         if tag == 0x0A:
             at, pos = read_length(body, pos, end)
-            _key_value(body, at, pos, attributes, MOST_LEVELS)
+            key_value(body, at, pos, attributes, MOST_LEVELS)
         elif tag == 0x10:
             dropped, pos = read_varint(body, pos, end)
         else:
-            pos = _skip(body, tag, pos, end, 2)
-    return attributes, dropped
+            pos = skip_other(body, tag, pos, end, 2)
+    return dropped
 
 
-def _scope(body: bytes, pos: int, end: int, origin: Origin, schema_url: str, size: int) -> Origin:
+def _scope(
+    body: bytes, pos: int, end: int, origin: Origin, schema_url: str, size: int, attributes: dict[str, Any]
+) -> Origin:
     """Read an InstrumentationScope: name = 1, version = 2, attributes = 3, dropped_attributes_count = 4."""
     name = version = ""
-    attributes: dict[str, Any] = {}
     dropped = 0
     while pos < end:
         tag, pos = read_varint(body, pos, end)
         if tag == 0x0A:
             at, pos = read_length(body, pos, end)
-            name = _text(body, at, pos)
+            name = text(body, at, pos)
         elif tag == 0x12:
             at, pos = read_length(body, pos, end)
-            version = _text(body, at, pos)
+            version = text(body, at, pos)
         elif tag == 0x1A:
             at, pos = read_length(body, pos, end)
-            _key_value(body, at, pos, attributes, MOST_LEVELS)
+            key_value(body, at, pos, attributes, MOST_LEVELS)
         elif tag == 0x20:
             dropped, pos = read_varint(body, pos, end)
         else:
-            pos = _skip(body, tag, pos, end, 4)
+            pos = skip_other(body, tag, pos, end, 4)
     return of_scope(origin, name, version, attributes, schema_url, dropped, size)
 
 
-def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> dict[str, Any]:
-    """Read a LogRecord; the numbers of its fields are beside their tags."""
+def _record(
+    body: bytes, pos: int, end: int, origin: Origin, clock: Clock, attributes: dict[str, Any], message: Any
+) -> dict[str, Any]:
+    """Read a LogRecord; the numbers of its fields are beside their tags.
+
+    ``attributes`` and ``message`` are what was read of them already: nothing, unless it was a large one.
+    """
     time = observed = severity_number = flags = dropped = 0
     severity_text = trace_id = span_id = event_name = ""
-    message: Any = None
-    attributes: dict[str, Any] = {}
     while pos < end:
         tag = body[pos]
         if tag < 0x80:
@@ -250,7 +278,7 @@ def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> di
             tag, pos = read_varint(body, pos, end)
         if tag == 0x32:  # attributes = 6
             at, pos = read_length(body, pos, end)
-            _key_value(body, at, pos, attributes, MOST_LEVELS)
+            key_value(body, at, pos, attributes, MOST_LEVELS)
         elif tag == 0x09:  # time_unix_nano = 1, fixed64
             time, pos = _fixed64(body, pos, end)
         elif tag == 0x59:  # observed_time_unix_nano = 11, fixed64
@@ -259,10 +287,10 @@ def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> di
             severity_number, pos = read_varint(body, pos, end)
         elif tag == 0x1A:  # severity_text = 3
             at, pos = read_length(body, pos, end)
-            severity_text = _text(body, at, pos)
+            severity_text = text(body, at, pos)
         elif tag == 0x2A:  # body = 5
             at, pos = read_length(body, pos, end)
-            message = _any_value(body, at, pos, MOST_LEVELS)
+            message = any_value(body, at, pos, MOST_LEVELS)
         elif tag == 0x4A:  # trace_id = 9
             at, pos = read_length(body, pos, end)
             trace_id = identifier(body[at:pos].hex())
@@ -278,11 +306,11 @@ def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> di
             dropped, pos = read_varint(body, pos, end)
         elif tag == 0x62:  # event_name = 12
             at, pos = read_length(body, pos, end)
-            event_name = _text(body, at, pos)
+            event_name = text(body, at, pos)
         elif tag == 0x22:  # name = 4, removed in 2022
             _, pos = read_length(body, pos, end)
         else:
-            pos = _skip(body, tag, pos, end, 12)
+            pos = skip_other(body, tag, pos, end, 12)
     return make(
         origin,
         clock,
@@ -300,106 +328,17 @@ def _record(body: bytes, pos: int, end: int, origin: Origin, clock: Clock) -> di
     )
 
 
-def _key_value(body: bytes, pos: int, end: int, members: dict[str, Any], levels: int) -> None:
-    """Read a KeyValue, key = 1 and value = 2, into ``members``. Of two equal keys the last wins, as in JSON."""
-    key = ""
-    value: Any = None
-    while pos < end:
-        tag, pos = read_varint(body, pos, end)
-        if tag == 0x0A:
-            at, pos = read_length(body, pos, end)
-            key = _text(body, at, pos)
-        elif tag == 0x12:
-            at, pos = read_length(body, pos, end)
-            value = _any_value(body, at, pos, levels)
-        else:
-            pos = _skip(body, tag, pos, end, 2)
-    members[key] = value
-
-
-def _any_value(body: bytes, pos: int, end: int, levels: int) -> Any:
-    """Read an AnyValue; the last of its fields counts, none is null."""
-    value: Any = None
-    while pos < end:
-        tag, pos = read_varint(body, pos, end)
-        if tag == 0x0A:  # string_value = 1
-            at, pos = read_length(body, pos, end)
-            value = _text(body, at, pos)
-        elif tag == 0x18:  # int_value = 3
-            number, pos = read_varint(body, pos, end)
-            value = signed(number)
-        elif tag == 0x10:  # bool_value = 2
-            number, pos = read_varint(body, pos, end)
-            value = number != 0
-        elif tag == 0x21:  # double_value = 4
-            if end - pos < 8:
-                raise WireError("a number is cut off")
-            value = double(unpack_from("<d", body, pos)[0])
-            pos += 8
-        elif tag == 0x2A:  # array_value = 5
-            at, pos = read_length(body, pos, end)
-            value = _array(body, at, pos, _deeper(levels))
-        elif tag == 0x32:  # kvlist_value = 6
-            at, pos = read_length(body, pos, end)
-            value = _list(body, at, pos, _deeper(levels))
-        elif tag == 0x3A:  # bytes_value = 7
-            at, pos = read_length(body, pos, end)
-            value = b64encode(body[at:pos]).decode()
-        else:
-            pos = _skip(body, tag, pos, end, 7)
-    return value
-
-
-def _array(body: bytes, pos: int, end: int, levels: int) -> list[Any]:
-    """Read an ArrayValue: values = 1."""
-    values: list[Any] = []
-    while pos < end:
-        tag, pos = read_varint(body, pos, end)
-        if tag == 0x0A:
-            at, pos = read_length(body, pos, end)
-            values.append(_any_value(body, at, pos, levels))
-        else:
-            pos = _skip(body, tag, pos, end, 1)
-    return values
-
-
-def _list(body: bytes, pos: int, end: int, levels: int) -> dict[str, Any]:
-    """Read a KeyValueList: values = 1."""
-    members: dict[str, Any] = {}
-    while pos < end:
-        tag, pos = read_varint(body, pos, end)
-        if tag == 0x0A:
-            at, pos = read_length(body, pos, end)
-            _key_value(body, at, pos, members, levels)
-        else:
-            pos = _skip(body, tag, pos, end, 1)
-    return members
-
-
-def _deeper(levels: int) -> int:
-    if levels == 0:
-        raise WireError(f"a value nests more than {MOST_LEVELS} levels deep")
-    return levels - 1
-
-
-def _text(body: bytes, start: int, end: int) -> str:
-    try:
-        return body[start:end].decode()
-    except UnicodeDecodeError:
-        return body[start:end].decode("utf-8", "replace")
+def _large_record(
+    body: bytes, pos: int, end: int, origin: Origin, clock: Clock
+) -> Generator[None, None, dict[str, Any]]:
+    """As ``_record``, in steps."""
+    attributes: dict[str, Any] = {}
+    message: list[Any] = [None]
+    rest = yield from members_in_steps(body, pos, end, 0x32, attributes, 12, Pace(), 0x2A, message)
+    return _record(rest, 0, len(rest), origin, clock, attributes, message[0])
 
 
 def _fixed64(body: bytes, pos: int, end: int) -> tuple[int, int]:
     if end - pos < 8:
         raise WireError("a number is cut off")
     return int.from_bytes(body[pos : pos + 8], "little"), pos + 8
-
-
-def _skip(body: bytes, tag: int, pos: int, end: int, known: int) -> int:
-    """Return the position after an unknown field; ``known``: the highest number of the message's own fields.
-
-    Those come here only with a wire type that is not theirs.
-    """
-    if tag >> 3 <= known:
-        raise WireError("a field has a wire type that is not its own")
-    return skip(body, tag & 7, pos, end)

@@ -17,8 +17,7 @@ from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Inherited, Limits
 from tests.fuzz.exports import ExportMaker
-from tests.fuzz.native import (
-    Maker,
+from tests.fuzz.native_checks import (
     Watched,
     by_reference,
     difference,
@@ -27,6 +26,7 @@ from tests.fuzz.native import (
     in_parts,
     settings,
 )
+from tests.fuzz.native_maker import Maker
 from tests.support.field_cases import cases
 
 pytestmark = pytest.mark.native

@@ -1,0 +1,288 @@
+"""Pools of pieces that events are put together from in bulk: made once for a seed, taken in slices from random places.
+
+To draw pieces one by one costs a tenth of a microsecond each, and an event has ten; a slice costs a tenth of that. Two
+pools sliced at places of their own pair nearly always anew.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from logops_fast.ingest.levels import BY_NAME
+from tests.fuzz.native_maker import Maker
+from tests.fuzz.native_values import NAMES, PARTS, WRITABLE, is_writable
+from tests.ingest.pii import contexts
+from tests.ingest.pii.strategies import NEAR, PII
+
+# What is not cut in two: a pair of surrogates, an escape, a character.
+_UNIT: Final = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
+_MARKS: Final = " .,:;=@-_/%&+'`()[]<>|#?!*~^$0123456789"
+_ZONES: Final = (
+    ("Z",) * 60
+    + ("+00:00", "+02:00", "-05:00") * 3
+    + (
+        "",
+        "z",
+        "+00:00",
+        "+02:00",
+        "-05:30",
+        "+0200",
+        " UTC",
+        "+24:00",
+        "-00:00",
+        "+14:00",
+        "ZZ",
+    )
+)
+_LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
+
+PIECES: Final = 12_000
+"""Pieces of each pool of texts."""
+
+
+class Pool:
+    """Pieces in random order."""
+
+    __slots__ = ("_items", "_random")
+
+    def __init__(self, rng: random.Random, items: list[bytes]) -> None:
+        self._items = items
+        self._random = rng.random
+        rng.shuffle(items)
+
+    def take(self, count: int) -> list[bytes]:
+        """Return ``count`` pieces that follow each other, from a random one on."""
+        items = self._items
+        at = int(self._random() * len(items))
+        found = items[at : at + count]
+        while len(found) < count:
+            found += items[: count - len(found)]
+        return found
+
+
+class Pools(NamedTuple):
+    """Pieces of JSON, as bytes of UTF-8.
+
+    ``heads``, ``parts`` and ``tails`` together are the inside of a string, ``words`` by themselves; the others are
+    values.
+    """
+
+    heads: Pool
+    parts: Pool
+    tails: Pool
+    words: Pool
+    times: Pool
+    levels: Pool
+    numbers: Pool
+    values: Pool
+
+
+def units(text: str) -> list[str]:
+    """Return the inside of a JSON string in parts that belong together."""
+    return _UNIT.findall(text)
+
+
+def make_pools(maker: Maker) -> Pools:
+    """Return the pools of a seed: 0.3 s."""
+    rng = maker.rng
+
+    def pool(make: Callable[[], str], count: int = PIECES, *, valid: bool = False) -> Pool:
+        texts = [make() for _ in range(count)]
+        if valid:
+            texts = [text for text in texts if is_writable(text)]
+        return Pool(rng, [text.encode() for text in texts])
+
+    pieces = Pieces(maker)
+    return Pools(
+        heads=pool(pieces.head),
+        parts=pool(pieces.part),
+        tails=pool(pieces.tail),
+        words=pool(pieces.word, PIECES // 2),
+        times=pool(pieces.time, PIECES // 2, valid=True),
+        levels=pool(pieces.level, 2000, valid=True),
+        numbers=pool(pieces.number, PIECES // 2, valid=True),
+        values=pool(pieces.value, PIECES // 2, valid=True),
+    )
+
+
+class Pieces:
+    """Makes pieces one by one."""
+
+    def __init__(self, maker: Maker) -> None:
+        self._rng = maker.rng
+        self._maker = maker
+        self._texts = [units(text) for text in maker.texts]
+        self._short = [text for text in maker.texts if 0 < len(text) <= 24]
+        self._personal = [json.dumps(text, ensure_ascii=False)[1:-1] for text in (*PII, *NEAR)]
+
+    def head(self) -> str:
+        """Return the beginning of a text: all of it, some, or nothing."""
+        draw = self._rng.random()
+        if draw < 0.15:
+            return ""
+        text = self._rng.choice(self._texts)
+        if draw < 0.55:
+            text = text[: self._rng.randrange(len(text) + 1)]
+        return self._changed(text) if draw > 0.9 else "".join(text)
+
+    def tail(self) -> str:
+        """Return the end of a text, or nothing."""
+        draw = self._rng.random()
+        if draw < 0.6:
+            return ""
+        text = self._rng.choice(self._texts)
+        text = text[self._rng.randrange(len(text) + 1) :]
+        return self._changed(text) if draw > 0.95 else "".join(text)
+
+    def part(self) -> str:
+        """Return what is between the two: mostly nothing."""
+        rng = self._rng
+        draw = rng.random()
+        if draw < 0.6:
+            return ""
+        if draw < 0.7:
+            return self._personal_data()
+        if draw < 0.8:
+            return rng.choice(self._personal)
+        if draw < 0.83:
+            return json.dumps(contexts.case(rng.randrange(1 << 30)).text, ensure_ascii=rng.random() < 0.5)[1:-1]
+        if draw < 0.9:
+            return "".join(rng.choices(PARTS, k=rng.randrange(1, 4)))
+        return self._changed(units(rng.choice(self._personal)))
+
+    def _personal_data(self) -> str:
+        writer = self._rng.choice(contexts.WRITERS)
+        left, right = self._rng.choice(contexts.FRAMES + 3 * contexts.FRAMES_OF.get(writer, ()))
+        text = left + writer(self._rng).text + right
+        return json.dumps(text, ensure_ascii=False)[1:-1]
+
+    def _changed(self, text: list[str]) -> str:
+        """Return a text with some characters changed, left out, written twice or in another way."""
+        rng = self._rng
+        text = list(text)
+        for _ in range(rng.randrange(1, 4)):
+            if not text:
+                break
+            at = rng.randrange(len(text))
+            draw = rng.randrange(6)
+            if draw == 0:
+                del text[at]
+            elif draw == 1:
+                text[at] *= 2
+            elif draw == 2:
+                text[at] = rng.choice(_MARKS)
+            elif draw == 3 and len(text[at]) == 1 and text[at] < "\uffff":
+                text[at] = f"\\u{ord(text[at]):04x}"
+            elif draw == 4:
+                text[at] = text[at].swapcase() if len(text[at]) == 1 else text[at]
+            else:
+                text.insert(at, rng.choice(PARTS))
+        return "".join(text)
+
+    def word(self) -> str:
+        """Return a short text of one field: a name, an identifier, an address."""
+        rng = self._rng
+        draw = rng.random()
+        if draw < 0.3:
+            return rng.choice(self._short)
+        if draw < 0.5:
+            return f"{rng.getrandbits(64):0{rng.choice((8, 16, 16, 32))}x}"
+        if draw < 0.6:
+            return f"10.{rng.randrange(300)}.{rng.randrange(256)}.{rng.randrange(1, 256)}"
+        if draw < 0.7:
+            return f"{rng.choice(self._short)}@{rng.choice(('example.com', 'mail.example.org', 'x.co'))}"
+        if draw < 0.8:
+            return f"{rng.choice(('checkout', 'api', 'db'))}-{rng.randrange(1000)}"
+        return self._changed(units(rng.choice(self._short))) if draw < 0.9 else self.part()
+
+    def time(self) -> str:
+        """Return a time as a JSON value, in order or not."""
+        rng = self._rng
+        draw = rng.random()
+        if draw < 0.02:
+            return rng.choice(WRITABLE)
+        if draw < 0.25:
+            whole = str(rng.randrange(1_600_000_000, 1_900_000_000)) + rng.choice(
+                ("", "", "000", "250", "250091", "250091007")
+            )
+            if rng.random() < 0.2:
+                whole += "." + str(rng.randrange(10 ** rng.randrange(1, 10)))
+            elif rng.random() < 0.05:
+                whole = str(rng.randrange(10 ** rng.randrange(1, 20)))
+            return f'"{whole}"' if rng.random() < 0.1 else whole
+        odd = rng.random() < 0.03
+        month, day, hour, second = (14, 33, 26, 62) if odd else (13, 29, 24, 60)
+        fraction = (
+            ""
+            if rng.random() < 0.3
+            else rng.choice("." * 19 + ",") + str(rng.randrange(10**9))[: rng.choice((1, 2, 3, 3, 6, 9, 9))]
+        )
+        if rng.random() < 0.3:
+            fraction = f".{rng.randrange(1000):03d}"
+        mark = "T" if rng.random() < 0.97 else rng.choice(" t_")
+        year = rng.randrange(2020, 2030) if rng.random() < 0.95 else rng.choice((1970, 9999, 1))
+        return (
+            f'"{year:04d}-{rng.randrange(1, month):02d}-{rng.randrange(1, day):02d}{mark}'
+            f'{rng.randrange(hour):02d}:{rng.randrange(60):02d}:{rng.randrange(second):02d}{fraction}{rng.choice(_ZONES)}"'
+        )
+
+    def level(self) -> str:
+        """Return a level as a JSON value, in order or not."""
+        rng = self._rng
+        draw = rng.random()
+        if draw < 0.7:
+            return f'"{rng.choice(_LEVELS)}"'
+        if draw < 0.85:
+            word = rng.choice(tuple(BY_NAME))
+            return json.dumps(
+                rng.choice((word, word.lower(), word.title(), f" {word}", word + rng.choice("123456789")))
+            )
+        if draw < 0.95:
+            return str(rng.randrange(rng.choice((8, 25, 70, 700))))
+        return rng.choice(WRITABLE)
+
+    def number(self) -> str:
+        """Return a number as a JSON value."""
+        rng = self._rng
+        draw = rng.random()
+        if draw < 0.6:
+            return str(rng.randrange(10 ** rng.randrange(1, 6)))
+        if draw < 0.66:
+            return str(rng.randrange(-(10 ** rng.randrange(1, 19)), 10 ** rng.randrange(1, 20)))
+        if draw < 0.78:
+            return f"{rng.random() * 10 ** rng.randrange(-6, 9):.{rng.choice((1, 1, 2, 2, 3, 6, 17))}f}"
+        if draw < 0.81:
+            return repr(rng.random() * 10.0 ** rng.randrange(-300, 300))
+        if draw < 0.83:
+            power = rng.choice(("e", "E", ".5e", ".0E")) + rng.choice(("", "+", "-")) + str(rng.randrange(40))
+            return f"{rng.randrange(1000)}{power}"
+        if draw < 0.9:
+            digits = contexts.card(rng).text
+            return digits if digits.isdecimal() else "0." + digits[:4]
+        return rng.choice(("0", "-0", "1", "7", "200", "0.0", "-0.0", "1.50", "1e3", "true", "false", "null"))
+
+    def value(self) -> str:
+        """Return any JSON value."""
+        rng = self._rng
+        draw = rng.random()
+        if draw < 0.4:
+            return rng.choice(WRITABLE)
+        if draw < 0.6:
+            return f'"{self.head()}{self.part()}"'
+        return self._nested(0)
+
+    def _nested(self, depth: int) -> str:
+        rng = self._rng
+        draw = rng.random()
+        if depth > 2 or draw < 0.4:
+            return self.number() if draw < 0.1 else f'"{self.word() if draw < 0.3 else self.head()}"'
+        blank = rng.choice(("", "", "", " "))
+        count = rng.randrange(4)
+        if draw < 0.55:
+            return "[" + f",{blank}".join(self._nested(depth + 1) for _ in range(count)) + "]"
+        names = (json.dumps(rng.choice(NAMES), ensure_ascii=False) for _ in range(count))
+        return "{" + f",{blank}".join(f"{name}:{blank}{self._nested(depth + 1)}" for name in names) + "}"
