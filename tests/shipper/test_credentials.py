@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from logops_fast.config.settings import Settings, ShipSettings
+from logops_fast.config.sections.ship import ShipSettings
+from logops_fast.config.settings import Settings
 from logops_fast.errors import StartupError
 from logops_fast.runtime import shipping
 from tests.loki.real import real_loki
