@@ -3,7 +3,7 @@
 Works on a copy of the checkout. Each mutant runs the tests that mirror its module (CORES) in a forked process, until
 one fails. What no test notices is listed in tests/mutants.md, to be read: it lacks a test, or changes nothing that can
 be observed. The latter are judged so, with the reason, in tests/mutants_judged.txt: module, line, change and
-reason, separated by tabs.
+reason, separated by tabs. ``--again`` tries those that survived, with the tests that were written since.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from typing import Final, NamedTuple
 ROOT: Final = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.machine import facts, one_line  # noqa: E402
+from bench.machine import commit, facts, one_line  # noqa: E402
+from tools.mutant_table import Row, Survivor, judgments, parse, render  # noqa: E402
 
 OUT: Final = ROOT / "tests" / "mutants.md"
 JUDGED: Final = ROOT / "tests" / "mutants_judged.txt"
@@ -220,77 +221,45 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def examine(module: str, folder: Path, runner: Runner, sample: int, seed: int) -> tuple[int, list[Mutant]]:
-    """Return how many mutants of a module were tried, and those that survived."""
+def chosen(tried: list[Mutant], sample: int, seed: int, again: Row | None) -> list[Mutant]:
+    """Return the mutants to try: those that survived before (``again``), else a sample, or all if it is 0."""
+    if again is not None:
+        known = {(one.before, one.after) for one in again.survived}
+        return [mutant for mutant in tried if (mutant.before, first_line(mutant.after)) in known]
+    if sample and len(tried) > sample:
+        return sorted(random.Random(seed).sample(tried, sample), key=lambda mutant: mutant.line)
+    return tried
+
+
+def first_line(text: str) -> str:
+    """Return what the page shows of a change."""
+    return text.splitlines()[0]
+
+
+def examine(module: str, folder: Path, runner: Runner, sample: int, seed: int, again: Row | None) -> Row:
+    """Try a module's mutants; return what became of them, of ``again`` with fewer survivors."""
     path = folder / "logops_fast" / module
     source, tests = path.read_text("utf-8"), CORES[module]
     started = time.monotonic()
     if (code := runner.run(tests, 600)) != 0:
         raise SystemExit(f"{module}: its tests fail without any change (exit code {code})")
     timeout = 10 + SLOWEST * (time.monotonic() - started)
-    tried = list(mutants(source))
-    if sample and len(tried) > sample:
-        tried = sorted(random.Random(seed).sample(tried, sample), key=lambda mutant: mutant.line)
+    there_are = list(mutants(source))
+    tried = chosen(there_are, sample, seed, again)
     survived = []
     try:
         for number, mutant in enumerate(tried, 1):
             path.write_text(mutant.source)
             if runner.run(tests, timeout) == 0:
-                survived.append(mutant)
+                survived.append(Survivor(mutant.line, mutant.before, first_line(mutant.after)))
             if sys.stdout.isatty():
                 print(f"\r{module}: {number}/{len(tried)}, {len(survived)} survived", end="", flush=True)
     finally:
         path.write_text(source)
     print(f"\r{module}: {len(tried) - len(survived)} of {len(tried)} killed", flush=True)
-    return len(tried), survived
-
-
-def judgments(text: str) -> dict[tuple[str, str, str], str]:
-    """Return why a mutant has no effect, by its module, the line as it is, and what the changed part reads then."""
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    return {(module, before, after): why for module, before, after, why in (line.split("\t") for line in lines)}
-
-
-def report(results: dict[str, tuple[int, list[Mutant]]], sample: int, seed: int, machine: str) -> str:
-    """Return the page."""
-    total = sum(count for count, _ in results.values())
-    alive = sum(len(survived) for _, survived in results.values())
-    rows = [
-        f"| {module} | {count} | {count - len(survived)} | {100 * (count - len(survived)) / max(count, 1):.1f}% |"
-        for module, (count, survived) in results.items()
-    ]
-    judged = judgments(JUDGED.read_text("utf-8") if JUDGED.exists() else "")
-    listed, harmless = [], 0
-    for module, (_, survived) in results.items():
-        for mutant in survived:
-            after = mutant.after.splitlines()[0]
-            why = judged.get((module, mutant.before, after))
-            harmless += why is not None
-            listed.append(f"- `{module}:{mutant.line}` `{mutant.before}`: `{after}`. {why or 'Not judged yet.'}")
-    killed, share = total - alive, 100 * (total - alive) / max(total, 1)
-    chosen = f"At most {sample} mutants a module, chosen with seed {seed}." if sample else "All mutants."
-    return "\n".join(
-        [
-            "# Mutants",
-            "",
-            f"Made by `make mutants`: {killed} of {total} killed ({share:.1f}%). {harmless} of the others were judged "
-            "to change nothing that can be observed; "
-            f"{100 * killed / max(total - harmless, 1):.1f}% of the rest are killed. {chosen}",
-            "",
-            "| module | mutants | killed | |",
-            "|---|---:|---:|---:|",
-            *rows,
-            "",
-            "## Survived",
-            "",
-            "The line as it is, and what replaced a part of it without a test noticing.",
-            "",
-            *listed,
-            "",
-            machine,
-            "",
-        ]
-    )
+    if again is not None:
+        return again._replace(survived=tuple(survived))
+    return Row(len(there_are), len(tried), tuple(survived), commit())
 
 
 def main() -> int:
@@ -299,24 +268,24 @@ def main() -> int:
     parser.add_argument("modules", nargs="*", metavar="MODULE", help=f"of {', '.join(CORES)}")
     parser.add_argument("--sample", type=int, default=0, help="mutants a module at most (default: all)")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--out", type=Path, default=OUT)
+    parser.add_argument("--again", action="store_true", help="only those that survived, with the tests written since")
+    parser.add_argument("--out", type=Path, default=OUT, help="the page; modules that are not examined stay in it")
     options = parser.parse_args()
     if unknown := set(options.modules) - set(CORES):
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
     os.environ["HYPOTHESIS_PROFILE"] = "ci"
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     sys.dont_write_bytecode = True
+    rows = parse(options.out.read_text("utf-8")) if options.out.exists() else {}
     with tempfile.TemporaryDirectory(prefix="logops-mutants-") as name:
         machine = one_line(facts(Path(name)))
         folder = copied(Path(name))
         runner = Runner(folder)
-        modules = options.modules or list(CORES)
-        results = {
-            module: examine(module, folder, runner, options.sample, options.seed)
-            for module in modules
-            if (folder / "logops_fast" / module).exists()
-        }
-    options.out.write_text(report(results, options.sample, options.seed, machine))
+        for module in options.modules or (list(rows) if options.again else list(CORES)):
+            again = rows.get(module) if options.again else None
+            rows[module] = examine(module, folder, runner, options.sample, options.seed, again)
+            # after each: a run takes hours
+            options.out.write_text(render(rows, judgments(JUDGED.read_text("utf-8")), machine))
     return 0
 
 

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import example, given
 
 from logops_fast.formats.item_count import FRAMED_BYTES, at_most, at_once, counting, exact, upper_bound
+from logops_fast.formats.json_pieces import json_pieces
 from logops_fast.formats.media_type import Format
-from logops_fast.formats.pieces import PIECE_ITEMS
+from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.http.refusal import Refusal
 from logops_fast.ingest.parsers.base import MalformedBody
 from logops_fast.ingest.parsers.registry import parse
@@ -140,3 +141,56 @@ def test_counting_stops_soon_after_a_limit() -> None:
     assert exact(Format.CSV, body, 50_000) == 50_000
     assert isinstance(at_most(Format.CSV, body[:60_000], 100), Refusal)
     assert at_most(Format.CSV, b'"a\n\n\nb"\n' * 3, 3) == 3
+
+
+LOKI = b'{"streams":[{"stream":{"a":"b"},"values":[["1","x"],["2","y,z"]]}]}'
+EXPORT = b'{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"{"}},{}]}]}]}'
+BOUNDS = [
+    (Format.JSON, b'{"a":1}\n{"b":2},{"c":3}' + b" " * FRAMED_BYTES, 1 + 3 + 1 + 1),
+    (Format.JSON, b'[{"a":1},\n{"b":2}', 1 + 2 + 1 + 1),
+    (Format.CSV, b"a,b\nc,d\ne,f", 3),
+    (Format.CSV, b"a,b\rc,d\re,f", 3),
+    (Format.NDJSON, b"{}\n{}", 2),
+    (Format.PLAIN, b"x < y\nz", 2),
+    (Format.PLAIN, b"4 <1>a4 <1>b", 3),
+    (Format.SYSLOG, b"a\nb\0c", 3),
+    (Format.LOKI_JSON, LOKI, 2),
+    (Format.LOKI_JSON, LOKI.ljust(FRAMED_BYTES), 2),
+    (Format.LOKI_JSON, LOKI.ljust(FRAMED_BYTES + 1), LOKI.count(b",") + 1),
+    (Format.OTLP_JSON, EXPORT, 2),
+    (Format.OTLP_JSON, EXPORT.ljust(FRAMED_BYTES), 2),
+    (Format.OTLP_JSON, EXPORT.ljust(FRAMED_BYTES + 1), EXPORT.count(b"{")),
+]
+
+
+@each_of(("format", "body", "bound"), BOUNDS, ids=lambda row: f"{row[0]} {row[1][:40]!r} {len(row[1])}")
+def test_the_bound_is_what_is_counted_at_memory_speed(format: Format, body: bytes, bound: int) -> None:
+    assert upper_bound(format, body) == bound
+
+
+def test_a_bound_within_the_cap_is_not_counted_again() -> None:
+    loki = LOKI.ljust(FRAMED_BYTES + 1)
+    assert at_most(Format.LOKI_JSON, loki, LOKI.count(b",") + 1) == LOKI.count(b",") + 1
+    assert at_most(Format.LOKI_JSON, loki, LOKI.count(b",")) == 2
+    lines = b"x\n\n" * FRAMED_BYTES
+    assert at_most(Format.PLAIN, lines, 10 * FRAMED_BYTES) == 2 * FRAMED_BYTES + 1
+    assert at_most(Format.PLAIN, lines, FRAMED_BYTES) == FRAMED_BYTES
+
+
+@pytest.mark.parametrize("format", [Format.PLAIN, Format.NDJSON])
+def test_blank_lines_are_no_items_however_many(format: Format) -> None:
+    assert at_most(format, b"\n" * (FRAMED_BYTES + 1), 100) == 0
+
+
+def test_the_cap_at_the_end_of_a_step_is_not_the_end_of_the_body() -> None:
+    body = b"[" + b",".join([b'{"a":1}'] * 50_000) + b"]"
+    first = next(iter(json_pieces(body, PIECE_BYTES))).count
+    assert 0 < first < 50_000
+    assert isinstance(at_most(Format.JSON, body, first), Refusal)
+
+
+def test_an_export_of_more_sections_than_items_may_be_is_refused() -> None:
+    sections = b",".join([b'{"scopeLogs":[{"logRecords":[]}]}'] * 10_000)
+    body = b'{"resourceLogs":[' + sections + b"]}"
+    assert len(body) > FRAMED_BYTES
+    assert isinstance(at_most(Format.OTLP_JSON, body, 100), Refusal)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import fcntl
 import json
 import os
 import signal
 import traceback
 from collections.abc import Callable
 from typing import Any
+
+import pytest
 
 from logops_fast.state.interface import BatchClaim, BucketVerdict, NonceVerdict, StateStore
 
@@ -123,3 +127,23 @@ def kill(pid: int) -> None:
 def _write_all(fd: int, data: bytes) -> None:
     while data:
         data = data[os.write(fd, data) :]
+
+
+class WatchedLock:
+    """The kernel's locks as a table uses them; another process seems to hold one for as many tries as ``held``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.held = 0
+        self.locked: set[int] = set()
+        self.asked: list[tuple[int, int, int, int]] = []
+        monkeypatch.setattr(fcntl, "lockf", self.lockf)
+
+    def lockf(self, fd: int, operation: int, length: int = 0, start: int = 0) -> None:
+        if operation == fcntl.LOCK_UN:
+            self.locked.discard(start)
+            return
+        self.asked.append((fd, operation, length, start))
+        if self.held:
+            self.held -= 1
+            raise BlockingIOError(errno.EAGAIN, "held")
+        self.locked.add(start)

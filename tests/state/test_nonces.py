@@ -20,7 +20,7 @@ from logops_fast.state.nonces import SLOTS, TableNonces, fresh_horizon
 from logops_fast.state.shared import open_shared
 from logops_fast.state.table import LOCK_TRIES, Geometry, Table
 from logops_fast.state.tallies import TALLY_BYTES
-from tests.state.support import FakeClock, in_processes
+from tests.state.support import FakeClock, WatchedLock, in_processes
 
 ONE_BUCKET = Geometry(nonces.KIND, 1, "I", 1, 0, nonces.KEY_BYTES)
 
@@ -357,24 +357,6 @@ def test_a_slot_that_is_given_back_is_the_next_one_handed_out() -> None:
     assert not table.words[1]
     assert insert(store, next(keys), expiry) is NonceVerdict.FRESH
     assert table.words[1]
-
-
-class WatchedLock:
-    """The kernel's locks as a table uses them; another process seems to hold one for as many tries as ``held``."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.held = 0
-        self.locked: set[int] = set()
-        monkeypatch.setattr(fcntl, "lockf", self.lockf)
-
-    def lockf(self, fd: int, operation: int, length: int = 0, start: int = 0) -> None:
-        if operation == fcntl.LOCK_UN:
-            self.locked.discard(start)
-            return
-        if self.held:
-            self.held -= 1
-            raise BlockingIOError(errno.EAGAIN, "held")
-        self.locked.add(start)
 
 
 def test_no_operation_leaves_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

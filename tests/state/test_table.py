@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import select
 import struct
 import time
+from mmap import mmap
 from pathlib import Path
 
 import pytest
@@ -17,12 +19,16 @@ from logops_fast.state.memory import memory_table
 from logops_fast.state.shared import open_shared
 from logops_fast.state.table import (
     BUCKET_BYTES,
+    LOCK_TRIES,
     SLOTS_PER_BUCKET,
+    WORDS,
     Geometry,
+    Table,
     header,
     header_fault,
+    read_header,
 )
-from tests.state.support import fork, kill
+from tests.state.support import WatchedLock, fork, kill
 
 GEOMETRY = Geometry(b"test", 3, "I", 1, 100)
 
@@ -97,6 +103,90 @@ def test_a_header_with_any_byte_changed_is_refused(at: int, change: int) -> None
     data = bytearray(header(GEOMETRY, 7, "boot-1"))
     data[at] ^= change
     assert header_fault(bytes(data), GEOMETRY, "boot-1") is not None
+
+
+def test_a_header_is_read_back_and_nothing_else_is_one() -> None:
+    data = header(GEOMETRY, 7, "boot-1")
+    assert read_header(data) == (b"test", 3, SLOTS_PER_BUCKET, 4, 100, 7, b"boot-1")
+    assert read_header(data + b"what follows") == read_header(data)
+    assert read_header(data[:-1]) is None
+    assert read_header(b"X" + data[1:]) is None
+    assert read_header(data[:20] + bytes([data[20] ^ 1]) + data[21:]) is None
+
+
+@pytest.mark.parametrize(("entries", "buckets"), [(1, 1), (89, 1), (90, 2), (89_500, 999)])
+def test_a_table_is_sized_for_a_fill_of_seven_tenths(entries: int, buckets: int) -> None:
+    assert Geometry.sized(b"test", entries, "d", 2, 50) == (b"test", buckets, "d", 2, 50, 16)
+
+
+def test_the_shared_words_are_a_thousand_between_the_header_and_the_buckets() -> None:
+    table = memory_table(GEOMETRY)
+    assert len(table.words) == WORDS == 1024
+    for number in range(WORDS):
+        table.words[number] = (1 << 64) - 1
+    assert not any(table.metas)
+    assert not any(table.values)
+    assert not any(table.extra)
+    assert header_fault(bytes(table._memory[:4096]), GEOMETRY, "") is None
+
+
+def test_a_key_is_found_right_after_bytes_that_only_look_like_it() -> None:
+    table = memory_table(GEOMETRY)
+    table.put(4, b"." * 15 + b"A")
+    table.put(5, b"A" * 16)  # also at one byte before it
+    assert table.find(b"A" * 16, 0) == 5
+
+
+def test_turns_go_round_in_each_bucket_and_can_be_undone_by_the_last_one() -> None:
+    table = memory_table(GEOMETRY)
+    for bucket in range(3):
+        first = bucket * SLOTS_PER_BUCKET
+        handed_out = [table.next_in_turn(bucket, now=100) for _ in range(SLOTS_PER_BUCKET)]
+        assert handed_out == list(range(first, first + SLOTS_PER_BUCKET))
+        table.undo_turn(bucket, handed_out[-1])
+        assert table.next_in_turn(bucket, now=100) == handed_out[-1]
+        assert table.next_in_turn(bucket, now=100) == first
+        assert table.next_in_turn(bucket, now=100) == first + 1
+        table.undo_turn(bucket, first)  # not the last one
+        assert table.next_in_turn(bucket, now=100) == first + 2
+        table.undo_turn(bucket, first + 2)
+        assert table.next_in_turn(bucket, now=100) == first + 2
+        table.values[first + 3] = 101
+        assert table.next_in_turn(bucket, now=100) == -1
+
+
+def locked_table(folder: Path) -> tuple[Table, int]:
+    fd = os.open(folder / "table", os.O_RDWR | os.O_CREAT)
+    memory = mmap(-1, GEOMETRY.size)
+    head = header(GEOMETRY, 7, "")
+    memory[: len(head)] = head
+    return Table(memory, GEOMETRY, fd), fd
+
+
+def test_a_lock_is_one_byte_of_the_file_and_is_tried_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table, fd = locked_table(tmp_path)
+    locks = WatchedLock(monkeypatch)
+    table.lock(2)
+    assert locks.asked == [(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 2)]
+    assert locks.locked == {2}
+    table.unlock(2)
+    assert not locks.locked
+    locks.asked, locks.held = [], LOCK_TRIES
+    table.lock(1)
+    assert locks.asked == [(fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, 1)] * (1 + LOCK_TRIES)
+    locks.held = LOCK_TRIES + 1
+    with pytest.raises(BlockingIOError):
+        table.lock(0)
+
+
+def test_a_closed_table_has_closed_its_file(tmp_path: Path) -> None:
+    table, fd = locked_table(tmp_path)
+    table.close()
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(fd)
+    table.close()
 
 
 @pytest.mark.process

@@ -269,3 +269,54 @@ def test_a_record_that_could_not_be_written_makes_the_journal_dirty(tmp_path: Pa
     put(log, 3)
     log.close()
     assert written(tmp_path) == [["batch-1"], ["batch-3"]]
+
+
+def test_a_rollback_cuts_the_record_away_at_once(tmp_path: Path) -> None:
+    log = CommitLog(tmp_path, 0, wall=lambda: NOON, ops=FileOps())
+    log.append([], [encode_entry(entry(1))])
+    log.accept()
+    (segment,) = segments(tmp_path)[0]
+    size = segment.stat().st_size
+    log.append([], [encode_entry(entry(2))])
+    assert segment.stat().st_size > size
+    log.rollback()
+    assert segment.stat().st_size == size
+    assert not log.dirty
+    log.close()
+
+
+def test_a_record_that_was_neither_accepted_nor_cut_away_is_cut_before_the_next(tmp_path: Path) -> None:
+    log = CommitLog(tmp_path, 0, wall=lambda: NOON, ops=FileOps())
+    for number in (1, 2, 3):
+        log.append([], [encode_entry(entry(number))])
+        if number != 2:
+            log.accept()
+    log.close()
+    read = decode_segment(segments(tmp_path)[0][0].read_bytes())
+    assert [r.entries[0].batch_id for r in read] == ["batch-1", "batch-3"]
+
+
+def test_a_segment_lasts_one_ttl_is_closed_then_and_removed_after_two(tmp_path: Path) -> None:
+    clock = Clock()
+    start = clock.now
+    log = CommitLog(tmp_path, 0, wall=clock, ops=FileOps(), ttl=600)
+
+    def write_at(moment: float) -> list[str]:
+        clock.now = start + moment
+        log.append([], [])
+        log.accept()
+        found = segments(tmp_path)[0]
+        os.utime(found[-1], (clock.now, clock.now))
+        return [path.name for path in found]
+
+    assert write_at(0) == write_at(599) == ["w0.0000000001.log"]
+    first = log._current
+    assert first is not None
+    assert write_at(600) == ["w0.0000000001.log", "w0.0000000002.log"]
+    assert first.fd < 0
+    log.prune()
+    assert write_at(1199) == ["w0.0000000001.log", "w0.0000000002.log"]
+    clock.now = start + 599 + 1200 + 1
+    log.prune()
+    assert [path.name for path in segments(tmp_path)[0]] == ["w0.0000000002.log"]
+    log.close()
