@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -49,6 +50,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """Install the guard, once for each test process: an audit hook cannot be removed."""
     guard = config.stash[GUARD] = ProcessGuard()
     sys.addaudithook(guard)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leave the modules and items of the run out of garbage collections: they are kept, and there are many of them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)
