@@ -13,6 +13,7 @@ import pytest
 from hypothesis import settings
 
 from logops_fast.runtime.build import COMPILED, build
+from tests.support import order
 
 # No deadline: wall-clock time says how busy the machine is, not how good the code. A failure prints what reproduces it.
 # A developer's run draws a few new examples of each property, CI many that are the same in every run.
@@ -63,8 +64,8 @@ def pytest_collection() -> Iterator[None]:
         gc.enable()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Order the tests, and skip those that compiled code cannot pass.
 
     What waits (processes, services) runs first, so that in parallel the short tests fill the gaps at the end.
@@ -72,11 +73,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FIXTURES_THAT_START.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
-    items.sort(key=lambda item: (not item.get_closest_marker("fault"), not starts_processes(item)))
+    items.sort(key=lambda item: not starts_processes(item))
     if build() == COMPILED:
         for item in items:
             if item.get_closest_marker("interpreted"):
                 item.add_marker(pytest.mark.skip(reason="replaces a name that compiled code has looked up for good"))
+    yield  # tests are deselected
+    if (processes := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
+        items[:] = in_turn(items, processes)
+
+
+def in_turn(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Return the tests in the order in which so many processes take them."""
+    seconds = order.recorded(order.SECONDS.read_text("utf-8"))
+    costs = [
+        seconds.get(item.nodeid.partition("[")[0], order.UNKNOWN) if starts_processes(item) else 0.0 for item in items
+    ]
+    found = list(order.groups(map(kept_together, items), costs))
+    return [items[at] for at in order.dealt(found, processes)]
+
+
+def kept_together(item: pytest.Item) -> str:
+    """Return the module of a test that shares a fixture with others of it, and otherwise the test's own name."""
+    info = getattr(item, "_fixtureinfo", None)
+    fixtures = info.name2fixturedefs.values() if info else ()
+    if starts_processes(item) and not any(found[-1].scope in ("class", "module", "package") for found in fixtures):
+        return item.nodeid
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(wrapper=True)
