@@ -66,14 +66,14 @@ def test_a_table_takes_space_as_it_fills_and_keeps_it_over_a_restart(place: Path
 @pytest.mark.process
 def test_siblings_grow_one_table_together(place: Path) -> None:
     expiry = time.time() + 305
-    store = open_shared(place, 300, CAPS)
+    store = open_shared(place, 300, SMALL)
 
     def work(index: int) -> list[str]:
-        return sorted({verdict.name for verdict in insert_many(store, b"worker %d" % index, 40_000, expiry)})
+        return sorted({verdict.name for verdict in insert_many(store, b"worker %d" % index, 25_000, expiry)})
 
     assert list(in_processes(3, work)) == [["FRESH"]] * 3
     for index in range(3):
-        assert set(insert_many(store, b"worker %d" % index, 40_000, expiry)) == {NonceVerdict.REPLAY}
+        assert set(insert_many(store, b"worker %d" % index, 25_000, expiry)) == {NonceVerdict.REPLAY}
     asyncio.run(store.close())
 
 
