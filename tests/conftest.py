@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -27,6 +28,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 STARTS_PROCESSES = ("process", "service", "fault", "bench", "long", "release")
 FIXTURES_THAT_START = frozenset({"supervised"})
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+
+# Marks of tests whose processes `make coverage` does not measure: they would take twice the time to start, most of what
+# they run is run by other tests too, and what was measured is lost when they are killed.
+UNMEASURED = ("fault", "bench")
+COVERAGE = "COVERAGE_PROCESS_CONFIG"  # of coverage.py: set for the child processes to be measured
 GUARD: pytest.StashKey[ProcessGuard] = pytest.StashKey()
 
 
@@ -108,14 +114,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     guard = item.config.stash[GUARD]
     guard.refuses = not starts_processes(item)
     try:
-        return (yield)
+        with unmeasured() if any(item.get_closest_marker(name) for name in UNMEASURED) else nullcontext():
+            return (yield)
     finally:
         guard.refuses = False
 
 
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Start processes whose coverage is not measured."""
+    configuration = os.environ.pop(COVERAGE, None)
+    try:
+        yield
+    finally:
+        if configuration is not None:
+            os.environ[COVERAGE] = configuration
+
+
 def pytest_sessionfinish() -> None:
     """Save the coverage measured in this process, if any: a test process that ends slowly is killed by xdist."""
-    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    if COVERAGE in os.environ:
         import coverage
 
         if (measured := coverage.Coverage.current()) is not None:
