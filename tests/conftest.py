@@ -92,10 +92,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def in_turn(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
     """Return the tests in the order in which so many processes take them."""
     seconds = order.recorded(order.SECONDS.read_text("utf-8"))
-    costs = [
-        seconds.get(item.nodeid.partition("[")[0], order.UNKNOWN) if starts_processes(item) else 0.0 for item in items
-    ]
-    found = list(order.groups(map(kept_together, items), costs))
+
+    def cost(item: pytest.Item) -> float:
+        assumed = order.BUILD if item.get_closest_marker("release") else order.UNKNOWN
+        return seconds.get(item.nodeid.partition("[")[0], assumed) if starts_processes(item) else 0.0
+
+    found = list(order.groups(map(kept_together, items), map(cost, items)))
     return [items[at] for at in order.dealt(found, processes)]
 
 

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 SECONDS: Final = Path(__file__).with_name("seconds.txt")
 UNKNOWN: Final = 1.5
 """Seconds assumed of a test that starts processes and is not in the file."""
+BUILD: Final = 100.0
+"""Seconds assumed of a test that installs or builds what a user gets."""
 
 
 class Group(NamedTuple):
