@@ -214,6 +214,40 @@ def runs(pid: int) -> bool:
         return False
 
 
+# In place of hatchling: a build that takes a moment to end.
+TIDY = """
+import os, signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    open(os.environ["ENDED"], "w").close()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+open(os.environ["STARTED"], "w").close()
+time.sleep(600)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_make_compiled_lets_an_interrupted_build_end(tmp_path: Path, number: signal.Signals) -> None:
+    started, ended = tmp_path / "started", tmp_path / "ended"
+    (tmp_path / "hatchling").mkdir()
+    (tmp_path / "hatchling" / "__init__.py").touch()
+    (tmp_path / "hatchling" / "__main__.py").write_text(TIDY)
+    program = "import pathlib, sys; from tools.make_compiled import build; build(pathlib.Path(sys.argv[1]))"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    env = {**os.environ, "PYTHONPATH": path, "STARTED": str(started), "ENDED": str(ended)}
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "out"], cwd=tmp_path, env=env) as make:
+        deadline = time.monotonic() + 120
+        while not started.exists():
+            assert make.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        make.send_signal(number)
+        assert make.wait(120) != 0
+    assert ended.exists()
+
+
 def test_each_cause_has_a_line_of_its_own() -> None:
     headers = "build/__native.h:3:10: fatal error: Python.h: No such file or directory\nerror: command '/usr/bin/gcc'"
     lines = [
