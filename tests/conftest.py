@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
 from hypothesis import settings
 
 from logops_fast.runtime.build import COMPILED, build
+from tests.support import order
 
 # No deadline: wall-clock time says how busy the machine is, not how good the code. A failure prints what reproduces it.
 # A developer's run draws a few new examples of each property, CI many that are the same in every run.
@@ -25,6 +28,11 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 STARTS_PROCESSES = ("process", "service", "fault", "bench", "long", "release")
 FIXTURES_THAT_START = frozenset({"supervised"})
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
+
+# Marks of tests whose processes `make coverage` does not measure: they would take twice the time to start, most of what
+# they run is run by other tests too, and what was measured is lost when they are killed.
+UNMEASURED = ("fault", "bench")
+COVERAGE = "COVERAGE_PROCESS_CONFIG"  # of coverage.py: set for the child processes to be measured
 GUARD: pytest.StashKey[ProcessGuard] = pytest.StashKey()
 
 
@@ -51,8 +59,19 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.addaudithook(guard)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leave the modules and items of the run out of garbage collections: they are kept, and there are many of them."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> Iterator[None]:
     """Order the tests, and skip those that compiled code cannot pass.
 
     What waits (processes, services) runs first, so that in parallel the short tests fill the gaps at the end.
@@ -60,11 +79,35 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if FIXTURES_THAT_START.intersection(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.process)
-    items.sort(key=lambda item: (not item.get_closest_marker("fault"), not starts_processes(item)))
+    items.sort(key=lambda item: not starts_processes(item))
     if build() == COMPILED:
         for item in items:
             if item.get_closest_marker("interpreted"):
                 item.add_marker(pytest.mark.skip(reason="replaces a name that compiled code has looked up for good"))
+    yield  # tests are deselected
+    if (processes := getattr(config, "workerinput", {}).get("workercount", 1)) > 1:
+        items[:] = in_turn(items, processes)
+
+
+def in_turn(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Return the tests in the order in which so many processes take them."""
+    seconds = order.recorded(order.SECONDS.read_text("utf-8"))
+
+    def cost(item: pytest.Item) -> float:
+        assumed = order.BUILD if item.get_closest_marker("release") else order.UNKNOWN
+        return seconds.get(item.nodeid.partition("[")[0], assumed) if starts_processes(item) else 0.0
+
+    found = list(order.groups(map(kept_together, items), map(cost, items)))
+    return [items[at] for at in order.dealt(found, processes)]
+
+
+def kept_together(item: pytest.Item) -> str:
+    """Return the module of a test that shares a fixture with others of it, and otherwise the test's own name."""
+    info = getattr(item, "_fixtureinfo", None)
+    fixtures = info.name2fixturedefs.values() if info else ()
+    if starts_processes(item) and not any(found[-1].scope in ("class", "module", "package") for found in fixtures):
+        return item.nodeid
+    return item.nodeid.partition("::")[0]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -73,14 +116,26 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     guard = item.config.stash[GUARD]
     guard.refuses = not starts_processes(item)
     try:
-        return (yield)
+        with unmeasured() if any(item.get_closest_marker(name) for name in UNMEASURED) else nullcontext():
+            return (yield)
     finally:
         guard.refuses = False
 
 
+@contextmanager
+def unmeasured() -> Iterator[None]:
+    """Start processes whose coverage is not measured."""
+    configuration = os.environ.pop(COVERAGE, None)
+    try:
+        yield
+    finally:
+        if configuration is not None:
+            os.environ[COVERAGE] = configuration
+
+
 def pytest_sessionfinish() -> None:
     """Save the coverage measured in this process, if any: a test process that ends slowly is killed by xdist."""
-    if "COVERAGE_PROCESS_CONFIG" in os.environ:
+    if COVERAGE in os.environ:
         import coverage
 
         if (measured := coverage.Coverage.current()) is not None:

@@ -6,14 +6,19 @@ Compiling needs a C compiler and Python's headers. Nothing is written into the c
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -91,15 +96,20 @@ class CompileHook(BuildHookInterface[Any]):
             raise SystemExit(not_installed(missing))
         root = Path(self.root)
         self._folder = folder = Path(tempfile.mkdtemp(prefix="logops-compile-"))
-        shutil.copytree(root / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
-        (folder / "setup.py").write_text(SETUP)
-        arguments = [f"--config-file={root / 'pyproject.toml'}", *modules(folder, self.config)]
-        command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "\n".join(arguments)]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)  # noqa: S603
-        if done.returncode:
-            shutil.rmtree(folder)
-            said = f"{done.stdout}\n{done.stderr}"
-            raise SystemExit(f"{said}\n{cause(done.returncode, said)}")
+        atexit.register(self._remove)  # an interrupt between here and the end of the wheel
+        try:
+            shutil.copytree(root / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+            (folder / "setup.py").write_text(SETUP)
+            arguments = [f"--config-file={root / 'pyproject.toml'}", *modules(folder, self.config)]
+            command = [sys.executable, "setup.py", "--quiet", "build_ext", "--inplace", "\n".join(arguments)]
+            with exit_on_sigterm():
+                code, said = run(command, folder)
+        except BaseException:
+            self._remove()
+            raise
+        if code:
+            self._remove()
+            raise SystemExit(f"{said}\n{cause(code, said)}")
         for library in folder.rglob("*.so"):
             name = library.relative_to(folder).as_posix()
             if not name.startswith("build/"):
@@ -109,8 +119,44 @@ class CompileHook(BuildHookInterface[Any]):
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:  # noqa: ARG002
         """Remove the temporary folder."""
+        self._remove()
+
+    def _remove(self) -> None:
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+            atexit.unregister(self._remove)
+
+
+@contextmanager
+def exit_on_sigterm() -> Iterator[None]:
+    """End by SystemExit at a SIGTERM, whose default ends the process with its folder left behind."""
+    if threading.current_thread() is not threading.main_thread():  # only the main thread may set a handler
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def run(command: list[str], folder: Path) -> tuple[int, str]:
+    """Run a command in ``folder`` and return its exit code and output.
+
+    When interrupted, it ends with all the compilers it has started: they write into the folder.
+    """
+    with subprocess.Popen(  # noqa: S603
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            out, err = process.communicate()
+        except BaseException:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()  # returns when the last of them is gone
+            raise
+    return process.returncode, f"{out}\n{err}"
 
 
 def not_installed(missing: list[str]) -> str:

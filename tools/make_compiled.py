@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -61,9 +62,19 @@ def fingerprint(files: list[Path]) -> str:
 
 
 def build(folder: Path) -> Path:
-    """Build the compiled wheel and return its path."""
+    """Build the compiled wheel and return its path. At an interrupt the build ends first: it removes what it made."""
     command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(folder)]
-    subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL, env={**os.environ, "LOGOPS_COMPILE": "1"})
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    environment = {**os.environ, "LOGOPS_COMPILE": "1"}
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, env=environment) as process:
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            process.wait()  # subprocess.run would kill it
+            raise
+    if code:
+        raise subprocess.CalledProcessError(code, command)
     (wheel,) = folder.glob("*.whl")
     return wheel
 

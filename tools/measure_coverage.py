@@ -1,6 +1,7 @@
 """``python tools/measure_coverage.py PYTEST_ARGUMENTS``: tests, and the line and branch coverage of the package.
 
-Child processes are measured too: forked workers, gateways and commands (pyproject.toml, ``[tool.coverage.run]``).
+Child processes are measured too: forked workers, gateways and commands (pyproject.toml, ``[tool.coverage.run]``), but
+for those that tests of faults and of benchmarks start (tests/conftest.py).
 Exits with the tests' code, or with 2 if the tests pass and less than LEAST percent is covered.
 """
 

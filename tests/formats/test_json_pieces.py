@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -45,28 +46,41 @@ def compact(value: Any) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-EVENTS = [
-    {"ts": f"2026-01-01T00:00:{i % 60:02}Z", "msg": f'text }},{{ {i} \\ "', "n": [{"ts": i}, {}]} for i in range(5000)
-]
-BODIES = {
-    "compact": compact(EVENTS),
-    "pretty": json.dumps(EVENTS, indent=2).encode(),
-    "spaces": b" [ " + b" , ".join(map(compact, EVENTS)) + b" ] \n",
-    "numbers": b"[" + b",".join([b"1"] * 150_000) + b"]",
-    "arrays": b"[" + b",".join([b"[]"] * 100_000) + b"]",
-    "mixed": compact([x for e in EVENTS for x in (e, 7, None, "}", [1, [2]])]),
-    "nested candidates": compact([{"a": [{"a": 1}, {"a": 2}, {"a": 3}] * 50, "b": i} for i in range(500)]),
-    "lone surrogates": b"[" + b",".join([rb'{"msg":"\ud800 \\\ud800 \\ud800"}'] * 12_000) + b"]",
-    "invalid UTF-8": b"[" + b",".join([b'{"msg":"\xff"}'] * 25_000) + b"]",
-    "sequence": b"".join(map(compact, EVENTS)),
-    "lines": b"\n".join(map(compact, EVENTS)) + b"\n",
-    "pretty sequence": b"\n".join(json.dumps(event, indent=1).encode() for event in EVENTS),
-}
+COUNT = 5000
+NAMES = (
+    "compact", "pretty", "spaces", "numbers", "arrays", "mixed", "nested candidates", "lone surrogates",
+    "invalid UTF-8", "sequence", "lines", "pretty sequence",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BODIES)
+@cache
+def bodies() -> dict[str, bytes]:
+    """The bodies by name; made for the tests that run, not whenever this file is imported."""
+    events = [
+        {"ts": f"2026-01-01T00:00:{i % 60:02}Z", "msg": f'text }},{{ {i} \\ "', "n": [{"ts": i}, {}]}
+        for i in range(COUNT)
+    ]
+    written = [compact(event) for event in events]
+    made = (
+        compact(events),
+        json.dumps(events, indent=2).encode(),
+        b" [ " + b" , ".join(written) + b" ] \n",
+        b"[" + b",".join([b"1"] * 150_000) + b"]",
+        b"[" + b",".join([b"[]"] * 100_000) + b"]",
+        compact([x for e in events for x in (e, 7, None, "}", [1, [2]])]),
+        compact([{"a": [{"a": 1}, {"a": 2}, {"a": 3}] * 50, "b": i} for i in range(500)]),
+        b"[" + b",".join([rb'{"msg":"\ud800 \\\ud800 \\ud800"}'] * 12_000) + b"]",
+        b"[" + b",".join([b'{"msg":"\xff"}'] * 25_000) + b"]",
+        b"".join(written),
+        b"\n".join(written) + b"\n",
+        b"\n".join(json.dumps(event, indent=1).encode() for event in events),
+    )
+    return dict(zip(NAMES, made, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_pieces_hold_the_items_of_the_whole_body_in_order(name: str) -> None:
-    body = BODIES[name]
+    body = bodies()[name]
     assert len(body) > PIECE_BYTES
     pieces = cut(body)
     assert texts(pieces) == items(body)
@@ -75,24 +89,24 @@ def test_pieces_hold_the_items_of_the_whole_body_in_order(name: str) -> None:
     assert len(pieces) > len(body) // (2 * PIECE_BYTES)
 
 
-def fillers() -> dict[str, bytes]:
-    return {
-        "objects": b'{"msg":[' + b"{}," * 200_000 + b"1]}",
-        "deep": b'{"a":' * 200_000 + b"1" + b"}" * 200_000,
-        "quotes": b'{"a":"' + rb"\"" * 300_000 + b'"}',
-        "backslashes": b'{"a":"' + rb"\\" * 300_001 + b'"}',
-        "brackets in text": b'{"a":"' + b"]}" * 300_000 + b'"}',
-        "strings": b'{"a":[' + b'"]",' * 200_000 + b'"\\"]"]}',
-        "text": b'"' + b"x" * 600_000 + b'"',
-        "digits": b"9" * 600_000,
-        "a string of escaped quotes in pieces": b'{"a":["' + b'","'.join([rb"\"\\\"]" * 100] * 1000) + b'"]}',
-    }
+FILLERS = {
+    # More than two pieces, or one would do.
+    "objects": b'{"msg":[' + b"{}," * 200_000 + b"1]}",
+    "deep": b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+    "quotes": b'{"a":"' + rb"\"" * 300_000 + b'"}',
+    "backslashes": b'{"a":"' + rb"\\" * 300_001 + b'"}',
+    "brackets in text": b'{"a":"' + b"]}" * 300_000 + b'"}',
+    "strings": b'{"a":[' + b'"]",' * 150_000 + b'"\\"]"]}',
+    "text": b'"' + b"x" * 600_000 + b'"',
+    "digits": b"9" * 600_000,
+    "a string of escaped quotes in pieces": b'{"a":["' + b'","'.join([rb"\"\\\"]" * 100] * 1000) + b'"]}',
+}
 
 
 @pytest.mark.parametrize("gap", [b"", b" ", b"\n  "])
-@pytest.mark.parametrize("name", fillers())
+@pytest.mark.parametrize("name", FILLERS)
 def test_an_item_over_the_limit_is_skipped_and_its_neighbours_are_whole(name: str, gap: bytes) -> None:
-    large = fillers()[name]
+    large = FILLERS[name]
     parts = [b'{"msg":"first"}', large, b'{"msg":"]"}', b"7", large, large, b'{"msg":"last"}']
     pieces = cut(b"[" + (gap + b"," + gap).join(parts) + gap + b"]")
     found = texts(pieces)
@@ -104,7 +118,7 @@ def test_an_item_over_the_limit_is_skipped_and_its_neighbours_are_whole(name: st
 
 
 def test_an_object_over_the_limit_in_a_sequence_is_skipped() -> None:
-    large = fillers()["quotes"]
+    large = FILLERS["quotes"]
     kinds = [piece.kind for piece in cut(b'{"a":1}\n' + large + b'\n{"b":2}' + large)]
     assert kinds == [PieceKind.ITEMS, PieceKind.TOO_LARGE, PieceKind.ITEMS, PieceKind.TOO_LARGE]
 
@@ -121,8 +135,8 @@ def test_an_item_of_just_the_limit_is_kept() -> None:
 
 
 def test_nothing_of_an_item_over_the_limit_is_looked_at_in_one_step() -> None:
-    body = b"[" + fillers()["objects"] * 8 + b"]"
-    steps = list(json_pieces.json_pieces(b"[" + b",".join([fillers()["objects"]] * 4) + b"]", LIMIT))
+    body = b"[" + FILLERS["objects"] * 8 + b"]"
+    steps = list(json_pieces.json_pieces(b"[" + b",".join([FILLERS["objects"]] * 4) + b"]", LIMIT))
     assert sum(step.kind is PieceKind.NOTHING for step in steps) >= 4
     with pytest.raises(BrokenJsonError):
         list(json_pieces.json_pieces(body, LIMIT))
@@ -132,7 +146,7 @@ def test_nothing_of_an_item_over_the_limit_is_looked_at_in_one_step() -> None:
     "tail", [b"", b",]", b"]]", b"] x", b"nope]", b",{]", b"}", b'"', b",1 2]", b"," + b"[" * 3000 + b"]", b',"\\ud800']
 )
 def test_an_array_broken_at_its_end_is_malformed(tail: bytes) -> None:
-    body = BODIES["compact"]
+    body = bodies()["compact"]
     with pytest.raises(BrokenJsonError):
         cut(body[:-1] + tail)
 
@@ -143,11 +157,11 @@ def test_an_open_item_over_the_limit_makes_the_body_malformed() -> None:
 
 
 def test_text_that_is_not_json_spoils_one_item_of_a_sequence() -> None:
-    good = BODIES["lines"]
+    good = bodies()["lines"]
     pieces = cut(good + b"{'python': 1}\n" + good + b'{"cut":')
     broken = [piece.text for piece in pieces if piece.kind is PieceKind.BROKEN]
     assert broken == [b"{'python': 1}", b'{"cut":']
-    assert sum(piece.count for piece in pieces) == 2 * len(EVENTS) + 2
+    assert sum(piece.count for piece in pieces) == 2 * COUNT + 2
 
 
 @given(any_body, st.sampled_from([16, 64, LIMIT]))

@@ -61,7 +61,7 @@ def test_an_answer_that_loki_does_not_give_is_shown_and_waited_for(
         assert words in shown(shipper)[1]
         # Not only once: whatever is refused again and again stays where it is.
         before = world.loki.requests.total()
-        await until(lambda: world.loki.requests.total() > before + 50)
+        await until(lambda: world.loki.requests.total() > before + 20)
         assert shown(shipper)[0] == "loki_refuses"
         assert not (world.dir / "ship" / "unshippable").exists()
         world.loki.instead = None

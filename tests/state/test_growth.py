@@ -66,14 +66,14 @@ def test_a_table_takes_space_as_it_fills_and_keeps_it_over_a_restart(place: Path
 @pytest.mark.process
 def test_siblings_grow_one_table_together(place: Path) -> None:
     expiry = time.time() + 305
-    store = open_shared(place, 300, CAPS)
+    store = open_shared(place, 300, SMALL)
 
     def work(index: int) -> list[str]:
-        return sorted({verdict.name for verdict in insert_many(store, b"worker %d" % index, 40_000, expiry)})
+        return sorted({verdict.name for verdict in insert_many(store, b"worker %d" % index, 25_000, expiry)})
 
     assert list(in_processes(3, work)) == [["FRESH"]] * 3
     for index in range(3):
-        assert set(insert_many(store, b"worker %d" % index, 40_000, expiry)) == {NonceVerdict.REPLAY}
+        assert set(insert_many(store, b"worker %d" % index, 25_000, expiry)) == {NonceVerdict.REPLAY}
     asyncio.run(store.close())
 
 
@@ -90,16 +90,16 @@ expiry = clock[0] + 305
 with (place / "filler").open("wb", buffering=0) as filler:
     try:
         while True:
-            filler.write(bytes(4096))
+            filler.write(bytes(1 << 16))  # the last one falls short
     except OSError:
         pass
 answers = []
 for _ in range(2):
-    verdicts = [verdict.name for verdict in insert_many(store, b"web", 60_000, expiry)]
+    verdicts = [verdict.name for verdict in insert_many(store, b"web", 40_000, expiry)]
     answers.append({name: verdicts.count(name) for name in set(verdicts)})
 os.unlink(place / "filler")
 clock[0] += 1
-verdicts = [verdict.name for verdict in insert_many(store, b"web", 60_000, expiry)]
+verdicts = [verdict.name for verdict in insert_many(store, b"web", 40_000, expiry)]
 answers.append({name: verdicts.count(name) for name in set(verdicts)})
 print(json.dumps(answers))
 """
@@ -111,7 +111,7 @@ def test_on_a_full_file_system_the_table_refuses_and_forgets_nothing_and_grows_o
 ) -> None:
     """A write to a page without space would end the process (SIGBUS)."""
     own_mounts = ["unshare", "--map-root-user", "--mount", "sh", "-ec"]
-    mount = 'mount -t tmpfs -o size=64m none "$0"'
+    mount = 'mount -t tmpfs -o size=32m none "$0"'
     if shutil.which("unshare") is None or subprocess.run([*own_mounts, mount, str(tmp_path)], check=False).returncode:
         pytest.skip("this system allows no mounts in a user namespace")
     command = [*own_mounts, mount + '; exec "$1" -c "$2" "$0"', str(tmp_path), sys.executable, _FULL_DISK]

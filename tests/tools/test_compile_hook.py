@@ -6,8 +6,12 @@ Native code silently behaves differently from the interpreter in a few ways: tho
 from __future__ import annotations
 
 import ast
+import os
 import shutil
+import signal
 import subprocess
+import sys
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -110,8 +114,8 @@ def test_what_a_compiled_build_needs_is_locked(monkeypatch: pytest.MonkeyPatch) 
 RIGHT = "def double(number: int) -> int:\n    return 2 * number\n"
 
 
-def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, **env: str) -> Path:
-    project = (
+def project(tmp_path: Path, source: str) -> None:
+    text = (
         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
         '[project]\nname = "logops-fast"\nversion = "1"\ndependencies = []\n'
         "[dependency-groups]\ncompile = []\n"
@@ -119,11 +123,15 @@ def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, **env: s
         'path = "compile_hook.py"\ninclude = ["logops_fast/*.py"]\nexclude = []\n'
         "[tool.mypy]\nstrict = true\n"
     )
-    (tmp_path / "pyproject.toml").write_text(project)
+    (tmp_path / "pyproject.toml").write_text(text)
     shutil.copy(ROOT / "tools" / "compile_hook.py", tmp_path)
     (tmp_path / "logops_fast").mkdir()
     (tmp_path / "logops_fast" / "__init__.py").touch()
     (tmp_path / "logops_fast" / "small.py").write_text(source)
+
+
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, **env: str) -> Path:
+    project(tmp_path, source)
     for name, value in {"LOGOPS_COMPILE": "1", **env}.items():
         monkeypatch.setenv(name, value)
     return Path(next(iter(WheelBuilder(str(tmp_path)).build(directory=str(tmp_path / "out"), versions=["standard"]))))
@@ -157,6 +165,87 @@ def test_a_build_that_fails_says_why(
     with pytest.raises(SystemExit) as stopped:
         build(tmp_path, monkeypatch, source, **env)
     assert said in str(stopped.value).splitlines()[-1], stopped.value
+
+
+# In place of mypyc: a compilation that goes on, in a process of its own as compilers are.
+ENDLESS = """
+import os, subprocess
+def mypycify(*_, **__):
+    compiler = subprocess.Popen(["sleep", "600"])
+    with open(os.environ["STARTED"] + ".new", "w") as started:
+        started.write(str(compiler.pid))
+    os.rename(os.environ["STARTED"] + ".new", os.environ["STARTED"])
+    compiler.wait()
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_neither_files_nor_compilers(tmp_path: Path, number: signal.Signals) -> None:
+    project(tmp_path, RIGHT)
+    endless, temporary, started = tmp_path / "endless", tmp_path / "tmp", tmp_path / "started"
+    (endless / "mypyc").mkdir(parents=True)
+    (endless / "mypyc" / "__init__.py").touch()
+    (endless / "mypyc" / "build.py").write_text(ENDLESS)
+    temporary.mkdir()
+    env = {**os.environ, "LOGOPS_COMPILE": "1", "PYTHONPATH": str(endless), "TMPDIR": str(temporary)}
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel"]
+    with subprocess.Popen(command, cwd=tmp_path, env=env | {"STARTED": str(started)}, stderr=subprocess.PIPE) as build:
+        deadline = time.monotonic() + 120
+        while not started.exists():
+            assert build.poll() is None, build.stderr and build.stderr.read()
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        assert [path.name.startswith("logops-compile-") for path in temporary.iterdir()] == [True]
+        build.send_signal(number)
+        build.communicate(timeout=120)
+    assert build.returncode != 0
+    assert list(temporary.iterdir()) == []
+    while runs(int(started.read_text())):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(pid: int) -> bool:
+    """Whether a process is there that is not a zombie, which its new parent may leave for long."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+# In place of hatchling: a build that takes a moment to end.
+TIDY = """
+import os, signal, sys, time
+def end(*_):
+    time.sleep(0.5)
+    open(os.environ["ENDED"], "w").close()
+    sys.exit(1)
+signal.signal(signal.SIGTERM, end)
+open(os.environ["STARTED"], "w").close()
+time.sleep(600)
+"""
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_make_compiled_lets_an_interrupted_build_end(tmp_path: Path, number: signal.Signals) -> None:
+    started, ended = tmp_path / "started", tmp_path / "ended"
+    (tmp_path / "hatchling").mkdir()
+    (tmp_path / "hatchling" / "__init__.py").touch()
+    (tmp_path / "hatchling" / "__main__.py").write_text(TIDY)
+    program = "import pathlib, sys; from tools.make_compiled import build; build(pathlib.Path(sys.argv[1]))"
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    env = {**os.environ, "PYTHONPATH": path, "STARTED": str(started), "ENDED": str(ended)}
+    with subprocess.Popen([sys.executable, "-c", program, tmp_path / "out"], cwd=tmp_path, env=env) as make:
+        deadline = time.monotonic() + 120
+        while not started.exists():
+            assert make.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        make.send_signal(number)
+        assert make.wait(120) != 0
+    assert ended.exists()
 
 
 def test_each_cause_has_a_line_of_its_own() -> None:

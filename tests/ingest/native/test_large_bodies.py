@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from functools import cache
 from typing import Any
 
 import pytest
@@ -22,12 +23,6 @@ from tests.ingest.test_pipeline import Kept
 from tests.support.turns import Turns
 
 pytestmark = pytest.mark.native
-
-EVENTS = corpus.events(6000, "mixed")
-ARRAY = corpus.body(EVENTS)
-LINES = corpus.body(EVENTS, "ndjson")
-EXPORT = corpus.body(EVENTS, "otlp")
-LARGE = json.dumps({"msg": "x" * 300_000}).encode()
 
 
 class Gateway:
@@ -59,24 +54,38 @@ class Gateway:
         return (replies[0].status, json.loads(replies[0].body)), self.turns.made - made
 
 
-BODIES = {
-    "an array": (ARRAY, Format.JSON),
-    "lines": (LINES, Format.NDJSON),
-    "with an event that is too large": (ARRAY[:-1] + b"," + LARGE + b"]", Format.JSON),
-    "with a line that is too large": (LINES + b"\n" + LARGE + b"\n" + LINES, Format.NDJSON),
-    "with a fault": (ARRAY[:-1] + b",7]", Format.JSON),
-    "broken at its end": (ARRAY[:-1], Format.JSON),
-    "a sequence": (LINES.replace(b"\n", b""), Format.JSON),
-    "an export": (EXPORT, Format.OTLP),
-    "an export in several resources": (EXPORT + corpus.body(EVENTS[:3000], "otlp"), Format.OTLP),
-    "an export that ends in a field of another version": (EXPORT + b"\x12\x00", Format.OTLP),
-    "an envelope": (b'{"events":' + ARRAY + b"}", Format.JSON),
-}
+NAMES = (
+    "an array", "lines", "with an event that is too large", "with a line that is too large", "with a fault",
+    "broken at its end", "a sequence", "an export", "an export in several resources",
+    "an export that ends in a field of another version", "an envelope",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("name", BODIES)
+@cache
+def bodies() -> dict[str, tuple[bytes, Format]]:
+    """The bodies by name; made for the tests that run, not whenever this file is imported."""
+    events = corpus.events(6000, "mixed")
+    array, lines, export = corpus.body(events), corpus.body(events, "ndjson"), corpus.body(events, "otlp")
+    large = json.dumps({"msg": "x" * 300_000}).encode()
+    made = (
+        (array, Format.JSON),
+        (lines, Format.NDJSON),
+        (array[:-1] + b"," + large + b"]", Format.JSON),
+        (lines + b"\n" + large + b"\n" + lines, Format.NDJSON),
+        (array[:-1] + b",7]", Format.JSON),
+        (array[:-1], Format.JSON),
+        (lines.replace(b"\n", b""), Format.JSON),
+        (export, Format.OTLP),
+        (export + corpus.body(events[:3000], "otlp"), Format.OTLP),
+        (export + b"\x12\x00", Format.OTLP),
+        (b'{"events":' + array + b"}", Format.JSON),
+    )
+    return dict(zip(NAMES, made, strict=True))
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_large_body_is_stored_as_without_the_kernel(name: str) -> None:
-    body, format = BODIES[name]
+    body, format = bodies()[name]
     ours, reference = Gateway(native=True), Gateway(native=False)
     wanted, _ = reference.send(body, format)
     for _ in range(2):  # layouts are learnt from the first
@@ -88,8 +97,9 @@ def test_a_large_body_is_stored_as_without_the_kernel(name: str) -> None:
         assert ours.sink.rejected == reference.sink.rejected
 
 
-@pytest.mark.parametrize(("body", "format"), [(ARRAY, Format.JSON), (LINES, Format.NDJSON)], ids=["array", "lines"])
-def test_a_step_is_a_piece(body: bytes, format: Format) -> None:
+@pytest.mark.parametrize("name", ["an array", "lines"])
+def test_a_step_is_a_piece(name: str) -> None:
+    body, format = bodies()[name]
     gateway = Gateway(native=True)
     gateway.send(body, format)
     sizes: list[int] = []
@@ -115,6 +125,6 @@ def test_a_step_is_a_piece(body: bytes, format: Format) -> None:
 
 def test_too_many_events_are_refused() -> None:
     limits = Limits(max_items=2000)
-    answers = [Gateway(native=native, limits=limits).send(ARRAY, Format.JSON)[0] for native in (True, False)]
+    answers = [Gateway(native=native, limits=limits).send(*bodies()["an array"])[0] for native in (True, False)]
     assert answers[0] == answers[1]
     assert answers[0][0] == 413

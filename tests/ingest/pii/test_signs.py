@@ -19,6 +19,7 @@ from logops_fast.ingest.pii.triggers import endings_of
 from logops_fast.ingest.serialiser import to_json
 from tests.ingest.pii import contexts
 from tests.ingest.pii.strategies import PII, texts
+from tests.support.examples import examples
 from tests.support.tables import each_of
 
 KINDS: Final = (*SECRETS, *CREDENTIALS, *PLAIN)
@@ -63,7 +64,7 @@ def test_so_has_what_the_field_sends(seed: int) -> None:
 
 
 @pytest.mark.parametrize("form", sorted(FORMS))
-@settings(max_examples=10)
+@settings(max_examples=examples(0.3))
 @given(st.data())
 def test_so_has_every_form_of_a_key(form: str, data: st.DataObject) -> None:
     pattern = FORMS[form].decode()

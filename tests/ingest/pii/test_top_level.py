@@ -17,6 +17,7 @@ from tests.ingest.pii.strategies import PII, events
 from tests.support.tables import each_of
 
 MASKER = Masker(["nick", "a?ct"], ["kept"])
+OTHER = Masker(["nick"], ["kept"])
 
 
 def with_places(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -38,7 +39,7 @@ def test_a_name_that_matters_is_noticed_when_it_comes_first_and_later(name: str)
     batch = with_places([{"m": "x"}, {"m": "y", name: "bob@example.com"}, {"m": "z"}])
     masker = Masker(["nick"], ["kept"])
     lines = to_lines(batch)
-    expected = Masker(["nick"], ["kept"]).mask_lines(lines, [], {})
+    expected = OTHER.mask_lines(lines, [], {})  # without the events it learns no names
     assert masker.mask_lines(lines, batch, {}) == expected
     assert masker.mask_lines(lines, batch, {}) == expected
 
