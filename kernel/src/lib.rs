@@ -7,6 +7,7 @@
 pub mod bitmaps;
 pub mod escapes;
 pub mod events;
+pub mod head;
 pub mod layouts;
 pub mod messages;
 pub mod numbers;

@@ -138,7 +138,7 @@ proptest! {
     fn bodies(body in text(), by_line: bool, wrapped: bool, start in 0..40usize, size in 1..400usize) {
         let (table, layouts) = (table(), layouts());
         let body = if wrapped { [b"[".as_slice(), &body, b"]"].concat() } else { body };
-        let constants = vec![b",\"emitter\":\"e\"}\n".to_vec(); 4];
+        let constants = [&b",\"emitter\":\"e\"}\n"[..]; 4];
         let request = Request { constants: &constants, zone_is_utc: true, receipt: 1_764_064_811_000_000 };
         let mut scratch = Scratch::default();
         for part in [Part::whole(&body, by_line), Part { start, size, by_line, may_be_envelope: true }] {

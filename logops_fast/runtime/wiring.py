@@ -33,6 +33,8 @@ from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.batch import Downstream, ReadAhead
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
+from logops_fast.http.head import SINGLE_FIELDS as HTTP_FIELDS
+from logops_fast.http.head import PlainReader
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.pool import HttpPool
 from logops_fast.http.proxies import TrustedProxies
@@ -42,7 +44,7 @@ from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.names import SETTLED_AS
-from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, open_kernel
+from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, kernel_module, open_kernel
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
@@ -76,6 +78,10 @@ SINGLE_FIELDS: Final = frozenset(
     }
 )
 """Fields of the gateways that must not be repeated: two values for one field are an attack, or a mistake."""
+
+
+USUAL_FIELDS: Final = frozenset({b"accept", b"accept-encoding", b"connection", b"user-agent"})
+"""Further fields that most senders send."""
 
 
 def http_limits(settings: Settings) -> HttpLimits:
@@ -121,7 +127,26 @@ def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_prox
         clock=time.monotonic,
         proxies=proxies,
         encoder_of=encoder_of,
+        plain_reader=plain_reader(limits),
     )
+
+
+def plain_reader(limits: HttpLimits) -> PlainReader | None:
+    """Return the native kernel's reader of heads; None if there is none, which ``native_reader`` says."""
+    try:
+        module = kernel_module()
+    except KernelMismatchError:
+        return None
+    heads = getattr(module, "Heads", None)
+    if heads is None:
+        return None
+    read: PlainReader = heads(
+        limits.request_line,
+        limits.header_fields,
+        limits.header_bytes,
+        sorted(SINGLE_FIELDS | HTTP_FIELDS | USUAL_FIELDS),
+    ).read
+    return read
 
 
 def work_queue(settings: Settings) -> WorkQueue:
