@@ -358,7 +358,6 @@ class _Exchange:
         self._answer(refusal.status, refusal.body(), headers)
 
     def _answer(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        if self._grant is not None:
-            headers = (*headers, *self._grant.headers)
-        sent = self._request.respond(Response(status, body, headers=headers))
+        lines = b"" if self._grant is None else self._grant.lines
+        sent = self._request.respond(Response(status, body, headers=headers, lines=lines))
         self._gateway.metrics.request_done(sent, self._emitter, monotonic() - self._request.received_at)

@@ -245,6 +245,11 @@ class Table:
             at = self._memory.find(digest, at + 1, end)
         return -1
 
+    def holds(self, slot: int, digest: bytes) -> bool:
+        """Return whether a slot holds ``digest``: what was found once need not be searched for again."""
+        at = self._keys + slot * self._key_bytes
+        return self._memory[at : at + self._key_bytes] == digest
+
     def next_in_turn(self, bucket: int, now: float) -> int:
         """Return the slot whose turn it is if it is free at ``now``, and move on; otherwise -1.
 
