@@ -7,6 +7,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::digest;
 use crate::events::{self, Ask, Outcome, Part, Request, Scratch};
 use crate::head;
 use crate::layouts::{Item, Layouts, Plan, Role};
@@ -325,6 +326,29 @@ impl Heads {
     }
 }
 
+/// A key that requests are signed with (`digest`).
+#[pyclass(frozen, module = "logops_kernel")]
+struct SigningKey(digest::SigningKey);
+
+#[pymethods]
+impl SigningKey {
+    #[new]
+    fn new(secret: &[u8]) -> Self {
+        SigningKey(digest::SigningKey::new(secret))
+    }
+
+    /// The base64 text (44 bytes) of the message's HMAC-SHA256.
+    fn signature<'py>(&self, py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.signature(message))
+    }
+}
+
+/// The SHA-256 of a body in lower-case hexadecimal.
+#[pyfunction]
+fn sha256_hex<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &digest::hex(data))
+}
+
 fn counts<'a, 'py>(py: Python<'py>, counted: impl Iterator<Item = (&'a str, u64)>) -> PyResult<Counts<'py>> {
     let counts = PyDict::new(py);
     for (name, number) in counted {
@@ -380,5 +404,7 @@ fn logops_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DIGEST", crate::DIGEST.trim())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Kernel>()?;
-    module.add_class::<Heads>()
+    module.add_class::<Heads>()?;
+    module.add_class::<SigningKey>()?;
+    module.add_function(wrap_pyfunction!(sha256_hex, module)?)
 }

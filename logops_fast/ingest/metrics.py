@@ -105,13 +105,12 @@ class IngestMetrics(GatewayMetrics):
 
     def stored(self, emitter: str, scenario_id: str, batch: StoredBatch) -> None:
         """Count a stored batch once."""
-        emitter = self.emitter(emitter)
-        pair = (emitter, self._scenario(scenario_id))
-        accepted = self._accepted.get(pair)
+        accepted = self._accepted.get((emitter, scenario_id))
         if accepted is None:
-            accepted = self._accepted[pair] = self._accepted_total.labels(*pair)
+            accepted = self._accepted_of(emitter, scenario_id)
         accepted.inc(batch.count)
         self._batch_size.observe(batch.count)
+        emitter = self.emitter(emitter)
         for level, n in batch.levels.items():
             if n:
                 ingested = self._ingested.get((emitter, level))
@@ -125,6 +124,13 @@ class IngestMetrics(GatewayMetrics):
         for kind, n in batch.masked.items():
             if n:
                 self._pii_masked_total.labels(kind).inc(n)
+
+    def _accepted_of(self, emitter: str, scenario_id: str) -> Counter:
+        known = (self.emitter(emitter), self._scenario(scenario_id))
+        accepted = self._accepted_total.labels(*known)
+        if known == (emitter, scenario_id):  # else a stranger's words would fill the dict
+            self._accepted[emitter, scenario_id] = accepted
+        return accepted
 
     def answered(self, emitter: str, seconds: float) -> None:
         """Note a batch's latency: ``seconds`` from the request's first byte to its answer."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from logops_fast.authgw.backpressure import Backpressure
 from logops_fast.authgw.circuit_breaker import CircuitBreaker, SenderBreakers
@@ -31,6 +31,7 @@ from logops_fast.config.settings import Bucket, Settings
 from logops_fast.errors import StartupError
 from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.batch import Downstream, ReadAhead
+from logops_fast.formats.signature import SigningKey, digest_of
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
 from logops_fast.http.head import SINGLE_FIELDS as HTTP_FIELDS
@@ -78,6 +79,14 @@ SINGLE_FIELDS: Final = frozenset(
     }
 )
 """Fields of the gateways that must not be repeated: two values for one field are an attack, or a mistake."""
+
+
+def _of_kernel(name: str) -> Any:
+    """Return a class or function of the native kernel; None if there is no kernel, which ``native_reader`` says."""
+    try:
+        return getattr(kernel_module(), name, None)
+    except KernelMismatchError:
+        return None
 
 
 USUAL_FIELDS: Final = frozenset({b"accept", b"accept-encoding", b"connection", b"user-agent"})
@@ -132,12 +141,8 @@ def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_prox
 
 
 def plain_reader(limits: HttpLimits) -> PlainReader | None:
-    """Return the native kernel's reader of heads; None if there is none, which ``native_reader`` says."""
-    try:
-        module = kernel_module()
-    except KernelMismatchError:
-        return None
-    heads = getattr(module, "Heads", None)
+    """Return the native kernel's reader of heads; None if there is none."""
+    heads = _of_kernel("Heads")
     if heads is None:
         return None
     read: PlainReader = heads(
@@ -198,6 +203,7 @@ def auth_gateway(
             wall=time.time,
             anonymous_emitters=known_emitters(settings, keyring),
             audience=auth.audience,
+            signer=_of_kernel("SigningKey") or SigningKey,
         ),
         tokens=TokenAuth(
             keyring,
@@ -221,6 +227,7 @@ def auth_gateway(
         metrics=metrics,
         dedup=frozenset(settings.dedup.by_body),
         read_ahead=read_ahead,
+        digest_of=_of_kernel("sha256_hex") or digest_of,
     )
 
 
