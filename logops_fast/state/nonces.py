@@ -191,7 +191,7 @@ class TableNonces:
     def _find(self, fingerprint: bytes, hashed: int, home: int) -> int:
         """Return the slot of a key, or -1, looking only in levels that were ever used."""
         table = self._table
-        slot = table.find(fingerprint, home)
+        slot = table.find_used(fingerprint, home)
         if slot >= 0 or not table.words[1]:
             return slot
         for level in range(1, len(self._levels)):
