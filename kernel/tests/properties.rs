@@ -2,6 +2,7 @@
 
 use logops_kernel::escapes;
 use logops_kernel::events::{read, Ask, Outcome, Part, Request, Scratch};
+use logops_kernel::head;
 use logops_kernel::layouts::{Item, Layouts, Plan, Role};
 use logops_kernel::otlp::{Export, Limits};
 use logops_kernel::table::{Endings, Table};
@@ -145,6 +146,19 @@ proptest! {
             if let Ok(out) = read(&body, part, &table, &layouts, &request, &mut scratch) {
                 check(&body, &out)?;
             }
+        }
+    }
+
+    #[test]
+    fn heads(pieces in prop::collection::vec(prop::sample::select(vec![
+        &b"POST "[..], b"/", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"Host: x\r\n", b"Content-Length: 12\r\n", b"A", b":", b" ", b"\t", b"\xff", b"\0",
+        b"0123456789012345678", b"a-name-that-is-longer-than-any-other-name-of-a-field", b"_",
+    ]), 0..20), plain: bool) {
+        let start = if plain { &b"POST / HTTP/1.1\r\nHost: x\r\n"[..] } else { b"" };
+        let block = [start, &pieces.concat()].concat();
+        let limits = head::Limits { request_line: 40, header_fields: 4, header_bytes: 200 };
+        if let Some(found) = head::read(&block, &limits) {
+            prop_assert!(block.ends_with(b"\r\n\r\n") && found.target.starts_with(found.path) && found.fields.len() <= 4);
         }
     }
 
