@@ -81,7 +81,7 @@ test-native: $(VENV)/.dev ## The kernel: its own tests and lints, and equal to t
 	@cd kernel && cargo fmt --check && cargo clippy --quiet --no-default-features --all-targets -- -D warnings
 	@cd kernel && cargo test --quiet --no-default-features
 	@rm -rf $(NATIVE) && $(PIP) install --target $(NATIVE) --no-deps ./kernel
-	@$(WITH_NATIVE) pytest -m "native or not (native or long or release)" tests/ingest/native $(WITH_THE_KERNEL)
+	@$(WITH_NATIVE) pytest -m "native or not (native or long or release)" tests/ingest/native tests/http/test_native_head.py tests/formats/test_native_digests.py $(WITH_THE_KERNEL)
 	@$(WITH_NATIVE) tests.fuzz.native --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 WITH_THE_KERNEL := tests/ingest/test_pipeline.py tests/ingest/test_golden.py tests/ingest/test_field_json.py \

@@ -67,7 +67,7 @@ pub struct Outcome {
 /// What depends on the request.
 pub struct Request<'a> {
     /// What follows the event's own members, for each `Plan::constants`.
-    pub constants: &'a [Vec<u8>],
+    pub constants: &'a [&'a [u8]],
     pub zone_is_utc: bool,
     /// Of the first event without a time, in microseconds since 1970.
     pub receipt: u64,
@@ -443,8 +443,11 @@ impl Reader<'_> {
                 }
             }
         }
-        let ends = if self.only_settles { &self.table.places } else { self.request.constants };
-        self.out.lines.extend_from_slice(&ends[plan.constants]);
+        let end = match self.only_settles {
+            true => &self.table.places[plan.constants][..],
+            false => self.request.constants[plan.constants],
+        };
+        self.out.lines.extend_from_slice(end);
         Ok(())
     }
 

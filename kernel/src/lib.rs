@@ -5,8 +5,10 @@
 //! knows (see `text`); names, levels, and what becomes of a set of names it learns from the reference (`layouts`).
 
 pub mod bitmaps;
+pub mod digest;
 pub mod escapes;
 pub mod events;
+pub mod head;
 pub mod layouts;
 pub mod messages;
 pub mod numbers;

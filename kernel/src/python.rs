@@ -7,7 +7,9 @@ use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
+use crate::digest;
 use crate::events::{self, Ask, Outcome, Part, Request, Scratch};
+use crate::head;
 use crate::layouts::{Item, Layouts, Plan, Role};
 use crate::otlp::{Export, Limits};
 use crate::table::{Endings, Table, LEVELS, SCALES};
@@ -27,6 +29,9 @@ type News = (bool, Vec<String>, Vec<(usize, String)>, usize);
 
 /// Also the text of the events that are handed back, and how many records were read, if there are more.
 type ExportAnswer<'py> = (Lines<'py>, News, Bound<'py, PyBytes>, Option<usize>);
+
+/// Bytes of a body that is read without letting go of the interpreter's lock: to get it back can take longer.
+const AT_ONCE: usize = 32_768;
 
 /// Constants that a plan chooses from.
 const VARIANTS: usize = 4;
@@ -111,7 +116,7 @@ impl Kernel {
         py: Python<'py>,
         body: &[u8],
         by_line: bool,
-        constants: Vec<Vec<u8>>,
+        constants: Vec<Bound<'py, PyBytes>>,
         zone_is_utc: bool,
         receipt: u64,
         start: usize,
@@ -121,13 +126,15 @@ impl Kernel {
         if constants.len() != VARIANTS {
             return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
         }
-        let found = py.detach(|| {
+        let constants: Vec<&[u8]> = constants.iter().map(|one| one.as_bytes()).collect();
+        let work = || {
             let mut state = self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             let State { layouts, scratch, .. } = &mut *state;
             let request = Request { constants: &constants, zone_is_utc, receipt };
             let part = Part { start, size, by_line, may_be_envelope };
             events::read(body, part, &self.table, layouts, &request, scratch)
-        });
+        };
+        let found = if body.len() <= AT_ONCE { work() } else { py.detach(work) };
         found.ok().map(|out| answer(py, &self.table, out)).transpose()
     }
 
@@ -141,7 +148,7 @@ impl Kernel {
         &self,
         py: Python<'py>,
         body: &[u8],
-        constants: Vec<Vec<u8>>,
+        constants: Vec<Bound<'py, PyBytes>>,
         zone_is_utc: bool,
         receipt: u64,
         event_bytes: usize,
@@ -153,6 +160,7 @@ impl Kernel {
         if constants.len() != VARIANTS {
             return Err(PyValueError::new_err(format!("{VARIANTS} constants are wanted")));
         }
+        let constants: Vec<&[u8]> = constants.iter().map(|one| one.as_bytes()).collect();
         let limits = Limits { event_bytes, stored_bytes, items };
         let mut spellings = Vec::new();
         let found = py.detach(|| {
@@ -268,6 +276,79 @@ impl Kernel {
     }
 }
 
+/// Target, path, fields by lower-case name, Content-Length.
+type PlainHead<'py> = (Bound<'py, PyBytes>, Bound<'py, PyBytes>, Bound<'py, PyDict>, Option<u64>);
+
+/// Reads request heads of the plainest form (`head`).
+#[pyclass(frozen, module = "logops_kernel")]
+struct Heads {
+    limits: head::Limits,
+    /// Names that are often sent, by their length: each is one object, whose hash is computed once.
+    names: Vec<Vec<(Vec<u8>, Py<PyBytes>)>>,
+}
+
+#[pymethods]
+impl Heads {
+    /// `limits`: those of `HttpLimits`; `names`: fields that are often sent, in lower case.
+    #[new]
+    fn new(
+        request_line: usize,
+        header_fields: usize,
+        header_bytes: usize,
+        names: Vec<Bound<'_, PyBytes>>,
+    ) -> PyResult<Self> {
+        let mut by_length: Vec<Vec<_>> = (0..=head::LONGEST_NAME).map(|_| Vec::new()).collect();
+        for name in names {
+            let bytes = name.as_bytes().to_vec();
+            let place = by_length.get_mut(bytes.len()).ok_or_else(|| PyValueError::new_err("a name is too long"))?;
+            place.push((bytes, name.unbind()));
+        }
+        Ok(Heads { limits: head::Limits { request_line, header_fields, header_bytes }, names: by_length })
+    }
+
+    /// Read the head that `data` holds from `start` to `end`; None if the reference has to.
+    fn read<'py>(&self, py: Python<'py>, data: &[u8], start: usize, end: usize) -> PyResult<Option<PlainHead<'py>>> {
+        let Some(head) = data.get(start..end).and_then(|block| head::read(block, &self.limits)) else {
+            return Ok(None);
+        };
+        let fields = PyDict::new(py);
+        for field in &head.fields {
+            let name = field.name();
+            let value = PyBytes::new(py, field.value);
+            match self.names[name.len()].iter().find(|known| known.0 == name) {
+                Some(known) => fields.set_item(&known.1, value)?,
+                None => fields.set_item(PyBytes::new(py, name), value)?,
+            }
+        }
+        let target = PyBytes::new(py, head.target);
+        let path = if head.path.len() == head.target.len() { target.clone() } else { PyBytes::new(py, head.path) };
+        Ok(Some((target, path, fields, head.length)))
+    }
+}
+
+/// A key that requests are signed with (`digest`).
+#[pyclass(frozen, module = "logops_kernel")]
+struct SigningKey(digest::SigningKey);
+
+#[pymethods]
+impl SigningKey {
+    #[new]
+    fn new(secret: &[u8]) -> Self {
+        SigningKey(digest::SigningKey::new(secret))
+    }
+
+    /// The base64 text (44 bytes) of the message's HMAC-SHA256.
+    fn signature<'py>(&self, py: Python<'py>, message: &[u8]) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.signature(message))
+    }
+}
+
+/// The SHA-256 of a body in lower-case hexadecimal.
+#[pyfunction]
+fn sha256_hex<'py>(py: Python<'py>, data: &[u8]) -> Bound<'py, PyBytes> {
+    PyBytes::new(py, &digest::hex(data))
+}
+
 fn counts<'a, 'py>(py: Python<'py>, counted: impl Iterator<Item = (&'a str, u64)>) -> PyResult<Counts<'py>> {
     let counts = PyDict::new(py);
     for (name, number) in counted {
@@ -322,5 +403,8 @@ fn answer<'py>(py: Python<'py>, table: &Table, out: Outcome) -> PyResult<(Lines<
 fn logops_kernel(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("DIGEST", crate::DIGEST.trim())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
-    module.add_class::<Kernel>()
+    module.add_class::<Kernel>()?;
+    module.add_class::<Heads>()?;
+    module.add_class::<SigningKey>()?;
+    module.add_function(wrap_pyfunction!(sha256_hex, module)?)
 }

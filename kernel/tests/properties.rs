@@ -2,6 +2,7 @@
 
 use logops_kernel::escapes;
 use logops_kernel::events::{read, Ask, Outcome, Part, Request, Scratch};
+use logops_kernel::head;
 use logops_kernel::layouts::{Item, Layouts, Plan, Role};
 use logops_kernel::otlp::{Export, Limits};
 use logops_kernel::table::{Endings, Table};
@@ -138,13 +139,26 @@ proptest! {
     fn bodies(body in text(), by_line: bool, wrapped: bool, start in 0..40usize, size in 1..400usize) {
         let (table, layouts) = (table(), layouts());
         let body = if wrapped { [b"[".as_slice(), &body, b"]"].concat() } else { body };
-        let constants = vec![b",\"emitter\":\"e\"}\n".to_vec(); 4];
+        let constants = [&b",\"emitter\":\"e\"}\n"[..]; 4];
         let request = Request { constants: &constants, zone_is_utc: true, receipt: 1_764_064_811_000_000 };
         let mut scratch = Scratch::default();
         for part in [Part::whole(&body, by_line), Part { start, size, by_line, may_be_envelope: true }] {
             if let Ok(out) = read(&body, part, &table, &layouts, &request, &mut scratch) {
                 check(&body, &out)?;
             }
+        }
+    }
+
+    #[test]
+    fn heads(pieces in prop::collection::vec(prop::sample::select(vec![
+        &b"POST "[..], b"/", b" HTTP/1.1", b"\r\n", b"\r\n\r\n", b"Host: x\r\n", b"Content-Length: 12\r\n", b"A", b":", b" ", b"\t", b"\xff", b"\0",
+        b"0123456789012345678", b"a-name-that-is-longer-than-any-other-name-of-a-field", b"_",
+    ]), 0..20), plain: bool) {
+        let start = if plain { &b"POST / HTTP/1.1\r\nHost: x\r\n"[..] } else { b"" };
+        let block = [start, &pieces.concat()].concat();
+        let limits = head::Limits { request_line: 40, header_fields: 4, header_bytes: 200 };
+        if let Some(found) = head::read(&block, &limits) {
+            prop_assert!(block.ends_with(b"\r\n\r\n") && found.target.starts_with(found.path) && found.fields.len() <= 4);
         }
     }
 

@@ -6,6 +6,7 @@ make the gateway buffer or hash anything; 8 runs while the body arrives; 9 and 1
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from hashlib import sha256
 from time import monotonic
@@ -28,6 +29,7 @@ from logops_fast.formats.batch import (
 )
 from logops_fast.formats.body_buffer import BodyBuffer
 from logops_fast.formats.body_id import body_id
+from logops_fast.formats.signature import digest_of
 from logops_fast.formats.work_queue import Ticket
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
@@ -43,6 +45,9 @@ NOT_HANDED_ON: Final = frozenset({"circuit_open", "overloaded"})
 
 GONE_IN_MID_BODY: Final = frozenset({"closed", "body_timeout", "overloaded"})
 """Why a body ended early, if not for what was in it."""
+
+HASHED_AT_ONCE: Final = 65_536
+"""Bytes of a body that arrived in one piece which are hashed in one call, once it is complete."""
 
 BAD_DIGEST: Final = Refusal(
     401,
@@ -67,6 +72,7 @@ class AuthGateway:
         metrics: AuthMetrics,
         dedup: frozenset[str] = frozenset(),
         read_ahead: ReadAhead | None = None,
+        digest_of: Callable[[bytes], bytes] = digest_of,
     ) -> None:
         self.auth = auth
         self.tokens = tokens
@@ -80,6 +86,8 @@ class AuthGateway:
         """The emitters whose batches are recognised by their bodies, if they name none."""
         self.read_ahead = read_ahead
         """Reads a batch where it would only be counted, if the pipeline is in this process and fast enough."""
+        self.digest_of = digest_of
+        """Returns a body's SHA-256 in lower-case hexadecimal."""
         self.over_limit: set[str] = set()
         """The emitters whose buckets refused their last batch: the next one is counted before it is read."""
 
@@ -208,7 +216,7 @@ class _Exchange:
             return
         if self._hash is not None:
             self._hash.update(data)
-        elif self._digest is not None:
+        elif self._digest is not None and (len(data) != self._request.content_length or len(data) > HASHED_AT_ONCE):
             self._hash = sha256(data)
         self._body.add(data)
 
@@ -217,14 +225,14 @@ class _Exchange:
         if self._request.answered:
             return
         gateway = self._gateway
+        body = self._body.take()
         # No secret is compared here: the digest came in the clear, under the signature.
         if self._digest is not None:
-            hashed = sha256() if self._hash is None else self._hash
-            if hashed.hexdigest().encode() != self._digest:
+            hashed = gateway.digest_of(body) if self._hash is None else self._hash.hexdigest().encode()
+            if hashed != self._digest:
                 self._refuse(BAD_DIGEST)
                 return
         received_at = self._request.received_at
-        body = self._body.take()
         if gateway.read_ahead is not None and self._read(gateway.read_ahead, body):
             return
         ticket = gateway.backpressure.take_in(self._head, body, self._emitter, received_at, self._decoded)
@@ -358,7 +366,6 @@ class _Exchange:
         self._answer(refusal.status, refusal.body(), headers)
 
     def _answer(self, status: int, body: bytes, headers: tuple[tuple[bytes, bytes], ...]) -> None:
-        if self._grant is not None:
-            headers = (*headers, *self._grant.headers)
-        sent = self._request.respond(Response(status, body, headers=headers))
+        lines = b"" if self._grant is None else self._grant.lines
+        sent = self._request.respond(Response(status, body, headers=headers, lines=lines))
         self._gateway.metrics.request_done(sent, self._emitter, monotonic() - self._request.received_at)

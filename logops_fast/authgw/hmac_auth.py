@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.config.sections.auth import Mode
 from logops_fast.formats.batch import UNKNOWN_EMITTER
-from logops_fast.formats.signature import SigningKey, canonical, canonical_v2
+from logops_fast.formats.signature import Signer, SigningKey, canonical, canonical_v2
 from logops_fast.http.refusal import Refusal
 
 NONCE_MIN: Final = 8
@@ -101,19 +101,19 @@ class Verified:
 class _Keys(NamedTuple):
     """A keyring prepared for look-ups; replaced as a whole on reload."""
 
-    signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]]
-    dummy: tuple[SigningKey, ...]
+    signers: dict[bytes, tuple[Client, tuple[Signer, ...]]]
+    dummy: tuple[Signer, ...]
 
 
 class HmacAuth:
     """Checks 2 to 5 of the contract's section 3 for requests that are signed, and for all in mode ``none``.
 
     ``tolerance`` is in seconds; ``wall`` is the clock of timestamps (time.time); ``anonymous_emitters`` are those that
-    X-Emitter may name in mode ``none``; ``audience`` is this gateway's, under signature version 2. Requests with a
-    token are `TokenAuth`'s.
+    X-Emitter may name in mode ``none``; ``audience`` is this gateway's, under signature version 2; ``signer`` makes a
+    secret ready to sign. Requests with a token are `TokenAuth`'s.
     """
 
-    __slots__ = ("_anonymous", "_audience", "_keys", "_mode", "_require_nonce", "_tolerance", "_wall")
+    __slots__ = ("_anonymous", "_audience", "_keys", "_mode", "_require_nonce", "_signer", "_tolerance", "_wall")
 
     def __init__(
         self,
@@ -125,6 +125,7 @@ class HmacAuth:
         wall: Callable[[], float],
         anonymous_emitters: frozenset[str] = frozenset(),
         audience: str = "",
+        signer: Callable[[bytes], Signer] = SigningKey,
     ) -> None:
         self._mode: Mode = mode
         self._tolerance = tolerance
@@ -132,13 +133,14 @@ class HmacAuth:
         self._wall = wall
         self._audience = audience.encode()
         self._anonymous = Client(ANONYMOUS, (), UNKNOWN_EMITTER, anonymous_emitters | {UNKNOWN_EMITTER})
-        self._keys = _prepare(keyring)
+        self._signer = signer
+        self._keys = _prepare(keyring, signer)
 
     def replace_keyring(self, keyring: Keyring) -> None:
         """Use another keyring; later requests are checked against it alone."""
-        self._keys = _prepare(keyring)
+        self._keys = _prepare(keyring, self._signer)
 
-    def verify(self, method: str, target: bytes, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
+    def verify(self, method: str, target: bytes, headers: dict[bytes, bytes]) -> Verified | Refusal:
         """Check a request's headers (lower-case names). Never raises, whatever they hold."""
         if self._mode == "none":
             return with_digest(self._anonymous, headers)
@@ -160,13 +162,12 @@ class HmacAuth:
         allowed = ", ".join(sorted(client.emitters))
         return Refusal(403, "emitter_not_allowed", f"X-Emitter must be one of this client's emitters: {allowed}.")
 
-    def _verify_signed(self, method: str, target: bytes, headers: Mapping[bytes, bytes]) -> Verified | Refusal:
-        get = headers.get
-        key_id = get(b"x-api-key")
-        stamp = get(b"x-timestamp")
-        nonce = get(b"x-nonce") or b""
-        digest = get(b"x-content-sha256")
-        signature = get(b"x-signature")
+    def _verify_signed(self, method: str, target: bytes, headers: dict[bytes, bytes]) -> Verified | Refusal:
+        key_id = headers.get(b"x-api-key")
+        stamp = headers.get(b"x-timestamp")
+        nonce = headers.get(b"x-nonce") or b""
+        digest = headers.get(b"x-content-sha256")
+        signature = headers.get(b"x-signature")
         if not (key_id and stamp and digest and signature) or (self._require_nonce and not nonce):
             return self._missing(headers)
 
@@ -179,8 +180,8 @@ class HmacAuth:
         if not is_digest(digest):
             return _BAD_DIGEST
         digest = digest.lower()
-        verb = method.encode("latin-1", "replace")
-        version = get(b"x-signature-version")
+        verb = b"POST" if method == "POST" else method.encode("latin-1", "replace")
+        version = headers.get(b"x-signature-version")
         if version is None or version == b"1":
             message = canonical(verb, target, digest, stamp, nonce)
         elif version != b"2":
@@ -195,10 +196,10 @@ class HmacAuth:
         entry = keys.signers.get(key_id)
         signers = keys.dummy if entry is None else entry[1]
         matched = False
-        for signer in signers:
+        for key in signers:
             # The text is compared, not the decoded bytes: only one text of 44 characters encodes a digest strictly.
             # Bytes, since compare_digest raises for text that is not ASCII.
-            if compare_digest(signer.signature(message), signature):
+            if compare_digest(key.signature(message), signature):
                 matched = True
 
         # The clock is read for every request as well: those 0.15 us distinguished a known key from an unknown one.
@@ -268,13 +269,13 @@ def with_digest(client: Client, headers: Mapping[bytes, bytes]) -> Verified | Re
     return Verified(client, None, None, digest.lower())
 
 
-def _prepare(keyring: Keyring) -> _Keys:
+def _prepare(keyring: Keyring, signer: Callable[[bytes], Signer]) -> _Keys:
     # While one client rotates its secret, as many keys are tried for every client: the time distinguishes none of them.
     tries = max((len(client.secrets) for client in keyring.clients.values()), default=1)
-    padding = tuple(SigningKey(secrets.token_bytes(32)) for _ in range(tries))
-    signers: dict[bytes, tuple[Client, tuple[SigningKey, ...]]] = {}
+    padding = tuple([signer(secrets.token_bytes(32)) for _ in range(tries)])
+    signers: dict[bytes, tuple[Client, tuple[Signer, ...]]] = {}
     for client in keyring.clients.values():
         if client.secrets and "hmac" in client.modes:
-            own = tuple(map(SigningKey, client.secrets))
+            own = tuple(map(signer, client.secrets))
             signers[client.id.encode()] = (client, own + padding[len(own) :])
     return _Keys(signers, padding)

@@ -44,6 +44,8 @@ UNAVAILABLE: Final = Refusal(
 OnVerdict = Callable[[Refusal | None], None]
 OnUnavailable = Callable[[NonceVerdict], None]
 
+_FRESH: Final = NonceVerdict.FRESH  # bound once: an Enum member costs two look-ups each time it is named
+
 _REFUSALS: Final = {
     NonceVerdict.REPLAY: REPLAY,
     NonceVerdict.FORGOTTEN: FORGOTTEN,
@@ -67,7 +69,7 @@ class NonceGuard:
     refused because of the store's state; the log gets one line a minute. ``clock`` is monotonic, in seconds.
     """
 
-    __slots__ = ("_on_unavailable", "_store", "_warnings", "tolerance")
+    __slots__ = ("_insert_now", "_on_unavailable", "_store", "_warnings", "tolerance")
 
     def __init__(
         self,
@@ -78,6 +80,8 @@ class NonceGuard:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
+        # A store in memory has its verdict at once, without a callback: 0.5 us less.
+        self._insert_now: Callable[[bytes, float], NonceVerdict | None] | None = getattr(store, "insert_now", None)
         self._on_unavailable = on_unavailable
         self._warnings = RateLimited(logging.getLogger(__name__), clock=clock)
         self.tolerance = tolerance
@@ -87,14 +91,19 @@ class NonceGuard:
 
         ``timestamp`` is the request's own, in wall seconds.
         """
-        self._store.insert(_key(client_id, nonce), timestamp + self.tolerance + SLACK, partial(self._judged, done))
+        key, expires_at = _key(client_id, nonce), timestamp + self.tolerance + SLACK
+        verdict = None if self._insert_now is None else self._insert_now(key, expires_at)
+        if verdict is None:
+            self._store.insert(key, expires_at, partial(self._judged, done))
+        else:
+            self._judged(done, verdict)
 
     def give_back(self, client_id: str, nonce: bytes, timestamp: float) -> None:
         """Make a nonce good once more. Only for a request that had no effect, and certainly none."""
         self._store.remove(_key(client_id, nonce), timestamp + self.tolerance + SLACK)
 
     def _judged(self, done: OnVerdict, verdict: NonceVerdict) -> None:
-        if verdict is NonceVerdict.FRESH:
+        if verdict is _FRESH:
             done(None)
             return
         warning = _WARNINGS.get(verdict)

@@ -58,9 +58,22 @@ class BucketGrant:
         """Granted by this worker's own bucket, because the store did not answer."""
 
     @property
-    def headers(self) -> tuple[tuple[bytes, bytes], ...]:
-        """``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``, for every answer after check 10."""
-        return ((b"x-ratelimit-limit", b"%d" % self.limit), (b"x-ratelimit-remaining", b"%d" % self.remaining))
+    def lines(self) -> bytes:
+        """``X-RateLimit-Limit`` and ``X-RateLimit-Remaining``, complete lines for every answer after check 10."""
+        return b"x-ratelimit-limit: %d\r\nx-ratelimit-remaining: %d\r\n" % (self.limit, self.remaining)
+
+
+class _Bucket:
+    """What is known of an emitter's bucket before it is asked: its key, and its size."""
+
+    __slots__ = ("capacity", "key", "limit", "refill_per_sec", "whole")
+
+    def __init__(self, emitter: str, limit: Limit) -> None:
+        self.key = _EMITTER + emitter.encode()
+        self.limit = limit
+        self.capacity = limit.capacity
+        self.refill_per_sec = limit.refill_per_sec
+        self.whole = int(limit.capacity)
 
 
 class LocalBuckets:
@@ -103,7 +116,10 @@ class EmitterBuckets:
     batch; the log gets one line a minute. ``clock`` is monotonic, in seconds.
     """
 
-    __slots__ = ("_default", "_local", "_on_local", "_overrides", "_store", "_unit", "_warnings")
+    __slots__ = (
+        "_by_events", "_default", "_known", "_local", "_on_local", "_overrides", "_store", "_take_now", "_unit",
+        "_warnings",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -116,6 +132,10 @@ class EmitterBuckets:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self._store = store
+        # A store in memory has its verdict at once, without a callback.
+        self._take_now: Callable[[bytes, float, float, float], BucketVerdict | None] | None = getattr(
+            store, "take_now", None
+        )
         self._on_local = on_local
         self._local = LocalBuckets(clock)
         self._warnings = RateLimited(logging.getLogger(__name__), clock=clock)
@@ -126,6 +146,8 @@ class EmitterBuckets:
         self._default = default
         self._overrides = dict(overrides)
         self._unit = unit
+        self._by_events = unit == "events"
+        self._known: dict[str, _Bucket] = {}
 
     def limit_of(self, emitter: str) -> Limit:
         """Return the size of an emitter's bucket."""
@@ -133,7 +155,7 @@ class EmitterBuckets:
 
     def cost(self, items: int, size: int) -> int:
         """Return what a batch of ``items`` events in ``size`` decoded bytes costs."""
-        return max(items, size // BYTES_PER_TOKEN) if self._unit == "events" else 1
+        return max(items, size // BYTES_PER_TOKEN) if self._by_events else 1
 
     def largest(self, emitter: str) -> tuple[int, int]:
         """Return the events and the decoded bytes of the largest batch that an emitter's full bucket can pay for."""
@@ -148,9 +170,30 @@ class EmitterBuckets:
         What only claims to be of the emitter (``unproven``) has a bucket of its own, of the same size: it must not use
         up what the emitter itself may send.
         """
-        limit = self.limit_of(emitter)
-        key = (_UNPROVEN if unproven else _EMITTER) + emitter.encode()
-        self._store.take(key, cost, *limit, partial(self._taken, done, key, cost, limit))
+        if unproven:
+            limit = self.limit_of(emitter)
+            key = _UNPROVEN + emitter.encode()
+            self._store.take(key, cost, *limit, partial(self._taken, done, key, cost, limit))
+            return
+        bucket = self._known.get(emitter)
+        if bucket is None:
+            bucket = self._bucket(emitter)
+        if self._take_now is not None:
+            verdict = self._take_now(bucket.key, cost, bucket.capacity, bucket.refill_per_sec)
+            if verdict is not None:
+                if verdict.available and verdict.allowed:
+                    done(BucketGrant(None, bucket.whole, max(0, int(verdict.remaining))))
+                else:
+                    self._taken(done, bucket.key, cost, bucket.limit, verdict)
+                return
+        taken = partial(self._taken, done, bucket.key, cost, bucket.limit)
+        self._store.take(bucket.key, cost, bucket.capacity, bucket.refill_per_sec, taken)
+
+    def _bucket(self, emitter: str) -> _Bucket:
+        if len(self._known) >= MAX_LOCAL_BUCKETS:  # only names chosen by strangers get here (mode `none`)
+            self._known.clear()
+        bucket = self._known[emitter] = _Bucket(emitter, self.limit_of(emitter))
+        return bucket
 
     def settle(self, emitter: str, grant: BucketGrant, charged: int, cost: int) -> BucketGrant:
         """Correct a charge to the true ``cost``; return the grant with what remains then.

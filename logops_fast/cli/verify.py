@@ -95,7 +95,7 @@ def _by_token(request: Signed, keyring: Keyring, auth: AuthSettings) -> tuple[li
     if credential is not None:
         return findings, gateway.verify(credential, request.headers, private=True)
     strict = HmacAuth(keyring, mode=auth.mode, tolerance=1.0, require_nonce=auth.require_nonce, wall=time.time)
-    return findings, strict.verify("POST", request.target, request.headers)
+    return findings, strict.verify("POST", request.target, dict(request.headers))
 
 
 def _by_signature(
@@ -118,7 +118,7 @@ def _by_signature(
         wall=lambda: now,
         audience=auth.audience,
     )
-    return findings, gateway.verify(method, request.target, request.headers)
+    return findings, gateway.verify(method, request.target, dict(request.headers))
 
 
 def _keyring(args: argparse.Namespace, request: Signed, keys_file: Path) -> Keyring:

@@ -264,7 +264,7 @@ class BatchHead:
             encoding,
             scenario.decode("ascii") if scenario else NO_SCENARIO,
             # Not a secret: it only has to differ from all others for ten minutes.
-            batch_id.decode("ascii") if batch_id else f"{random.getrandbits(128):032x}",
+            batch_id.decode("ascii") if batch_id else random.getrandbits(128).to_bytes(16, "big").hex(),
             bool(batch_id),
             codec,
             snappy,

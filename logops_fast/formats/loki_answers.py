@@ -17,13 +17,14 @@ TEXT: Final = b"text/plain; charset=utf-8"
 def encode(response: Response) -> Response:
     """Return the answer as Loki gives it; entries that were refused by themselves are no reason for another status."""
     if response.status < 300:
-        return Response(204, b"", TEXT, response.headers, response.close)
+        return Response(204, b"", TEXT, response.headers, response.close, response.lines)
     return Response(
         response.status,
         _sentence(response.body),
         TEXT,
         (*response.headers, (b"x-content-type-options", b"nosniff")),
         response.close,
+        response.lines,
     )
 
 

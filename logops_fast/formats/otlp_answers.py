@@ -62,7 +62,7 @@ def encode_json(response: Response) -> Response:
 
 
 def _like(response: Response, status: int, body: bytes, content_type: bytes) -> Response:
-    return Response(status, body, content_type, response.headers, response.close)
+    return Response(status, body, content_type, response.headers, response.close, response.lines)
 
 
 def _partial_success(summary: bytes) -> tuple[int, str]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from binascii import b2a_base64
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Final
+from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
 
 SIGNED_FIELDS: Final = (
@@ -34,6 +34,13 @@ _V2: Final = b"logops-v2"
 _BLOCK: Final = 64  # bytes that SHA-256 takes at a time
 _INNER_PAD: Final = bytes(byte ^ 0x36 for byte in range(256))
 _OUTER_PAD: Final = bytes(byte ^ 0x5C for byte in range(256))
+
+
+class Signer(Protocol):
+    """A secret, ready to sign with."""
+
+    def signature(self, message: bytes) -> bytes:
+        """Return the base64 text (44 bytes) of the message's HMAC-SHA256."""
 
 
 class SigningKey:
@@ -62,7 +69,7 @@ class SigningKey:
 
 def canonical(method: bytes, target: bytes, body_sha256_hex: bytes, timestamp: bytes, nonce: bytes) -> bytes:
     """Return the bytes that version 1 signs; ``body_sha256_hex`` in lower case."""
-    return b"%b\n%b\n%b\n%b\n%b" % (method, target, body_sha256_hex, timestamp, nonce)
+    return b"\n".join([method, target, body_sha256_hex, timestamp, nonce])
 
 
 def canonical_v2(
@@ -77,6 +84,11 @@ def canonical_v2(
     """Return the bytes that version 2 signs; of ``headers`` (lower-case names) those of ``SIGNED_FIELDS`` count."""
     first = canonical(method, target, body_sha256_hex, timestamp, nonce)
     return b"\n".join((_V2, first, *[headers.get(name, b"") for name in SIGNED_FIELDS], audience))
+
+
+def digest_of(body: bytes) -> bytes:
+    """Return the value of X-Content-SHA256, in lower case."""
+    return sha256(body).hexdigest().encode()
 
 
 def sign(
@@ -102,7 +114,7 @@ def signed_headers(
 
     Version 1, unless ``fields`` is given: the request's other fields by lower-case name, which version 2 signs.
     """
-    digest = sha256(body).hexdigest().encode()
+    digest = digest_of(body)
     if fields is None:
         message = canonical(method, target, digest, timestamp, nonce)
     else:

@@ -44,7 +44,7 @@ from logops_fast.http.body_delivery import OVERLOADED, BodyDelivery
 from logops_fast.http.context import ServerContext
 from logops_fast.http.exchange import BodyConsumer, Request, Response, render
 from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
-from logops_fast.http.head import Head, HeadError, parse_head, scan_head
+from logops_fast.http.head import Head, HeadError, parse_head, plain_head, scan_head
 from logops_fast.http.receive_buffer import ReceiveBuffer
 from logops_fast.http.refusal import Refusal
 from logops_fast.http.tls_accept import peer_of
@@ -343,11 +343,14 @@ class Connection(asyncio.Protocol):
                 if end < 4:
                     self._await_head(data, pos)
                     break
-                try:
-                    head = parse_head(data[pos:end], self._limits, self._context.single)
-                except HeadError as error:
-                    self._refuse(error.refusal)
-                    break
+                reader = self._context.plain_reader
+                head = None if reader is None else plain_head(reader, data, pos, end)
+                if head is None:
+                    try:
+                        head = parse_head(data[pos:end], self._limits, self._context.single)
+                    except HeadError as error:
+                        self._refuse(error.refusal)
+                        break
                 pos = end
                 self._begin(head)
             else:

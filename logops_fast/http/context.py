@@ -7,6 +7,7 @@ from email.utils import formatdate
 
 from logops_fast.http.budget import Budget
 from logops_fast.http.exchange import Application, Encoder, Request
+from logops_fast.http.head import PlainReader
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
 
@@ -15,7 +16,7 @@ class ServerContext:
     """The application, its limits, and values that are computed once per deadline sweep instead of per request.
 
     ``single`` are lower-case names of fields that must not be repeated; ``clock`` returns monotonic seconds;
-    ``encoder_of`` chooses the encoder of a request's answers, by its head.
+    ``encoder_of`` chooses the encoder of a request's answers, by its head; ``plain_reader`` reads heads that are plain.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class ServerContext:
         "encoder_of",
         "idle_deadline",
         "limits",
+        "plain_reader",
         "proxies",
         "single",
     )
@@ -40,6 +42,7 @@ class ServerContext:
         clock: Callable[[], float],
         proxies: TrustedProxies,
         encoder_of: Callable[[Request], Encoder | None] | None = None,
+        plain_reader: PlainReader | None = None,
     ) -> None:
         self.app = app
         self.limits = limits
@@ -48,6 +51,7 @@ class ServerContext:
         self.clock = clock
         self.proxies = proxies
         self.encoder_of = encoder_of
+        self.plain_reader = plain_reader
         self.draining = False
         """Every answer from now on closes its connection."""
         self.date = b""

@@ -22,9 +22,12 @@ _BODILESS: Final = frozenset({204, 304})  # RFC 9110, 6.4.1; 1xx are not final a
 
 
 class Response:
-    """A final answer. ``headers`` are extra fields, lower-case; framing, date and connection are the server's."""
+    """A final answer. ``headers`` are extra fields, lower-case; framing, date and connection are the server's.
 
-    __slots__ = ("body", "close", "content_type", "headers", "status")
+    ``lines`` are further fields, complete as they are sent, each with its CRLF: only of text that no one else chose.
+    """
+
+    __slots__ = ("body", "close", "content_type", "headers", "lines", "status")
 
     def __init__(
         self,
@@ -33,12 +36,14 @@ class Response:
         content_type: bytes = JSON,
         headers: Sequence[tuple[bytes, bytes]] = (),
         close: bool = False,
+        lines: bytes = b"",
     ) -> None:
         self.status = status
         self.body = body
         self.content_type = content_type
         self.headers = headers
         self.close = close
+        self.lines = lines
 
     @classmethod
     def of(cls, refusal: Refusal) -> Response:
@@ -210,23 +215,30 @@ def render(response: Response, date: bytes, *, head_only: bool, version: str, cl
     status = response.status
     line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
     body = response.body
-    extra = b""
+    extra = response.lines
     if response.headers:
-        extra = b"".join([b"%b: %b\r\n" % field for field in response.headers])
+        more = b"".join([b"%b: %b\r\n" % field for field in response.headers])
         # An application's value that ends its line would write further fields, or a whole second response.
-        if extra.count(b"\n") != len(response.headers) or extra.count(b"\r") != len(response.headers) or b"\0" in extra:
+        if more.count(b"\n") != len(response.headers) or more.count(b"\r") != len(response.headers) or b"\0" in more:
             raise ValueError("a response header holds a line break or a NUL")
+        extra = more + extra
     if close:
         extra += b"connection: close\r\n"
     elif version == "1.0":
         extra += b"connection: keep-alive\r\n"
     if status in _BODILESS:
         return b"%b%b%b\r\n" % (line, date, extra)
-    return b"%b%bcontent-type: %b\r\ncontent-length: %d\r\n%b\r\n%b" % (
-        line,
-        date,
-        response.content_type,
-        len(body),
-        extra,
-        b"" if head_only else body,
+    return b"".join(
+        [
+            line,
+            date,
+            b"content-type: ",
+            response.content_type,
+            b"\r\ncontent-length: ",
+            str(len(body)).encode(),
+            b"\r\n",
+            extra,
+            b"\r\n",
+            b"" if head_only else body,
+        ]
     )

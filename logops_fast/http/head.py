@@ -12,7 +12,7 @@ the bytes were split, and one parser costs 0.2 us to make.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, NoReturn
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
@@ -33,6 +33,13 @@ SINGLE_FIELDS: Final = frozenset(
     }
 )
 """Fields that HTTP itself allows once; a second one is refused, because two readers may pick a different one."""
+
+PlainReader = Callable[[bytes, int, int], "tuple[bytes, bytes, dict[bytes, bytes], int | None] | None"]
+"""Reads the head that lies between two offsets of the data, if it has the form that every reader of HTTP reads alike.
+
+That is a POST of HTTP/1.1 with one Host, no field twice, and nothing of the framing but Content-Length. Returns target,
+path, fields and Content-Length, as ``parse_head`` finds them; None for any other head, right or wrong.
+"""
 
 _VERSIONS: Final[Mapping[bytes, str]] = {b"HTTP/1.1": "1.1", b"HTTP/1.0": "1.0"}
 # Methods that llhttp parses as they are. Every other token is passed to it under another name (see below).
@@ -112,12 +119,30 @@ class Head:
     keep_alive: bool
     expect_continue: bool
 
-    def __init__(self) -> None:
-        self.headers = {}
+    def __init__(self, headers: dict[bytes, bytes] | None = None) -> None:
+        self.headers = {} if headers is None else headers
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Called by llhttp for each field, with a checked name and value. Half of a head's cost: nothing more here."""
         self.headers[name.lower()] = value.strip()  # llhttp keeps the white space after a value
+
+
+def plain_head(read: PlainReader, data: bytes, start: int, end: int) -> Head | None:
+    """Read a head by ``read``; None if ``parse_head`` has to."""
+    found = read(data, start, end)
+    if found is None:
+        return None
+    target, path, headers, length = found
+    head = Head(headers)
+    head.target = target
+    head.path = path
+    head.content_length = length
+    head.method = "POST"
+    head.version = "1.1"
+    head.chunked = False
+    head.keep_alive = True
+    head.expect_continue = False
+    return head
 
 
 def parse_head(block: bytes, limits: HttpLimits, single: frozenset[bytes] = SINGLE_FIELDS) -> Head:

@@ -14,7 +14,7 @@ from logops_fast.http.budget import Budget
 from logops_fast.http.connection import Connection
 from logops_fast.http.context import ServerContext
 from logops_fast.http.exchange import Application, Encoder, Request
-from logops_fast.http.head import SINGLE_FIELDS
+from logops_fast.http.head import SINGLE_FIELDS, PlainReader
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
 from logops_fast.http.refusal import Refusal
@@ -42,7 +42,7 @@ class HttpServer:
     ``single`` are lower-case names of fields that must not be repeated, besides HTTP's own. ``clock`` (default: the
     loop's) is read for deadlines and ``Request.received_at``, ``wall`` for the Date field. Deadlines are met up to
     ``sweep_interval`` seconds late. ``proxies`` are the addresses whose X-Forwarded-For is believed. ``encoder_of``
-    chooses the encoder of a request's answers, by its head.
+    chooses the encoder of a request's answers, by its head. ``plain_reader`` reads heads that are plain.
     """
 
     def __init__(
@@ -58,6 +58,7 @@ class HttpServer:
         sweep_interval: float = 1.0,
         proxies: TrustedProxies | None = None,
         encoder_of: Callable[[Request], Encoder | None] | None = None,
+        plain_reader: PlainReader | None = None,
     ) -> None:
         self._context = ServerContext(
             app,
@@ -67,6 +68,7 @@ class HttpServer:
             clock or time.monotonic,
             proxies or TrustedProxies(),
             encoder_of,
+            plain_reader,
         )
         self._own_clock = clock is not None
         self._wall = wall

@@ -21,6 +21,18 @@ COMMIT_EDGES: Final = (
 BATCH_SIZE_EDGES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000)
 
 
+class _Series:
+    """The series of one emitter and scenario that each batch counts in."""
+
+    __slots__ = ("accepted", "emitter", "levels")
+
+    def __init__(self, accepted: Counter, emitter: str) -> None:
+        self.accepted = accepted
+        self.emitter = emitter
+        """As the label has it."""
+        self.levels: dict[str, Counter] = {}
+
+
 class StoredBatch(Protocol):
     """What is counted of a stored batch."""
 
@@ -99,32 +111,41 @@ class IngestMetrics(GatewayMetrics):
         self._scenario = Bounded(
             limit=MAX_SCENARIOS, elsewhere=lambda: registry.label_values("logops_accepted_total", "scenario_id")
         )
-        self._accepted: dict[tuple[str, str], Counter] = {}
-        self._ingested: dict[tuple[str, str], Counter] = {}
+        self._series: dict[tuple[str, str], _Series] = {}
+        self._masked: dict[str, Counter] = {}
         self._latency: dict[str, Histogram] = {}
 
     def stored(self, emitter: str, scenario_id: str, batch: StoredBatch) -> None:
         """Count a stored batch once."""
-        emitter = self.emitter(emitter)
-        pair = (emitter, self._scenario(scenario_id))
-        accepted = self._accepted.get(pair)
-        if accepted is None:
-            accepted = self._accepted[pair] = self._accepted_total.labels(*pair)
-        accepted.inc(batch.count)
-        self._batch_size.observe(batch.count)
+        series = self._series.get((emitter, scenario_id))
+        if series is None:
+            series = self._series_of(emitter, scenario_id)
+        count = batch.count
+        series.accepted.inc(count)
+        self._batch_size.observe(count)
         for level, n in batch.levels.items():
             if n:
-                ingested = self._ingested.get((emitter, level))
+                ingested = series.levels.get(level)
                 if ingested is None:
-                    ingested = self._ingested[emitter, level] = self._ingested_total.labels(emitter, level)
+                    ingested = series.levels[level] = self._ingested_total.labels(series.emitter, level)
                 ingested.inc(n)
         if batch.missing_ts:
-            self._missing_ts_total.labels(emitter).inc(batch.missing_ts)
+            self._missing_ts_total.labels(series.emitter).inc(batch.missing_ts)
         if batch.missing_level:
-            self._missing_level_total.labels(emitter).inc(batch.missing_level)
+            self._missing_level_total.labels(series.emitter).inc(batch.missing_level)
         for kind, n in batch.masked.items():
             if n:
-                self._pii_masked_total.labels(kind).inc(n)
+                masked = self._masked.get(kind)
+                if masked is None:
+                    masked = self._masked[kind] = self._pii_masked_total.labels(kind)
+                masked.inc(n)
+
+    def _series_of(self, emitter: str, scenario_id: str) -> _Series:
+        known, scenario = self.emitter(emitter), self._scenario(scenario_id)
+        series = _Series(self._accepted_total.labels(known, scenario), known)
+        if known == emitter and scenario == scenario_id:  # else a stranger's words would fill the dict
+            self._series[emitter, scenario_id] = series
+        return series
 
     def answered(self, emitter: str, seconds: float) -> None:
         """Note a batch's latency: ``seconds`` from the request's first byte to its answer."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from logops_fast.authgw.backpressure import Backpressure
 from logops_fast.authgw.circuit_breaker import CircuitBreaker, SenderBreakers
@@ -31,8 +31,11 @@ from logops_fast.config.settings import Settings
 from logops_fast.errors import StartupError
 from logops_fast.formats.answer_encoding import encoder_of
 from logops_fast.formats.batch import Downstream, ReadAhead
+from logops_fast.formats.signature import SigningKey, digest_of
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.budget import Budget
+from logops_fast.http.head import SINGLE_FIELDS as HTTP_FIELDS
+from logops_fast.http.head import PlainReader
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.pool import HttpPool
 from logops_fast.http.proxies import TrustedProxies
@@ -42,7 +45,7 @@ from logops_fast.http.tls import server_context
 from logops_fast.ingest.encryption import Encryptor, load_keys
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.names import SETTLED_AS
-from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, open_kernel
+from logops_fast.ingest.native.reader import KernelMismatchError, NativeReader, kernel_module, open_kernel
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.base import Limits, TextOptions
 from logops_fast.ingest.pipeline import IngestPipeline
@@ -73,6 +76,18 @@ SINGLE_FIELDS: Final = frozenset(
     }
 )
 """Fields of the gateways that must not be repeated: two values for one field are an attack, or a mistake."""
+
+
+def _of_kernel(name: str) -> Any:
+    """Return a class or function of the native kernel; None if there is no kernel, which ``native_reader`` says."""
+    try:
+        return getattr(kernel_module(), name, None)
+    except KernelMismatchError:
+        return None
+
+
+USUAL_FIELDS: Final = frozenset({b"accept", b"accept-encoding", b"connection", b"user-agent"})
+"""Further fields that most senders send."""
 
 
 def http_limits(settings: Settings) -> HttpLimits:
@@ -118,7 +133,22 @@ def http_server(router: Router, limits: HttpLimits, budget: Budget, trusted_prox
         clock=time.monotonic,
         proxies=proxies,
         encoder_of=encoder_of,
+        plain_reader=plain_reader(limits),
     )
+
+
+def plain_reader(limits: HttpLimits) -> PlainReader | None:
+    """Return the native kernel's reader of heads; None if there is none."""
+    heads = _of_kernel("Heads")
+    if heads is None:
+        return None
+    read: PlainReader = heads(
+        limits.request_line,
+        limits.header_fields,
+        limits.header_bytes,
+        sorted(SINGLE_FIELDS | HTTP_FIELDS | USUAL_FIELDS),
+    ).read
+    return read
 
 
 def work_queue(settings: Settings) -> WorkQueue:
@@ -170,6 +200,7 @@ def auth_gateway(
             wall=time.time,
             anonymous_emitters=known_emitters(settings, keyring),
             audience=auth.audience,
+            signer=_of_kernel("SigningKey") or SigningKey,
         ),
         tokens=TokenAuth(
             keyring,
@@ -193,6 +224,7 @@ def auth_gateway(
         metrics=metrics,
         dedup=frozenset(settings.dedup.by_body),
         read_ahead=read_ahead,
+        digest_of=_of_kernel("sha256_hex") or digest_of,
     )
 
 

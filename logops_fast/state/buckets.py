@@ -16,6 +16,9 @@ KIND: Final = b"buckets"
 ROUNDING: Final = 1e-6
 """Tokens by which a cost may exceed what is left: a refill sums fractions that are not exact."""
 
+REMEMBERED: Final = 4096
+"""Keys whose place in the table is remembered: an emitter's bucket is looked up with each of its batches."""
+
 STALE: Final = 1.0
 """Seconds that a bucket may lie in the future before it is taken to be written by another clock."""
 
@@ -53,6 +56,17 @@ def geometry(max_buckets: int) -> Geometry:
     return Geometry.sized(KIND, max_buckets, "d", 3)
 
 
+class _Place:
+    """Where a key was found last."""
+
+    __slots__ = ("bucket", "digest", "slot")
+
+    def __init__(self, digest: bytes, bucket: int) -> None:
+        self.digest = digest
+        self.bucket = bucket
+        self.slot = -1
+
+
 class TableBuckets:
     """The token buckets of one table (a BucketStore). ``clock`` is the monotonic clock, in seconds.
 
@@ -61,16 +75,26 @@ class TableBuckets:
     that is full soonest is dropped, which gives its owner the least.
     """
 
-    __slots__ = ("_clock", "_retries", "_table")
+    __slots__ = ("_clock", "_places", "_retries", "_table")
 
     def __init__(self, table: Table, clock: Callable[[], float], *, retries: Retries | None = None) -> None:
         self._table = table
         self._retries = Retries() if retries is None else retries
         self._clock = clock
+        self._places: dict[bytes, _Place] = {}
 
     def take(self, key: bytes, cost: float, capacity: float, refill_per_sec: float, done: OnBucket) -> None:
         """See ``BucketStore``; answers before it returns, unless another process holds the lock."""
         self._run(key, capacity, refill_per_sec, cost, False, done)
+
+    def take_now(self, key: bytes, cost: float, capacity: float, refill_per_sec: float) -> BucketVerdict | None:
+        """Take tokens and return the verdict; None, and nothing is done, if another process holds the lock."""
+        try:
+            return self._try(key, capacity, refill_per_sec, cost, False)
+        except BlockingIOError:
+            return None
+        except OSError:
+            return BUCKET_UNAVAILABLE
 
     def give(self, key: bytes, amount: float, capacity: float, refill_per_sec: float) -> None:
         """See ``BucketStore``."""
@@ -92,12 +116,17 @@ class TableBuckets:
 
     def _try(self, key: bytes, capacity: float, rate: float, cost: float, forced: bool) -> BucketVerdict:
         table = self._table
-        digest, bucket = table.locate(key)
+        place = self._places.get(key)
+        if place is None:
+            place = self._locate(key)
+        bucket = place.bucket
         table.lock(bucket)
         try:
             # The clock is read under the lock: else another process could have written a later moment.
             now = self._clock()
-            slot = table.find(digest, bucket)
+            slot = place.slot
+            if slot < 0 or not table.holds(slot, place.digest):
+                place.slot = slot = table.find(place.digest, bucket)
             tokens = capacity
             if slot >= 0:
                 at = 3 * slot
@@ -107,10 +136,17 @@ class TableBuckets:
             else:
                 verdict = spend(tokens, cost, capacity, rate)
             if cost and verdict.allowed:
-                self._write(slot, digest, bucket, verdict.remaining, now, capacity, rate)
+                self._write(slot, place.digest, bucket, verdict.remaining, now, capacity, rate)
         finally:
             table.unlock(bucket)
         return verdict
+
+    def _locate(self, key: bytes) -> _Place:
+        if len(self._places) >= REMEMBERED:
+            self._places.clear()
+        digest, bucket = self._table.locate(key)
+        place = self._places[key] = _Place(digest, bucket)
+        return place
 
     def _write(
         self, slot: int, digest: bytes, bucket: int, tokens: float, now: float, capacity: float, rate: float

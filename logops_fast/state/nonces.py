@@ -35,6 +35,9 @@ LIFETIME: Final = 602.0
 """Seconds that a nonce lives at most with the default clock tolerance: twice 300 s, and the slack."""
 
 _SIXTEENTHS: Final = (1, 3, 12)
+# Bound once: an Enum member costs two look-ups each time it is named.
+_FRESH: Final = NonceVerdict.FRESH
+_UNAVAILABLE: Final = NonceVerdict.UNAVAILABLE
 _CHECKS: Final = 128
 """How often the fill is looked at while the table fills once, apart from once a second."""
 _LAST_SECOND: Final = 0xFFFF_FFFF
@@ -87,7 +90,7 @@ class TableNonces:
     """
 
     __slots__ = (
-        "_growth", "_inserts", "_levels", "_looked_at", "_nearly_full",
+        "_first", "_growth", "_inserts", "_levels", "_looked_at", "_nearly_full",
         "_recheck", "_retries", "_table", "_tallies", "_top", "_wall",
     )  # fmt: skip
 
@@ -103,6 +106,7 @@ class TableNonces:
         self._retries = Retries() if retries is None else retries
         self._wall = wall
         self._levels = _levels(table.buckets)
+        self._first = self._levels[0][1]
         self._growth = Growth(table)
         self._tallies = Tallies(table, lifetime) if len(table.extra) >= TALLY_BYTES else None
         self._nearly_full = int(table.buckets * SLOTS * LOAD)
@@ -113,14 +117,20 @@ class TableNonces:
 
     def insert(self, key: bytes, expires_at: float, done: Callable[[NonceVerdict], None]) -> None:
         """See ``NonceStore``; answers before it returns, unless another process holds the lock."""
+        verdict = self.insert_now(key, expires_at)
+        if verdict is None:
+            self._retries.add(partial(self._try_insert, key, expires_at), done, _UNAVAILABLE)
+        else:
+            done(verdict)
+
+    def insert_now(self, key: bytes, expires_at: float) -> NonceVerdict | None:
+        """Insert a nonce and return the verdict; None, and nothing is done, if another process holds the lock."""
         try:
-            verdict = self._try_insert(key, expires_at)
+            return self._try_insert(key, expires_at)
         except BlockingIOError:
-            self._retries.add(partial(self._try_insert, key, expires_at), done, NonceVerdict.UNAVAILABLE)
-            return
+            return None
         except OSError:
-            verdict = NonceVerdict.UNAVAILABLE
-        done(verdict)
+            return _UNAVAILABLE
 
     def remove(self, key: bytes, expires_at: float) -> None:
         """See ``NonceStore``. What cannot be given back stays used, and the sender signs again."""
@@ -152,7 +162,7 @@ class TableNonces:
         table = self._table
         digest = table.digest(key)
         hashed: int = _HASH_OF(digest)[0]
-        home = hashed % self._levels[0][1]
+        home = hashed % self._first
         row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
         table.lock(home)
         try:
@@ -164,7 +174,7 @@ class TableNonces:
         table = self._table
         digest = table.digest(key)
         hashed: int = _HASH_OF(digest)[0]
-        home = hashed % self._levels[0][1]
+        home = hashed % self._first
         expiry = _whole(expires_at)
         row = self._tallies.row(key.partition(b"\0")[0]) if self._tallies is not None else 0
         table.lock(home)
@@ -181,7 +191,7 @@ class TableNonces:
     def _find(self, fingerprint: bytes, hashed: int, home: int) -> int:
         """Return the slot of a key, or -1, looking only in levels that were ever used."""
         table = self._table
-        slot = table.find(fingerprint, home)
+        slot = table.find_used(fingerprint, home)
         if slot >= 0 or not table.words[1]:
             return slot
         for level in range(1, len(self._levels)):
@@ -228,7 +238,7 @@ class TableNonces:
         expiries[slot] = expiry
         if tallies is not None:
             tallies.add(row, expiry)
-        return NonceVerdict.FRESH
+        return _FRESH
 
     def _room(self, hashed: int, now: float) -> int:
         """Return a free slot in the lowest level that has one, or -1. Only the last level is searched for holes."""

@@ -181,7 +181,7 @@ class Table:
     """
 
     __slots__ = (
-        "_buckets", "_fd", "_key_bytes", "_keys", "_memory", "_seed", "_slots", "_step", "_views",
+        "_buckets", "_fd", "_key_bytes", "_key_words", "_keys", "_memory", "_seed", "_slots", "_step", "_views",
         "extra", "file", "geometry", "metas", "values", "words",
     )  # fmt: skip
 
@@ -200,13 +200,14 @@ class Table:
         self._seed: int = _HEADER.unpack_from(memory)[7]
         self.words = view[HEADER_BYTES : HEADER_BYTES + WORDS * 8].cast("Q")
         """64-bit words shared by all processes."""
+        self._key_words = view[keys : keys + geometry.buckets * BUCKET_BYTES].cast("Q")
         self.metas = view[metas : metas + geometry.buckets * 8].cast("I")
         """Two 32-bit words for each bucket: one for the user's purpose, and the slot whose turn it is."""
         end = values + geometry.slots * geometry.value_bytes
         self.values: memoryview[Any] = view[values:end].cast(geometry.value_format)
         """``values_per_slot`` values for each slot of the table; the first is the moment until which it is in use."""
         self.extra = view[extra : extra + geometry.extra_bytes]
-        self._views = (self.words, self.metas, self.values, self.extra, view)
+        self._views = (self.words, self._key_words, self.metas, self.values, self.extra, view)
 
     @property
     def buckets(self) -> int:
@@ -234,8 +235,26 @@ class Table:
 
     def find(self, digest: bytes, bucket: int) -> int:
         """Return the slot that holds ``digest``, or -1."""
+        return self._find(digest, bucket, BUCKET_BYTES)
+
+    def find_used(self, digest: bytes, bucket: int) -> int:
+        """As ``find``, for a bucket whose slots are handed out in turn: those that never were are not searched.
+
+        They are zero, on which ``mmap.find`` takes 5 us a bucket if one byte of eight is a multiple of 64. A bucket
+        counts as used in part only if both the next slot and the last one are zero: a process that was killed between
+        its turn and its key has left out one slot, not two of one bucket.
+        """
+        turn = self.metas[2 * bucket + 1] % self._slots
+        words = self._key_bytes // 8
+        first = bucket * self._slots
+        keys = self._key_words
+        if keys[(first + turn) * words] or keys[(first + self._slots - 1) * words]:
+            return self._find(digest, bucket, BUCKET_BYTES)
+        return self._find(digest, bucket, turn * self._key_bytes) if turn else -1
+
+    def _find(self, digest: bytes, bucket: int, size_of_keys: int) -> int:
         start = self._keys + bucket * BUCKET_BYTES
-        end = start + BUCKET_BYTES
+        end = start + size_of_keys
         size = self._key_bytes
         at = self._memory.find(digest, start, end)
         while at >= 0:
@@ -244,6 +263,11 @@ class Table:
             # Bytes that straddle two keys and happen to read like the digest.
             at = self._memory.find(digest, at + 1, end)
         return -1
+
+    def holds(self, slot: int, digest: bytes) -> bool:
+        """Return whether a slot holds ``digest``: what was found once need not be searched for again."""
+        at = self._keys + slot * self._key_bytes
+        return self._memory[at : at + self._key_bytes] == digest
 
     def next_in_turn(self, bucket: int, now: float) -> int:
         """Return the slot whose turn it is if it is free at ``now``, and move on; otherwise -1.

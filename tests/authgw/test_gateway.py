@@ -172,7 +172,8 @@ class Sending:
         return self.response.status, reason
 
     def header(self, name: bytes) -> bytes | None:
-        return dict(self.response.headers).get(name)
+        lines = dict(line.split(b": ", 1) for line in self.response.lines.split(b"\r\n") if line)
+        return (dict(self.response.headers) | lines).get(name)
 
 
 class Ahead:

@@ -64,7 +64,7 @@ def take(buckets: EmitterBuckets, emitter: str, items: int) -> BucketGrant:
 def test_a_batch_costs_its_events_and_the_answer_says_what_is_left(store: BucketStore) -> None:
     grant = take(EmitterBuckets(store, SMALL, {}), "web", 30)
     assert grant.refusal is None
-    assert grant.headers == ((b"x-ratelimit-limit", b"100"), (b"x-ratelimit-remaining", b"70"))
+    assert grant.lines == b"x-ratelimit-limit: 100\r\nx-ratelimit-remaining: 70\r\n"
 
 
 def test_an_empty_bucket_says_when_the_batch_would_fit(store: BucketStore, clock: Clock) -> None:

@@ -46,6 +46,44 @@ def test_a_full_bucket_refuses_and_forgets_nothing() -> None:
     assert all(insert(store, key, clock.now + 10) is NonceVerdict.REPLAY for key in keys)
 
 
+@given(
+    st.lists(st.tuples(st.sampled_from(["insert", "remove", "later", "killed"]), st.integers(0, 600)), max_size=80),
+    st.integers(0, SLOTS + 20),
+)
+def test_what_was_never_used_need_not_be_searched(steps: list[tuple[str, int]], before: int) -> None:
+    clock = FakeClock()
+    store, table = one_bucket(clock)
+    digests: dict[int, bytes] = {}
+    steps = [*(("insert", number) for number in range(before)), *steps]
+    killed = False
+    for step, number in steps:
+        key = b"%d" % number
+        if step == "insert":
+            insert(store, key, clock.now + 50)
+            digests[number] = table.digest(key)[8:]
+        elif step == "remove":
+            store.remove(key, clock.now + 50)
+        elif step == "later":
+            clock.now += number
+        elif not killed:  # between the turn and the key
+            killed = True
+            table.next_in_turn(0, clock.now)
+    for digest in digests.values():
+        assert table.find_used(digest, 0) == table.find(digest, 0)
+
+
+def test_a_bucket_is_searched_where_its_slots_were_used() -> None:
+    clock = FakeClock()
+    store, table = one_bucket(clock)
+    digest = table.digest(b"late")[8:]
+    table.put(SLOTS - 2, digest)  # where no turn has come yet
+    assert table.find_used(digest, 0) == -1
+    insert(store, b"first", clock.now + 10)
+    assert table.find_used(digest, 0) == -1
+    table.put(SLOTS - 1, digest)
+    assert table.find_used(digest, 0) == SLOTS - 2
+
+
 def test_room_comes_back_as_nonces_expire_whatever_their_order() -> None:
     clock = FakeClock()
     store, _ = one_bucket(clock)

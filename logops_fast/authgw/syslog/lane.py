@@ -209,7 +209,7 @@ class Lane:
         self.lines -= lines
         body = joined([entry[0].text for entry in taken])
         kind = Format.SYSLOG_UDP if self._udp else Format.SYSLOG
-        batch_id = f"{random.getrandbits(128):032x}"
+        batch_id = random.getrandbits(128).to_bytes(16, "big").hex()
         return Batch(body, kind, self.emitter, NO_SCENARIO, batch_id, shared.repeatable, taken[0][2], lines)
 
     def _split(self, most_lines: int, most_bytes: int) -> None:

@@ -334,7 +334,7 @@ def open_kernel(normaliser: Normaliser) -> NativeReader | None:
     """
     if not normaliser.is_plain:
         return None
-    module = _module()
+    module = kernel_module()
     if module is None:
         return None
     return NativeReader(
@@ -348,12 +348,16 @@ def open_kernel(normaliser: Normaliser) -> NativeReader | None:
 def is_native() -> bool:
     """Return whether the kernel is installed, fits, and is not switched off."""
     try:
-        return _module() is not None
+        return kernel_module() is not None
     except KernelMismatchError:
         return False
 
 
-def _module() -> Any:
+def kernel_module() -> Any:
+    """Return the kernel's module; None if it is not installed or switched off.
+
+    Raises KernelMismatchError if it was built for another release.
+    """
     if os.environ.get(SWITCH, "") == "0":
         return None
     try:
