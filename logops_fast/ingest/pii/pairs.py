@@ -51,6 +51,7 @@ _PLAIN: Final = frozenset(
 # RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays; a word with a digit in it is no scheme but a
 # bare key, except for Amazon's.
 _SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})[ +]++(?=[^ +])")
+_PARAMETER_BEGINS: Final = re.compile(rb"[A-Za-z0-9_-]++=")
 _PARAMETERS: Final = compile_possessive(
     rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
 )
@@ -202,7 +203,8 @@ def _authorization(text: bytes, start: int) -> Cut | None:
     scheme = _SCHEME.match(text, start)
     if scheme is not None:
         start = scheme.end()
-    found = _PARAMETERS.match(text, start)
+    # Asked with `re` first: `regex` looks for the `=` that its pattern needs in all of the text, each time.
+    found = _PARAMETERS.match(text, start) if _PARAMETER_BEGINS.match(text, start) is not None else None
     if found is None:
         if text[start : start + 1] and text[start] in _QUOTES:
             return _scalar(text, start + 1, _QUOTED[text[start]].match(text, start + 1).end())  # type: ignore[union-attr]
