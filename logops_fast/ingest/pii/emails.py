@@ -7,11 +7,11 @@ part, so the work is linear whatever the text is made of (a pattern that starts 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
-from logops_fast.patterns import compile_possessive
 
 # Letters first: strip() looks each byte up in this order. Any byte of a non-ASCII character belongs to a word (EAI,
 # RFC 6531); 0xF5 and above are never UTF-8 (see `escapes`).
@@ -28,12 +28,13 @@ _WIDE: Final = _LOCAL + _ODD
 # `example@1.2.3.tar.gz`, `checkout@v4.1`), a unit of systemd (`user@1000.service`) or a scaled image (`logo@2x.png`).
 _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
 _REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
+# No group is possessive, so that `re` may match it on any version (see `patterns`).
 # Most domains first: no label that is short or begins with `v`, and a top level that no other text follows.
-_DOMAIN: Final = compile_possessive(
-    rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)++(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+_DOMAIN: Final = re.compile(
+    rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)+(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
     rb"|(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
     rb"(?![A-Za-z0-9_-]|\.(?!d(?![A-Za-z0-9_-]))[A-Za-z0-9]))"
-    rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++)?+[.-]"
+    rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++|(?!\.[0-9]))[.-]"
     rb"(?![0-9]++(?![0-9A-Za-z._-]))|[1-9]x\.(?:png|jpe?g|gif|webp|svg)\b)[vV0-9]" + _REST + rb""
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
     rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.)))"

@@ -19,15 +19,16 @@ _TABLE: Final = bytes.maketrans(
 
 
 RUN: Final = DIGIT * 13
-"""What every card number is in a `broad` copy: the shortest has 13 digits, in groups 14 and two gaps."""
+"""What each card number without dots or plus signs is in a `broad` copy: the shortest has 13 digits, in groups 14 and
+two gaps."""
 _BROAD: Final = bytes.maketrans(
-    b"123456789-.+ ABCDEFGHIJKLMNOPQRSTUVWXYZ",
-    b"0000000000000abcdefghijklmnopqrstuvwxyz",
+    b"123456789- ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+    b"00000000000abcdefghijklmnopqrstuvwxyz",
 )
 
 
 def broad(text: bytes) -> bytes:
-    """The copy in which what may part groups of digits is a digit, too: one needle asks for both forms of a card.
+    """The copy in which a blank and a hyphen are digits, too: one needle asks for both forms of a card.
 
     `rfind` skips 13 bytes at each that is none of them, where a blank in the needle makes it stop at each blank.
     """

@@ -18,7 +18,7 @@ from typing import Final
 
 from logops_fast.ingest.pii.cards import WIDE_SEPARATORS, may_be_number
 from logops_fast.ingest.pii.encodings import ENCODED_BY
-from logops_fast.ingest.pii.folded import RUN, broad
+from logops_fast.ingest.pii.folded import DIGIT, RUN, broad
 from logops_fast.ingest.pii.ipv4 import MAY_BE_IPV4
 from logops_fast.ingest.pii.ipv6 import ANCHOR
 from logops_fast.ingest.pii.keyforms import CAPITAL_A, LONG_WORD, PRIVATE_KEY, SHAPE
@@ -45,22 +45,27 @@ SCHEME: Final = re.compile(rb"b(?:earer|asic)")
 """In the broad view, for BEARER and BASIC: one pass for both costs half of two needles."""
 DIGEST_SCHEME: Final = b"digest"
 """In the broad view, of a text with an `=`."""
-CARD_GROUPS: Final = re.compile(rb"[0-9]{4}[ .+-][0-9]{4}")
-"""In a run of digits and gaps that is as long as a card's number (`folded.RUN` in the broad view); or else a run of
-digits that `may_be_number`."""
+CARD_GROUPS: Final = re.compile(rb"[0-9]{4}[ -][0-9]{4}")
+"""In a run of digits, blanks and hyphens that is as long as a card's number (`folded.RUN` in the broad view); or else
+a run of digits that `may_be_number`."""
+DOTTED_GROUPS: Final = re.compile(rb"\.(?=[0-9]{4})(?<=[0-9]{4}\.)")
+"""For CARD. Between groups a dot is asked for with the dots of addresses: as a gap in the broad view it would make most
+addresses of IPv4 as long as a card's number."""
+DOTTED: Final = re.compile(rb"\.(?:" + DOTTED_GROUPS.pattern[2:] + rb"()|" + MAY_BE_IPV4.pattern[2:] + rb")")
+"""Either of both, the former with group 1."""
 URL_SIGN: Final = b"://"
 """Of a text with an `@`."""
 PATTERNS: Final = (
     (KEY, b"A", CAPITAL_A),
     (JWT, b"J", re.compile(rb"J(?<=eyJ)")),
     (KEY, b"K", re.compile(rb"KEY(?<=" + PRIVATE_KEY + rb")")),
+    (CARD, b"+", re.compile(rb"\+(?=[0-9]{4})(?<=[0-9]{4}\+)")),
     *((CARD, byte, pattern) for byte, pattern in WIDE_SEPARATORS),
     *((0, byte, pattern) for byte, pattern in ENCODED_BY),
 )
 """Kind, the byte that the trigger begins with, the trigger. No kind: something encoded. For KEY and JWT also
 `LONG_WORD`, in a shape."""
 
-_DIGITS_AND_GAPS: Final = re.compile(rb"0++")
 _WHOLE: Final = re.compile(rb"[0-9]{13}")
 _ANCHOR: Final = re.compile(ANCHOR)
 
@@ -104,21 +109,37 @@ class Signs:
         has_equals = b"=" in text
         if EMAIL_SIGN in text:
             found = EMAIL
-            if text.rfind(URL_SIGN) >= 0 and self._add(text, URL_SIGN):
+            last = text.rfind(URL_SIGN)
+            if last >= 0:
+                self._add(text, URL_SIGN, last)
                 found |= URL
-        if MAY_BE_IPV4.search(text) is not None:
-            found |= IPV4
+        at = DOTTED.search(text)
+        if at is not None:
+            if at.lastindex is None:
+                found |= IPV4
+                at = DOTTED_GROUPS.search(text, at.end())
+            elif MAY_BE_IPV4.search(text) is not None:
+                found |= IPV4
+            if at is not None:
+                self._find(text, DOTTED_GROUPS, at)
+                found |= CARD
         shape = text.translate(SHAPE)
-        if shape.rfind(LONG_WORD) >= 0 and self._add(shape, LONG_WORD):
+        last = shape.rfind(LONG_WORD)
+        if last >= 0:
+            self._add(shape, LONG_WORD, last)
             found |= KEY | JWT
         at = SCHEME.search(view)
         if at is not None:
             self._find(view, SCHEME, at)
             found |= BEARER | BASIC
-        if has_equals and view.rfind(DIGEST_SCHEME) >= 0 and self._add(view, DIGEST_SCHEME):
-            found |= DIGEST
-        if view.rfind(RUN) >= 0 and self._find_numbers(text, view):
-            found |= CARD
+        if has_equals:
+            last = view.rfind(DIGEST_SCHEME)
+            if last >= 0:
+                self._add(view, DIGEST_SCHEME, last)
+                found |= DIGEST
+        last = view.rfind(RUN)
+        if last >= 0:
+            found |= self._find_numbers(text, view, last)
         for sign, byte, pattern in PATTERNS:
             if byte in text:
                 at = pattern.search(text)
@@ -143,14 +164,12 @@ class Signs:
         self.found = found
         self.rows = _rows(text, places) if places else []
 
-    def _add(self, view: bytes, needle: bytes) -> bool:
-        """Add a place in each row of ``view`` that holds ``needle``. Returns True."""
-        place = view.find(needle)
+    def _add(self, view: bytes, needle: bytes, place: int) -> None:
+        """Add a place in each row of ``view`` that holds ``needle``, whose last place is ``place``."""
         while place >= 0:
             self._places.append(place)
-            end = view.find(b"\n", place)
-            place = view.find(needle, end) if end >= 0 else -1
-        return True
+            row = view.rfind(b"\n", 0, place)
+            place = view.rfind(needle, 0, row) if row >= 0 else -1
 
     def _find(self, text: bytes, pattern: re.Pattern[bytes], found: re.Match[bytes] | None) -> None:
         """Add a place in each row in which ``pattern`` is found; ``found``: the first."""
@@ -160,20 +179,19 @@ class Signs:
             end = text.find(b"\n", place)
             found = pattern.search(text, end) if end >= 0 else None
 
-    def _find_numbers(self, text: bytes, view: bytes) -> bool:
-        """Add the rows with what may be a card's number. Returns whether there are any."""
-        found = False
-        place = view.find(RUN)
+    def _find_numbers(self, text: bytes, view: bytes, place: int) -> int:
+        """Add the rows with what may be a card's number; ``place``: of the last `RUN`. Returns the kinds."""
+        kinds = 0
         while place >= 0:
-            end = _DIGITS_AND_GAPS.match(view, place).end()  # type: ignore[union-attr]  # a run begins here
-            if _may_be_card(text, place, end):
-                found = True
+            start = _run_start(view, place)
+            if _may_be_card(text, start, place + len(RUN)):
+                kinds = CARD
                 self._places.append(place)
-                end = text.find(b"\n", end)
-                if end < 0:
+                start = text.rfind(b"\n", 0, start)
+                if start < 0:
                     break
-            place = view.find(RUN, end)
-        return found
+            place = view.rfind(RUN, 0, start)
+        return kinds
 
     def _find_colons(self, text: bytes, triggers: Triggers, found: re.Match[bytes] | None) -> int:
         """Add the rows with a name before a colon or with an IPv6 address; ``found``: the first. Returns the kinds."""
@@ -209,6 +227,18 @@ def _rows(text: bytes, places: list[int]) -> list[int]:
         if more or not rows:
             rows.append(row)
     return rows
+
+
+def _run_start(view: bytes, place: int) -> int:
+    """Where the run of digits and gaps begins that ``place`` is in."""
+    size = 32
+    while True:
+        head = view[max(0, place - size) : place]
+        more = len(head) - len(head.rstrip(DIGIT))
+        place -= more
+        if more < size:
+            return place
+        size *= 2
 
 
 def _may_be_card(text: bytes, start: int, end: int) -> bool:
