@@ -28,12 +28,13 @@ def merged(cuts: list[Cut]) -> list[Cut]:
 def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     """The text with each cut replaced. Cuts are sorted and do not overlap."""
     pieces: list[bytes] = []
+    add = pieces.append
     at = 0
     for start, end, mask in cuts:
-        pieces.append(text[at:start])
-        pieces.append(mask)
+        add(text[at:start])
+        add(mask)
         at = end
-    pieces.append(text[at:])
+    add(text[at:])
     return b"".join(pieces)
 
 

@@ -43,6 +43,7 @@ _MASK: Final = b"***"
 _USUAL: Final = 48
 _LEADING: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _QUOTE: Final = 0xFD
+_REMEMBERED: Final = 512
 _LONGEST_QUOTED: Final = 64  # RFC 5321, 4.5.3.1.1
 
 
@@ -50,6 +51,7 @@ def find_emails(text: bytes) -> list[Cut]:
     """The local parts, but for their first character, of the addresses in neutral text."""
     cuts: list[Cut] = []
     known: dict[bytes, int] = {}
+    sizes: dict[bytes, int] = {}
     begin = 0
     for found in _DOMAIN.finditer(text):
         sign = found.start()
@@ -58,8 +60,14 @@ def find_emails(text: bytes) -> list[Cut]:
         if start < begin:
             start = begin
         tail = text[start:sign]
-        size = len(tail) - len(tail.rstrip(_LOCAL))
-        if 0 < size < _USUAL and text[sign - size] in _LEADING and (tail.isascii() or tail[-size:].isascii()):
+        size = sizes.get(tail, -1)
+        if size < 0:
+            size = len(tail) - len(tail.rstrip(_LOCAL))
+            if size >= _USUAL or not (size and tail[-size] in _LEADING and tail[-size:].isascii()):
+                size = 0
+            if len(sizes) < _REMEMBERED:
+                sizes[tail] = size
+        if size:
             cuts.append((sign - size + 1, sign, _MASK))
             begin = sign + 1
             continue
@@ -68,7 +76,7 @@ def find_emails(text: bytes) -> list[Cut]:
             left = begin
         kept = -1
         end = sign
-        if text[sign - 1] == _QUOTE and not size:
+        if text[sign - 1] == _QUOTE:
             kept, end = _quoted(text, begin, sign)
         else:
             odd = text[left:sign]

@@ -37,6 +37,7 @@ ENCODED_BY: Final = (
 )
 """A string with any of these is looked at closely: a byte, and the pattern that begins with it."""
 
+_NEAR: Final = 16  # units
 _LETTERS: Final[dict[bytes, bytes]] = {
     b"b": b"\xf6", b"f": b"\xf7", b"n": NEWLINE, b"r": b"\xf5", b"t": TAB, b"/": b"/", BACKSLASH: BACKSLASH,
     QUOTE: QUOTE,
@@ -94,26 +95,29 @@ class Decoded:
         self.text = b"".join(pieces)
         return True
 
-    def _starts(self, places: list[int]) -> list[int]:
-        """`start_of` for each of many places."""
+    def _spans(self, cuts: list[Cut]) -> list[tuple[int, int]]:
+        """`start_of` and `end_of` for each of many cuts, in order."""
+        spans = [(start, end) for start, end, _ in cuts]
         for view, before in reversed(self._maps):
-            units = [bisect_right(view, place) - 1 for place in places]
-            places = [
-                before[unit] if unit % 2 else before[unit] + place - view[unit]
-                for unit, place in zip(units, places, strict=True)
-            ]
-        return places
-
-    def _ends(self, places: list[int]) -> list[int]:
-        """`end_of` for each of many places."""
-        for view, before in reversed(self._maps):
-            # The unit that the byte before the place is in: the place may be the boundary after it.
-            units = [bisect_left(view, place) - 1 for place in places]
-            places = [
-                before[unit + 1] if unit % 2 or view[unit + 1] == place else before[unit] + place - view[unit]
-                for unit, place in zip(units, places, strict=True)
-            ]
-        return places
+            out: list[tuple[int, int]] = []
+            last = len(view) - 1
+            unit = 0
+            for start, end in spans:
+                # The next cut is near: a search of all units takes twice as long.
+                near = unit + _NEAR
+                unit = bisect_right(view, start, unit, near if near < last and view[near] > start else last + 1) - 1
+                begin = before[unit] if unit % 2 else before[unit] + start - view[unit]
+                # The unit that the byte before the end is in: the end may be the boundary after it.
+                near = unit + _NEAR
+                done = bisect_left(view, end, unit, near if near < last and view[near] > end else last + 1)
+                if done <= last and view[done] == end:
+                    finish = before[done]
+                else:
+                    done -= 1
+                    finish = before[done + 1] if done % 2 else before[done] + end - view[done]
+                out.append((begin, finish))
+            spans = out
+        return spans
 
     def start_of(self, place: int) -> int:
         """Where the character at ``place`` of the copy begins in the text as it came."""
@@ -137,9 +141,7 @@ class Decoded:
     def originals(self, cuts: list[Cut]) -> list[Cut]:
         """The cuts of the copy as cuts of the text as it came."""
         out: list[Cut] = []
-        begins = self._starts([cut[0] for cut in cuts])
-        ends = self._ends([cut[1] for cut in cuts])
-        for (start, _, mask), begin, finish in zip(cuts, begins, ends, strict=True):
+        for (start, _, mask), (begin, finish) in zip(cuts, self._spans(cuts), strict=True):
             if mask[:1] == QUOTE:
                 quote = self._quote_before(start)
                 mask = quote + mask[1:-1] + quote

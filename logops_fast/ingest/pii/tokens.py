@@ -18,6 +18,10 @@ _JWT_MASK: Final = b"***jwt***"
 # does: at a blank, a quote, a bracket, `,`, `;` or `&`. 0xFF is a tab, 0xFC a backslash that begins no escape.
 _TOKEN: Final = rb"(?:[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]|\xfc(?![nrtbfu/\xfc\xfd\x22]))++"
 _SCHEME: Final = re.compile(rb"(?<![a-z0-9_])bearer")  # in text of lower case; so are the others
+# The window of text around the end of a scheme by which a token is recognised as one that was seen before.
+_BEFORE: Final = 12
+_AFTER: Final = 48
+_REMEMBERED: Final = 512
 _SCHEME_LENGTH: Final = len(b"bearer")
 _BEARER_AT: Final = compile_possessive(rb"([ \xff+]++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+)(" + _TOKEN + rb")")
 # English and the radio networks' words: bearer bonds, bearer setup, bearer token expired, `Bearer realm="api"`.
@@ -77,21 +81,37 @@ def find_bearer(text: bytes) -> list[Cut]:
     """Bearer tokens in neutral text."""
     cuts: list[Cut] = []
     known: dict[bytes, int] = {}
+    seen: dict[bytes, tuple[int, int]] = {}
     for at in _places(text, _SCHEME):
-        found = _BEARER_AT.match(text, at)
-        if found is None:
-            continue
-        gap, quote, token = found.groups()
-        judged = known.get(token)
-        if judged is None:
-            judged = known[token] = _judge(token)
-        if judged == _NONE:
-            continue
-        end = found.end()
-        if judged == _TOKEN_OR_WORD and not quote and gap == b" " and not _is_value(text, at - _SCHEME_LENGTH, end):
-            continue
-        cuts.append((end - len(token), end, _MASK))
+        window = text[at - _BEFORE : at + _AFTER] if at >= _BEFORE else b""
+        span = seen.get(window)
+        if span is None:
+            span = _bearer(text, at, known)
+            if window and span[1] < _AFTER - 1 and len(seen) < _REMEMBERED:
+                seen[window] = span
+        if span[0]:
+            cuts.append((at + span[0], at + span[1], _MASK))
     return cuts
+
+
+def _bearer(text: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:
+    """Start and end of the token after the scheme that ends at ``at``, counted from there.
+
+    Without a token the start is 0, and the end says how far was read.
+    """
+    found = _BEARER_AT.match(text, at)
+    if found is None:
+        return 0, _AFTER
+    gap, quote, token = found.groups()
+    judged = known.get(token)
+    if judged is None:
+        judged = known[token] = _judge(token)
+    end = found.end()
+    if judged == _NONE or (
+        judged == _TOKEN_OR_WORD and not quote and gap == b" " and not _is_value(text, at - _SCHEME_LENGTH, end)
+    ):
+        return 0, end - at
+    return end - len(token) - at, end - at
 
 
 def _judge(token: bytes) -> int:
