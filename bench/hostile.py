@@ -11,6 +11,7 @@ events. CPU time, the least of the rounds. The goal: no unit costs more than eig
 from __future__ import annotations
 
 import argparse
+import gc
 import statistics
 import sys
 import time
@@ -24,6 +25,7 @@ from logops_fast.formats.media_type import Format
 from logops_fast.ingest.native.reader import open_kernel
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.registry import parse
+from logops_fast.runtime.worker import YOUNG_OBJECTS
 from tests.ingest.pii.hostile import UNITS
 
 MIB: Final = 1 << 20
@@ -84,6 +86,7 @@ def main() -> int:
     parser.add_argument("--native", action="store_true", help="with the kernel, if it is installed")
     parser.add_argument("--top", type=int, default=0, help="print so many units alone")
     args = parser.parse_args()
+    gc.set_threshold(YOUNG_OBJECTS)  # as in a worker
     read = reader(native=args.native)
     normal_bodies = corpus.bodies(50, 100, "mixed")
     normal = [seconds_a_mebibyte(read, normal_bodies, args.rounds)]

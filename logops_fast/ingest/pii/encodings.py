@@ -38,6 +38,7 @@ ENCODED_BY: Final = (
 """A string with any of these is looked at closely: a byte, and the pattern that begins with it."""
 
 _NEAR: Final = 16  # units
+_QUOTE: Final = 0xFD
 _LETTERS: Final[dict[bytes, bytes]] = {
     b"b": b"\xf6", b"f": b"\xf7", b"n": NEWLINE, b"r": b"\xf5", b"t": TAB, b"/": b"/", BACKSLASH: BACKSLASH,
     QUOTE: QUOTE,
@@ -95,30 +96,6 @@ class Decoded:
         self.text = b"".join(pieces)
         return True
 
-    def _spans(self, cuts: list[Cut]) -> list[tuple[int, int]]:
-        """`start_of` and `end_of` for each of many cuts, in order."""
-        spans = [(start, end) for start, end, _ in cuts]
-        for view, before in reversed(self._maps):
-            out: list[tuple[int, int]] = []
-            last = len(view) - 1
-            unit = 0
-            for start, end in spans:
-                # The next cut is near: a search of all units takes twice as long.
-                near = unit + _NEAR
-                unit = bisect_right(view, start, unit, near if near < last and view[near] > start else last + 1) - 1
-                begin = before[unit] if unit % 2 else before[unit] + start - view[unit]
-                # The unit that the byte before the end is in: the end may be the boundary after it.
-                near = unit + _NEAR
-                done = bisect_left(view, end, unit, near if near < last and view[near] > end else last + 1)
-                if done <= last and view[done] == end:
-                    finish = before[done]
-                else:
-                    done -= 1
-                    finish = before[done + 1] if done % 2 else before[done] + end - view[done]
-                out.append((begin, finish))
-            spans = out
-        return spans
-
     def start_of(self, place: int) -> int:
         """Where the character at ``place`` of the copy begins in the text as it came."""
         for view, before in reversed(self._maps):
@@ -139,21 +116,56 @@ class Decoded:
         return place
 
     def originals(self, cuts: list[Cut]) -> list[Cut]:
-        """The cuts of the copy as cuts of the text as it came."""
+        """The cuts of the copy, in order, as cuts of the text as it came."""
+        out = cuts
+        for view, before in reversed(self._maps):
+            out = _moved(out, view, before)
+        return self._in_order(cuts, out)
+
+    def _in_order(self, cuts: list[Cut], moved: list[Cut]) -> list[Cut]:
+        """The moved cuts without those that begin before the end of another, quotes as they came."""
         out: list[Cut] = []
-        for (start, _, mask), (begin, finish) in zip(cuts, self._spans(cuts), strict=True):
-            if mask[:1] == QUOTE:
-                quote = self._quote_before(start)
-                mask = quote + mask[1:-1] + quote
-            if out and begin < out[-1][1]:
+        add = out.append
+        reached = 0
+        for number, cut in enumerate(moved):
+            start, end, mask = cut
+            if start < reached:
                 continue
-            out.append((begin, finish if finish > begin else begin, mask))
+            if mask[0] == _QUOTE:
+                quote = self._quote_before(cuts[number][0])
+                cut = (start, end, quote + mask[1:-1] + quote)
+            add(cut)
+            reached = end
         return out
 
     def _quote_before(self, place: int) -> bytes:
         """The quote before ``place`` as the text came with it: ``\\"`` in JSON text that is part of JSON text."""
         at = self.text.rfind(QUOTE, 0, place)
         return self._source[self.start_of(at) : self.end_of(at + 1)] if at >= 0 else QUOTE
+
+
+def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
+    """The cuts, in order, where they were before a text was decoded; see `Decoded` for the units.
+
+    A cut that begins or ends in an encoded character takes all of it.
+    """
+    out: list[Cut] = []
+    add = out.append
+    units = len(view)
+    unit = 0
+    for start, end, mask in cuts:
+        # The next cut is near: a search of all units takes twice as long.
+        near = unit + _NEAR
+        unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
+        begin = before[unit] if unit & 1 else before[unit] + start - view[unit]
+        finish = begin
+        if end > start:
+            # The unit that the byte before the end is in: the end may be the boundary after it.
+            near = unit + _NEAR
+            last = bisect_left(view, end, unit, near if near < units and view[near] > end else units) - 1
+            finish = before[last + 1] if last & 1 or view[last + 1] == end else before[last] + end - view[last]
+        add((begin, finish, mask))
+    return out
 
 
 def _decoded(sign: bytes) -> bytes:

@@ -48,7 +48,7 @@ class Masker:
     `NameRules` does.
     """
 
-    __slots__ = ("_delimited", "_frequent", "_members", "_names", "_pairs", "_rare", "_rules", "_triggers")
+    __slots__ = ("_delimited", "_frequent", "_members", "_names", "_pairs", "_plain", "_rare", "_rules", "_triggers")
 
     def __init__(
         self,
@@ -69,6 +69,7 @@ class Masker:
         # Bare tuples: an attribute of a named one costs as much as asking a small text for its sign.
         self._delimited = tuple((kind.sign, kind.label, kind.find) for kind in delimited)
         plain = tuple((kind.sign, kind.label, kind.find) for kind in PLAIN)
+        self._plain = plain
         self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
         self._rare = (*self._delimited, *plain)
 
@@ -235,7 +236,9 @@ class Masker:
             level += 1
         if changed:
             signs = Signs(decoded.text, self._triggers)
-        cuts = self._cuts(decoded.text, signs, self._rare, hits)
+            cuts = self._cuts(decoded.text, signs, self._rare, hits)
+        else:  # nothing that is delimited is in it
+            cuts = self._cuts_of(self._plain, decoded.text, signs.found, [], hits)
         if cuts:
             raw = replaced(raw, decoded.originals(cuts))
         masked = raw.split(b'"')[1::2]

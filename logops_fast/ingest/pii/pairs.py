@@ -186,7 +186,7 @@ class Pairs:
             or (quote and following in b" \xfe\xff\xf5")
         ):
             reach = 0
-        return (kind, cut), reach
+        return ((kind, cut) if cut[2] else None), reach
 
 
 def _form(name: bytes) -> int:
@@ -199,6 +199,7 @@ def _form(name: bytes) -> int:
 
 
 def _cut(text: bytes, at: int, separator: int, quote: int, form: int, query: bool) -> Cut | None:
+    """The cut of the value after a separator, perhaps without a mask; None if there is no value."""
     if separator == 0x3E:  # <password>...</password>
         found = _ELEMENT.match(text, at + 1)
         return None if found is None else _scalar(text, at + 1, found.end())
@@ -234,10 +235,11 @@ def _cut(text: bytes, at: int, separator: int, quote: int, form: int, query: boo
     return None if found is None else _scalar(text, start, found.end())
 
 
-def _scalar(text: bytes, start: int, end: int) -> Cut | None:
+def _scalar(text: bytes, start: int, end: int) -> Cut:
+    """The cut of a value; without a mask if it reveals nothing."""
     value = text[start:end]
     if not value or value in _PLAIN or is_masked(value):
-        return None
+        return (start, end, b"")
     return (start, end, _MASK)
 
 

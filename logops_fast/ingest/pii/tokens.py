@@ -17,7 +17,7 @@ _JWT_MASK: Final = b"***jwt***"
 # RFC 6750, 2.1 asks for a token68; what is sent is often more (`17|...`, `client:secret`), so a token ends as text
 # does: at a blank, a quote, a bracket, `,`, `;` or `&`. 0xFF is a tab, 0xFC a backslash that begins no escape.
 _TOKEN: Final = rb"(?:[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]|\xfc(?![nrtbfu/\xfc\xfd\x22]))++"
-_SCHEME: Final = re.compile(rb"(?<![a-z0-9_])bearer")  # in text of lower case; so are the others
+_SCHEME: Final = re.compile(rb"bearer(?<![a-z0-9_]bearer)")  # in text of lower case; so are the others
 # The window of text around the end of a scheme by which a token is recognised as one that was seen before.
 _BEFORE: Final = 12
 _AFTER: Final = 48
@@ -40,10 +40,10 @@ _STOPS: Final = b".:!?-"
 _ASSIGNS: Final = b":=\xfd'"
 
 # RFC 7617: base64 of `user:password`. Words such as "basic auth disabled" are no base64 of that.
-_BASIC: Final = re.compile(rb"(?<![a-z0-9_])basic")
+_BASIC: Final = re.compile(rb"basic(?<![a-z0-9_]basic)")
 _BASIC_AT: Final = re.compile(rb"[ +\xff]++['`\xfd]?+([A-Za-z0-9+/_-]{4,}+=*+)")
 # RFC 7616: the parameters of credentials; a challenge has neither `username` nor `response`.
-_DIGEST: Final = re.compile(rb"(?<![a-z0-9_])digest")
+_DIGEST: Final = re.compile(rb"digest(?<![a-z0-9_]digest)")
 _DIGEST_BEGINS: Final = re.compile(rb" ++(?=[a-z]++=)")
 _DIGEST_PARAMETERS: Final = compile_possessive(
     rb"[a-z]++=(?:\xfd[^\xfd\x22]*+\xfd|[^\x00-\x20\x22,;'`\xf5-\xff]++)"
