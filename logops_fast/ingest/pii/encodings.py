@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import Final
 
-from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.ingest.pii.cuts import Cut, replaced
 from logops_fast.ingest.pii.escapes import BACKSLASH, NEWLINE, QUOTE, TAB
 from logops_fast.patterns import compile_possessive
 
@@ -142,6 +142,49 @@ class Decoded:
         """The quote before ``place`` as the text came with it: ``\\"`` in JSON text that is part of JSON text."""
         at = self.text.rfind(QUOTE, 0, place)
         return self._source[self.start_of(at) : self.end_of(at + 1)] if at >= 0 else QUOTE
+
+
+class Layers:
+    """A text as it came, ``raw``, and as it reads, ``text``: decoded level by level, and masked in both."""
+
+    __slots__ = ("_decoded", "_level", "raw", "text")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.text = raw
+        self._level = 0
+        # None after a replacement: to decode all of the text again costs most, and is seldom needed.
+        self._decoded: Decoded | None = Decoded(raw)
+
+    def decode(self) -> bool:
+        """Decode once more; False if nothing is encoded, or it was decoded `MOST_LEVELS` times."""
+        if self._level == MOST_LEVELS or (self._decoded is None and _ENCODED.search(self.text) is None):
+            return False
+        decoded = self._current()
+        if not decoded.decode():
+            return False
+        self._level += 1
+        self.text = decoded.text
+        return True
+
+    def replace(self, cuts: list[Cut]) -> bool:
+        """Replace cuts of ``text`` in both; False if it read otherwise than it says, which is right from then on."""
+        decoded = self._current()
+        if decoded.text != self.text:
+            self.text = decoded.text
+            return False
+        self.raw = replaced(self.raw, decoded.originals(cuts))
+        self.text = replaced(self.text, cuts)
+        self._decoded = None
+        return True
+
+    def _current(self) -> Decoded:
+        decoded = self._decoded
+        if decoded is None:
+            decoded = self._decoded = Decoded(self.raw)
+            for _ in range(self._level):
+                decoded.decode()
+        return decoded
 
 
 def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:

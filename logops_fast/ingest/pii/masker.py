@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.ingest.pii.cuts import Cut, any_in_key, merged, replaced
-from logops_fast.ingest.pii.encodings import MOST_LEVELS, Decoded, encoded_strings
+from logops_fast.ingest.pii.encodings import Layers, encoded_strings
 from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
@@ -220,27 +220,24 @@ class Masker:
     ) -> tuple[list[bytes], bool]:
         """The strings at ``spans`` masked as they read at each level of decoding, and whether one of them is a key."""
         strings = [text[start:end] for start, end in spans]
-        raw = b'"' + b'","'.join(strings) + b'"'
-        level = 0
-        decoded = Decoded(raw)
+        layers = Layers(b'"' + b'","'.join(strings) + b'"')
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            signs = Signs(decoded.text, self._triggers)
-            cuts = self._cuts(decoded.text, signs, self._delimited, hits)
+            signs = Signs(layers.text, self._triggers)
+            cuts = self._cuts(layers.text, signs, self._delimited, hits)
             changed = bool(cuts)
             if cuts:
-                raw = replaced(raw, decoded.originals(cuts))
-                decoded = _decoded(raw, level)
-            if level == MOST_LEVELS or not decoded.decode():
+                layers.replace(cuts)
+            if not layers.decode():
                 break
-            level += 1
         if changed:
-            signs = Signs(decoded.text, self._triggers)
-            cuts = self._cuts(decoded.text, signs, self._rare, hits)
+            signs = Signs(layers.text, self._triggers)
+            cuts = self._cuts(layers.text, signs, self._rare, hits)
         else:  # nothing that is delimited is in it
-            cuts = self._cuts_of(self._plain, decoded.text, signs.found, [], hits)
+            cuts = self._cuts_of(self._plain, layers.text, signs.found, [], hits)
         if cuts:
-            raw = replaced(raw, decoded.originals(cuts))
+            layers.replace(cuts)
+        raw = layers.raw
         masked = raw.split(b'"')[1::2]
         in_key = any(
             text[end + 1 : end + 2] == b":" and new != old
@@ -260,13 +257,6 @@ class Masker:
 def _count(hits: dict[str, int], label: str, count: int) -> None:
     if count:
         hits[label] = hits.get(label, 0) + count
-
-
-def _decoded(raw: bytes, level: int) -> Decoded:
-    decoded = Decoded(raw)
-    for _ in range(level):
-        decoded.decode()
-    return decoded
 
 
 def _put_back(text: bytes, place: bytes, pieces: list[bytes]) -> bytes:

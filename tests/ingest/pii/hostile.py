@@ -1,4 +1,4 @@
-"""Units of text that cost the masks most when they are repeated: what begins a kind, what nearly is one, what is one."""
+"""Units of text that cost the masks most when they are repeated: how a kind begins, what nearly is one, what is one."""
 
 from __future__ import annotations
 
