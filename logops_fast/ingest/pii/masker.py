@@ -33,6 +33,7 @@ _LEFT_BY_MASK: Final = re.compile(rb"\*\*\*|\.x\.x|:x:x")
 # Bytes that UTF-8 never uses and no escape stands for (see `escapes`): a string, or a value, that was taken out.
 _STRING_OUT: Final = b"\xc0"
 _VALUE_OUT: Final = b"\xc1"
+_SHORT: Final = 256  # bytes
 _NULL_END: Final = b"null}"
 
 _Finder = tuple[int, str, Callable[[bytes], list[Cut]]]
@@ -89,7 +90,8 @@ class Masker:
         without placeholders, the masks look at the whole of the lines. Names of one object that a mask makes equal are
         distinguished by ``#2``, ``#3``.
         """
-        values = values_text(events, len(lines))
+        # A short line by itself is asked whole: its values apart cost more than its names.
+        values = values_text(events, len(lines)) if len(events) > 1 or len(lines) > _SHORT else None
         named = None if values is None else self._names.named_rows(events)
         if b"\\" in lines:
             if named is None or values is None:
