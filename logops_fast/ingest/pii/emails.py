@@ -32,6 +32,7 @@ _REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf
 # Most domains first: no label that is short or begins with `v`, and a top level that no other text follows.
 _DOMAIN: Final = re.compile(
     rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)+(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+    rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![A-Za-z0-9_.:\\\xfc-])"
     rb"|(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
     rb"(?![A-Za-z0-9_-]|\.(?!d(?![A-Za-z0-9_-]))[A-Za-z0-9]))"
     rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++|(?!\.[0-9]))[.-]"

@@ -117,26 +117,16 @@ class Decoded:
 
     def originals(self, cuts: list[Cut]) -> list[Cut]:
         """The cuts of the copy, in order, as cuts of the text as it came."""
-        out = cuts
+        quoted = [number for number, cut in enumerate(cuts) if cut[2][0] == _QUOTE]
+        if quoted:
+            cuts = cuts.copy()
+            for number in quoted:
+                start, end, mask = cuts[number]
+                quote = self._quote_before(start)
+                cuts[number] = (start, end, quote + mask[1:-1] + quote)
         for view, before in reversed(self._maps):
-            out = _moved(out, view, before)
-        return self._in_order(cuts, out)
-
-    def _in_order(self, cuts: list[Cut], moved: list[Cut]) -> list[Cut]:
-        """The moved cuts without those that begin before the end of another, quotes as they came."""
-        out: list[Cut] = []
-        add = out.append
-        reached = 0
-        for number, cut in enumerate(moved):
-            start, end, mask = cut
-            if start < reached:
-                continue
-            if mask[0] == _QUOTE:
-                quote = self._quote_before(cuts[number][0])
-                cut = (start, end, quote + mask[1:-1] + quote)
-            add(cut)
-            reached = end
-        return out
+            cuts = _moved(cuts, view, before)
+        return cuts
 
     def _quote_before(self, place: int) -> bytes:
         """The quote before ``place`` as the text came with it: ``\\"`` in JSON text that is part of JSON text."""
@@ -190,12 +180,12 @@ class Layers:
 def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
     """The cuts, in order, where they were before a text was decoded; see `Decoded` for the units.
 
-    A cut that begins or ends in an encoded character takes all of it.
+    A cut that begins or ends in an encoded character takes all of it, and is left out if one before it has taken that.
     """
     out: list[Cut] = []
     add = out.append
     units = len(view)
-    unit = 0
+    unit = reached = 0
     for start, end, mask in cuts:
         # The next cut is near: a search of all units takes twice as long.
         near = unit + _NEAR
@@ -207,7 +197,9 @@ def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
             near = unit + _NEAR
             last = bisect_left(view, end, unit, near if near < units and view[near] > end else units) - 1
             finish = before[last + 1] if last & 1 or view[last + 1] == end else before[last] + end - view[last]
-        add((begin, finish, mask))
+        if begin >= reached:
+            add((begin, finish, mask))
+            reached = finish
     return out
 
 
