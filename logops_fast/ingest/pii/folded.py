@@ -1,8 +1,8 @@
-"""A copy of the text in which the questions of two kinds have one needle each.
+"""Copies of a text, byte for byte, in which the questions of two kinds have one needle each.
 
-Every digit is ``0``, what may part the groups of a card number is a blank, ASCII letters are small. The `translate` is
-two thirds of what it costs to ask for cards (11 us of 16 on 27 kB), so credentials ask the same copy, whatever case
-they are written in. Ask with ``rfind``: for needles of 3 to 13 bytes it is three times as fast as ``find`` and ``in``.
+Every digit is ``0``, ASCII letters are small, and what may part the groups of a card's number is one byte. The
+`translate` costs as much as the needle, so credentials ask the same copy, whatever case they are written in. Ask with
+``rfind``: for needles of 3 to 13 bytes it is three times as fast as ``find`` and ``in``.
 """
 
 from __future__ import annotations
