@@ -14,26 +14,31 @@ def merged(cuts: list[Cut]) -> list[Cut]:
     """Cuts of several kinds as one list: sorted, what is within a cut left out, and those that overlap joined."""
     cuts.sort()
     out: list[Cut] = []
+    add = out.append
+    reached = -1
     for cut in cuts:
-        if out and (cut[0] < out[-1][1] or cut[0] == cut[1] == out[-1][1]):  # an insertion at the end adds nothing
-            start, end, mask = out[-1]
-            if cut[1] > end:
-                # Of two that begin together the longer counts.
-                out[-1] = (start, cut[1], cut[2] if cut[0] == start else mask + cut[2])
-        else:
-            out.append(cut)
+        first, end, _ = cut
+        if first > reached or (first == reached and end > first):
+            add(cut)
+            reached = end
+        elif end > reached:  # else it is within the one before, or an insertion at its end, which adds nothing
+            start, _, mask = out[-1]
+            # Of two that begin together the longer counts.
+            out[-1] = (start, end, cut[2] if first == start else mask + cut[2])
+            reached = end
     return out
 
 
 def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     """The text with each cut replaced. Cuts are sorted and do not overlap."""
     pieces: list[bytes] = []
+    add = pieces.append
     at = 0
     for start, end, mask in cuts:
-        pieces.append(text[at:start])
-        pieces.append(mask)
+        add(text[at:start])
+        add(mask)
         at = end
-    pieces.append(text[at:])
+    add(text[at:])
     return b"".join(pieces)
 
 

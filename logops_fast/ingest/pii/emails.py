@@ -7,11 +7,11 @@ part, so the work is linear whatever the text is made of (a pattern that starts 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
-from logops_fast.patterns import compile_possessive
 
 # Letters first: strip() looks each byte up in this order. Any byte of a non-ASCII character belongs to a word (EAI,
 # RFC 6531); 0xF5 and above are never UTF-8 (see `escapes`).
@@ -28,12 +28,14 @@ _WIDE: Final = _LOCAL + _ODD
 # `example@1.2.3.tar.gz`, `checkout@v4.1`), a unit of systemd (`user@1000.service`) or a scaled image (`logo@2x.png`).
 _LABEL: Final = rb"[A-Za-z0-9_\x80-\xf4-]"
 _REST: Final = _LABEL + rb"*+\.(?:" + _LABEL + rb"++\.)*(?:[A-Za-z]{2}|[\x80-\xf4]{2})"
+# No group is possessive, so that `re` may match it on any version (see `patterns`).
 # Most domains first: no label that is short or begins with `v`, and a top level that no other text follows.
-_DOMAIN: Final = compile_possessive(
-    rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)++(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+_DOMAIN: Final = re.compile(
+    rb"@(?:(?:[a-uw-z][a-z0-9-]++\.)+(?:com|org|net|edu|gov|io|de|uk|fr|nl|example)(?![A-Za-z0-9_.:\\\xfc-])"
+    rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![A-Za-z0-9_.:\\\xfc-])"
     rb"|(?![A-Za-z0-9_.:\\\xfc-]*\.(?:service|socket|device|mount|automount|swap|target|path|timer|slice|scope)"
     rb"(?![A-Za-z0-9_-]|\.(?!d(?![A-Za-z0-9_-]))[A-Za-z0-9]))"
-    rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++)?+[.-]"
+    rb"(?:[A-UW-Za-uw-z_\x80-\xf4-]" + _REST + rb"|(?=[vV0-9])(?![vV]?+[0-9]++\.[0-9]++(?:\.[0-9]++|(?!\.[0-9]))[.-]"
     rb"(?![0-9]++(?![0-9A-Za-z._-]))|[1-9]x\.(?:png|jpe?g|gif|webp|svg)\b)[vV0-9]" + _REST + rb""
     rb"|[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![0-9])"
     rb"|\[(?:IPv6:|[0-9]{1,3}\.[0-9]{1,3}\.)))"
@@ -42,6 +44,7 @@ _MASK: Final = b"***"
 _USUAL: Final = 48
 _LEADING: Final = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")
 _QUOTE: Final = 0xFD
+_REMEMBERED: Final = 512
 _LONGEST_QUOTED: Final = 64  # RFC 5321, 4.5.3.1.1
 
 
@@ -49,6 +52,7 @@ def find_emails(text: bytes) -> list[Cut]:
     """The local parts, but for their first character, of the addresses in neutral text."""
     cuts: list[Cut] = []
     known: dict[bytes, int] = {}
+    sizes: dict[bytes, int] = {}
     begin = 0
     for found in _DOMAIN.finditer(text):
         sign = found.start()
@@ -57,8 +61,14 @@ def find_emails(text: bytes) -> list[Cut]:
         if start < begin:
             start = begin
         tail = text[start:sign]
-        size = len(tail) - len(tail.rstrip(_LOCAL))
-        if 0 < size < _USUAL and text[sign - size] in _LEADING and (tail.isascii() or tail[-size:].isascii()):
+        size = sizes.get(tail, -1)
+        if size < 0:
+            size = len(tail) - len(tail.rstrip(_LOCAL))
+            if size >= _USUAL or not (size and tail[-size] in _LEADING and tail[-size:].isascii()):
+                size = 0
+            if len(sizes) < _REMEMBERED:
+                sizes[tail] = size
+        if size:
             cuts.append((sign - size + 1, sign, _MASK))
             begin = sign + 1
             continue
@@ -67,7 +77,7 @@ def find_emails(text: bytes) -> list[Cut]:
             left = begin
         kept = -1
         end = sign
-        if text[sign - 1] == _QUOTE and not size:
+        if text[sign - 1] == _QUOTE:
             kept, end = _quoted(text, begin, sign)
         else:
             odd = text[left:sign]

@@ -12,7 +12,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from typing import Final
 
-from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.ingest.pii.cuts import Cut, replaced
 from logops_fast.ingest.pii.escapes import BACKSLASH, NEWLINE, QUOTE, TAB
 from logops_fast.patterns import compile_possessive
 
@@ -37,6 +37,8 @@ ENCODED_BY: Final = (
 )
 """A string with any of these is looked at closely: a byte, and the pattern that begins with it."""
 
+_NEAR: Final = 16  # units
+_QUOTE: Final = 0xFD
 _LETTERS: Final[dict[bytes, bytes]] = {
     b"b": b"\xf6", b"f": b"\xf7", b"n": NEWLINE, b"r": b"\xf5", b"t": TAB, b"/": b"/", BACKSLASH: BACKSLASH,
     QUOTE: QUOTE,
@@ -94,27 +96,6 @@ class Decoded:
         self.text = b"".join(pieces)
         return True
 
-    def _starts(self, places: list[int]) -> list[int]:
-        """`start_of` for each of many places."""
-        for view, before in reversed(self._maps):
-            units = [bisect_right(view, place) - 1 for place in places]
-            places = [
-                before[unit] if unit % 2 else before[unit] + place - view[unit]
-                for unit, place in zip(units, places, strict=True)
-            ]
-        return places
-
-    def _ends(self, places: list[int]) -> list[int]:
-        """`end_of` for each of many places."""
-        for view, before in reversed(self._maps):
-            # The unit that the byte before the place is in: the place may be the boundary after it.
-            units = [bisect_left(view, place) - 1 for place in places]
-            places = [
-                before[unit + 1] if unit % 2 or view[unit + 1] == place else before[unit] + place - view[unit]
-                for unit, place in zip(units, places, strict=True)
-            ]
-        return places
-
     def start_of(self, place: int) -> int:
         """Where the character at ``place`` of the copy begins in the text as it came."""
         for view, before in reversed(self._maps):
@@ -135,23 +116,91 @@ class Decoded:
         return place
 
     def originals(self, cuts: list[Cut]) -> list[Cut]:
-        """The cuts of the copy as cuts of the text as it came."""
-        out: list[Cut] = []
-        begins = self._starts([cut[0] for cut in cuts])
-        ends = self._ends([cut[1] for cut in cuts])
-        for (start, _, mask), begin, finish in zip(cuts, begins, ends, strict=True):
-            if mask[:1] == QUOTE:
+        """The cuts of the copy, in order, as cuts of the text as it came."""
+        quoted = [number for number, cut in enumerate(cuts) if cut[2][0] == _QUOTE]
+        if quoted:
+            cuts = cuts.copy()
+            for number in quoted:
+                start, end, mask = cuts[number]
                 quote = self._quote_before(start)
-                mask = quote + mask[1:-1] + quote
-            if out and begin < out[-1][1]:
-                continue
-            out.append((begin, finish if finish > begin else begin, mask))
-        return out
+                cuts[number] = (start, end, quote + mask[1:-1] + quote)
+        for view, before in reversed(self._maps):
+            cuts = _moved(cuts, view, before)
+        return cuts
 
     def _quote_before(self, place: int) -> bytes:
         """The quote before ``place`` as the text came with it: ``\\"`` in JSON text that is part of JSON text."""
         at = self.text.rfind(QUOTE, 0, place)
         return self._source[self.start_of(at) : self.end_of(at + 1)] if at >= 0 else QUOTE
+
+
+class Layers:
+    """A text as it came, ``raw``, and as it reads, ``text``: decoded level by level, and masked in both."""
+
+    __slots__ = ("_decoded", "_level", "raw", "text")
+
+    def __init__(self, raw: bytes) -> None:
+        self.raw = raw
+        self.text = raw
+        self._level = 0
+        # None after a replacement: to decode all of the text again costs most, and is seldom needed.
+        self._decoded: Decoded | None = Decoded(raw)
+
+    def decode(self) -> bool:
+        """Decode once more; False if nothing is encoded, or it was decoded `MOST_LEVELS` times."""
+        if self._level == MOST_LEVELS or (self._decoded is None and _ENCODED.search(self.text) is None):
+            return False
+        decoded = self._current()
+        if not decoded.decode():
+            return False
+        self._level += 1
+        self.text = decoded.text
+        return True
+
+    def replace(self, cuts: list[Cut]) -> bool:
+        """Replace cuts of ``text`` in both; False if it read otherwise than it says, which is right from then on."""
+        decoded = self._current()
+        if decoded.text != self.text:
+            self.text = decoded.text
+            return False
+        self.raw = replaced(self.raw, decoded.originals(cuts))
+        self.text = replaced(self.text, cuts)
+        self._decoded = None
+        return True
+
+    def _current(self) -> Decoded:
+        decoded = self._decoded
+        if decoded is None:
+            decoded = self._decoded = Decoded(self.raw)
+            for _ in range(self._level):
+                decoded.decode()
+        return decoded
+
+
+def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
+    """The cuts, in order, where they were before a text was decoded; see `Decoded` for the units.
+
+    A cut that begins or ends in an encoded character takes all of it, and is left out if one before it has taken that.
+    """
+    out: list[Cut] = []
+    add = out.append
+    units = len(view)
+    unit = reached = 0
+    for start, end, mask in cuts:
+        # The next cut is near: a search of all units takes twice as long.
+        near = unit + _NEAR
+        unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
+        begin = before[unit] if unit & 1 else before[unit] + start - view[unit]
+        finish = begin
+        if end > start:
+            # The unit that the byte before the end is in: the end may be the boundary after it.
+            near = unit + _NEAR
+            last = bisect_left(view, end, unit, near if near < units and view[near] > end else units) - 1
+            finish = before[last + 1] if last & 1 or view[last + 1] == end else before[last] + end - view[last]
+        if begin >= reached:
+            add((begin, finish, mask))
+            reached = finish
+    return out
 
 
 def _decoded(sign: bytes) -> bytes:

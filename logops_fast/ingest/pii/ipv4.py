@@ -9,7 +9,6 @@ import re
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
-from logops_fast.patterns import compile_possessive
 
 _OCTET3: Final = rb"(?:[01][0-9][0-9]|2[0-4][0-9]|25[0-5])"
 _OCTET: Final = rb"(?:" + _OCTET3 + rb"|[0-9][0-9]?)(?![0-9])"
@@ -33,11 +32,11 @@ def _octet_before() -> bytes:
 
 # From the first dot on. What is ahead is looked at first, and what is before only if an address is nearly certain.
 # Group 1 begins with the octets that are masked; group 2 is there for a fifth number.
-_IPV4: Final = compile_possessive(
+_IPV4: Final = re.compile(
     rb"\.(?=[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9])" + _octet_before() + _OCTET + rb"(\." + _OCTET + rb"\." + _OCTET + rb")"
-    rb"(\.[0-9]++)?+"
+    rb"(\.[0-9]++)?"
 )
-MAY_BE_IPV4: Final = compile_possessive(rb"\.(?=[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9])")
+MAY_BE_IPV4: Final = re.compile(rb"\.(?=[0-9]{1,3}+\.[0-9]{1,3}+\.[0-9])")
 """What every address holds: how the pattern begins, without what is before the dot."""
 _MASK: Final = b".x.x"
 

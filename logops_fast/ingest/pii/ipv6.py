@@ -12,6 +12,7 @@ from typing import Final
 from logops_fast.ingest.pii.cuts import Cut
 
 _HEX_COLON: Final = b"0123456789abcdefABCDEF:"
+_HEX_COLONS: Final = frozenset(_HEX_COLON)  # as numbers: a look-up takes a third less than in bytes
 # What every address holds: `::`, or three whole groups between colons. `1::` and `ab::1` (at most two digits on both
 # sides, nothing else) are paths of C++ and Rust and are passed over here.
 ANCHOR: Final = (
@@ -37,27 +38,28 @@ _MASK: Final = b":x:x:x:x:x:x"
 _DOT: Final = 0x2E
 
 Span = tuple[int, int, bytes]
+_NONE: Final = (0, 0, b"")
 
 
 def find_ipv6(text: bytes) -> list[Cut]:
     """The IPv6 addresses in neutral text."""
     cuts: list[Cut] = []
-    known: dict[bytes, Span | None] = {}  # logs name the same addresses again and again
+    known: dict[bytes, Span] = {}  # logs name the same addresses again and again
     for found in _RUN.finditer(text):
         start, done = found.span()
-        if text[start - 1] in _HEX_COLON:
+        if text[start - 1] in _HEX_COLONS:
             head = text[max(0, start - _LONGEST_RUN) : start]
             start -= len(head) - len(head.rstrip(_HEX_COLON))
         # The run with its neighbours, of which neither is a hex digit or a colon.
         key = text[start - 1 : done + 1] if start else b" " + text[: done + 1]
         span = known.get(key)
-        if span is None and key not in known:  # no sentinel: compiled, a tuple is a value without an identity
-            span = known[key] = _address_in(key)
         if span is None:
+            span = known[key] = _address_in(key) or _NONE
+        first, last, mask = span
+        if not last:
             continue
         if key[-1] == _DOT and b"::" in key and _IPV4_TAIL.match(text, text.rfind(b":", start, done) + 1) is not None:
             continue
-        first, last, mask = span
         cuts.append((start + first, start + last, mask))
     return cuts
 

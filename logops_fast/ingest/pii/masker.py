@@ -15,7 +15,7 @@ from typing import Any, Final
 import orjson
 
 from logops_fast.ingest.pii.cuts import Cut, any_in_key, merged, replaced
-from logops_fast.ingest.pii.encodings import MOST_LEVELS, Decoded, encoded_strings
+from logops_fast.ingest.pii.encodings import Layers, encoded_strings
 from logops_fast.ingest.pii.escapes import neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
@@ -33,6 +33,7 @@ _LEFT_BY_MASK: Final = re.compile(rb"\*\*\*|\.x\.x|:x:x")
 # Bytes that UTF-8 never uses and no escape stands for (see `escapes`): a string, or a value, that was taken out.
 _STRING_OUT: Final = b"\xc0"
 _VALUE_OUT: Final = b"\xc1"
+_SHORT: Final = 256  # bytes
 _NULL_END: Final = b"null}"
 
 _Finder = tuple[int, str, Callable[[bytes], list[Cut]]]
@@ -48,7 +49,7 @@ class Masker:
     `NameRules` does.
     """
 
-    __slots__ = ("_delimited", "_frequent", "_members", "_names", "_pairs", "_rare", "_rules", "_triggers")
+    __slots__ = ("_delimited", "_frequent", "_members", "_names", "_pairs", "_plain", "_rare", "_rules", "_triggers")
 
     def __init__(
         self,
@@ -69,6 +70,7 @@ class Masker:
         # Bare tuples: an attribute of a named one costs as much as asking a small text for its sign.
         self._delimited = tuple((kind.sign, kind.label, kind.find) for kind in delimited)
         plain = tuple((kind.sign, kind.label, kind.find) for kind in PLAIN)
+        self._plain = plain
         self._frequent = tuple(kind for kind in plain if kind[0] & FREQUENT)
         self._rare = (*self._delimited, *plain)
 
@@ -88,7 +90,8 @@ class Masker:
         without placeholders, the masks look at the whole of the lines. Names of one object that a mask makes equal are
         distinguished by ``#2``, ``#3``.
         """
-        values = values_text(events, len(lines))
+        # A short line by itself is asked whole: its values apart cost more than its names.
+        values = values_text(events, len(lines)) if len(events) > 1 or len(lines) > _SHORT else None
         named = None if values is None else self._names.named_rows(events)
         if b"\\" in lines:
             if named is None or values is None:
@@ -219,25 +222,24 @@ class Masker:
     ) -> tuple[list[bytes], bool]:
         """The strings at ``spans`` masked as they read at each level of decoding, and whether one of them is a key."""
         strings = [text[start:end] for start, end in spans]
-        raw = b'"' + b'","'.join(strings) + b'"'
-        level = 0
-        decoded = Decoded(raw)
+        layers = Layers(b'"' + b'","'.join(strings) + b'"')
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
-            signs = Signs(decoded.text, self._triggers)
-            cuts = self._cuts(decoded.text, signs, self._delimited, hits)
+            signs = Signs(layers.text, self._triggers)
+            cuts = self._cuts(layers.text, signs, self._delimited, hits)
             changed = bool(cuts)
             if cuts:
-                raw = replaced(raw, decoded.originals(cuts))
-                decoded = _decoded(raw, level)
-            if level == MOST_LEVELS or not decoded.decode():
+                layers.replace(cuts)
+            if not layers.decode():
                 break
-            level += 1
         if changed:
-            signs = Signs(decoded.text, self._triggers)
-        cuts = self._cuts(decoded.text, signs, self._rare, hits)
+            signs = Signs(layers.text, self._triggers)
+            cuts = self._cuts(layers.text, signs, self._rare, hits)
+        else:  # nothing that is delimited is in it
+            cuts = self._cuts_of(self._plain, layers.text, signs.found, [], hits)
         if cuts:
-            raw = replaced(raw, decoded.originals(cuts))
+            layers.replace(cuts)
+        raw = layers.raw
         masked = raw.split(b'"')[1::2]
         in_key = any(
             text[end + 1 : end + 2] == b":" and new != old
@@ -257,13 +259,6 @@ class Masker:
 def _count(hits: dict[str, int], label: str, count: int) -> None:
     if count:
         hits[label] = hits.get(label, 0) + count
-
-
-def _decoded(raw: bytes, level: int) -> Decoded:
-    decoded = Decoded(raw)
-    for _ in range(level):
-        decoded.decode()
-    return decoded
 
 
 def _put_back(text: bytes, place: bytes, pieces: list[bytes]) -> bytes:

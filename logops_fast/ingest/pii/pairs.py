@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut, is_masked
-from logops_fast.ingest.pii.names import FIELD, KEEP, QUERY_NAMES, SECRET, NameRules, is_secret
+from logops_fast.ingest.pii.names import FIELD, OTHER, QUERY_NAMES, SECRET, NameRules, is_secret
 from logops_fast.ingest.pii.triggers import Endings, element_pattern, endings_of, pair_pattern
 from logops_fast.patterns import compile_possessive
 
@@ -21,6 +21,13 @@ _QUOTES: Final = b"\xfd'`"
 _NAME: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
 _CLOSERS: Final = b":]' `\xfd\xff"  # what may part a name from its separator
 _LONGEST_NAME: Final = 128
+# The window of text around a separator by which a value is recognised as one that was seen before. It shows the name
+# and `_EDGE` bytes before it, the value and `_EDGE` bytes after it: no look-ahead of a value's pattern goes further,
+# but for credentials, for cookies after `&` and `;`, and for numbers of JSON text after blanks.
+_BEFORE: Final = 32
+_AFTER: Final = 48
+_EDGE: Final = 8
+_REMEMBERED: Final = 512
 # How values of some names are written.
 _ANY_FORM: Final = 0
 _DIRECTORY: Final = 1
@@ -51,6 +58,7 @@ _PLAIN: Final = frozenset(
 # RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays; a word with a digit in it is no scheme but a
 # bare key, except for Amazon's.
 _SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})[ +]++(?=[^ +])")
+_PARAMETER_BEGINS: Final = re.compile(rb"[A-Za-z0-9_-]++=")
 _PARAMETERS: Final = compile_possessive(
     rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
 )
@@ -58,6 +66,10 @@ _CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
 # RFC 6265: pairs parted by `; `. They end at a quote, or a bracket, that is written as a character reference.
 _COOKIE: Final = rb"(?:[^\x00-\x20\x22;,'`&\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);))++"
 _COOKIES: Final = compile_possessive(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
+
+
+_Seen = tuple[str, int, int, bytes]
+"""Kind, start and end of the cut from the separator on, and the mask; `OTHER`: nothing is masked."""
 
 
 class Pairs:
@@ -79,30 +91,47 @@ class Pairs:
         if b"<" in text and b"</" in text:
             places += [found.start() for found in self._element.finditer(text)]
         cuts: list[Cut] = []
-        known: dict[bytes, tuple[str, int]] = {}
+        names: dict[bytes, tuple[str, str, int]] = {}
+        seen: dict[bytes, _Seen] = {}
         fields = secrets = last = 0
         for at in sorted(places):
             if at < last:
                 continue
-            found = self._value(text, at, known)
-            if found is None:
+            # What is masked at a place is mostly decided by the text next to it, which is often the same again.
+            window = text[at - _BEFORE : at + _AFTER] if at >= _BEFORE else b""
+            one = seen.get(window)
+            if one is None:
+                found, reach = self._value(text, at, names)
+                if found is None:
+                    one = (OTHER, 0, 0, b"")
+                else:
+                    kind, (start, end, mask) = found
+                    one = (kind, start - at, end - at, mask)
+                if window and 0 < reach <= _BEFORE and len(seen) < _REMEMBERED:
+                    seen[window] = one
+            kind, start, end, mask = one
+            start += at
+            if kind == OTHER or start < last:
                 continue
-            kind, cut = found
-            if cut[0] < last:
-                continue
-            last = cut[1]
+            last = end + at
             fields += kind == FIELD
             secrets += kind == SECRET
-            cuts.append(cut)
+            cuts.append((start, last, mask))
         return cuts, fields, secrets
 
-    def _value(self, text: bytes, at: int, known: dict[bytes, tuple[str, int]]) -> tuple[str, Cut] | None:
-        """The kind and the cut of the value whose separator is at ``at``; ``known``: names seen before."""
+    def _value(
+        self, text: bytes, at: int, names: dict[bytes, tuple[str, str, int]]
+    ) -> tuple[tuple[str, Cut] | None, int]:
+        """The kind and the cut of the value whose separator is at ``at``; ``names``: those seen before.
+
+        Also how far before ``at`` the text was read; 0 if more was read after it than a window shows (see `_AFTER`).
+        """
         separator = text[at]
         quote = text[at - 1] if at else 0
         if quote not in _NAME and (quote not in _CLOSERS or (quote == 0x3A and separator != 0x3D)):
-            return None
+            return None, 1
         head = text[max(0, at - _LONGEST_NAME) : at]
+        size = len(head)
         if quote not in _NAME:
             if separator == 0x3D and quote == 0x3A:  # `:=`
                 head = head[:-1]
@@ -120,30 +149,44 @@ class Pairs:
             quote = 0
             head = head.rstrip(b"]")
             name = head[len(head.rstrip(_NAME)) :]
-        if not name:
-            return None
         begin = len(head) - len(name)
+        reach = size - begin + _EDGE
+        if not name:
+            return None, reach
         edge = head[begin - 1] if begin else 0
         if separator == 0x3A and edge == 0x2F and head.endswith(b"://", 0, begin):
-            return None  # the user of a URL, whose password is masked by now
+            return None, reach  # the user of a URL, whose password is masked by now
         query = edge in b"?&#" or (edge == 0x3B and head.endswith(b"&amp;", 0, begin))
-        seen = known.get(name)
-        if seen is None:
-            seen = known[name] = (self._rules.kind(name.decode("utf-8", "replace")), _form(name.lower()))
-        kind, form = seen
+        known = names.get(name)
+        if known is None:
+            kind = in_query = self._rules.kind(name.decode("utf-8", "replace"))
+            if (
+                kind in (FIELD, OTHER)
+                and self._rules.has_secrets
+                and is_secret(name.decode("ascii", "replace"), in_query=True)
+            ):
+                in_query = SECRET
+            known = names[name] = (kind, in_query, _form(name.lower()))
+        kind, in_query, form = known
         if kind == FIELD and not quote:
-            return None
-        if (
-            query
-            and kind != KEEP
-            and self._rules.has_secrets
-            and is_secret(name.decode("ascii", "replace"), in_query=True)
-        ):
-            kind = SECRET
+            return None, reach
+        if query:
+            kind = in_query
         if kind not in (FIELD, SECRET):
-            return None
+            return None, reach
         cut = _cut(text, at, separator, quote, form, query)
-        return None if cut is None else (kind, cut)
+        if cut is None:
+            return None, 0
+        end = cut[1]
+        following = text[end] if end < len(text) else 0
+        if (
+            form == _AUTHORIZATION
+            or end - at > _AFTER - _EDGE
+            or (form == _COOKIE_PAIRS and following in b"&;")
+            or (quote and following in b" \xfe\xff\xf5")
+        ):
+            reach = 0
+        return ((kind, cut) if cut[2] else None), reach
 
 
 def _form(name: bytes) -> int:
@@ -156,6 +199,7 @@ def _form(name: bytes) -> int:
 
 
 def _cut(text: bytes, at: int, separator: int, quote: int, form: int, query: bool) -> Cut | None:
+    """The cut of the value after a separator, perhaps without a mask; None if there is no value."""
     if separator == 0x3E:  # <password>...</password>
         found = _ELEMENT.match(text, at + 1)
         return None if found is None else _scalar(text, at + 1, found.end())
@@ -191,10 +235,11 @@ def _cut(text: bytes, at: int, separator: int, quote: int, form: int, query: boo
     return None if found is None else _scalar(text, start, found.end())
 
 
-def _scalar(text: bytes, start: int, end: int) -> Cut | None:
+def _scalar(text: bytes, start: int, end: int) -> Cut:
+    """The cut of a value; without a mask if it reveals nothing."""
     value = text[start:end]
     if not value or value in _PLAIN or is_masked(value):
-        return None
+        return (start, end, b"")
     return (start, end, _MASK)
 
 
@@ -202,7 +247,8 @@ def _authorization(text: bytes, start: int) -> Cut | None:
     scheme = _SCHEME.match(text, start)
     if scheme is not None:
         start = scheme.end()
-    found = _PARAMETERS.match(text, start)
+    # Asked with `re` first: `regex` looks for the `=` that its pattern needs in all of the text, each time.
+    found = _PARAMETERS.match(text, start) if _PARAMETER_BEGINS.match(text, start) is not None else None
     if found is None:
         if text[start : start + 1] and text[start] in _QUOTES:
             return _scalar(text, start + 1, _QUOTED[text[start]].match(text, start + 1).end())  # type: ignore[union-attr]

@@ -7,7 +7,7 @@ then ask the values alone, a third less text with a twelfth of the colons.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,7 @@ from logops_fast.ingest.pii.escapes import PLACES
 
 _LARGE: Final = 1024  # bytes a line: of larger ones the names are a small part
 _REMEMBERED: Final = 4096
+_LAST: Final = b"\n]"
 _LEARNT: Final = 32  # at a time: one sender's new names cost the others little
 
 
@@ -23,18 +24,19 @@ def values_text(events: list[dict[str, Any]], size: int) -> bytes | None:
     """The values of events, each event's ended by a newline, as JSON; None if the lines are to be asked instead.
 
     ``size``: of the lines, in bytes. The last member of each event must be a placeholder (see `escapes.PLACES`), which
-    becomes the newline: JSON text holds no other.
+    becomes the newline: JSON text holds no other. Either all events have one or none has.
     """
     if not events or size > _LARGE * len(events):
         return None
     try:
-        text = orjson.dumps(list(map(list, map(dict.values, events))))
+        # One list: one for each event takes 4 us more of 14, of 100 events.
+        text = orjson.dumps(list(chain.from_iterable(map(dict.values, events))))
     except (TypeError, ValueError, RecursionError):
         return None
     for place in PLACES:
         if place in text:
             text = text.replace(place, b"\n")
-    return text if text.count(b"\n") == len(events) else None
+    return text if text.endswith(_LAST) else None
 
 
 class TopLevelNames:

@@ -15,6 +15,7 @@ from logops_fast.ingest.pii.names import ENDINGS, NameRules
 ENDING: Final = 3  # letters
 _CLOSERS: Final = rb"[\xfd' \xff`\]]"  # what may part a name from its separator in text: quotes, a blank, a tab, `]`
 _CLOSERS_OR_COLON: Final = rb"[\xfd' \xff`\]:]"
+_CLOSERS_OR_QUOTE: Final = rb"[\xfd' \xff`\]\x22]"
 _OPENERS: Final = b"\"\xfd'`"
 _ANY: Final = bytes(range(256))
 
@@ -97,8 +98,16 @@ def _class(chars: bytes) -> bytes:
 
 
 def name_pattern(endings: Endings) -> bytes:
-    """Alternatives for the place after a colon: it follows a name that matters, of a member or in a text."""
-    return rb'(?<=":)' + endings.before(rb'":') + rb"|" + inner(endings, b":")
+    """Alternatives for the place after a colon: it follows a name that matters, of a member or in a text.
+
+    As `member_pattern` and `inner` find them, with what they share asked once: most colons follow no closer.
+    """
+    closer = _CLOSERS_OR_QUOTE + b":"
+    spaced = _CLOSERS + rb" :"
+    return (
+        endings.before(b":") + rb"|(?<=" + closer + rb")(?:" + endings.before(closer)
+        + rb"|(?<=" + spaced + rb")" + endings.before(spaced) + rb")"
+    )  # fmt: skip
 
 
 def element_pattern(endings: Endings) -> re.Pattern[bytes]:

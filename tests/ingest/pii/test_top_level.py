@@ -46,7 +46,7 @@ def test_a_name_that_matters_is_noticed_when_it_comes_first_and_later(name: str)
 
 def test_values_are_a_row_an_event() -> None:
     batch = with_places([{"a": "x", "b": [1, {"c": "d"}]}, {"e": 7}])
-    assert values_text(batch, 100) == b'[["x",[1,{"c":"d"}],\n],[7,\n]]'
+    assert values_text(batch, 100) == b'["x",[1,{"c":"d"}],\n,7,\n]'
 
 
 @pytest.mark.parametrize("batch", [[], [{"a": "x"}], [{"a": 2**70, "emitter": orjson.Fragment(PLACES[0])}]])
