@@ -8,6 +8,7 @@ as it was, for `settling`, and both make the same of it.
 from __future__ import annotations
 
 from datetime import tzinfo
+from itertools import permutations
 from typing import Any, Final
 
 from logops_fast.ingest import plans
@@ -35,22 +36,24 @@ _EARNED_BY_EVENT: Final = 1 / 32
 _EARNED_BY_BATCH: Final = 1 / 8
 _COST_OF_NAME: Final = 1 / 8
 
-_TS: Final = 0
-_LEVEL: Final = 1
-_MSG: Final = 2
-_FIELDS: Final = {"ts": _TS, "level": _LEVEL, "msg": _MSG}
+# The orders in which the fields may have to be written: new members go to the end, and those that are there stay.
+_ORDERS: Final = tuple(permutations(("ts", "level", "msg")))
+_LEVEL_SECOND: Final = 0
+_LEVEL_LAST: Final = 1
 
 
 class FastLayout:
     """What becomes of the members of events with one set of names."""
 
     __slots__ = (
+        "_checks",
         "_cuts",
         "_flat",
         "_implied",
         "_level",
-        "_moves",
+        "_moved",
         "_msg",
+        "_order",
         "_scale",
         "_spellings",
         "_texts",
@@ -69,7 +72,8 @@ class FastLayout:
         self._spellings: dict[Any, str] = {}
         flat: list[str] = []
         texts: list[str] = []
-        moves: list[tuple[int, str]] = []
+        moved: list[str] = []
+        written: list[str] = []
         if plan is not None:
             self._variant = plan.constants
             for role, place, more, name in plan.items:
@@ -78,31 +82,36 @@ class FastLayout:
                 elif role == plans.TEXT:
                     texts.append(name)
                 elif role != plans.COPY:
-                    self._take(keys, role, place, more, moves, name)
+                    key = self._take(keys, role, place, more)
+                    if key != name:
+                        written.append(name)
+                        if key:
+                            moved.append(key)
             if self._scale:
                 self._spellings = spellings.setdefault(self._scale, dict(BY_NAME))
         self._flat = tuple(flat)
         self._texts = tuple(texts)
-        self._moves = tuple(moves)
+        self._checks = bool(flat or texts)
+        self._moved = tuple(moved)
+        self._order = next(
+            at for at, order in enumerate(_ORDERS) if [name for name in order if name in written] == written
+        )
 
-    def _take(
-        self, keys: tuple[str, ...], role: int, place: int, more: int, moves: list[tuple[int, str]], name: str
-    ) -> None:
-        """Note where ``ts``, ``level`` or ``msg`` comes from. Those that are written are written in this order."""
-        key = ""
+    def _take(self, keys: tuple[str, ...], role: int, place: int, more: int) -> str:
+        """Note where ``ts``, ``level`` or ``msg`` comes from, and return the member; empty if it is none."""
         if role == plans.TIME:
-            self._ts = key = keys[place]
-        elif role == plans.LEVEL:
-            self._level = key = keys[place]
+            self._ts = keys[place]
+            return self._ts
+        if role == plans.LEVEL:
+            self._level = keys[place]
             self._scale = plans.SCALES[more]
-        elif role == plans.MESSAGE:
-            self._msg = key = keys[place]
+            return self._level
+        if role == plans.MESSAGE:
+            self._msg = keys[place]
             self._cuts = bool(more)
-            if key == name:
-                return  # stays as it is
-        elif role == plans.IMPLIED:
-            self._implied = True
-        moves.append((_FIELDS[name], "" if key == name else key))
+            return self._msg
+        self._implied = role == plans.IMPLIED or self._implied
+        return ""
 
     def settle(self, event: dict[str, Any], zone: tzinfo, tally: Tally) -> int:
         """Settle an event with these names, and return which placeholder it gets (see `normaliser`).
@@ -112,16 +121,8 @@ class FastLayout:
         if not self.usable:
             return UNSETTLED
         msg = event[self._msg]
-        if type(msg) is not str or not msg:
+        if type(msg) is not str or not msg or (self._checks and not self._is_usual(event)):
             return UNSETTLED
-        for name in self._flat:
-            if isinstance(event[name], dict):
-                return UNSETTLED
-        for name in self._texts:
-            text = event[name]
-            if type(text) is not str or not text:
-                return UNSETTLED
-        ts: Any = None
         if self._ts:
             ts = event[self._ts]
             if type(ts) is str:
@@ -157,20 +158,36 @@ class FastLayout:
             if not level:
                 tally.missing_level += 1
                 level = DEFAULT_LEVEL
-        if ts is None:
+        if not self._ts:
             ts = tally.receipt()
             tally.missing_ts += 1
-        for field, source in self._moves:
-            if source:
-                del event[source]
-            if field == _TS:
-                event["ts"] = ts
-            elif field == _LEVEL:
-                event["level"] = level
-            else:
-                event["msg"] = msg
+        for name in self._moved:
+            del event[name]
+        if self._order == _LEVEL_SECOND:
+            event["ts"] = ts
+            event["level"] = level
+            event["msg"] = msg
+        elif self._order == _LEVEL_LAST:
+            event["ts"] = ts
+            event["msg"] = msg
+            event["level"] = level
+        else:
+            settled = {"ts": ts, "level": level, "msg": msg}
+            for name in _ORDERS[self._order]:
+                event[name] = settled[name]
         tally.levels[level] += 1
         return self._variant
+
+    def _is_usual(self, event: dict[str, Any]) -> bool:
+        """Return whether no member is an object that may hold a field, and ``app`` and ``source`` are texts."""
+        for name in self._flat:
+            if isinstance(event[name], dict):
+                return False
+        for name in self._texts:
+            text = event[name]
+            if type(text) is not str or not text:
+                return False
+        return True
 
     def _read(self, value: Any) -> str | None:
         """Return the level that is written so, and remember it."""
