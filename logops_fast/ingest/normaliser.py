@@ -43,6 +43,7 @@ _PLACE_HOLDERS: Final = tuple(orjson.Fragment(place) for place in PLACES)
 CHUNK: Final = 128
 """Events that are settled, serialised and masked together: what five patterns scan should still lie in the cache."""
 _GONE: Final[dict[str, Any]] = {}
+_MOST_CONSTANTS: Final = 1024  # remembered; a scenario is whatever its sender calls it
 
 
 class Normalised(NamedTuple):
@@ -68,6 +69,7 @@ class Normaliser:
     """
 
     __slots__ = (
+        "_constants",
         "_encryptor",
         "_fast",
         "_masker",
@@ -100,6 +102,7 @@ class Normaliser:
             self._masker is None or self._masker.is_named("ts") or self._masker.is_named("level")
         )
         self._encryptor = encryptor
+        self._constants: dict[tuple[str, str, int], bytes] = {}
         self.secrets = secrets
         self.aliases = Aliases()
         self._fast = FastLayouts(self.aliases)
@@ -253,7 +256,7 @@ class Normaliser:
                 for event in events:
                     del event["ts"], event["level"]
             lines = self._masker.mask_lines(lines, events, tally.masked)
-        return _with_constants(lines, emitter, scenario_id)
+        return self._with_constants(lines, emitter, scenario_id)
 
     def mask_settled(self, lines: bytes, masked: dict[str, int], *, emitter: str, scenario_id: str) -> bytes:
         """Return lines of settled events masked; adds to ``masked`` by kind.
@@ -263,15 +266,20 @@ class Normaliser:
         """
         if self._masker is not None:
             lines = self._masker.mask_lines(lines, [], masked)
-        return _with_constants(lines, emitter, scenario_id)
+        return self._with_constants(lines, emitter, scenario_id)
 
-
-def _with_constants(lines: bytes, emitter: str, scenario_id: str) -> bytes:
-    """Lines with their placeholders replaced."""
-    for variant, place in enumerate(PLACES):
-        if place in lines:
-            lines = lines.replace(place, constants(emitter, scenario_id, variant))
-    return lines
+    def _with_constants(self, lines: bytes, emitter: str, scenario_id: str) -> bytes:
+        """Lines with their placeholders replaced."""
+        for variant, place in enumerate(PLACES):
+            if place in lines:
+                key = (emitter, scenario_id, variant)
+                written = self._constants.get(key)
+                if written is None:
+                    if len(self._constants) >= _MOST_CONSTANTS:
+                        self._constants.clear()
+                    written = self._constants[key] = constants(emitter, scenario_id, variant)
+                lines = lines.replace(place, written)
+        return lines
 
 
 def constants(emitter: str, scenario_id: str, variant: int) -> bytes:

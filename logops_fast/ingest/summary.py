@@ -92,16 +92,26 @@ class Reading:
             for event in events:
                 overrule(event, "tenant", self.batch.tenant)
                 event["tenant"] = self.batch.tenant
+        batch, native = self.batch, self._native
         # Each event without a time of its own gets a microsecond of its own, in all pieces together.
-        request: dict[str, Any] = {
-            "emitter": self.batch.emitter,
-            "scenario_id": self.batch.scenario_id,
-            "received_at": self.received_at,
-            "receipts_before": self.missing_ts,
-        }
-        normalised = None if self._native is None else self._native.normalise(events, **request)
+        before = self.missing_ts
+        normalised = None
+        if native is not None:
+            normalised = native.normalise(
+                events,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=self.received_at,
+                receipts_before=before,
+            )
         if normalised is None:
-            normalised = self._normaliser.run(events, **request)
+            normalised = self._normaliser.run(
+                events,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=self.received_at,
+                receipts_before=before,
+            )
         self._add(normalised, first, faults)
 
     def take_normalised(self, normalised: Normalised) -> None:

@@ -123,6 +123,7 @@ def test_a_readable_value_becomes_utc_with_its_own_precision(value: Any, settled
         {"$date": {"$date": 1588346177180}}, {"$date": None}, {"seconds": 5}, {"seconds": True}, {"seconds": "soon"},
         {"seconds": 1677674096, "nanos": 10**9}, {"seconds": 10**30}, {"date": 5, "timezone_type": 3}, [2026, 11, 25],
         "2026-11-25T10:00:00." + "1" * 200, "/Date(5)/", "/Date(1606849858123", "[2026-11-25T10:00:00Z",
+        "2025-12-31T23:59:Z", "2025-12-31 23:59:Z",
     ],
 )  # fmt: skip
 def test_an_unreadable_value_names_no_instant(value: Any) -> None:

@@ -32,12 +32,12 @@ def parse(body: bytes) -> base.Parsed:
     if is_blank(text):
         raise base.empty_body()
     events = _objects(text)
-    reader = JsonReader()
-    if events is None:  # spoilt somewhere, or a sequence: item by item
-        return base.joined(reader.items(_items(body)), reader.finish())
-    if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
+    if events is not None and (not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0])):
         return base.Parsed(events, [])
-    return base.joined(reader.events(events), reader.finish())
+    reader = JsonReader()
+    # Spoilt somewhere, or a sequence: item by item.
+    parsed = reader.items(_items(body)) if events is None else reader.events(events)
+    return base.joined(parsed, reader.finish())
 
 
 def parse_clean(body: bytes) -> base.Parsed | None:

@@ -28,7 +28,6 @@ from logops_fast.ingest.parsers.json_reader import JsonReader
 
 DEFAULT_LIMITS: Final = Limits()
 DEFAULT_TEXT: Final = TextOptions()
-_SHARING: Final = frozenset((Format.OTLP, Format.OTLP_JSON, Format.LOKI, Format.LOKI_JSON))
 
 _NOTHING: Final = Parsed([], [])
 _DELIMITERS: Final = tuple(mark.encode() for mark in DELIMITERS)
@@ -94,7 +93,7 @@ def parse_pieces(
 
 def shares(format: Format) -> bool:
     """Return whether events of this format share what is in each of their lines: a small body may be a large batch."""
-    return format in _SHARING
+    return format is Format.OTLP or format is Format.OTLP_JSON or format is Format.LOKI or format is Format.LOKI_JSON
 
 
 def may_be_empty(format: Format) -> bool:
