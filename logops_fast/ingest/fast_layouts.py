@@ -121,8 +121,16 @@ class FastLayout:
         if not self.usable:
             return UNSETTLED
         msg = event[self._msg]
-        if type(msg) is not str or not msg or (self._checks and not self._is_usual(event)):
+        if type(msg) is not str or not msg:
             return UNSETTLED
+        if self._checks:
+            for name in self._texts:
+                text = event[name]
+                if type(text) is not str or not text:
+                    return UNSETTLED
+            for name in self._flat:
+                if isinstance(event[name], dict):
+                    return UNSETTLED
         if self._ts:
             ts = event[self._ts]
             if type(ts) is str:
@@ -177,17 +185,6 @@ class FastLayout:
                 event[name] = settled[name]
         tally.levels[level] += 1
         return self._variant
-
-    def _is_usual(self, event: dict[str, Any]) -> bool:
-        """Return whether no member is an object that may hold a field, and ``app`` and ``source`` are texts."""
-        for name in self._flat:
-            if isinstance(event[name], dict):
-                return False
-        for name in self._texts:
-            text = event[name]
-            if type(text) is not str or not text:
-                return False
-        return True
 
     def _read(self, value: Any) -> str | None:
         """Return the level that is written so, and remember it."""

@@ -194,8 +194,32 @@ class Normaliser:
         for event in events:
             # The exact names inline: a call for each costs more than all the rest.
             ts = event.get("ts")
+            ts_from = ""
+            if ts is None:
+                if "timestamp" in event:
+                    ts_from = "timestamp"
+                elif "time" in event:
+                    ts_from = "time"
+                elif "@timestamp" in event:
+                    ts_from = "@timestamp"
+                if ts_from:
+                    ts = event[ts_from]
             level = event.get("level")
+            level_from = ""
+            if level is None:
+                if "lvl" in event:
+                    level_from = "lvl"
+                elif "severity" in event:
+                    level_from = "severity"
+                elif "loglevel" in event:
+                    level_from = "loglevel"
+                if level_from:
+                    level = event[level_from]
             msg = event.get("msg")
+            msg_from = ""
+            if msg is None and "message" in event:
+                msg_from = "message"
+                msg = event["message"]
             known: str | None = None
             if type(ts) is str and type(level) is str and type(msg) is str and msg:
                 shape = ts[4:20:3]
@@ -211,9 +235,18 @@ class Normaliser:
                     else:
                         known = by_name.get(level)
             if known is not None:
-                if known != level:
+                if ts_from:
+                    del event[ts_from]
+                    event["ts"] = ts
+                if level_from:
+                    del event[level_from]
+                    event["level"] = known
+                elif known != level:
                     event["level"] = known
                 counts[known] += 1
+                if msg_from:
+                    del event[msg_from]
+                    event["msg"] = msg
             else:
                 keys = tuple(event)
                 layout = layouts.get(keys)
