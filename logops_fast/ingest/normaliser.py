@@ -19,10 +19,11 @@ from logops_fast.ingest.aliases import Aliases
 from logops_fast.ingest.encryption import Encryptor
 from logops_fast.ingest.fast_layouts import UNSETTLED, FastLayouts
 from logops_fast.ingest.levels import BY_NAME
+from logops_fast.ingest.parsers.json_values import check_writable
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.plans import NO_APP, NO_SOURCE
-from logops_fast.ingest.serialiser import to_json, to_lines
+from logops_fast.ingest.serialiser import as_lines, to_json, to_lines
 from logops_fast.ingest.settled_times import (
     LONGEST,
     SHORTEST,
@@ -119,21 +120,24 @@ class Normaliser:
         scenario_id: str,
         received_at: float,
         receipts_before: int = 0,
+        checked: bool = True,
     ) -> Normalised:
         """Normalise a batch, or a part of one; the events are used up.
 
         ``received_at``: seconds since 1970. Each event without a time of its own gets a microsecond of its own, counted
         from there; ``receipts_before``: how many events did in the parts before (the sum of their ``missing_ts``).
+        ``checked``: that the events can be written as they are is known; if not, and one cannot, it raises
+        orjson.JSONEncodeError.
         """
         tally = Tally(round(received_at * 1e6) + receipts_before)
         zone = self.zone_of(emitter)
         total = len(events)
         if total <= CHUNK:
-            lines = self._chunk(events, emitter, scenario_id, zone, tally)
+            lines = self._chunk(events, emitter, scenario_id, zone, tally, checked)
         else:
             parts = []
             for at in range(0, total, CHUNK):
-                parts.append(self._chunk(events[at : at + CHUNK], emitter, scenario_id, zone, tally))
+                parts.append(self._chunk(events[at : at + CHUNK], emitter, scenario_id, zone, tally, checked))
                 # Freed while they are in the cache: at the end each would have to be fetched once more.
                 events[at : at + CHUNK] = [_GONE] * min(CHUNK, total - at)
             lines = b"".join(parts)
@@ -177,7 +181,15 @@ class Normaliser:
         """Return raw text, such as an event that could not be read, masked as a string value is."""
         return text if self._masker is None else self._masker.mask_text(text)
 
-    def _chunk(self, events: list[dict[str, Any]], emitter: str, scenario_id: str, zone: tzinfo, tally: Tally) -> bytes:
+    def _chunk(
+        self,
+        events: list[dict[str, Any]],
+        emitter: str,
+        scenario_id: str,
+        zone: tzinfo,
+        tally: Tally,
+        checked: bool,
+    ) -> bytes:
         """Some of a batch's events as finished lines."""
         if not events:
             return b""
@@ -259,6 +271,8 @@ class Normaliser:
                         encryptor.add_tokens(event)
                     event["emitter"] = holders[variant]
                     continue
+                if not checked:
+                    check_writable([event])  # before a part of it becomes text
                 settle(event, self.aliases, zone, tally)
 
             if encryptor is not None:
@@ -283,7 +297,7 @@ class Normaliser:
             event["emitter"] = holders[variant]
 
         self._fast.earn(fast)
-        lines = to_lines(events)
+        lines = to_lines(events) if checked else as_lines(events)
         if self._masker is not None:
             if self._skips_settled:
                 for event in events:

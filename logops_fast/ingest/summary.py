@@ -77,16 +77,19 @@ class Reading:
         self._left: Parsed | None = None
         self._left_at = 0
 
-    def take(self, parsed: Parsed) -> None:
-        """Normalise the events and render the faults of a piece whose faults count from its own beginning."""
+    def take(self, parsed: Parsed, checked: bool = True) -> None:
+        """Normalise the events and render the faults of a piece whose faults count from its own beginning.
+
+        ``checked``: see `Normaliser.run`, and what it raises.
+        """
         events, faults = parsed
         first, self._items = self._items, self._items + len(events) + len(faults)
         if faults:
             self._reject([one._replace(index=one.index + first) for one in faults] if first else faults)
         if events:
-            self._normalise(events, first, faults)
+            self._normalise(events, first, faults, checked)
 
-    def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault]) -> None:
+    def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault], checked: bool = True) -> None:
         """Normalise events whose first item has the index ``first``; ``faults`` are among them."""
         if self.batch.tenant:
             for event in events:
@@ -111,6 +114,7 @@ class Reading:
                 scenario_id=batch.scenario_id,
                 received_at=self.received_at,
                 receipts_before=before,
+                checked=checked,
             )
         self._add(normalised, first, faults)
 
