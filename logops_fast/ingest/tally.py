@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from logops_fast.ingest.epoch import utc_seconds
 from logops_fast.ingest.levels import LEVELS
-from logops_fast.ingest.timestamps import utc_seconds
 
 
 class Tally:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.timestamps import canonical, utc_seconds
+from logops_fast.ingest.epoch import utc_seconds
+from logops_fast.ingest.timestamps import canonical
 from tests.support.tables import each_of
 
 
@@ -160,6 +161,12 @@ def test_nothing_raises_and_what_is_taken_is_canonical(value: Any) -> None:
 
 def test_whole_seconds_are_written_in_utc() -> None:
     assert utc_seconds(1700000000) == "2023-11-14T22:13:20"
+
+
+@given(st.integers(-62_135_596_800, 253_402_300_799))
+def test_whole_seconds_are_written_as_datetime_writes_them(seconds: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    assert utc_seconds(seconds) == moment.isoformat()[:19]
 
 
 @pytest.mark.parametrize(
