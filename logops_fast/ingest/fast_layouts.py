@@ -183,7 +183,7 @@ class FastLayout:
             settled = {"ts": ts, "level": level, "msg": msg}
             for name in _ORDERS[self._order]:
                 event[name] = settled[name]
-        tally.levels[level] += 1
+        tally.levels[level] = tally.levels.get(level, 0) + 1
         return self._variant
 
     def _read(self, value: Any) -> str | None:

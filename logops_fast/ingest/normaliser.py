@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -47,7 +47,7 @@ _GONE: Final[dict[str, Any]] = {}
 _MOST_CONSTANTS: Final = 1024  # remembered; a scenario is whatever its sender calls it
 
 
-class Normalised(NamedTuple):
+class Normalised:
     """A batch ready to be stored.
 
     ``lines``: one JSON object a line, each ended by a newline, UTF-8. ``missing_ts`` and ``missing_level`` count the
@@ -55,12 +55,34 @@ class Normalised(NamedTuple):
     field) hold what occurred.
     """
 
-    lines: bytes
-    count: int  # type: ignore[assignment]  # hides tuple.count, which is never called on a batch
-    missing_ts: int
-    missing_level: int
-    levels: dict[str, int]
-    masked: dict[str, int]
+    __slots__ = ("count", "levels", "lines", "masked", "missing_level", "missing_ts")
+
+    def __init__(
+        self,
+        lines: bytes,
+        count: int,
+        missing_ts: int,
+        missing_level: int,
+        levels: dict[str, int],
+        masked: dict[str, int],
+    ) -> None:
+        self.lines = lines
+        self.count = count
+        self.missing_ts = missing_ts
+        self.missing_level = missing_level
+        self.levels = levels
+        self.masked = masked
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Normalised) and self.lines == other.lines and self.counts == other.counts
+
+    def __repr__(self) -> str:
+        return f"<Normalised {self.counts}: {self.lines[:200]!r}>"
+
+    @property
+    def counts(self) -> tuple[int, int, int, dict[str, int], dict[str, int]]:
+        """All but the lines, in the order of the arguments."""
+        return self.count, self.missing_ts, self.missing_level, self.levels, self.masked
 
 
 class Normaliser:
@@ -129,7 +151,7 @@ class Normaliser:
         ``checked``: that the events can be written as they are is known; if not, and one cannot, it raises
         orjson.JSONEncodeError.
         """
-        tally = Tally(round(received_at * 1e6) + receipts_before)
+        tally = Tally(received_at, receipts_before)
         zone = self.zone_of(emitter)
         total = len(events)
         if total <= CHUNK:
@@ -141,8 +163,7 @@ class Normaliser:
                 # Freed while they are in the cache: at the end each would have to be fetched once more.
                 events[at : at + CHUNK] = [_GONE] * min(CHUNK, total - at)
             lines = b"".join(parts)
-        levels = {level: n for level, n in tally.levels.items() if n}
-        return Normalised(lines, total, tally.missing_ts, tally.missing_level, levels, tally.masked)
+        return Normalised(lines, total, tally.missing_ts, tally.missing_level, tally.levels, tally.masked)
 
     def zone_of(self, emitter: str) -> tzinfo:
         """Return the zone of an emitter's times that carry none."""
@@ -255,7 +276,7 @@ class Normaliser:
                     event["level"] = known
                 elif known != level:
                     event["level"] = known
-                counts[known] += 1
+                counts[known] = counts.get(known, 0) + 1
                 if msg_from:
                     del event[msg_from]
                     event["msg"] = msg

@@ -83,7 +83,7 @@ def settle(event: dict[str, Any], table: Aliases, zone: tzinfo, tally: Tally) ->
             todo |= _FROM_LOGLEVEL
     if type(level) is str and level in BY_NAME:
         event["level"] = known = BY_NAME[level]
-        tally.levels[known] += 1
+        tally.levels[known] = tally.levels.get(known, 0) + 1
     else:
         todo |= _LEVEL
 
@@ -149,7 +149,7 @@ def _search(event: dict[str, Any], todo: int, table: Aliases, zone: tzinfo, tall
             tally.missing_level += 1
             level = DEFAULT_LEVEL
         event["level"] = level
-        tally.levels[level] += 1
+        tally.levels[level] = tally.levels.get(level, 0) + 1
     if layout is not None and layout.has_origin:
         settle_origin(event, layout)
 

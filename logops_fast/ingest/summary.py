@@ -200,10 +200,13 @@ class Reading:
             level = orjson.loads(line)["level"]
             levels[level] -= 1
         self._reject(large)
-        return normalised._replace(
-            lines=b"\n".join(kept),
-            count=normalised.count - len(large),
-            levels={level: number for level, number in levels.items() if number},
+        return Normalised(
+            b"\n".join(kept),
+            normalised.count - len(large),
+            normalised.missing_ts,
+            normalised.missing_level,
+            {level: number for level, number in levels.items() if number},
+            normalised.masked,
         )
 
 

@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from logops_fast.ingest.epoch import utc_seconds
-from logops_fast.ingest.levels import LEVELS
+
+_SECOND: Final = 1_000_000
 
 
 class Tally:
-    """Counts of one batch, as in `normaliser.Normalised`; ``levels`` has each level, even if none was counted.
+    """Counts of one batch, as in `normaliser.Normalised`, levels in the order in which they came.
 
-    ``receipt_micros``: microseconds since 1970, the time of receipt of the first event without a time of its own.
+    ``received_at``: seconds since 1970, from which on each event without a time gets a microsecond of its own;
+    ``receipts_before``: how many of those were given out before.
     """
 
-    __slots__ = ("_fraction", "_second", "_seconds", "levels", "masked", "missing_level", "missing_ts")
+    __slots__ = ("_before", "_fraction", "_received_at", "_second", "levels", "masked", "missing_level", "missing_ts")
 
-    def __init__(self, receipt_micros: int) -> None:
-        self.levels = dict.fromkeys(LEVELS, 0)
+    def __init__(self, received_at: float, receipts_before: int = 0) -> None:
+        self.levels: dict[str, int] = {}
         self.masked: dict[str, int] = {}
         self.missing_ts = 0
         self.missing_level = 0
-        self._seconds, self._fraction = divmod(receipt_micros, 1_000_000)
+        self._received_at = received_at
+        self._before = receipts_before
         self._second = ""
+        self._fraction = 0
 
     def receipt(self) -> str:
-        """Return the time of receipt of the next event without a time: each gets a microsecond of its own."""
-        fraction = self._fraction
-        if fraction == 1_000_000:
-            fraction = 0
-            self._seconds += 1
-            self._second = ""
-        if not self._second:
-            self._second = utc_seconds(self._seconds) + "."
-        self._fraction = fraction + 1
+        """Return the time of receipt of the next event without a time."""
+        if not self._second or self._fraction == _SECOND:
+            seconds, self._fraction = divmod(round(self._received_at * 1e6) + self._before, _SECOND)
+            self._second = utc_seconds(seconds) + "."
+        self._before += 1
+        self._fraction += 1
         # Not :06d: compiled code calls format() for it, which takes longer than all of the rest.
-        return self._second + str(1_000_000 + fraction)[1:] + "Z"
+        return self._second + str(_SECOND + self._fraction - 1)[1:] + "Z"

@@ -350,8 +350,8 @@ def difference(
             ours, theirs = next(((one, other) for one, other in pairs if one != other), (b"", b"more lines"))
             return f"{turn}:\n  kernel    {ours!r}\n  reference {theirs!r}"
         counted = {kind: number for kind, number in wanted.masked.items() if number}
-        if found._replace(masked=counted) != wanted._replace(masked=counted):
-            return f"{turn}: {found[1:]} and {wanted[1:]}"
+        if found.counts[:-1] != wanted.counts[:-1]:
+            return f"{turn}: {found.counts} and {wanted.counts}"
         if {kind: number for kind, number in found.masked.items() if number} != counted:
             return f"{turn}: masked {found.masked}, the reference {wanted.masked}"
     return ""
