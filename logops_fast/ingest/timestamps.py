@@ -101,7 +101,8 @@ def _from_text(value: str, zone: tzinfo) -> str | None:
     if (shape == "--T::" or shape == "-- ::") and value[11:13] < "24":  # fromisoformat of CPython 3.14 takes 24:00
         # The forms of nearly all loggers, without a pattern: half the time.
         try:
-            moment = datetime.fromisoformat(value[:19])
+            text = value[:19]
+            moment = datetime.fromisoformat(text)
         except ValueError:
             pass
         else:
@@ -114,7 +115,8 @@ def _from_text(value: str, zone: tzinfo) -> str | None:
                 rest = after if fraction else "?"
             offset = 0 if rest == "Z" or (not rest and zone is UTC) else COMMON_OFFSETS.get(rest)
             if offset is not None and moment.tzinfo is None:  # 23:59:Z reads, and has no seconds
-                text = f"{value[:10]}T{value[11:19]}"  # as isoformat writes it, at half its cost
+                if shape != "--T::":
+                    text = f"{value[:10]}T{value[11:19]}"  # as isoformat writes it, at half its cost
                 if offset:
                     try:
                         text = (moment - timedelta(minutes=offset)).isoformat()
