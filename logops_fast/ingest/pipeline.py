@@ -238,8 +238,9 @@ class IngestPipeline:
         return True
 
     def _reading(self, batch: Batch) -> Reading:
-        # What is JSON was handed to the kernel as it came.
-        native = None if _is_json(batch) else self._native
+        native = self._native
+        if native is not None and _is_json(batch):
+            native = None  # it was handed to the kernel as it came
         return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
     def _options(self, batch: Batch) -> TextOptions:
