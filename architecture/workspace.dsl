@@ -170,7 +170,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 normaliser = component "Normaliser" "ts, level, msg settled; every field kept." "ingest/normaliser.py" {
                     properties {
                         "module" "logops_fast.ingest.normaliser"
-                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.settling"
+                        "parts" "logops_fast.ingest.aliases logops_fast.ingest.explain logops_fast.ingest.fast_layouts logops_fast.ingest.plans logops_fast.ingest.settled_times logops_fast.ingest.settling logops_fast.ingest.tally"
                     }
                 }
                 native = component "Native reader" "Reads JSON and OTLP, and settles and masks other events, with the kernel in Rust, if it is installed." "ingest/native/" {
@@ -181,7 +181,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 fields = component "Field vocabulary" "Names, times, zones and levels as loggers write them." "ingest/names.py" {
                     properties {
                         "module" "logops_fast.ingest.names"
-                        "parts" "logops_fast.ingest.timestamps logops_fast.ingest.zones logops_fast.ingest.levels"
+                        "parts" "logops_fast.ingest.timestamps logops_fast.ingest.epoch logops_fast.ingest.zones logops_fast.ingest.levels"
                     }
                 }
                 pii = component "PII masker" "E-mails, addresses, cards, tokens." "ingest/pii/" {

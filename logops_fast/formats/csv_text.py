@@ -112,7 +112,8 @@ def read_rows(text: str, delimiter: str = ",") -> Rows:
         return _read_slowly(text, delimiter)
     if rows.pop() != _END:
         return _read_slowly(text, delimiter)
-    return Rows(list(filter(_is_filled, rows)), "")
+    # Only a row of fewer than two cells can be blank.
+    return Rows(list(filter(_is_filled, rows)) if min(map(len, rows), default=0) < 2 else rows, "")
 
 
 def is_header(row: list[str]) -> bool:

@@ -13,6 +13,8 @@ from itertools import chain
 from time import monotonic, time
 from typing import Final, assert_never
 
+import orjson
+
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
@@ -23,6 +25,7 @@ from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
+from logops_fast.ingest.parsers.json_values import check_writable
 from logops_fast.ingest.reading_jobs import NativeJob, OnRead, ReadingJob, Refused
 from logops_fast.ingest.sink.commit_log import BY_BODY
 from logops_fast.ingest.sink.interface import LedgerEntry, Sink
@@ -157,7 +160,12 @@ class IngestPipeline:
             case _:
                 assert_never(claim.kind)
 
-    def _store(self, batch: Batch, reply: OnReply) -> None:
+    def _store(self, batch: Batch, reply: OnReply, checked: bool = False) -> None:
+        """Read a batch and go on with it.
+
+        What cannot be written as it is, such as an integer over 64 bits, is rare enough to be found out when it is
+        written: the batch is then read once more, and ``checked``.
+        """
         reading = self._reading(batch)
         if _is_large(batch):
             self._read_pieces(batch, reading, partial(self._append, batch, reply))
@@ -168,7 +176,10 @@ class IngestPipeline:
             if self._native is not None and self._read_native(self._native, batch, reading):
                 self._append(batch, reply, reading, None)
                 return
-            if registry.shares(batch.format):
+            is_json = _is_json(batch)
+            if not is_json:
+                checked = True
+            if not is_json and registry.shares(batch.format):
                 pieces = self._pieces(batch, reading)
                 parsed = next(pieces)
                 more = next(pieces, None)
@@ -176,16 +187,22 @@ class IngestPipeline:
                     self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
                     return
             else:
-                at_once = self._parse(batch, reading)
+                checked = checked or not self._normaliser.is_plain
+                at_once = self._parse(batch, reading, checked)
                 if at_once is None:
                     self._read_pieces(batch, reading, partial(self._append, batch, reply))
                     return
                 parsed = at_once
             if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
+                if not checked:
+                    check_writable(parsed.events)
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
-            reading.take(parsed)
+            reading.take(parsed, checked)
         except Exception as error:
+            if not checked and isinstance(error, orjson.JSONEncodeError):
+                self._store(batch, reply, checked=True)
+                return
             failure = error
         self._append(batch, reply, reading, failure)
 
@@ -221,15 +238,19 @@ class IngestPipeline:
         return True
 
     def _reading(self, batch: Batch) -> Reading:
-        # What is JSON was handed to the kernel as it came.
-        native = None if _is_json(batch) else self._native
+        native = self._native
+        if native is not None and _is_json(batch):
+            native = None  # it was handed to the kernel as it came
         return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
     def _options(self, batch: Batch) -> TextOptions:
         return self._text_of.get(batch.emitter, self._text)
 
-    def _parse(self, batch: Batch, reading: Reading) -> Parsed | None:
-        return registry.parse_at_once(batch.format, batch.body, reading.received_at, self._limits, self._options(batch))
+    def _parse(self, batch: Batch, reading: Reading, checked: bool) -> Parsed | None:
+        options = self._options(batch)
+        return registry.parse_at_once(
+            batch.format, batch.body, reading.received_at, self._limits, options, checked=checked
+        )
 
     def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
         options = self._options(batch)

@@ -77,31 +77,45 @@ class Reading:
         self._left: Parsed | None = None
         self._left_at = 0
 
-    def take(self, parsed: Parsed) -> None:
-        """Normalise the events and render the faults of a piece whose faults count from its own beginning."""
+    def take(self, parsed: Parsed, checked: bool = True) -> None:
+        """Normalise the events and render the faults of a piece whose faults count from its own beginning.
+
+        ``checked``: see `Normaliser.run`, and what it raises.
+        """
         events, faults = parsed
         first, self._items = self._items, self._items + len(events) + len(faults)
         if faults:
             self._reject([one._replace(index=one.index + first) for one in faults] if first else faults)
         if events:
-            self._normalise(events, first, faults)
+            self._normalise(events, first, faults, checked)
 
-    def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault]) -> None:
+    def _normalise(self, events: list[dict[str, Any]], first: int, faults: list[Fault], checked: bool = True) -> None:
         """Normalise events whose first item has the index ``first``; ``faults`` are among them."""
         if self.batch.tenant:
             for event in events:
                 overrule(event, "tenant", self.batch.tenant)
                 event["tenant"] = self.batch.tenant
+        batch, native = self.batch, self._native
         # Each event without a time of its own gets a microsecond of its own, in all pieces together.
-        request: dict[str, Any] = {
-            "emitter": self.batch.emitter,
-            "scenario_id": self.batch.scenario_id,
-            "received_at": self.received_at,
-            "receipts_before": self.missing_ts,
-        }
-        normalised = None if self._native is None else self._native.normalise(events, **request)
+        before = self.missing_ts
+        normalised = None
+        if native is not None:
+            normalised = native.normalise(
+                events,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=self.received_at,
+                receipts_before=before,
+            )
         if normalised is None:
-            normalised = self._normaliser.run(events, **request)
+            normalised = self._normaliser.run(
+                events,
+                emitter=batch.emitter,
+                scenario_id=batch.scenario_id,
+                received_at=self.received_at,
+                receipts_before=before,
+                checked=checked,
+            )
         self._add(normalised, first, faults)
 
     def take_normalised(self, normalised: Normalised) -> None:
@@ -186,10 +200,13 @@ class Reading:
             level = orjson.loads(line)["level"]
             levels[level] -= 1
         self._reject(large)
-        return normalised._replace(
-            lines=b"\n".join(kept),
-            count=normalised.count - len(large),
-            levels={level: number for level, number in levels.items() if number},
+        return Normalised(
+            b"\n".join(kept),
+            normalised.count - len(large),
+            normalised.missing_ts,
+            normalised.missing_level,
+            {level: number for level, number in levels.items() if number},
+            normalised.masked,
         )
 
 

@@ -14,6 +14,7 @@ from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.sink.interface import LedgerEntry, NullSink
@@ -535,3 +536,66 @@ def test_a_batch_that_is_read_ahead_is_claimed_before_it_is_stored() -> None:
 )
 def test_what_the_kernel_does_not_read_whole_is_not_read_ahead(body: bytes, body_format: Format) -> None:
     assert ahead(body, body_format=body_format)[0] is None
+
+
+class KeptLines:
+    """A sink that keeps the lines."""
+
+    stores = True
+    problem = None
+
+    def __init__(self) -> None:
+        self.lines = self.rejected = b""
+
+    def append(
+        self,
+        lines: bytes,
+        on_stored: Callable[[bool], None],
+        *,
+        rejected: bytes = b"",
+        entry: LedgerEntry | None = None,
+    ) -> None:
+        self.lines += lines
+        self.rejected += rejected
+        on_stored(True)
+
+    async def close(self) -> None:
+        pass
+
+
+DEEP = '{"a":' * 300 + "1" + "}" * 300
+WIDE = str(2**64)
+
+
+@pytest.mark.parametrize("by_line", [False, True])
+@pytest.mark.parametrize("filler", [1, 400], ids=["small", "over a step"])
+@pytest.mark.parametrize(
+    "event",
+    [
+        f'{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":"x","n":{WIDE}}}',
+        f'{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":{WIDE}}}',
+        f'{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":{DEEP}}}',
+        f'{{"ts":{WIDE},"level":{WIDE},"message":["x",{WIDE}]}}',
+        f'{{"time":{WIDE},"log":"x","emitter":{WIDE},"app":-{WIDE}}}',
+        f'{{"event":{{"msg":"x","n":{WIDE}}},"time":5}}',
+    ],
+)
+def test_what_cannot_be_written_as_it_is_is_read_once_more(event: str, filler: int, by_line: bool) -> None:
+    usual = '{"ts":"2026-03-01T00:00:01.5Z","level":"INFO","msg":"in order, of a usual length, and some more text"}'
+    items = [event, *[usual] * filler]
+    body = ("\n".join(items) if by_line else f"[{','.join(items)}]").encode()
+    body_format = Format.NDJSON if by_line else Format.JSON
+    sink, turns, replies = KeptLines(), Turns(), list[Reply]()
+    pipeline = IngestPipeline(
+        normaliser=Normaliser(), sink=sink, batch_ids=open_memory(300.0).batch_ids,
+        metrics=IngestMetrics(Registry(), ["web"]), queue=turns.queue, wall=lambda: 1_760_000_000.0,
+    )  # fmt: skip
+    pipeline.send(Batch(body, body_format, "web", "na", "b-1", False, 0.0), replies.append)
+    turns.run()
+    parsed = registry.parse(body_format, body, 1_760_000_000.0)
+    wanted = Normaliser().run(parsed.events, emitter="web", scenario_id="na", received_at=1_760_000_000.0)
+    assert sink.lines == wanted.lines
+    summary = orjson.loads(replies[0].body)
+    assert (summary["accepted"], summary["rejected"]) == (wanted.count, len(parsed.faults))
+    assert (summary["missing_ts"], summary["levels"]) == (wanted.missing_ts, wanted.levels)
+    assert [json.loads(line)["reason"] for line in sink.rejected.splitlines()] == [one.reason for one in parsed.faults]

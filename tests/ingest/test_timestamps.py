@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.timestamps import canonical, utc_seconds
+from logops_fast.ingest.epoch import utc_seconds
+from logops_fast.ingest.timestamps import canonical
 from tests.support.tables import each_of
 
 
@@ -123,6 +124,7 @@ def test_a_readable_value_becomes_utc_with_its_own_precision(value: Any, settled
         {"$date": {"$date": 1588346177180}}, {"$date": None}, {"seconds": 5}, {"seconds": True}, {"seconds": "soon"},
         {"seconds": 1677674096, "nanos": 10**9}, {"seconds": 10**30}, {"date": 5, "timezone_type": 3}, [2026, 11, 25],
         "2026-11-25T10:00:00." + "1" * 200, "/Date(5)/", "/Date(1606849858123", "[2026-11-25T10:00:00Z",
+        "2025-12-31T23:59:Z", "2025-12-31 23:59:Z",
     ],
 )  # fmt: skip
 def test_an_unreadable_value_names_no_instant(value: Any) -> None:
@@ -159,6 +161,12 @@ def test_nothing_raises_and_what_is_taken_is_canonical(value: Any) -> None:
 
 def test_whole_seconds_are_written_in_utc() -> None:
     assert utc_seconds(1700000000) == "2023-11-14T22:13:20"
+
+
+@given(st.integers(-62_135_596_800, 253_402_300_799))
+def test_whole_seconds_are_written_as_datetime_writes_them(seconds: int) -> None:
+    moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
+    assert utc_seconds(seconds) == moment.isoformat()[:19]
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from logops_fast.ingest.levels import LEVELS, level_of
-from logops_fast.ingest.native.plans import plan_of
-from logops_fast.ingest.native.table import SCALES
 from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.plans import SCALES, plan_of
 
 _MOST: Final = 16
 """Layouts that are learnt from one body: what it costs in one step."""

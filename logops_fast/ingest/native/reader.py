@@ -15,10 +15,11 @@ from logops_fast.errors import LogOpsError
 from logops_fast.ingest.levels import DEFAULT_LEVEL
 from logops_fast.ingest.native.lessons import Lessons
 from logops_fast.ingest.native.table import digest, table
-from logops_fast.ingest.normaliser import Normalised, Normaliser, constants, level_in
+from logops_fast.ingest.normaliser import Normalised, Normaliser, constants
 from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
+from logops_fast.ingest.settling import level_in
 
 MODULE: Final = "logops_kernel"
 SWITCH: Final = "LOGOPS_NATIVE"

@@ -28,9 +28,7 @@ from logops_fast.ingest.pii import (
     triggers,
     urls,
 )
-
-SCALES: Final = (levels.USUAL, levels.SYSLOG, levels.OTEL, levels.MONOLOG, levels.PYTHON, levels.NO_NUMBERS)
-"""The scales of numbers that are levels; a plan names one by its place."""
+from logops_fast.ingest.plans import SCALES
 
 _NUMBERS: Final = 1000
 _SECRETS: Final = (*names.SECRET_NAMES, *names.GLUED_NAMES, *names.QUERY_NAMES)

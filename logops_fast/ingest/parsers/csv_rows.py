@@ -81,7 +81,8 @@ def default_columns(line: bytes) -> Columns:
 
 def _parsed(rows: list[list[str]], unclosed: str, columns: Columns) -> base.Parsed:
     faults = [base.fault(len(rows), base.BAD_CSV, unclosed)] if unclosed else []
-    if max(map(len, rows), default=0) > MAX_CELLS:
+    widest = max(map(len, rows), default=0)
+    if widest > MAX_CELLS:
         wide = [at for at, row in enumerate(rows) if len(row) > MAX_CELLS]
         mark = columns.delimiter
         faults = [base.fault(at, base.EVENT_TOO_LARGE, mark.join(rows[at][:MAX_CELLS])) for at in wide] + faults
@@ -93,8 +94,10 @@ def _parsed(rows: list[list[str]], unclosed: str, columns: Columns) -> base.Pars
             for name in _MAY_BE_MISSING:
                 if event.get(name) == "":
                     del event[name]
-        if len(row) > width:
-            event[columns.extra] = row[width:]
+    if widest > width:
+        for event, row in zip(events, rows, strict=True):
+            if len(row) > width:
+                event[columns.extra] = row[width:]
     if columns.date is not None:
         for event in events:
             _join_date_and_time(event, columns.date)

@@ -22,37 +22,41 @@ _WRAPPER_END: Final = re.compile(rb"\][ \t\r\n]*\}[ \t\r\n]*\Z")
 _END_BYTES: Final = 256
 
 
-def parse(body: bytes) -> base.Parsed:
+def parse(body: bytes, *, checked: bool = True) -> base.Parsed:
     """Return the events of a JSON body. What is no object, or spoilt inside, is a fault of its own.
 
+    ``checked``: see `registry.parse`.
     Raises base.MalformedBody: ``empty``; ``malformed`` if the text is not JSON (the detail says where);
     ``otlp_not_supported`` or ``unsupported_envelope``, by the first event.
     """
     text = without_bom(body)
     if is_blank(text):
         raise base.empty_body()
-    events = _objects(text)
-    reader = JsonReader()
-    if events is None:  # spoilt somewhere, or a sequence: item by item
-        return base.joined(reader.items(_items(body)), reader.finish())
-    if not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0]):
+    events = _objects(text, checked)
+    if events is not None and (not events or envelopes.TELLTALE_KEYS.isdisjoint(events[0])):
         return base.Parsed(events, [])
-    return base.joined(reader.events(events), reader.finish())
+    if events is not None and not checked:
+        check_writable(events)
+    reader = JsonReader()
+    # Spoilt somewhere, or a sequence: item by item.
+    parsed = reader.items(_items(body)) if events is None else reader.events(events)
+    return base.joined(parsed, reader.finish())
 
 
-def parse_clean(body: bytes) -> base.Parsed | None:
+def parse_clean(body: bytes, *, checked: bool = True) -> base.Parsed | None:
     """Return what ``parse`` does, quickly, if every item is itself an event and not an envelope; else None."""
-    events = _objects(without_bom(body))
+    events = _objects(without_bom(body), checked)
     return base.Parsed(events, []) if events and envelopes.TELLTALE_KEYS.isdisjoint(events[0]) else None
 
 
-def _objects(text: bytes) -> list[dict[str, Any]] | None:
-    """Return the events of a text of which every item is an object that can be stored, otherwise None."""
+def _objects(text: bytes, checked: bool = True) -> list[dict[str, Any]] | None:
+    """Return the events of a text of which every item is an object that, if it is checked, can be stored; else None."""
     try:
         value = decode(text)
         events = value if type(value) is list else [value]
         if set(map(type, events)) <= {dict}:
-            check_writable(events)
+            if checked:
+                check_writable(events)
             return events
     except UNREADABLE:
         pass

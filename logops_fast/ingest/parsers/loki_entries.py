@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
+from logops_fast.ingest.epoch import utc_seconds
 from logops_fast.ingest.parsers import base
 from logops_fast.ingest.parsers.json_values import read_event
 from logops_fast.ingest.parsers.loki_labels import MAX_LABELS
 from logops_fast.ingest.parsers.members import add_members, text_of
-from logops_fast.ingest.timestamps import LEAST_NUMBER, utc_seconds
+from logops_fast.ingest.timestamps import LEAST_NUMBER
 
 MAX_REPEATED_BYTES: Final = 32 << 20
 """Bytes that the labels of all entries of a push may come to: 100,000 entries with 335 each."""

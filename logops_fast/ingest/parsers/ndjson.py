@@ -12,11 +12,13 @@ from logops_fast.ingest.parsers.json_reader import JsonReader
 from logops_fast.ingest.parsers.json_values import UNREADABLE, check_writable, decode
 
 
-def parse(body: bytes) -> base.Parsed:
+def parse(body: bytes, *, checked: bool = True) -> base.Parsed:
     """Return the events of an NDJSON body; blank lines are skipped and not counted.
 
     Each line is decoded by itself. Splicing the lines into one array is a tenth faster, but lines that are no JSON
     alone (``[1`` and ``2]``, or ``{},{}``) can conspire to make a good array, and checking that eats the gain.
+
+    ``checked``: see `registry.parse`.
 
     Raises base.MalformedBody: ``empty``; ``otlp_not_supported`` or ``unsupported_envelope``, by the first event.
     """
@@ -24,18 +26,20 @@ def parse(body: bytes) -> base.Parsed:
     if is_blank(text):
         raise base.empty_body()
     lines = _lines(text)
-    events = _objects(lines)
+    events = _objects(lines, checked)
     if events is not None and TELLTALE_KEYS.isdisjoint(events[0]):
         return base.Parsed(events, [])
+    if events is not None and not checked:
+        check_writable(events)
     reader = JsonReader()
     parsed = reader.items(_filled(lines)) if events is None else reader.events(events)
     return base.joined(parsed, reader.finish())
 
 
-def parse_clean(body: bytes) -> base.Parsed | None:
+def parse_clean(body: bytes, *, checked: bool = True) -> base.Parsed | None:
     """Return what ``parse`` does, quickly, if every line is itself an event and not an envelope; else None."""
     text = without_bom(body)
-    events = None if is_blank(text) else _objects(_lines(text))
+    events = None if is_blank(text) else _objects(_lines(text), checked)
     return base.Parsed(events, []) if events and TELLTALE_KEYS.isdisjoint(events[0]) else None
 
 
@@ -57,12 +61,13 @@ def _filled(lines: list[bytes]) -> list[bytes]:
     return [line.removesuffix(b"\r") for line in lines if not is_blank(line)]
 
 
-def _objects(lines: list[bytes]) -> list[dict[str, Any]] | None:
-    """Return the events of lines that all are objects; None if one is blank or spoilt."""
+def _objects(lines: list[bytes], checked: bool = True) -> list[dict[str, Any]] | None:
+    """Return the events of lines that all are objects and, if they are checked, can be stored; else None."""
     try:
         events = list(map(decode, lines))
         if set(map(type, events)) == {dict}:
-            check_writable(events)
+            if checked:
+                check_writable(events)
             return events
     except UNREADABLE:
         pass

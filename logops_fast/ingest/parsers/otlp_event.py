@@ -9,8 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from logops_fast.ingest.epoch import utc_seconds
 from logops_fast.ingest.levels import OTEL, level_of
-from logops_fast.ingest.timestamps import utc_seconds
 
 MOST_LEVELS: Final = 64
 """Levels that a value may nest arrays and lists of key and value. OpenTelemetry's own limit in practice is 32."""

@@ -61,10 +61,11 @@ class Reader:
         calendar = self._calendar
         joiner = self._joiner
         for sent in sent_lines:
-            if not sent.strip(BLANKS):
+            first = sent[:1]
+            if first <= " " and not sent.strip(BLANKS):
                 continue
             line = sent[:-1] if sent[-1] == "\r" else sent
-            if line[0] in _MAY_CONTINUE and continues(line):
+            if first in _MAY_CONTINUE and continues(line):
                 last = self._last
                 if last is not None and find_time(line.lstrip(" \t")[:_HEAD], calendar) is None:
                     if joiner is None or not joiner.add_line(last, line):
@@ -107,13 +108,16 @@ def event_of(line: str, calendar: Calendar) -> dict[str, Any]:
     event: dict[str, Any] | None = None
     first = line[0]
     # Each form shows in its first characters: most lines try one pattern.
-    if "0" <= first <= "9":
+    if first == "<":
+        event = rfc5424.parse_line(line)
+        if event is not None:
+            return event  # which has its level
+        event = _syslog(line, calendar)
+    elif "0" <= first <= "9":
         if line[10:11] == " " and line[4] == "-":
             event = logops_line.parse_line(line) if "]:" in line else None
         else:
             event = _begins_with_digit(line, calendar)
-    elif first == "<":
-        event = _syslog(line, calendar)
     elif line[:3] in MONTHS and line[3:4] == " ":
         event = rfc3164.parse_line(line, calendar)
     elif first == "{":
@@ -151,7 +155,8 @@ def _begins_with_digit(line: str, calendar: Calendar) -> dict[str, Any] | None:
 
 
 def _syslog(line: str, calendar: Calendar) -> dict[str, Any] | None:
-    event = rfc5424.parse_line(line) or rfc3164.parse_line(line, calendar)
+    """Return the event of a line with a priority that is not of RFC 5424."""
+    event = rfc3164.parse_line(line, calendar)
     if event is not None:
         return event
     event = syslog.parse_bare(line)

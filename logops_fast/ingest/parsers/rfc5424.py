@@ -26,12 +26,13 @@ def parse_line(line: str) -> dict[str, Any] | None:
     if found is None:
         return _parse_epoch(line)
     pri, ts, host, app, pid, msgid, nil = found.groups()
-    if ts in MONTHS:  # "<34>11 Oct 2023 ...", and senders that put a version in front of RFC 3164
-        return None
-    if "0" <= ts[0] <= "9" and "-" not in ts:
-        event = _parse_epoch(line)
-        if event is not None:
-            return event
+    if ts[4:5] != "-":  # no date of RFC 3339
+        if ts in MONTHS:  # "<34>11 Oct 2023 ...", and senders that put a version in front of RFC 3164
+            return None
+        if "0" <= ts[0] <= "9" and "-" not in ts:
+            event = _parse_epoch(line)
+            if event is not None:
+                return event
     priority = PRIORITIES.get(pri)
     if priority is None:
         return None

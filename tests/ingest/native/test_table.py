@@ -8,9 +8,10 @@ import sys
 import pytest
 
 from logops_fast.ingest import levels
-from logops_fast.ingest.native.table import KNOWN_BY_HEART, SCALES, digest, table
+from logops_fast.ingest.native.table import KNOWN_BY_HEART, digest, table
 from logops_fast.ingest.pii import ipv4
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
+from logops_fast.ingest.plans import SCALES
 from tools import kernel_digest
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from logops_fast.ingest import names
 from logops_fast.ingest.aliases import Aliases
 from logops_fast.ingest.levels import LEVELS
-from logops_fast.ingest.native.plans import (
+from logops_fast.ingest.normaliser import Normaliser
+from logops_fast.ingest.plans import (
     COPY,
     FLAT,
     IMPLIED,
@@ -23,7 +24,6 @@ from logops_fast.ingest.native.plans import (
     TIME,
     plan_of,
 )
-from logops_fast.ingest.normaliser import Normaliser
 
 NOW = 1_760_000_000.0
 RECEIVED = "2025-10-09T08:53:20.000000Z"

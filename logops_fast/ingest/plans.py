@@ -1,7 +1,7 @@
-"""Plans for the kernel: what becomes of an event's members, by their names alone.
+"""Plans: what becomes of an event's members, by their names alone. For the kernel, and for `fast_layouts`.
 
-A plan follows `normaliser`: it holds as long as the values are of the usual form, and the kernel hands an event back
-if one is not. Layouts for which names do not say enough have no plan.
+A plan follows `settling`: it holds as long as the values are of the usual form, and an event of which one is not goes
+the whole way. Layouts for which names do not say enough have no plan.
 """
 
 from __future__ import annotations
@@ -10,11 +10,13 @@ from typing import Final, NamedTuple
 
 from logops_fast.ingest import names
 from logops_fast.ingest.aliases import Aliases, Candidate
-from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS, MONOLOG, SYSLOG, USUAL
-from logops_fast.ingest.native.table import SCALES
+from logops_fast.ingest.levels import DEFAULT_LEVEL, LEVELS, MONOLOG, NO_NUMBERS, OTEL, PYTHON, SYSLOG, USUAL
 from logops_fast.ingest.parsers.envelopes import may_be_envelope
 
-# The roles of `kernel/src/python.rs`.
+SCALES: Final = (USUAL, SYSLOG, OTEL, MONOLOG, PYTHON, NO_NUMBERS)
+"""The scales of numbers that are levels; a plan names one by its place."""
+
+# The roles, as `kernel/src/python.rs` has them, too.
 COPY: Final = 0
 TIME: Final = 1
 LEVEL: Final = 2
@@ -29,8 +31,8 @@ _MOST_NAMES: Final = 64
 _LONGEST: Final = 2048
 # Docker's json-file keeps the newline that ends a line, and so does loguru.
 _LINES: Final = ("log", "text")
-_NO_APP: Final = 1
-_NO_SOURCE: Final = 2
+NO_APP: Final = 1
+NO_SOURCE: Final = 2
 
 Item = tuple[int, int, int, str]
 """Role, place of the member, what else the role needs, and the name that is written."""
@@ -116,7 +118,7 @@ def plan_of(keys: tuple[str, ...], aliases: Aliases) -> Plan | None:
         if level is None and msg is not None:
             event["level"] = (LEADING, places[msg], event["msg"][2], "level")
     constants = 0
-    for name, absent in (("app", _NO_APP), ("source", _NO_SOURCE)):
+    for name, absent in (("app", NO_APP), ("source", NO_SOURCE)):
         item = event.get(name)
         if item is None:
             constants |= absent
