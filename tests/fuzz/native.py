@@ -39,7 +39,7 @@ from tests.fuzz.native_checks import (
 from tests.fuzz.native_maker import Maker
 from tests.fuzz.native_pools import make_pools
 
-ROUND: Final = 250_000
+ROUND: Final = 500_000
 """Events that are made of the same pools."""
 
 _BODIES: Final = 250  # with the same settings

@@ -22,7 +22,7 @@ from tests.ingest.pii.strategies import NEAR, PII
 _UNIT: Final = re.compile(r"\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u....|\\.|[^\\]", re.DOTALL)
 _MARKS: Final = " .,:;=@-_/%&+'`()[]<>|#?!*~^$0123456789"
 _ZONES: Final = (
-    ("Z",) * 60
+    ("Z",) * 120
     + ("+00:00", "+02:00", "-05:00") * 3
     + (
         "",
@@ -38,25 +38,42 @@ _ZONES: Final = (
         "ZZ",
     )
 )
+_LONG: Final = 24  # characters
 _LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
+
+SPRINKLED: Final = 40
 
 PIECES: Final = 12_000
 """Pieces of each pool of texts."""
 
 
 class Pool:
-    """Pieces in random order."""
+    """Pieces in random order; ``calm``: those that traffic mostly has."""
 
-    __slots__ = ("_items", "_random")
+    __slots__ = ("_calm", "_items", "_random")
 
-    def __init__(self, rng: random.Random, items: list[bytes]) -> None:
+    def __init__(self, rng: random.Random, items: list[bytes], calm: list[bytes] | None = None) -> None:
         self._items = items
+        self._calm = calm or items
         self._random = rng.random
         rng.shuffle(items)
+        if calm:
+            rng.shuffle(calm)
 
     def take(self, count: int) -> list[bytes]:
-        """Return ``count`` pieces that follow each other, from a random one on."""
-        items = self._items
+        """Return ``count`` pieces of any kind that follow each other, from a random one on."""
+        return self._slice(self._items, count)
+
+    def take_calm(self, count: int) -> list[bytes]:
+        """Return ``count`` pieces as traffic has them, and of any kind about one in SPRINKLED."""
+        found = self._slice(self._calm, count)
+        first = int(self._random() * SPRINKLED)
+        odd = len(found[first::SPRINKLED])
+        if odd:
+            found[first::SPRINKLED] = self._slice(self._items, odd)
+        return found
+
+    def _slice(self, items: list[bytes], count: int) -> list[bytes]:
         at = int(self._random() * len(items))
         found = items[at : at + count]
         while len(found) < count:
@@ -90,23 +107,61 @@ def make_pools(maker: Maker) -> Pools:
     """Return the pools of a seed: 0.3 s."""
     rng = maker.rng
 
-    def pool(make: Callable[[], str], count: int = PIECES, *, valid: bool = False) -> Pool:
+    def pool(make: Callable[[], str], calm: Callable[[], str], count: int = PIECES, *, valid: bool = False) -> Pool:
         texts = [make() for _ in range(count)]
         if valid:
             texts = [text for text in texts if is_writable(text)]
-        return Pool(rng, [text.encode() for text in texts])
+        return Pool(rng, [text.encode() for text in texts], [calm().encode() for _ in range(count)])
 
     pieces = Pieces(maker)
+    calm = CalmPieces(maker)
     return Pools(
-        heads=pool(pieces.head),
-        parts=pool(pieces.part),
-        tails=pool(pieces.tail),
-        words=pool(pieces.word, PIECES // 2),
-        times=pool(pieces.time, PIECES // 2, valid=True),
-        levels=pool(pieces.level, 2000, valid=True),
-        numbers=pool(pieces.number, PIECES // 2, valid=True),
-        values=pool(pieces.value, PIECES // 2, valid=True),
+        heads=pool(pieces.head, calm.head),
+        parts=pool(pieces.part, str),
+        tails=pool(pieces.tail, str),
+        words=pool(pieces.word, calm.word, PIECES // 2),
+        times=pool(pieces.time, calm.time, PIECES // 2, valid=True),
+        levels=pool(pieces.level, calm.level, 2000, valid=True),
+        numbers=pool(pieces.number, calm.number, PIECES // 2, valid=True),
+        values=pool(pieces.value, calm.number, PIECES // 2, valid=True),
     )
+
+
+class CalmPieces:
+    """Makes pieces as the corpora have them."""
+
+    def __init__(self, maker: Maker) -> None:
+        self._rng = maker.rng
+        texts = [value[1:-1] for event in maker.usual for _, value in event if value[:1] == '"']
+        self._long = [units(text) for text in texts if len(text) > _LONG]
+        self._short = [text for text in texts if 0 < len(text) <= _LONG]
+
+    def head(self) -> str:
+        """Return a text, or the beginning of one."""
+        text = self._rng.choice(self._long)
+        return "".join(text if self._rng.random() < 0.7 else text[: self._rng.randrange(1, len(text))])
+
+    def word(self) -> str:
+        """Return a short text."""
+        return self._rng.choice(self._short) if self._rng.random() < 0.5 else f"{self._rng.getrandbits(64):016x}"
+
+    def time(self) -> str:
+        """Return a time in order."""
+        rng = self._rng
+        if rng.random() < 0.15:
+            return str(rng.randrange(1_600_000_000_000, 1_900_000_000_000))
+        day = f"{rng.randrange(2020, 2030)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}"
+        fraction = rng.choice(("", f".{rng.randrange(1000):03d}", f".{rng.randrange(10**6):06d}"))
+        return f'"{day}T{rng.randrange(24):02d}:{rng.randrange(60):02d}:{rng.randrange(60):02d}{fraction}Z"'
+
+    def level(self) -> str:
+        """Return a level in order."""
+        return f'"{self._rng.choice(_LEVELS)}"'
+
+    def number(self) -> str:
+        """Return a number in order."""
+        rng = self._rng
+        return str(rng.randrange(10 ** rng.randrange(1, 6))) if rng.random() < 0.8 else f"{rng.random() * 100:.2f}"
 
 
 class Pieces:
@@ -116,7 +171,7 @@ class Pieces:
         self._rng = maker.rng
         self._maker = maker
         self._texts = [units(text) for text in maker.texts]
-        self._short = [text for text in maker.texts if 0 < len(text) <= 24]
+        self._short = [text for text in maker.texts if 0 < len(text) <= _LONG]
         self._personal = [json.dumps(text, ensure_ascii=False)[1:-1] for text in (*PII, *NEAR)]
 
     def head(self) -> str:
@@ -203,13 +258,13 @@ class Pieces:
         """Return a time as a JSON value, in order or not."""
         rng = self._rng
         draw = rng.random()
-        if draw < 0.02:
+        if draw < 0.01:
             return rng.choice(WRITABLE)
         if draw < 0.25:
             whole = str(rng.randrange(1_600_000_000, 1_900_000_000)) + rng.choice(
                 ("", "", "000", "250", "250091", "250091007")
             )
-            if rng.random() < 0.2:
+            if rng.random() < 0.1:
                 whole += "." + str(rng.randrange(10 ** rng.randrange(1, 10)))
             elif rng.random() < 0.05:
                 whole = str(rng.randrange(10 ** rng.randrange(1, 20)))
@@ -234,14 +289,14 @@ class Pieces:
         """Return a level as a JSON value, in order or not."""
         rng = self._rng
         draw = rng.random()
-        if draw < 0.7:
+        if draw < 0.84:
             return f'"{rng.choice(_LEVELS)}"'
-        if draw < 0.85:
+        if draw < 0.94:
             word = rng.choice(tuple(BY_NAME))
             return json.dumps(
                 rng.choice((word, word.lower(), word.title(), f" {word}", word + rng.choice("123456789")))
             )
-        if draw < 0.95:
+        if draw < 0.98:
             return str(rng.randrange(rng.choice((8, 25, 70, 700))))
         return rng.choice(WRITABLE)
 
@@ -249,18 +304,18 @@ class Pieces:
         """Return a number as a JSON value."""
         rng = self._rng
         draw = rng.random()
-        if draw < 0.6:
+        if draw < 0.75:
             return str(rng.randrange(10 ** rng.randrange(1, 6)))
-        if draw < 0.66:
+        if draw < 0.79:
             return str(rng.randrange(-(10 ** rng.randrange(1, 19)), 10 ** rng.randrange(1, 20)))
-        if draw < 0.78:
+        if draw < 0.89:
             return f"{rng.random() * 10 ** rng.randrange(-6, 9):.{rng.choice((1, 1, 2, 2, 3, 6, 17))}f}"
-        if draw < 0.81:
+        if draw < 0.9:
             return repr(rng.random() * 10.0 ** rng.randrange(-300, 300))
-        if draw < 0.83:
+        if draw < 0.91:
             power = rng.choice(("e", "E", ".5e", ".0E")) + rng.choice(("", "+", "-")) + str(rng.randrange(40))
             return f"{rng.randrange(1000)}{power}"
-        if draw < 0.9:
+        if draw < 0.94:
             digits = contexts.card(rng).text
             return digits if digits.isdecimal() else "0." + digits[:4]
         return rng.choice(("0", "-0", "1", "7", "200", "0.0", "-0.0", "1.50", "1e3", "true", "false", "null"))
