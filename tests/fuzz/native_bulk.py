@@ -59,10 +59,10 @@ class BulkMaker:
     """Makes bodies of up to a thousand events; the same ones for the same seed."""
 
     def __init__(self, maker: Maker, pools: Pools) -> None:
-        self._maker = maker
+        self.maker = maker
         self._rng = maker.rng
-        self._pools = pools
-        self._all = [self._layout() for _ in range(_LAYOUTS)]
+        self.pools = pools
+        self._all = [one for one in (self._layout() for _ in range(_LAYOUTS)) if all(map(_is_event, one.fill(3)))]
         self._layouts = self._all
         maker.values = WRITABLE
         self._whole = Pool(
@@ -105,7 +105,7 @@ class BulkMaker:
 
     def _layout(self) -> Layout:
         """Return a layout of an event of the corpora, or of any names."""
-        rng, maker = self._rng, self._maker
+        rng, maker = self._rng, self.maker
         draw = rng.random()
         if draw < 0.06:
             members = [(rng.choice(NAMES), rng.choice(WRITABLE)) for _ in range(rng.randrange(1, 8))]
@@ -134,7 +134,7 @@ class BulkMaker:
 
     def _hole(self, name: str, value: str, found: list[Pool]) -> str:
         """Return what is written as a member's value; adds the pools that fill it."""
-        pools = self._pools
+        pools = self.pools
         draw = self._rng.random()
         name = name.lower()
         if draw < 0.03:

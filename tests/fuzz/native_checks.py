@@ -40,6 +40,8 @@ class Routes:
         """``alone``: finished; ``masks``: settled, and masked in Python; ``level``: finished but for a level that is
         searched for in the message; ``handed``: read in Python; ``new``: the same, of a layout not yet learnt."""
         self.layouts = 0
+        self.left = 0
+        """Bodies of JSON that the kernel leaves to the reference as a whole."""
         self.refused = 0
         """Bodies that the reference refuses, or in which it finds faults."""
         self.masked: Counter[str] = Counter()
@@ -174,6 +176,7 @@ def difference(
     }  # fmt: skip
     found = reader.read(body, **request)
     kernel.routes.count(wanted)
+    kernel.routes.left += found is None
     message = _apart("first", found, wanted)
     if not message and again and kernel.lessons != lessons:
         message = _apart("second", reader.read(body, **request), wanted)

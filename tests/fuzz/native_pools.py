@@ -38,6 +38,7 @@ _ZONES: Final = (
         "ZZ",
     )
 )
+_STRING: Final = '"{}"'
 _LONG: Final = 24  # characters
 _LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
 
@@ -107,23 +108,22 @@ def make_pools(maker: Maker) -> Pools:
     """Return the pools of a seed: 0.3 s."""
     rng = maker.rng
 
-    def pool(make: Callable[[], str], calm: Callable[[], str], count: int = PIECES, *, valid: bool = False) -> Pool:
-        texts = [make() for _ in range(count)]
-        if valid:
-            texts = [text for text in texts if is_writable(text)]
+    def pool(make: Callable[[], str], calm: Callable[[], str], count: int = PIECES, form: str = "{}") -> Pool:
+        # One piece that cannot be stored as it is leaves a whole body to the reference: `native_maker` has those.
+        texts = [text for text in (make() for _ in range(count)) if is_writable(form.format(text))]
         return Pool(rng, [text.encode() for text in texts], [calm().encode() for _ in range(count)])
 
     pieces = Pieces(maker)
     calm = CalmPieces(maker)
     return Pools(
-        heads=pool(pieces.head, calm.head),
-        parts=pool(pieces.part, str),
-        tails=pool(pieces.tail, str),
-        words=pool(pieces.word, calm.word, PIECES // 2),
-        times=pool(pieces.time, calm.time, PIECES // 2, valid=True),
-        levels=pool(pieces.level, calm.level, 2000, valid=True),
-        numbers=pool(pieces.number, calm.number, PIECES // 2, valid=True),
-        values=pool(pieces.value, calm.number, PIECES // 2, valid=True),
+        heads=pool(pieces.head, calm.head, form=_STRING),
+        parts=pool(pieces.part, str, form=_STRING),
+        tails=pool(pieces.tail, str, form=_STRING),
+        words=pool(pieces.word, calm.word, PIECES // 2, _STRING),
+        times=pool(pieces.time, calm.time, PIECES // 2),
+        levels=pool(pieces.level, calm.level, 2000),
+        numbers=pool(pieces.number, calm.number, PIECES // 2),
+        values=pool(pieces.value, calm.number, PIECES // 2),
     )
 
 
