@@ -92,9 +92,9 @@ class Round:
         draw = self._maker.rng.random()
         if draw < 0.02:
             kind, count, found = self._odd()
-        elif draw < 0.14:
+        elif draw < 0.10:
             kind, count, found = self._export()
-        elif draw < 0.30:
+        elif draw < 0.25:
             kind, count, found = self._parsed()
         else:
             kind, count, found = self._json()

@@ -21,7 +21,7 @@ _LAYOUTS: Final = 400
 _AT_A_TIME: Final = 60
 _WHOLE: Final = 3000
 _SIZES: Final = (1, 2, 5, 20, 60, 100, 100, 200, 300, 400, 400, 600, 800, 1000)
-CALM: Final = 0.75
+CALM: Final = 0.85
 """Of the bodies: a rule that is taken for one event among a hundred differs from one that is taken for all."""
 _LONG: Final = 24
 

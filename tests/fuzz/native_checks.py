@@ -208,12 +208,13 @@ def export_difference(reader: NativeReader, normaliser: Normaliser, body: bytes,
         wanted = refused.reason
     else:
         wanted = "faults" if parsed.faults else normaliser.run(parsed.events, **_REQUEST)
-        watch(reader, normaliser).routes.count(wanted)
-    for turn in ("first", "second"):
-        message = _apart(turn, _export(reader, body, limits), wanted)
-        if message:
-            return message
-    return ""
+    kernel = watch(reader, normaliser)
+    kernel.routes.count(wanted)
+    lessons = kernel.lessons
+    message = _apart("first", _export(reader, body, limits), wanted)
+    if not message and kernel.lessons != lessons:
+        message = _apart("second", _export(reader, body, limits), wanted)
+    return message
 
 
 def _export(reader: NativeReader, body: bytes, limits: Limits) -> Normalised | None:

@@ -42,7 +42,7 @@ _STRING: Final = '"{}"'
 _LONG: Final = 24  # characters
 _LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
 
-SPRINKLED: Final = 40
+SPRINKLED: Final = 50
 
 PIECES: Final = 12_000
 """Pieces of each pool of texts."""
