@@ -36,6 +36,7 @@ from tests.fuzz.native_checks import (
     settings,
     watch,
 )
+from tests.fuzz.native_log import read_log, table
 from tests.fuzz.native_maker import Maker
 from tests.fuzz.native_pools import make_pools
 
@@ -203,8 +204,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, help="append a line a round to this file, and go on after its last seed")
     parser.add_argument("--commit", default="", help="what is tried, for the log")
     parser.add_argument("--cases", type=Path, nargs="*", default=[], help="more files of cases")
+    parser.add_argument("--table", action="store_true", help="print what the log holds, and do nothing else")
     args = parser.parse_args(words)
-    before = _logged(args.log)
+    before = read_log(args.log)
+    if args.table:
+        print(table(before))
+        return 0
     seed = max([args.seed, *(one["seed"] + 1 for one in before)])
     done = sum(one["events"] for one in before)
     bodies = differences = 0
@@ -247,13 +252,6 @@ def _round(seed: int, args: argparse.Namespace, began: float, log: TextIO | None
     summary["python"] = platform.python_version()
     print(json.dumps(summary), file=log or sys.stderr, flush=True)
     return this
-
-
-def _logged(log: Path | None) -> list[dict[str, Any]]:
-    """Return the rounds that a log holds."""
-    if log is None or not log.exists():
-        return []
-    return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from logops_fast.ingest.parsers.json_values import decode
 from logops_fast.ingest.parsers.registry import parse
 from tests.fuzz.native_bulk import BulkMaker
 from tests.fuzz.native_bulk_formats import FormatMaker
+from tests.fuzz.native_log import read_log, table
 from tests.fuzz.native_maker import Maker
 from tests.fuzz.native_pools import SPRINKLED, Pool, make_pools, units
 
@@ -80,6 +83,24 @@ def test_bodies_of_other_formats_are_read(others: FormatMaker) -> None:
         found[format] = found.get(format, 0) + len(parsed.events)
     assert set(found) >= {Format.PLAIN, Format.CSV, Format.LOKI, Format.LOKI_JSON, Format.OTLP_JSON}
     assert min(found.values()) > 0
+
+
+def test_a_log_becomes_a_table(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    assert read_log(log) == read_log(None) == []
+    one = {"commit": "abc", "seed": 7, "events": 1500, "bodies": 10, "differences": 0, "cpu": 0.5, "distinct": 0.97,
+           "layouts": 20, "formats": {"json": 1500}, "ways": {"alone": 300, "handed": 100}, "masked": {}}  # fmt: skip
+    rounds = [one, {**one, "seed": 8, "differences": 1}, {**one, "seed": 9, "commit": "def", "distinct": 0.9}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rounds))
+    assert read_log(log) == rounds
+    lines = table(rounds).splitlines()
+    assert lines[2:5] == [
+        "| abc | 7 to 8 | 3,000 | 20 | 1 | 1 | 3,000 |",
+        "| def | 9 to 9 | 1,500 | 10 | 0 | 0 | 3,000 |",
+        "| all | 7 to 9 | 4,500 | 30 | 1 | 2 | 3,000 |",
+    ]
+    assert "- ways, 1,200: alone 75.0%, handed 25.0%" in lines
+    assert lines[-1].startswith("- distinct events of JSON within a round: 90.0% to 97.0%; layouts learnt: 60;")
 
 
 def test_exports_are_read(others: FormatMaker) -> None:
