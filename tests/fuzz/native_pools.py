@@ -38,6 +38,19 @@ _ZONES: Final = (
         "ZZ",
     )
 )
+# Docker's json-file and loguru keep the line end of a message; what looks like one in JSON may be none.
+_LINE_ENDS: Final = (
+    "\\n",
+    "\\r\\n",
+    "\\\\n",
+    "\\\\\\n",
+    "\\\\r\\n",
+    "\\r\\\\n",
+    "\\u000a",
+    "\\u000d\\n",
+    "\\r",
+    "\\n\\n",
+)
 _STRING: Final = '"{}"'
 _LONG: Final = 24  # characters
 _LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
@@ -187,8 +200,10 @@ class Pieces:
     def tail(self) -> str:
         """Return the end of a text, or nothing."""
         draw = self._rng.random()
-        if draw < 0.6:
+        if draw < 0.55:
             return ""
+        if draw < 0.6:
+            return self._rng.choice(_LINE_ENDS)
         text = self._rng.choice(self._texts)
         text = text[self._rng.randrange(len(text) + 1) :]
         return self._changed(text) if draw > 0.95 else "".join(text)
