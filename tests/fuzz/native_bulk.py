@@ -21,8 +21,9 @@ _LAYOUTS: Final = 400
 _AT_A_TIME: Final = 60
 _WHOLE: Final = 3000
 _SIZES: Final = (1, 2, 5, 20, 60, 100, 100, 200, 300, 400, 400, 600, 800, 1000)
-CALM: Final = 0.85
-"""Of the bodies: a rule that is taken for one event among a hundred differs from one that is taken for all."""
+EVERY: Final = (1, 6, 6, 12, 12, 50)
+"""Of a body, in how many pieces one is odd. One odd piece in a text tries one rule; many try which goes first, and what
+is taken for one event among a hundred is another way than what is taken for all."""
 _LONG: Final = 24
 
 _TIMES: Final = frozenset(("ts", *names.TS_NAMES, *(alias.name for alias in names.TS)))
@@ -36,14 +37,14 @@ class Layout(NamedTuple):
     text: bytes
     pools: tuple[Pool, ...]
 
-    def fill(self, count: int, *, calm: bool = False) -> list[bytes]:
-        """Return ``count`` events; ``calm``: few of them with anything odd."""
+    def fill(self, count: int, every: int = 1) -> list[bytes]:
+        """Return ``count`` events; ``every``: see Pool."""
         holes = len(self.pools)
         if not holes:
             return [self.text[:-1].replace(b"%%", b"%")] * count
         pieces = [b""] * (holes * count)
         for place, pool in enumerate(self.pools):
-            pieces[place::holes] = pool.take_calm(count) if calm else pool.take(count)
+            pieces[place::holes] = pool.take(count, every)
         return (self.text * count % tuple(pieces)).split(_BETWEEN)[:-1]
 
 
@@ -88,9 +89,9 @@ class BulkMaker:
         rng = self._rng
         layouts = rng.sample(self._layouts, k=min(count, rng.choice((1, 1, 2, 3, 4, 8, 16))))
         share = -(-count // len(layouts))
-        calm = rng.random() < CALM
-        parts = [layout.fill(share, calm=calm) for layout in layouts]
-        if rng.random() < (0.1 if calm else 0.3):
+        every = rng.choice(EVERY)
+        parts = [layout.fill(share, every) for layout in layouts]
+        if rng.random() < 0.2:
             parts.insert(rng.randrange(len(parts) + 1), self._whole.take(rng.randrange(1, 2 + share // 4)))
         order = rng.randrange(3)
         if order == 0:
@@ -146,6 +147,10 @@ class BulkMaker:
             found.append(pools.times if name in _TIMES else pools.levels)
             return "%b"
         if value[:1] == '"':
+            if self._rng.random() < 0.3:
+                marks = self._rng.randrange(1, 12)
+                found += [pools.marks] * marks
+                return '"' + "%b" * marks + '"'
             if name in _MESSAGES or len(value) > _LONG:
                 found += (pools.heads, pools.parts, pools.tails)
                 return '"%b%b%b"'

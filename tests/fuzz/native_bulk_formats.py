@@ -14,7 +14,7 @@ from logops_fast.ingest.parsers.base import MalformedBody
 from logops_fast.ingest.parsers.registry import parse
 from tests.data.field import loghub
 from tests.fuzz.exports import ExportMaker
-from tests.fuzz.native_bulk import CALM, BulkMaker
+from tests.fuzz.native_bulk import EVERY, BulkMaker
 from tests.fuzz.native_maker import Maker
 from tests.fuzz.native_pools import PIECES, Pool, Pools
 
@@ -43,9 +43,9 @@ class FormatMaker:
         self._rng = rng = maker.rng
         self._bulk = bulk
         self._pools = pools
-        self._calm = False
+        self._every = 1
         texts = self._texts()
-        self._calm = True
+        self._every = 50
         calm = self._texts()
         loggers = [line.text for system in loghub.SYSTEMS for line in loghub.lines(system, 60)]
         self._lines = Pool(rng, _encoded(map(_one_line, texts + loggers)), _encoded(map(_one_line, calm)))
@@ -66,7 +66,7 @@ class FormatMaker:
         self._exports = exports
 
     def _take(self, pool: Pool, count: int) -> list[bytes]:
-        return pool.take_calm(count) if self._calm else pool.take(count)
+        return pool.take(count, self._every)
 
     def _strings(self, count: int) -> list[bytes]:
         """Return insides of JSON strings."""
@@ -80,7 +80,7 @@ class FormatMaker:
     def export(self) -> tuple[bytes, int]:
         """Return an export of OTLP in protobuf, and how many records it has."""
         rng = self._rng
-        self._calm = rng.random() < CALM
+        self._every = rng.choice(EVERY)
         count = 0
         sections = []
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -113,7 +113,7 @@ class FormatMaker:
     def body(self) -> tuple[bytes, Format, int]:
         """Return a body whose events are parsed in Python, which format it is, and about how many events it has."""
         rng = self._rng
-        self._calm = rng.random() < CALM
+        self._every = rng.choice(EVERY)
         count = rng.choice(_SIZES)
         draw = rng.random()
         if draw < 0.35:

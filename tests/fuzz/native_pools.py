@@ -55,8 +55,6 @@ _STRING: Final = '"{}"'
 _LONG: Final = 24  # characters
 _LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
 
-SPRINKLED: Final = 50
-
 PIECES: Final = 12_000
 """Pieces of each pool of texts."""
 
@@ -74,17 +72,18 @@ class Pool:
         if calm:
             rng.shuffle(calm)
 
-    def take(self, count: int) -> list[bytes]:
-        """Return ``count`` pieces of any kind that follow each other, from a random one on."""
-        return self._slice(self._items, count)
+    def take(self, count: int, every: int = 1) -> list[bytes]:
+        """Return ``count`` pieces that follow each other, from a random one on.
 
-    def take_calm(self, count: int) -> list[bytes]:
-        """Return ``count`` pieces as traffic has them, and of any kind about one in SPRINKLED."""
+        ``every``: in how many pieces there is one of any kind; the others are as traffic has them.
+        """
+        if every == 1:
+            return self._slice(self._items, count)
         found = self._slice(self._calm, count)
-        first = int(self._random() * SPRINKLED)
-        odd = len(found[first::SPRINKLED])
+        first = int(self._random() * every)
+        odd = len(found[first::every])
         if odd:
-            found[first::SPRINKLED] = self._slice(self._items, odd)
+            found[first::every] = self._slice(self._items, odd)
         return found
 
     def _slice(self, items: list[bytes], count: int) -> list[bytes]:
@@ -98,10 +97,11 @@ class Pool:
 class Pools(NamedTuple):
     """Pieces of JSON, as bytes of UTF-8.
 
-    ``heads``, ``parts`` and ``tails`` together are the inside of a string, ``words`` by themselves; the others are
-    values.
+    ``marks`` are what the rules of the masks look at: any number of them is the inside of a string. So are ``heads``,
+    ``parts`` and ``tails`` together, and ``words`` by themselves. The others are values.
     """
 
+    marks: Pool
     heads: Pool
     parts: Pool
     tails: Pool
@@ -129,6 +129,7 @@ def make_pools(maker: Maker) -> Pools:
     pieces = Pieces(maker)
     calm = CalmPieces(maker)
     return Pools(
+        marks=Pool(rng, [part.encode() for part in PARTS * 8], [f"{word} ".encode() for word in contexts.WORDS]),
         heads=pool(pieces.head, calm.head, form=_STRING),
         parts=pool(pieces.part, str, form=_STRING),
         tails=pool(pieces.tail, str, form=_STRING),
@@ -209,19 +210,19 @@ class Pieces:
         return self._changed(text) if draw > 0.95 else "".join(text)
 
     def part(self) -> str:
-        """Return what is between the two: mostly nothing."""
+        """Return what is between the two."""
         rng = self._rng
         draw = rng.random()
-        if draw < 0.6:
+        if draw < 0.4:
             return ""
         if draw < 0.7:
+            return "".join(rng.choices(PARTS, k=rng.choice((1, 1, 1, 2, 3, 5, 8, 11))))
+        if draw < 0.78:
             return self._personal_data()
-        if draw < 0.8:
+        if draw < 0.85:
             return rng.choice(self._personal)
-        if draw < 0.83:
-            return json.dumps(contexts.case(rng.randrange(1 << 30)).text, ensure_ascii=rng.random() < 0.5)[1:-1]
         if draw < 0.9:
-            return "".join(rng.choices(PARTS, k=rng.randrange(1, 4)))
+            return json.dumps(contexts.case(rng.randrange(1 << 30)).text, ensure_ascii=rng.random() < 0.5)[1:-1]
         return self._changed(units(rng.choice(self._personal)))
 
     def _personal_data(self) -> str:
