@@ -51,6 +51,9 @@ _LINE_ENDS: Final = (
     "\\r",
     "\\n\\n",
 )
+_IN_TOKENS: Final = (
+    "", "", "", "-AKIAIOSFODNN7EXAMPLE", "_ghp_0123456789abcdef01234567", "4111111111111111", "-", "-sk-", ".x",
+)  # fmt: skip
 _STRING: Final = '"{}"'
 _LONG: Final = 24  # characters
 _LEVELS: Final = ("INFO", "WARN", "ERROR", "DEBUG", "info", "warning", "Error", "err", "debug", "Information") * 12
@@ -215,6 +218,8 @@ class Pieces:
         draw = rng.random()
         if draw < 0.4:
             return ""
+        if draw < 0.46:
+            return self._plain_form()
         if draw < 0.7:
             return "".join(rng.choices(PARTS, k=rng.choice((1, 1, 1, 2, 3, 5, 8, 11))))
         if draw < 0.78:
@@ -224,6 +229,24 @@ class Pieces:
         if draw < 0.9:
             return json.dumps(contexts.case(rng.randrange(1 << 30)).text, ensure_ascii=rng.random() < 0.5)[1:-1]
         return self._changed(units(rng.choice(self._personal)))
+
+    def _plain_form(self) -> str:
+        """Return a card's number, an IPv6 address or a bearer token as the kernel masks them by itself, or nearly so."""
+        rng = self._rng
+        draw = rng.randrange(3)
+        if draw == 0:
+            sizes = rng.choice(((4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (16,), (4, 4, 4, 1), (4, 4, 4, 4, 4)))
+            number = "".join(filter(str.isdigit, contexts.card(rng).text))
+            digits = iter(number + rng.choice(("4111", "5555", "1234")))
+            groups = ["".join(digit for digit, _ in zip(digits, range(size), strict=False)) for size in sizes]
+            return f" card {rng.choice('  -').join(groups)}{rng.choice(('', ' x', ' 4111', ' 1'))}"
+        if draw == 1:
+            groups = [f"{rng.getrandbits(rng.choice((4, 12, 16))):x}" for _ in range(rng.randrange(1, 9))]
+            groups.insert(rng.randrange(len(groups) + 1), rng.choice(("", "", ":", "0")))
+            return f" via {':'.join(groups)}{rng.choice(('', ' x', '%eth0', ']', '.'))}"
+        parts = ["eyJhbGciOiJIUzI1NiJ9", "eyJzdWIiOiJkZW1vIn0", rng.choice(("c2lnbmVkLWJ5LW5vYm9keQ", "eyJ", ""))]
+        parts[rng.randrange(3)] += rng.choice(_IN_TOKENS)
+        return f"{rng.choice(('', ' ', 'a'))}Authorization: Bearer {'.'.join(parts)}{rng.choice(('', ' x', ',', '.'))}"
 
     def _personal_data(self) -> str:
         writer = self._rng.choice(contexts.WRITERS)
