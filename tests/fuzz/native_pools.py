@@ -231,7 +231,7 @@ class Pieces:
         return self._changed(units(rng.choice(self._personal)))
 
     def _plain_form(self) -> str:
-        """Return a card's number, an IPv6 address or a bearer token as the kernel masks them by itself, or nearly so."""
+        """Return a card's number, an IPv6 address or a bearer token as the kernel masks it alone, or nearly."""
         rng = self._rng
         draw = rng.randrange(3)
         if draw == 0:
