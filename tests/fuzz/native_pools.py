@@ -299,6 +299,8 @@ class Pieces:
         draw = rng.random()
         if draw < 0.01:
             return rng.choice(WRITABLE)
+        if draw < 0.02:  # a date without its separators, or a number that looks like one
+            return f'"{rng.choice((19, 20, 20, 21))}{rng.randrange(10**12):012d}"'
         if draw < 0.25:
             whole = str(rng.randrange(1_600_000_000, 1_900_000_000)) + rng.choice(
                 ("", "", "000", "250", "250091", "250091007")
