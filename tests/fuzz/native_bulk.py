@@ -21,6 +21,9 @@ _LAYOUTS: Final = 400
 _AT_A_TIME: Final = 60
 _WHOLE: Final = 3000
 _SIZES: Final = (1, 2, 5, 20, 60, 100, 100, 200, 300, 400, 400, 600, 800, 1000)
+EVERY: Final = (1, 6, 6, 12, 12, 50)
+"""Of a body, in how many pieces one is odd. One odd piece in a text tries one rule; many try which goes first, and what
+is taken for one event among a hundred is another way than what is taken for all."""
 _LONG: Final = 24
 
 _TIMES: Final = frozenset(("ts", *names.TS_NAMES, *(alias.name for alias in names.TS)))
@@ -34,14 +37,14 @@ class Layout(NamedTuple):
     text: bytes
     pools: tuple[Pool, ...]
 
-    def fill(self, count: int) -> list[bytes]:
-        """Return ``count`` events."""
+    def fill(self, count: int, every: int = 1) -> list[bytes]:
+        """Return ``count`` events; ``every``: see Pool."""
         holes = len(self.pools)
         if not holes:
             return [self.text[:-1].replace(b"%%", b"%")] * count
         pieces = [b""] * (holes * count)
         for place, pool in enumerate(self.pools):
-            pieces[place::holes] = pool.take(count)
+            pieces[place::holes] = pool.take(count, every)
         return (self.text * count % tuple(pieces)).split(_BETWEEN)[:-1]
 
 
@@ -57,10 +60,10 @@ class BulkMaker:
     """Makes bodies of up to a thousand events; the same ones for the same seed."""
 
     def __init__(self, maker: Maker, pools: Pools) -> None:
-        self._maker = maker
+        self.maker = maker
         self._rng = maker.rng
-        self._pools = pools
-        self._all = [self._layout() for _ in range(_LAYOUTS)]
+        self.pools = pools
+        self._all = [one for one in (self._layout() for _ in range(_LAYOUTS)) if all(map(_is_event, one.fill(3)))]
         self._layouts = self._all
         maker.values = WRITABLE
         self._whole = Pool(
@@ -86,8 +89,9 @@ class BulkMaker:
         rng = self._rng
         layouts = rng.sample(self._layouts, k=min(count, rng.choice((1, 1, 2, 3, 4, 8, 16))))
         share = -(-count // len(layouts))
-        parts = [layout.fill(share) for layout in layouts]
-        if rng.random() < 0.3:
+        every = rng.choice(EVERY)
+        parts = [layout.fill(share, every) for layout in layouts]
+        if rng.random() < 0.2:
             parts.insert(rng.randrange(len(parts) + 1), self._whole.take(rng.randrange(1, 2 + share // 4)))
         order = rng.randrange(3)
         if order == 0:
@@ -102,7 +106,7 @@ class BulkMaker:
 
     def _layout(self) -> Layout:
         """Return a layout of an event of the corpora, or of any names."""
-        rng, maker = self._rng, self._maker
+        rng, maker = self._rng, self.maker
         draw = rng.random()
         if draw < 0.06:
             members = [(rng.choice(NAMES), rng.choice(WRITABLE)) for _ in range(rng.randrange(1, 8))]
@@ -131,9 +135,10 @@ class BulkMaker:
 
     def _hole(self, name: str, value: str, found: list[Pool]) -> str:
         """Return what is written as a member's value; adds the pools that fill it."""
-        pools = self._pools
+        pools = self.pools
         draw = self._rng.random()
-        if draw < 0.04:
+        name = name.lower()
+        if draw < 0.03:
             found.append(pools.values)
             return "%b"
         if draw < 0.2 and name not in _MESSAGES:
@@ -142,6 +147,10 @@ class BulkMaker:
             found.append(pools.times if name in _TIMES else pools.levels)
             return "%b"
         if value[:1] == '"':
+            if self._rng.random() < 0.3:
+                marks = self._rng.randrange(1, 12)
+                found += [pools.marks] * marks
+                return '"' + "%b" * marks + '"'
             if name in _MESSAGES or len(value) > _LONG:
                 found += (pools.heads, pools.parts, pools.tails)
                 return '"%b%b%b"'

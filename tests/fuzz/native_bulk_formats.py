@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Iterable
 from itertools import starmap
 from typing import Final
 
@@ -13,7 +14,7 @@ from logops_fast.ingest.parsers.base import MalformedBody
 from logops_fast.ingest.parsers.registry import parse
 from tests.data.field import loghub
 from tests.fuzz.exports import ExportMaker
-from tests.fuzz.native_bulk import BulkMaker
+from tests.fuzz.native_bulk import EVERY, BulkMaker
 from tests.fuzz.native_maker import Maker
 from tests.fuzz.native_pools import PIECES, Pool, Pools
 
@@ -42,30 +43,44 @@ class FormatMaker:
         self._rng = rng = maker.rng
         self._bulk = bulk
         self._pools = pools
-        texts = [text for text in map(_decoded, self._strings(PIECES)) if text is not None]
-        lines = [text.replace("\n", " ").replace("\r", " ") for text in texts]
-        lines += [line.text for system in loghub.SYSTEMS for line in loghub.lines(system, 60)]
-        self._lines = Pool(rng, [line.encode("utf-8", "replace") for line in lines])
-        self._cells = Pool(rng, [_cell(rng, text).encode("utf-8", "replace") for text in texts])
+        self._every = 1
+        texts = self._texts()
+        self._every = 50
+        calm = self._texts()
+        loggers = [line.text for system in loghub.SYSTEMS for line in loghub.lines(system, 60)]
+        self._lines = Pool(rng, _encoded(map(_one_line, texts + loggers)), _encoded(map(_one_line, calm)))
+        self._cells = Pool(
+            rng, _encoded(_cell(rng, text) for text in texts), _encoded(_cell(rng, text) for text in calm)
+        )
         # A record is put together from fields of these: only its own length is written anew.
         exports = ExportMaker(rng, lambda: rng.choice(texts))
-        some = range(PIECES // 4)
-        self._bodies = Pool(rng, [bytes_field(5, bytes_field(1, text.encode("utf-8", "replace"))) for text in texts])
-        self._attributes = _fields(rng, [exports.attribute(6) if rng.random() < 0.7 else b"" for _ in some])
-        self._moments = _fields(rng, [exports.moments() for _ in some])
-        self._severities = _fields(rng, [exports.severity() for _ in some])
-        self._rest = _fields(rng, [exports.rest() for _ in some])
-        self._records = _fields(rng, [exports.record() for _ in some])
+        number = range(PIECES // 4)
+        self._bodies = Pool(
+            rng, *([bytes_field(5, bytes_field(1, text)) for text in _encoded(some)] for some in (texts, calm))
+        )
+        self._attributes = _fields(rng, [exports.attribute(6) if rng.random() < 0.7 else b"" for _ in number])
+        self._moments = _fields(rng, [exports.moments() for _ in number])
+        self._severities = _fields(rng, [exports.severity() for _ in number])
+        self._rest = _fields(rng, [exports.rest() for _ in number])
+        self._records = _fields(rng, [exports.record() for _ in number])
         self._exports = exports
 
+    def _take(self, pool: Pool, count: int) -> list[bytes]:
+        return pool.take(count, self._every)
+
     def _strings(self, count: int) -> list[bytes]:
+        """Return insides of JSON strings."""
         pools = self._pools
-        pieces = zip(pools.heads.take(count), pools.parts.take(count), pools.tails.take(count), strict=True)
+        pieces = zip(*(self._take(pool, count) for pool in (pools.heads, pools.parts, pools.tails)), strict=True)
         return [b"".join(piece) for piece in pieces]
+
+    def _texts(self) -> list[str]:
+        return [text for text in map(_decoded, self._strings(PIECES)) if text is not None]
 
     def export(self) -> tuple[bytes, int]:
         """Return an export of OTLP in protobuf, and how many records it has."""
         rng = self._rng
+        self._every = rng.choice(EVERY)
         count = 0
         sections = []
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -83,7 +98,7 @@ class FormatMaker:
         columns = [
             self._moments.take(count),
             self._severities.take(count),
-            self._bodies.take(count),
+            self._take(self._bodies, count),
             self._attributes.take(count),
             self._attributes.take(count),
             self._rest.take(count),
@@ -98,6 +113,7 @@ class FormatMaker:
     def body(self) -> tuple[bytes, Format, int]:
         """Return a body whose events are parsed in Python, which format it is, and about how many events it has."""
         rng = self._rng
+        self._every = rng.choice(EVERY)
         count = rng.choice(_SIZES)
         draw = rng.random()
         if draw < 0.35:
@@ -114,10 +130,10 @@ class FormatMaker:
         """Return lines, most of which begin as one logger writes them."""
         rng = self._rng
         front = rng.choice(_FRONTS).encode()
-        lines = [front + line for line in self._lines.take(count)]
+        lines = [front + line for line in self._take(self._lines, count)]
         if rng.random() < 0.5:
             other = rng.choice(_FRONTS).encode()
-            lines[::3] = [other + line for line in self._lines.take(len(lines[::3]))]
+            lines[::3] = [other + line for line in self._take(self._lines, len(lines[::3]))]
         return lines
 
     def _rows(self, count: int) -> bytes:
@@ -128,8 +144,8 @@ class FormatMaker:
         columns = (
             rng.choices(moments, k=count),
             rng.choices(levels, k=count),
-            self._cells.take(count),
-            self._cells.take(count),
+            self._take(self._cells, count),
+            self._take(self._cells, count),
         )
         rows = map(b",".join, zip(*columns, strict=True))
         return b"\n".join([header, *rows])
@@ -144,7 +160,7 @@ class FormatMaker:
 
     def _push_in_protobuf(self, count: int) -> bytes:
         labels = "{" + ", ".join(f'{name}="{value}"' for name, value in self._rng.choice(_LABELS).items()) + "}"
-        lines = self._lines.take(count) if self._rng.random() < 0.8 else self._bulk.events(count)
+        lines = self._take(self._lines, count) if self._rng.random() < 0.8 else self._bulk.events(count)
         metadata = self._rng.choice((b"", bytes_field(3, bytes_field(1, b"trace_id") + bytes_field(2, b"10.1.2.3"))))
         entries = [
             bytes_field(
@@ -184,6 +200,14 @@ def _fields(rng: random.Random, fields: list[bytes]) -> Pool:
             return False
 
     return Pool(rng, [field for field in fields if is_readable(field)])
+
+
+def _encoded(texts: Iterable[str]) -> list[bytes]:
+    return [text.encode("utf-8", "replace") for text in texts]
+
+
+def _one_line(text: str) -> str:
+    return text.replace("\n", " ").replace("\r", " ")
 
 
 def _decoded(text: bytes) -> str | None:

@@ -40,6 +40,8 @@ class Routes:
         """``alone``: finished; ``masks``: settled, and masked in Python; ``level``: finished but for a level that is
         searched for in the message; ``handed``: read in Python; ``new``: the same, of a layout not yet learnt."""
         self.layouts = 0
+        self.left = 0
+        """Bodies of JSON that the kernel leaves to the reference as a whole."""
         self.refused = 0
         """Bodies that the reference refuses, or in which it finds faults."""
         self.masked: Counter[str] = Counter()
@@ -174,6 +176,7 @@ def difference(
     }  # fmt: skip
     found = reader.read(body, **request)
     kernel.routes.count(wanted)
+    kernel.routes.left += found is None
     message = _apart("first", found, wanted)
     if not message and again and kernel.lessons != lessons:
         message = _apart("second", reader.read(body, **request), wanted)
@@ -205,12 +208,13 @@ def export_difference(reader: NativeReader, normaliser: Normaliser, body: bytes,
         wanted = refused.reason
     else:
         wanted = "faults" if parsed.faults else normaliser.run(parsed.events, **_REQUEST)
-        watch(reader, normaliser).routes.count(wanted)
-    for turn in ("first", "second"):
-        message = _apart(turn, _export(reader, body, limits), wanted)
-        if message:
-            return message
-    return ""
+    kernel = watch(reader, normaliser)
+    kernel.routes.count(wanted)
+    lessons = kernel.lessons
+    message = _apart("first", _export(reader, body, limits), wanted)
+    if not message and kernel.lessons != lessons:
+        message = _apart("second", _export(reader, body, limits), wanted)
+    return message
 
 
 def _export(reader: NativeReader, body: bytes, limits: Limits) -> Normalised | None:

@@ -86,7 +86,7 @@ PARTS: Final = (
     " via ", "2001:db8::", "beef", "::1", "2001:db8:", "Authorization: Bearer ", "authorization: ", "'", "`",
     "user_email", "'user_email': '",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmVkLWJ5LW5vYm9keQ", ".sk-", "_ghp_", "4222222222222", "0000", "+",
-    "12:34:56",
+    "12:34:56", "app - info - ", " - Warning - ", "lvl:warn ", "\\n   at ",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from logops_fast.formats.protobuf_steps import LARGE_BYTES, Pace
 from logops_fast.formats.protobuf_wire import read_length, read_varint, skip
 from logops_fast.ingest.parsers.otlp_event import MOST_LEVELS
-from logops_fast.ingest.parsers.otlp_values import any_value, array, deeper, key_value, key_value_list, skip_other, text
+from logops_fast.ingest.parsers.otlp_values import any_value, deeper, key_value, skip_other, text
 
 
 def members_in_steps(
@@ -108,17 +108,18 @@ def _any_value(body: bytes, pos: int, end: int, levels: int, pace: Pace) -> Gene
 def _array(body: bytes, pos: int, end: int, levels: int, pace: Pace) -> Generator[None, None, list[Any]]:
     values: list[Any] = []
     while pos < end:
-        start = pos
-        tag, at = read_varint(body, pos, end)
-        pos = skip(body, tag & 7, at, end)
-        if tag == 0x0A and pos - start > LARGE_BYTES:
-            fields = 1
-            at, _ = read_length(body, at, end)
-            value = yield from _any_value(body, at, pos, levels, pace)
-            values.append(value)
+        fields = 1
+        tag, pos = read_varint(body, pos, end)
+        if tag == 0x0A:
+            at, pos = read_length(body, pos, end)
+            if pos - at > LARGE_BYTES:
+                value = yield from _any_value(body, at, pos, levels, pace)
+                values.append(value)
+            else:
+                values.append(any_value(body, at, pos, levels))
+                fields += (pos - at) // 2
         else:
-            fields = 1 + (pos - start) // 2
-            values += array(body, start, pos, levels)
+            pos = skip_other(body, tag, pos, end, 1)
         if pace.took(fields):
             yield
     return values
@@ -127,16 +128,17 @@ def _array(body: bytes, pos: int, end: int, levels: int, pace: Pace) -> Generato
 def _key_value_list(body: bytes, pos: int, end: int, levels: int, pace: Pace) -> Generator[None, None, dict[str, Any]]:
     members: dict[str, Any] = {}
     while pos < end:
-        start = pos
-        tag, at = read_varint(body, pos, end)
-        pos = skip(body, tag & 7, at, end)
-        if tag == 0x0A and pos - start > LARGE_BYTES:
-            fields = 1
-            at, _ = read_length(body, at, end)
-            yield from _key_value(body, at, pos, members, levels, pace)
+        fields = 1
+        tag, pos = read_varint(body, pos, end)
+        if tag == 0x0A:
+            at, pos = read_length(body, pos, end)
+            if pos - at > LARGE_BYTES:
+                yield from _key_value(body, at, pos, members, levels, pace)
+            else:
+                key_value(body, at, pos, members, levels)
+                fields += (pos - at) // 2
         else:
-            fields = 1 + (pos - start) // 2
-            members.update(key_value_list(body, start, pos, levels))
+            pos = skip_other(body, tag, pos, end, 1)
         if pace.took(fields):
             yield
     return members
