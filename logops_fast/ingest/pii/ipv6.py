@@ -54,7 +54,8 @@ def find_ipv6(text: bytes) -> list[Cut]:
         key = text[start - 1 : done + 1] if start else b" " + text[: done + 1]
         span = known.get(key)
         if span is None:
-            span = known[key] = _address_in(key) or _NONE
+            address = _address_in(key)
+            span = known[key] = _NONE if address is None else address
         first, last, mask = span
         if not last:
             continue
