@@ -195,7 +195,9 @@ def _apart(turn: str, found: Normalised | None, wanted: Normalised | str) -> str
         pairs = zip(found.lines.split(b"\n"), wanted.lines.split(b"\n"), strict=False)
         ours, theirs = next(((one, other) for one, other in pairs if one != other), (b"", b"more lines"))
         return f"{turn}:\n  kernel    {ours!r}\n  reference {theirs!r}"
-    counts = [(*one.counts[:-1], {kind: number for kind, number in one.masked.items() if number}) for one in (found, wanted)]
+    counts = [
+        (*one.counts[:-1], {kind: number for kind, number in one.masked.items() if number}) for one in (found, wanted)
+    ]
     return "" if counts[0] == counts[1] else f"{turn}: {counts[0]}, the reference {counts[1]}"
 
 
