@@ -107,7 +107,7 @@ class Ledger:
 
     def _load(self) -> None:
         options = self._options
-        files = self._source.files()
+        files = [*self._source.files(), *(file for file, _ in self._source.moved())]
         try:
             saved = load(self._path)
         except ValueError as error:
@@ -171,14 +171,15 @@ class Ledger:
     def refresh(self) -> None:
         """Look at the directory: new files and lanes, renamed and removed files. Raises OSError."""
         files = self._source.files()
-        for file in files:
+        moved = self._source.moved()
+        for file in (*files, *(file for file, _ in moved)):
             lane = Lane("rejected" if file.rejected else "events", file.worker)
             if lane not in self._tails:
                 self._add_tail(lane)
         failed: OSError | None = None
         for tail in self._tails.values():
             try:
-                tail.refresh(files)
+                tail.refresh(files, moved)
             except OSError as error:  # a file that cannot be opened keeps no other lane from its own
                 failed = error
             else:

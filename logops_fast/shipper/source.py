@@ -45,6 +45,9 @@ class Source(Protocol):
     def files(self) -> Sequence[SourceFile]:
         """Return the files, oldest day first."""
 
+    def moved(self) -> Sequence[tuple[SourceFile, Path]]:
+        """Return the files that are written to though they are no longer under their names, and paths to them."""
+
     def find(self, inode: int, *, rejected: bool) -> Path | None:
         """Return the path of a file that was renamed within its folder."""
 

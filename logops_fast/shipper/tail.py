@@ -1,8 +1,8 @@
 """Reads the files of one worker and stream in order, as far as they are acknowledged, and follows renames and removals.
 
-A file that is renamed, or deleted while it is open, is read to its end. One that was truncated is read from its
-beginning again, in doubt: whether other bytes are there now, or the same ones, Loki knows. Synchronous: every call may
-wait for the disk. A ``Tail`` belongs to one thread at a time.
+A file that is renamed, or deleted while it is open here or in a gateway, is read to its end. One that was truncated is
+read from its beginning again, in doubt: whether other bytes are there now, or the same ones, Loki knows. Synchronous:
+every call may wait for the disk. A ``Tail`` belongs to one thread at a time.
 """
 
 from __future__ import annotations
@@ -100,9 +100,9 @@ class Tail:
         """The positions of all files that are known."""
         return list(self._known.values())
 
-    def refresh(self, files: Iterable[SourceFile]) -> None:
-        """Follow the files that there are now, in order. Raises OSError."""
-        mine = [file for file in files if file.worker == self.lane.worker and file.rejected == self._rejected]
+    def refresh(self, files: Iterable[SourceFile], moved: Iterable[tuple[SourceFile, Path]] = ()) -> None:
+        """Follow the files that there are now, in order; ``moved`` as of the source. Raises OSError."""
+        mine = [file for file in files if self._is_mine(file)]
         if not self._strays_found:
             self._find_strays({file.inode for file in mine})
         listed = {file.inode: file for file in mine}
@@ -115,6 +115,9 @@ class Tail:
         for file in mine:
             if file.inode not in self._open:
                 self._add(file, newest)
+        for file, path in moved:  # perhaps before it was ever seen here
+            if self._is_mine(file) and file.inode not in self._open:
+                self._follow(path, file, self._known.get((file.name, file.inode)))
         order = {file.inode: at for at, file in enumerate(mine)}
         # A file that is no longer under its name was renamed or deleted, and is older than those that are.
         self._open = dict(sorted(self._open.items(), key=lambda one: order.get(one[0], -1)))
@@ -178,6 +181,9 @@ class Tail:
     @property
     def _rejected(self) -> bool:
         return self.lane.stream == "rejected"
+
+    def _is_mine(self, file: SourceFile) -> bool:
+        return file.worker == self.lane.worker and file.rejected == self._rejected
 
     def _look(self, tailed: TailedFile) -> int:
         """Return how much of a file is acknowledged now."""
@@ -246,7 +252,6 @@ class Tail:
 
     def _find_strays(self, listed: set[int]) -> None:
         """Find files that were renamed while no shipper ran."""
-        self._strays_found = True
         for position in [*self._known.values()]:
             if position.inode in listed:
                 continue
@@ -256,6 +261,7 @@ class Tail:
             stem = Path(position.name).name.removesuffix(".ndjson")
             status = path.stat()
             self._follow(path, _Renamed(position.name, stem, self.lane, position.inode, status.st_size), position)
+        self._strays_found = True  # not if one of them could not be read: the next look forgets those that are not open
 
     def _close_done(self, newest: str) -> None:
         """Close files that are shipped and will not grow."""

@@ -40,18 +40,21 @@ class Control:
         if create:
             path.write_bytes(CONTROL.pack(0.0, 0))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), CONTROL.size)
+            view = memoryview(mmap.mmap(file.fileno(), CONTROL.size))
+        # One store for each value: pack_into clears all bytes first, and another process that reads its clock at that
+        # moment would see the real time.
+        self._offset, self._disk = view[:8].cast("d"), view[8:].cast("Q")
 
     @property
     def offset(self) -> float:
-        return float(CONTROL.unpack_from(self._map)[0])
+        return self._offset[0]
 
     @property
     def disk(self) -> str:
-        return DISK[CONTROL.unpack_from(self._map)[1]]
+        return DISK[self._disk[0]]
 
     def set(self, *, offset: float = 0.0, disk: str = "none") -> None:
-        CONTROL.pack_into(self._map, 0, offset, DISK.index(disk))
+        self._offset[0], self._disk[0] = offset, DISK.index(disk)
 
 
 def install(control: Control) -> None:

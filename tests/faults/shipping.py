@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -81,6 +82,20 @@ class Machine:
         os.killpg(self.shipper.pid, signal.SIGKILL)
         self.shipper.wait(10)
 
+    def followed(self) -> list[Path]:
+        """The files that the shipper has open, under the names that they have now."""
+        assert self.shipper is not None
+        pid = self.shipper.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text("ascii").split()
+        inodes = set()
+        for fd in (fd for child in children for fd in Path(f"/proc/{child}/fd").iterdir()):
+            with contextlib.suppress(FileNotFoundError):  # it was open for a moment
+                inodes.add(fd.stat().st_ino)
+        return [path for path in self.files() if path.stat().st_ino in inodes]
+
+    def files(self) -> list[Path]:
+        return [path for folder in (self.sink, self.sink / "rejected") for path in sorted(folder.glob("*.ndjson"))]
+
     def stop(self) -> int:
         assert self.shipper is not None
         self.shipper.terminate()
@@ -139,13 +154,20 @@ class Way:
     def acknowledged(self) -> list[str]:
         return [*self.odd, *(batch for machine in self.machines for batch in machine.load.acknowledged())]
 
-    def until(self, condition: Callable[[], bool], pause: float = 0.02) -> None:
-        """Wait for a condition."""
+    def until(
+        self, condition: Callable[[], bool], pause: float = 0.02, explain: Callable[[], str] = lambda: ""
+    ) -> None:
+        """Wait for a condition; ``explain`` is what a failure says besides."""
         deadline = time.monotonic() + FAR
         while not condition():
             assert time.monotonic() < deadline, "\n".join(
-                f"{machine.load.failures()}\n{machine.log.read_text('utf-8', 'replace')[-3000:]}"
-                for machine in self.machines
+                [
+                    *(
+                        f"{machine.load.failures()}\n{machine.log.read_text('utf-8', 'replace')[-3000:]}"
+                        for machine in self.machines
+                    ),
+                    explain(),
+                ]
             )
             time.sleep(pause)
 
@@ -185,9 +207,10 @@ class Way:
         for machine in self.machines:
             machine.load.stop()
             assert not machine.load.unexpected()
-        lines = Counter(line for path in [*self.files(), *self.moved] for line in _lines(path))
+        read = {path: _lines(path) for path in [*self.files(), *self.moved]}
+        lines = Counter(line for one in read.values() for line in one)
         total = sum(lines.values())
-        self.until(lambda: self.loki.count() >= total, 0.05 if real_loki() is None else 2.0)
+        self.until(lambda: self.loki.count() >= total, 0.05 if real_loki() is None else 2.0, lambda: self.missing(read))
         assert Counter(entry.line for entry in self.loki.entries()) == lines
         keys = Counter(json.loads(line).get("key") for line in lines)
         for batch in self.acknowledged():
@@ -204,12 +227,20 @@ class Way:
         return Total(total, self.loki.count(), counted, flushed)
 
     def files(self) -> list[Path]:
-        return [
-            path
-            for machine in self.machines
-            for folder in (machine.sink, machine.sink / "rejected")
-            for path in sorted(folder.glob("*.ndjson"))
-        ]
+        return [path for machine in self.machines for path in machine.files()]
+
+    def missing(self, read: dict[Path, list[str]]) -> str:
+        """Which lines of the files are not in Loki, and what the shippers have saved, as text."""
+        there = {entry.line for entry in self.loki.entries()}
+        out = []
+        for path, lines in read.items():
+            gone = [line for line in lines if line not in there]
+            if gone:
+                out.append(
+                    f"{path}, inode {path.stat().st_ino}: {len(gone)} of {len(lines)} lines are missing: {gone[0]}"
+                )
+        saved = [machine.sink / "ship" / "positions.json" for machine in self.machines]
+        return "\n".join([*out, *(path.read_text("utf-8") for path in saved if path.exists())])
 
     def counted(self) -> int:
         """How many lines Loki counts itself."""

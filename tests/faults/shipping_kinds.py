@@ -150,12 +150,19 @@ def disk(*faults: str) -> Callable[[Way], None]:
     return inject
 
 
+def seen(made: Way) -> list[Path]:
+    """The files that the shipper has open: that others arrive if they are moved now is not certain."""
+    made.until(lambda: bool(made.one.followed()))
+    return made.one.followed()
+
+
 def renamed(made: Way) -> None:
-    for path in made.files():
+    paths = seen(made)
+    for path in paths:
         to = path.with_name(f"{path.name}.{len(made.moved)}")
         path.rename(to)
         made.moved.append(to)
-    made.until(lambda: any(made.one.sink.glob("*.ndjson")))
+    made.until(lambda: any(path.exists() for path in paths))
 
 
 def deleted_late(made: Way) -> None:
@@ -164,12 +171,13 @@ def deleted_late(made: Way) -> None:
     unready(made, "loki_unreachable")
     kept = made.one.gateway.dir / "kept"
     kept.mkdir(exist_ok=True)
-    for path in made.files():
+    paths = seen(made)
+    for path in paths:
         to = kept / f"{len(made.moved)}.{path.name}"
         os.link(path, to)  # for the count
         path.unlink()
         made.moved.append(to)
-    made.until(lambda: any(made.one.sink.glob("*.ndjson")))
+    made.until(lambda: any(path.exists() for path in paths))
     made.loki.back()
 
 

@@ -2,29 +2,49 @@
 
 from __future__ import annotations
 
+import errno
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from logops_fast.ingest.sink.acknowledged import Acknowledged
+from logops_fast.shipper.positions import Position
 from logops_fast.shipper.tail import MAX_LINE, MAX_LINES, Chunk, Lane, Tail
 
 LANE = Lane("events", 0)
 
 
 def tail(directory: Path, chunk_bytes: int = 65_536) -> Tail:
-    made = Tail(
+    made = new(directory, Acknowledged(directory), chunk_bytes=chunk_bytes)
+    made.refresh(Acknowledged(directory).files())
+    return made
+
+
+def new(directory: Path, source: Acknowledged, positions: Sequence[Position] = (), chunk_bytes: int = 65_536) -> Tail:
+    return Tail(
         directory,
         LANE,
-        Acknowledged(directory),
-        [],
+        source,
+        positions,
         chunk_bytes=chunk_bytes,
         wall=time.time_ns,
         on_lost=lambda name, size: pytest.fail(f"{size} bytes of {name} are lost"),
     )
-    made.refresh(Acknowledged(directory).files())
-    return made
+
+
+class Denied(Acknowledged):
+    """Renamed files cannot be looked for, at first."""
+
+    def __init__(self, directory: Path) -> None:
+        super().__init__(directory)
+        self.denied = True
+
+    def find(self, inode: int, *, rejected: bool) -> Path | None:
+        if self.denied:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return super().find(inode, rejected=rejected)
 
 
 def chunks(tail: Tail) -> list[Chunk]:
@@ -65,3 +85,21 @@ def test_a_chunk_has_no_more_lines_than_one_question_covers(tmp_path: Path) -> N
     made = tail(tmp_path)
     assert [len(chunk.lines) for chunk in chunks(made)] == [MAX_LINES, MAX_LINES, 5]
     made.close()
+
+
+def test_a_renamed_file_that_cannot_be_looked_for_at_first_is_not_forgotten(tmp_path: Path) -> None:
+    path = tmp_path / "20261126.ndjson"
+    path.write_bytes(b"one\n")
+    first = tail(tmp_path)
+    assert len(chunks(first)) == 1
+    first.close()
+    path.rename(tmp_path / "20261126.ndjson.1")
+    source = Denied(tmp_path)
+    again = new(tmp_path, source, first.positions)
+    with pytest.raises(PermissionError):
+        again.refresh(source.files())
+    source.denied = False
+    again.refresh(source.files())
+    again.prune(source.files())
+    assert [chunk.lines for chunk in chunks(again)] == [[b"one"]]
+    again.close()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from logops_fast.files.locks import try_lock
-from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, parse_name
+from logops_fast.ingest.sink.day_files import JOURNAL_DIR, REJECTED_DIR, DayFile, link_names, parse_name
 from logops_fast.ingest.sink.marks import MARKS_SUFFIX, Mark, read_marks
 from logops_fast.ingest.sink.recovery import kept_end
 
@@ -39,7 +39,7 @@ class Acknowledged:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._journal = directory / JOURNAL_DIR
-        self._settled: dict[tuple[int, int], int] = {}  # (inode, size) -> end
+        self._settled: dict[tuple[int, int, int], int] = {}  # (inode, size, number of the marks) -> end
 
     def __repr__(self) -> str:
         return f"<Acknowledged {self._directory}>"
@@ -56,19 +56,27 @@ class Acknowledged:
                     name = parse_name(entry.name)
                     if name is None or name.torn or not entry.is_file(follow_symlinks=False):
                         continue
-                    status = entry.stat(follow_symlinks=False)
-                    found.append(
-                        SinkFile(
-                            f"{folder}/{entry.name}" if folder else entry.name,
-                            bool(folder),
-                            name.day.strftime("%Y%m%d"),
-                            SINGLE if name.worker is None else name.worker,
-                            entry.name.removesuffix(".ndjson"),
-                            status.st_ino,
-                            status.st_size,
-                        )
-                    )
+                    relative = f"{folder}/{entry.name}" if folder else entry.name
+                    found.append(_sink_file(relative, name, entry.stat(follow_symlinks=False)))
         return sorted(found, key=lambda file: (file.day, file.name))
+
+    def moved(self) -> list[tuple[SinkFile, Path]]:
+        """Return the files that a gateway still writes to though they are no longer under their names, and their links.
+
+        A file that was renamed or removed before a reader saw it is found in no other way. Raises OSError.
+        """
+        found = []
+        for worker, _, marks in self._read():
+            for mark in marks:
+                named = _status(self._directory / mark.name)
+                if named is not None and named.st_ino == mark.inode:
+                    continue
+                name = parse_name(Path(mark.name).name)
+                link = self._journal / link_names(worker)["/" in mark.name]
+                status = _status(link)  # none on a file system without hard links
+                if name is not None and status is not None and status.st_ino == mark.inode:
+                    found.append((_sink_file(mark.name, name, status), link))
+        return found
 
     def find(self, inode: int, *, rejected: bool) -> Path | None:
         """Return the path of a file that was renamed within its folder. Raises OSError."""
@@ -80,7 +88,7 @@ class Acknowledged:
 
     def is_open(self, inode: int) -> bool:
         """Return whether a gateway has the file open, as far as is published. Raises OSError."""
-        return any(mark.inode == inode for _, marks in self._read() for mark in marks)
+        return any(mark.inode == inode for _, _, marks in self._read() for mark in marks)
 
     def limit(self, inode: int, size: int, worker: int) -> int:
         """Return how many bytes of a file are acknowledged; ``size`` must have been taken before. Raises OSError.
@@ -88,23 +96,24 @@ class Acknowledged:
         ``worker`` is the one that its name gives, whose journal settles it if no marks do.
         """
         published = False
-        for index, marks in self._read():
+        for index, number, marks in self._read():
             published = published or index == worker
             for mark in marks:
                 if mark.inode == inode:
-                    return size if mark.size >= size else self._settle(inode, size, index, mark.size)
-        return size if published else self._settle(inode, size, worker, 0)
+                    return size if mark.size >= size else self._settle(inode, size, index, number, mark.size)
+        return size if published else self._settle(inode, size, worker, 0, 0)
 
-    def _read(self) -> Iterator[tuple[int, tuple[Mark, ...]]]:
-        """Yield the marks of each worker that has published any."""
+    def _read(self) -> Iterator[tuple[int, int, tuple[Mark, ...]]]:
+        """Yield each worker that has published marks, their number, and the marks."""
         for path in self._journal.glob(f"w*{MARKS_SUFFIX}"):
             read = read_marks(path)
             if read is not None:
-                yield int(path.name[1 : -len(MARKS_SUFFIX)]), read[1]
+                yield int(path.name[1 : -len(MARKS_SUFFIX)]), *read
 
-    def _settle(self, inode: int, size: int, worker: int, marked: int) -> int:
+    def _settle(self, inode: int, size: int, worker: int, number: int, marked: int) -> int:
         """Return the end of a file that holds more than is marked: an open group, or what a killed gateway left."""
-        key = (inode, size)
+        # Each start publishes marks: what a killed gateway left says nothing of a later one, even at the same size.
+        key = (inode, size, number)
         if key in self._settled:
             return self._settled[key]
         if self._in_use(worker):
@@ -131,3 +140,23 @@ class Acknowledged:
             return not free
         finally:
             os.close(fd)
+
+
+def _sink_file(relative: str, name: DayFile, status: os.stat_result) -> SinkFile:
+    folder, _, base = relative.rpartition("/")
+    return SinkFile(
+        relative,
+        bool(folder),
+        name.day.strftime("%Y%m%d"),
+        SINGLE if name.worker is None else name.worker,
+        base.removesuffix(".ndjson"),
+        status.st_ino,
+        status.st_size,
+    )
+
+
+def _status(path: Path) -> os.stat_result | None:
+    try:
+        return path.stat()
+    except FileNotFoundError:
+        return None

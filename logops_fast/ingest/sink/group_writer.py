@@ -295,6 +295,8 @@ class GroupWriter:
                     self._journal.checkpoint()
                     stream.keep_link()
                     self._publish(needed=True)
+                    # A reader has the whole interval to see the file, or by its link, if it is moved at once.
+                    self._checked = self._clock()
                 work.append((stream, parts, stream.part(parts)))
         self._written = [(stream, part) for stream, _, part in work]
         if group.entries:

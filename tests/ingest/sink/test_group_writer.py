@@ -189,6 +189,22 @@ def test_a_moved_file_is_followed_within_a_second(tmp_path: Path, how: str) -> N
     world.writer.close()
 
 
+def test_a_file_that_is_moved_at_once_is_kept_for_a_second_for_readers(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.put(b"1\n")
+    world.clock += CHECK_INTERVAL - 0.25
+    world.put(b"", b"r1\n")  # its file is new
+    (tmp_path / "rejected" / f"{DAY}.ndjson").rename(tmp_path / "taken")
+    link = tmp_path / ".journal" / "w0.rejected"
+    world.clock += CHECK_INTERVAL - 0.25
+    world.put(b"", b"r2\n")
+    assert link.read_bytes() == b"r1\nr2\n"
+    world.clock += 0.25
+    world.put(b"", b"r3\n")
+    assert (tmp_path / "taken").read_bytes() == b"r1\nr2\n"
+    assert link.read_bytes() == b"r3\n"
+
+
 def test_a_removed_directory_comes_back_with_its_journal_and_its_lock(tmp_path: Path) -> None:
     world = World(tmp_path / "sink")
     world.put(b"1\n", b"r\n", number=1)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.sink.acknowledged import Acknowledged
+from logops_fast.ingest.sink.acknowledged import Acknowledged, SinkFile
 from logops_fast.ingest.sink.commit_log import encode_entry
 from logops_fast.ingest.sink.file_ops import StepFailedError
 from logops_fast.ingest.sink.group_writer import CHECK_INTERVAL, Group, GroupWriter, WorkerLock
 from logops_fast.ingest.sink.marks import SLOT_BYTES, Mark, MarkFile, decode_marks, encode_slot, read_marks
+from logops_fast.ingest.sink.recovery import recover
 from tests.ingest.sink.support import DAY, NOON, FaultyOps, data, entry
 
 
@@ -39,6 +41,13 @@ class World:
             ops=self.ops,
         )
         self.writer.open()
+
+    def kill(self) -> None:
+        """Close what the kernel closes of a killed process; all are locked."""
+        self.writer._lock.release()
+        for stream in self.writer._streams:
+            if stream._file is not None:
+                os.close(stream.fd)
 
     def group(self, lines: bytes, rejected: bytes = b"", number: int | None = None) -> Group:
         group = Group(DAY)
@@ -114,6 +123,35 @@ def test_a_closed_file_is_complete_and_a_renamed_one_too(tmp_path: Path) -> None
     assert world.limit == 6
 
 
+@pytest.mark.parametrize("how", ["renamed", "removed", "replaced"])
+def test_a_moved_file_is_found_by_its_link_while_it_is_open(tmp_path: Path, how: str) -> None:
+    world = World(tmp_path)
+    world.writer.commit(world.group(b"one\n", b"bad\n"))
+    assert world.reader.moved() == []
+    path = tmp_path / "rejected" / f"{DAY}.ndjson"
+    inode = path.stat().st_ino
+    path.rename(tmp_path / "taken")
+    if how == "removed":
+        (tmp_path / "taken").unlink()
+    if how == "replaced":
+        path.write_bytes(b"foreign\n")
+    (found,) = world.reader.moved()
+    assert found == (
+        SinkFile(f"rejected/{DAY}.ndjson", True, DAY, 0, DAY, inode, 4),
+        tmp_path / ".journal" / "w0.rejected",
+    )
+    world.clock += CHECK_INTERVAL
+    world.writer.commit(world.group(b"two\n", b"bad\n"))
+    assert world.reader.moved() == []
+
+
+def test_without_hard_links_no_moved_file_is_found(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    (tmp_path / ".journal" / "w0.events").unlink()
+    (tmp_path / f"{DAY}.ndjson").unlink()
+    assert world.reader.moved() == []
+
+
 def test_marks_that_were_removed_come_back(tmp_path: Path) -> None:
     world = World(tmp_path)
     (tmp_path / ".journal" / "w0.marks").unlink()
@@ -134,6 +172,21 @@ def test_a_killed_gateways_last_group_is_settled_from_the_journal(tmp_path: Path
     assert world.limit == 4  # the gateway runs: the group may be cut away
     world.writer._lock.release()
     assert world.limit == (11 if whole else 4)
+
+
+def test_what_a_killed_gateway_left_says_nothing_of_the_next_one_at_the_same_size(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.writer.commit(world.group(b"one\n", number=1))
+    world.writer.write(world.group(b"two\n", b"bad\n", number=2))
+    (tmp_path / "rejected" / f"{DAY}.ndjson").write_bytes(b"")  # the group is not complete
+    world.kill()
+    assert world.limit == 4
+    recover(tmp_path, worker=0, workers=1)
+    assert data(tmp_path) == b"one\n"
+    world.start()
+    world.writer.commit(world.group(b"two\n", number=2))
+    world.kill()  # before it published this
+    assert world.limit == 8
 
 
 def test_files_of_an_older_version_are_settled_once_no_gateway_runs(tmp_path: Path) -> None:
