@@ -43,9 +43,7 @@ def test_an_empty_table_checks_nothing_and_is_refused() -> None:
 
 
 @pytest.mark.parametrize(("everyday", "counts"), [(True, {3}), (False, {10})])
-def test_a_costly_table_is_sampled_but_in_ci(
-    monkeypatch: pytest.MonkeyPatch, everyday: bool, counts: set[int]
-) -> None:
+def test_a_costly_table_is_sampled_but_in_ci(monkeypatch: pytest.MonkeyPatch, everyday: bool, counts: set[int]) -> None:
     monkeypatch.setattr(tables, "thorough", lambda: not everyday)
     tried: list[list[int]] = []
 
