@@ -15,7 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 PARALLEL := --dist worksteal
 # Slow to import, and nothing but tests with processes.
-NOT_IMPORTED := -p no:schemathesis --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
+NOT_IMPORTED := -p no:schemathesis -p no:anyio -p no:benchmark --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
 NO_PROCESS := not (process or service or fault or bench or long or release or native)
 
 .PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz wheels
@@ -81,7 +81,7 @@ test-native: $(VENV)/.dev ## The kernel: its own tests and lints, and equal to t
 	@cd kernel && cargo fmt --check && cargo clippy --quiet --no-default-features --all-targets -- -D warnings
 	@cd kernel && cargo test --quiet --no-default-features
 	@rm -rf $(NATIVE) && $(PIP) install --target $(NATIVE) --no-deps ./kernel
-	@$(WITH_NATIVE) pytest -m "native or not (native or long or release)" tests/ingest/native tests/http/test_native_head.py tests/formats/test_native_digests.py $(WITH_THE_KERNEL)
+	@$(WITH_NATIVE) pytest -n $(UNIT_JOBS) $(PARALLEL) -m "native or not (native or long or release)" tests/ingest/native tests/http/test_native_head.py tests/formats/test_native_digests.py $(WITH_THE_KERNEL)
 	@$(WITH_NATIVE) tests.fuzz.native --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 WITH_THE_KERNEL := tests/ingest/test_pipeline.py tests/ingest/test_golden.py tests/ingest/test_field_json.py \

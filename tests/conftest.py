@@ -15,10 +15,12 @@ from hypothesis import settings
 
 from logops_fast.runtime.build import COMPILED, build
 from tests.support import order
+from tests.support.reports import reduce_reports
+from tests.support.signals import let_children_be_interrupted
 
 # No deadline: wall-clock time says how busy the machine is, not how good the code. A failure prints what reproduces it.
 # A developer's run draws a few new examples of each property, CI many that are the same in every run.
-settings.register_profile("default", deadline=None, print_blob=True, max_examples=15)
+settings.register_profile("default", deadline=None, print_blob=True, max_examples=10)
 settings.register_profile(
     "ci", parent=settings.get_profile("default"), max_examples=100, derandomize=True, database=None
 )
@@ -54,9 +56,11 @@ def starts_processes(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Install the guard, once for each test process: an audit hook cannot be removed."""
+    """Prepare a test process, once: an audit hook cannot be removed."""
     guard = config.stash[GUARD] = ProcessGuard()
     sys.addaudithook(guard)
+    let_children_be_interrupted()
+    reduce_reports(config)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -112,14 +116,19 @@ def kept_together(item: pytest.Item) -> str:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
-    """Arm the guard for the time of one test, its fixtures included."""
+    """Arm the guard for the time of one test, its fixtures included, and undo what it configured of logging."""
     guard = item.config.stash[GUARD]
     guard.refuses = not starts_processes(item)
+    root = logging.getLogger()
+    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
     try:
         with unmeasured() if any(item.get_closest_marker(name) for name in UNMEASURED) else nullcontext():
             return (yield)
     finally:
         guard.refuses = False
+        root.handlers[:] = handlers
+        root.setLevel(level)
+        logging.raiseExceptions = raising
 
 
 @contextmanager
@@ -140,14 +149,3 @@ def pytest_sessionfinish() -> None:
 
         if (measured := coverage.Coverage.current()) is not None:
             measured.save()
-
-
-@pytest.fixture(autouse=True)
-def _restore_logging() -> Iterator[None]:
-    """Undo what a command that ran in this process configured: the next test must not notice."""
-    root = logging.getLogger()
-    handlers, level, raising = root.handlers[:], root.level, logging.raiseExceptions
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.raiseExceptions = raising

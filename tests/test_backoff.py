@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.backoff import Backoff
+from tests.support.tables import each_of
 
 
 def test_the_delay_doubles_up_to_its_bound() -> None:
@@ -14,7 +15,7 @@ def test_the_delay_doubles_up_to_its_bound() -> None:
     assert [backoff.delay(n) for n in (1, 2, 3, 4, 5, 6, 10_000)] == [0.1, 0.2, 0.4, 0.8, 1.5, 1.5, 1.5]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("jitter", "chance", "delay"),
     [(1.0, 0.0, 0.0), (1.0, 0.5, 0.2), (0.5, 0.0, 0.2), (0.5, 0.5, 0.3), (0.0, 0.0, 0.4), (0.0, 0.9, 0.4)],
 )

@@ -11,6 +11,7 @@ from logops_fast.config.errors import ConfigError
 from logops_fast.errors import LogOpsError, OperatorError, StartupError
 from logops_fast.ingest.sink.file_sink import SinkStartError
 from logops_fast.state.shared import StateError
+from tests.support.tables import each_of
 
 
 def exceptions() -> list[type[BaseException]]:
@@ -30,7 +31,7 @@ def test_every_exception_of_the_project_is_a_logops_error() -> None:
     assert [one for one in found if not issubclass(one, LogOpsError)] == []
 
 
-@pytest.mark.parametrize("kind", [StartupError, ConfigError, SinkStartError, StateError])
+@each_of("kind", [StartupError, ConfigError, SinkStartError, StateError])
 def test_what_an_operator_can_fix_is_one_escaped_line(kind: type[OperatorError]) -> None:
     error = kind("no such\nfile \x1b[31m")
     assert isinstance(error, OperatorError)

@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from logops_fast.patterns import compile_possessive
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("pattern", "text", "end"),
     [
         (rb"(\.[0-9]++)?+", b".a", 0),

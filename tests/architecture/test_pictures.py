@@ -16,6 +16,7 @@ import pytest
 
 from tests.architecture.model import ARCHITECTURE, ROOT, load
 from tests.support.services import require_service
+from tests.support.tables import each_of
 
 NAMED = ("C1", "C2", "C3_auth", "C3_ingest")
 EXPORT = ARCHITECTURE / "export"
@@ -56,20 +57,20 @@ def test_the_four_pictures_of_the_architecture_are_there_and_so_are_the_other_vi
     assert kinds == {"deployment": 3, "sequence": 3}
 
 
-@pytest.mark.parametrize("name", views())
+@each_of("name", views())
 def test_a_picture_is_drawn_from_the_exported_text(name: str) -> None:
     text = (EXPORT / f"{name}.puml").read_text("utf-8").rpartition("@enduml")[0]
     assert drawn_from((ARCHITECTURE / f"{name}.png").read_bytes()) == text, "run `make diagrams`"
 
 
-@pytest.mark.parametrize("name", views())
+@each_of("name", views())
 def test_a_picture_fits_a_page_and_has_a_legend(name: str) -> None:
     width = struct.unpack(">I", next(data for kind, data in chunks((ARCHITECTURE / f"{name}.png").read_bytes()))[:4])[0]
     assert width <= WIDEST
     assert "\nlegend " in (EXPORT / f"{name}.puml").read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", views())
+@each_of("name", views())
 def test_words_stand_out_from_their_boxes(name: str) -> None:
     text = (EXPORT / f"{name}.puml").read_text("utf-8")
     boxes = re.findall(r"\.Element-.*?BackgroundColor: (#\w{6});.*?FontColor: (#\w{6});", text, re.DOTALL)

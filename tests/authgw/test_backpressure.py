@@ -9,6 +9,7 @@ from logops_fast.formats.batch import BatchHead
 from logops_fast.formats.item_count import FRAMED_BYTES
 from logops_fast.formats.media_type import Format
 from logops_fast.http.refusal import Refusal
+from tests.support.tables import each_of
 from tests.support.turns import Turns
 
 HEAD = BatchHead.of({b"content-type": b"application/json"})
@@ -29,7 +30,7 @@ def items(body_format: Format, body: bytes) -> int | Refusal:
     return count
 
 
-@pytest.mark.parametrize("length", [None, 0, 1, 1000])
+@each_of("length", [None, 0, 1, 1000])
 def test_a_length_up_to_the_cap_passes(length: int | None) -> None:
     assert CAPS.declared(length) is None
 

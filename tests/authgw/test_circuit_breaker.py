@@ -15,6 +15,7 @@ from logops_fast.authgw.circuit_breaker import (
     SenderBreakers,
     SlidingWindow,
 )
+from tests.support.tables import each_of
 
 CLOSED, HALF_OPEN, OPEN = BreakerState.CLOSED, BreakerState.HALF_OPEN, BreakerState.OPEN
 
@@ -191,7 +192,7 @@ def test_a_call_not_made_counts_for_nothing() -> None:
     assert breaker.state is OPEN
 
 
-@pytest.mark.parametrize(
+@each_of(
     "options",
     [
         {"failure_threshold": 0},
@@ -315,7 +316,7 @@ def test_a_window_sums_what_is_no_older_than_itself(width: float, steps: list[tu
         assert (window.first, window.second) == (sum(e[1] for e in recent), sum(e[2] for e in recent))
 
 
-@pytest.mark.parametrize(("threshold", "failures"), [(0.07, 7), (0.29, 29), (0.57, 57), (0.1, 10), (1.0, 100)])
+@each_of(("threshold", "failures"), [(0.07, 7), (0.29, 29), (0.57, 57), (0.1, 10), (1.0, 100)])
 def test_a_share_of_exactly_the_threshold_opens_it_and_one_less_does_not(threshold: float, failures: int) -> None:
     """Shares whose product with the calls is a little over a whole number in floating point."""
     breaker, _ = make(failure_threshold=threshold, min_calls=100)

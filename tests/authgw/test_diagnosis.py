@@ -176,7 +176,7 @@ def test_a_right_request_of_version_2_has_nothing_wrong() -> None:
     assert wrong(findings(head_v2())) == {}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("headers", "cause"),
     [
         (head_v2({"Content-Type": "application/json"}), "was made over an empty X-Batch-Id"),

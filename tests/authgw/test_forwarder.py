@@ -150,12 +150,12 @@ def test_a_stored_batch_is_answered_as_the_downstream_answered_it() -> None:
     ]
 
 
-@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b"1", b"\xff", b'{"accepted":"a","rejected":"b"}'])
+@each_of("body", [b"", b"{}", b"[]", b"1", b"\xff", b'{"accepted":"a","rejected":"b"}'])
 def test_an_answer_that_is_no_summary_counts_no_items(body: bytes) -> None:
     assert values(World(respond(200, body)).forward()) == values(Reply(200, body, (), None))
 
 
-@pytest.mark.parametrize("body_format", list(Format))
+@each_of("body_format", list(Format))
 def test_the_content_type_is_one_the_ingest_gateway_reads_the_same(body_format: Format) -> None:
     from logops_fast.formats.media_type import format_of
 
@@ -196,7 +196,7 @@ def test_a_redirect_is_an_error_of_the_downstream() -> None:
     assert len(world.tries) == 1
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("step", "outcome"),
     [
         (fail("connect", sent=False), "connect_error"),
@@ -233,13 +233,13 @@ def test_out_of_tries_is_a_502_that_says_what_the_downstream_said() -> None:
     assert reply.headers == ((b"retry-after", b"1"), (b"x-backpressure-reason", b"sink_failed"))
 
 
-@pytest.mark.parametrize("word", ["Sink", "a" * 41, "", "a b", "\u00e9", "a\nb", 7, None])
+@each_of("word", ["Sink", "a" * 41, "", "a b", "\u00e9", "a\nb", 7, None])
 def test_foreign_words_of_the_downstream_are_not_repeated(word: Any) -> None:
     step = respond(503, orjson.dumps({"error": word}))
     assert detail(World(step, max_attempts=1).forward()).count("it answered 503.") == 1
 
 
-@pytest.mark.parametrize(
+@each_of(
     "value",
     ["a\x01b", "x" * 129, "", " ", "caf\u00e9", "a\x7f"],
     ids=["control", "long", "empty", "blank", "8 bit", "DEL"],
@@ -291,7 +291,7 @@ def test_a_retry_after_that_does_not_fit_is_the_clients_to_wait_out() -> None:
     assert len(world.tries) == 1
 
 
-@pytest.mark.parametrize("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "-1", "1.5", "", "999999999"])
+@each_of("value", ["Wed, 21 Oct 2015 07:28:00 GMT", "-1", "1.5", "", "999999999"])
 def test_a_retry_after_that_is_no_number_of_seconds_is_passed_over(value: str) -> None:
     world = World(refuse(503, "overloaded", retry_after=value))
     assert world.forward().status == 200
@@ -312,7 +312,7 @@ def test_another_409_is_final() -> None:
     assert len(world.tries) == 1
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("step", "bad"),
     [
         (respond(200, STORED), False),
@@ -473,7 +473,7 @@ async def forward(forwarder: Forwarder) -> Reply:
     return await future
 
 
-@pytest.mark.parametrize("step", [fail("read_timeout"), fail("closed"), refuse(500, "internal_error"), respond(504)])
+@each_of("step", [fail("read_timeout"), fail("closed"), refuse(500, "internal_error"), respond(504)])
 def test_what_a_batch_may_have_caused_counts_for_its_emitter_first(step: Step) -> None:
     world = World(breaker={"min_calls": 4}, max_attempts=1)
     for number in range(60):
@@ -498,7 +498,7 @@ def test_what_no_batch_causes_counts_for_all(step: Step) -> None:
     assert world.breaker.state is BreakerState.OPEN
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("steps", "doubtful"),
     [
         ([fail("connect", sent=False)] * 3, False),

@@ -29,6 +29,7 @@ from logops_fast.state.local_store import Caps
 from logops_fast.state.memory import open_memory
 from logops_fast.telemetry.registry import Registry
 from tests.support.signing import signed
+from tests.support.tables import each_of
 
 NOW = 1_800_000_000.0
 BODY = json.dumps([{"msg": "x"}] * 3).encode()
@@ -418,7 +419,7 @@ def test_a_refusal_of_the_content_or_an_unknown_outcome_does_not(door: Door, rep
     assert again(door, headers) == (401, "replay")
 
 
-@pytest.mark.parametrize("name", ["items", "bucket", "emitter", "type", "digest"])
+@each_of("name", ["items", "bucket", "emitter", "type", "digest"])
 def test_neither_does_a_4xx_of_the_gateway_for_what_was_sent(name: str) -> None:
     door = Door(limit=Limit(2, 1) if name == "bucket" else Limit(100, 1))
     body = b"[" + b"1," * 60 + b"1]" if name == "items" else BODY

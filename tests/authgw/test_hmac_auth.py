@@ -85,7 +85,7 @@ def head_v2(fields: dict[str, str], *, audience: str = "", secret: str = SECRET,
     return {name.lower().encode(): value.encode() for name, value in {**fields, **stamped}.items()}
 
 
-@pytest.mark.parametrize("name", V2_FIELDS)
+@each_of("name", V2_FIELDS)
 def test_each_field_of_version_2_is_under_the_signature(name: str) -> None:
     assert isinstance(verify(head_v2({name: "mine"})), Verified)
     assert reason(head_v2({name: "mine"}) | {name.lower().encode(): b"theirs"}) == "bad_signature"
@@ -103,7 +103,7 @@ def test_a_request_of_one_version_is_none_of_the_other() -> None:
     assert isinstance(verify(head() | {b"x-signature-version": b"1"}), Verified)
 
 
-@pytest.mark.parametrize("version", [b"", b"0", b"3", b"02", b"two", b"1, 2"])
+@each_of("version", [b"", b"0", b"3", b"02", b"two", b"1, 2"])
 def test_a_version_that_is_none_is_refused(version: bytes) -> None:
     assert reason(head() | {b"x-signature-version": version}) == "bad_signature_version"
 
@@ -145,8 +145,8 @@ def test_an_upper_case_digest_is_signed_in_lower_case() -> None:
     assert answer.content_sha256 == headers[b"x-content-sha256"].lower()
 
 
-@pytest.mark.parametrize("name", ["X-Api-Key", "X-Timestamp", "X-Nonce", "X-Content-SHA256", "X-Signature"])
-@pytest.mark.parametrize("value", [None, b""])
+@each_of("name", ["X-Api-Key", "X-Timestamp", "X-Nonce", "X-Content-SHA256", "X-Signature"])
+@each_of("value", [None, b""])
 def test_a_missing_or_empty_header_is_named(name: str, value: bytes | None) -> None:
     headers = head()
     del headers[name.lower().encode()]
@@ -212,7 +212,7 @@ def test_a_nonce_of_the_right_form_is_taken(nonce: bytes) -> None:
     assert answer.nonce == nonce
 
 
-@pytest.mark.parametrize(
+@each_of(
     "nonce", [b"a" * 7, b"a" * 129, b"with space", b"with/slash", b"nul\0nul\0nul", b"\xc5\xbcyrafaaa", b"new\nline-1"]
 )
 def test_a_nonce_of_another_form_is_refused(nonce: bytes) -> None:
@@ -220,13 +220,13 @@ def test_a_nonce_of_another_form_is_refused(nonce: bytes) -> None:
     assert reason(head() | {b"x-nonce": nonce}, make(require_nonce=False)) == "bad_nonce"
 
 
-@pytest.mark.parametrize("digest", [b"a" * 63, b"a" * 65, b"g" * 64, b" " + b"a" * 63, b"0x" + b"a" * 62, b"\xff" * 64])
+@each_of("digest", [b"a" * 63, b"a" * 65, b"g" * 64, b" " + b"a" * 63, b"0x" + b"a" * 62, b"\xff" * 64])
 def test_a_digest_of_another_form_is_refused(digest: bytes) -> None:
     assert reason(head() | {b"x-content-sha256": digest}) == "bad_content_sha256"
     assert reason({b"x-content-sha256": digest}, make("none")) == "bad_content_sha256"
 
 
-@pytest.mark.parametrize("key", [b"web-2", b"WEB-1", b"web-1 ", b"\xff", b"demo\0"])
+@each_of("key", [b"web-2", b"WEB-1", b"web-1 ", b"\xff", b"demo\0"])
 def test_an_unknown_client_is_refused_whatever_it_signs_with(key: bytes) -> None:
     assert reason(head() | {b"x-api-key": key}) == "unknown_client"
 
@@ -325,7 +325,7 @@ def another_last_letter(signature: bytes) -> bytes:
     return signature[:-2] + alphabet[alphabet.index(signature[-2]) ^ 1 :][:1] + b"="
 
 
-@pytest.mark.parametrize(
+@each_of(
     "change",
     [
         without_padding,
@@ -412,7 +412,7 @@ def test_in_mode_none_everybody_is_anonymous() -> None:
     assert (answer.client.id, answer.client.emitter, answer.client.secrets) == ("anonymous", "unknown", ())
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("wanted", "emitter"),
     [(None, "web"), (b"", "web"), (b"web", "web"), (b"batch", "batch"), (b"app", None), (b"\xff", None)],
 )

@@ -106,7 +106,7 @@ def test_what_has_no_token_is_no_guess(headers: Headers, mode: str) -> None:
     assert reason(headers, mode) == (401, "missing_headers")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("mode", "headers", "looked_at"),
     [
         ("hmac", {b"x-api-key": TOKEN}, False),

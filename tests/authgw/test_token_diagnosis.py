@@ -3,8 +3,6 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
-import pytest
-
 from logops_fast.authgw.diagnosis import Signed
 from logops_fast.authgw.token_auth import TokenAuth
 from logops_fast.authgw.token_diagnosis import carries_token, diagnose_token
@@ -12,6 +10,7 @@ from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.config.tokens import hashed, token_of
 from logops_fast.http.refusal import Refusal
 from tests.support.signing import signed
+from tests.support.tables import each_of
 
 TOKEN = "kX2vQ9bT7mLs4RzW8nYp3c"
 PADDED = "aB3dE5fG7hI9jK1lM3nO5pQ="
@@ -41,7 +40,7 @@ def basic(text: str) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(text.encode()).decode()}
 
 
-@pytest.mark.parametrize(
+@each_of(
     "headers",
     [
         {"X-Api-Key": TOKEN},
@@ -56,7 +55,7 @@ def test_a_right_token_has_nothing_wrong(headers: dict[str, str]) -> None:
     assert wrong(headers, allow_plaintext=True) == {}
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("headers", "expected"),
     [
         ({}, {"header": "neither X-Api-Key nor Authorization was sent"}),
@@ -120,7 +119,7 @@ def test_a_digest_beside_a_token_is_checked() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("headers", "modes"),
     [
         (signed("web-1", "secret-of-web-1", b""), {"api_key"}),

@@ -8,6 +8,7 @@ import pytest
 
 from bench import report
 from tests.bench.samples import SLO, made_up, results
+from tests.support.tables import each_of
 
 
 def test_the_table_shows_each_step_its_verdict_and_the_machine() -> None:
@@ -42,9 +43,7 @@ def test_a_sweep_without_a_knee_says_so() -> None:
     assert "Knee: **none, the first step failed**" in report.markdown(found)
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(None, "-"), (0.00123, "1.23"), (0.0123, "12.3"), (0.123, "123"), (1.5, "1,500")]
-)
+@each_of(("seconds", "text"), [(None, "-"), (0.00123, "1.23"), (0.0123, "12.3"), (0.123, "123"), (1.5, "1,500")])
 def test_milliseconds_have_three_digits(seconds: float | None, text: str) -> None:
     assert report.ms(seconds) == text
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from bench import soak
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("samples", "expected"),
     [
         ([], 0.0),

@@ -9,13 +9,14 @@ import pytest
 
 from bench import machine
 from tests.bench.samples import SLO, made_up
+from tests.support.tables import each_of
 
 
 def test_a_step_that_took_everything_in_time_meets_the_slo() -> None:
     assert made_up(1000.0).faults(SLO) == []
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("changes", "fault"),
     [
         ({"p95": 0.5}, "p95 500 ms"),

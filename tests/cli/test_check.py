@@ -25,6 +25,7 @@ from tests.support.certificates import make_certificates
 from tests.support.gateway import running, write_keys
 from tests.support.ports import free_port
 from tests.support.services import redis_server
+from tests.support.tables import each_of
 
 GIB = 1 << 30
 
@@ -309,7 +310,7 @@ def test_a_certificate_is_judged_by_its_dates(place: Place, days: float, verdict
     assert all(words in one.detail for one in found)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("free", "total", "inodes", "verdict", "words"),
     [
         (10 << 20, 100 * GIB, 1000, "fail", "too little to store anything"),
@@ -326,7 +327,7 @@ def test_a_full_disk(free: int, total: int, inodes: int, verdict: str, words: st
     assert words in finding.detail
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("info", "verdict", "words"),
     [
         ({"redis_version": "4.0.14"}, "fail", "version 4.0.14 is too old"),

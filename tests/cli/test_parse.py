@@ -10,6 +10,7 @@ from logops_fast.cli.parse import guess
 from logops_fast.formats.media_type import Format
 from tests.cli.conftest import Logops
 from tests.support.field_cases import cases, differences
+from tests.support.tables import each_of
 
 TS = "2026-11-25T10:00:00Z"
 
@@ -158,7 +159,7 @@ def test_what_cannot_be_read_is_said(logops: Logops, options: list[str], code: i
     assert (done.code, done.err) == (code, message)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "body", "format"),
     [
         ("a.json", b"x", Format.JSON), ("a.NDJSON", b"x", Format.NDJSON), ("a.jsonl", b"x", Format.NDJSON),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from logops_fast.cli.tail import moment
 from logops_fast.cli.tail_files import Follower, last_lines, lines_since
 from tests.cli.conftest import Logops
+from tests.support.tables import each_of
 
 
 def event(i: int, level: str = "INFO", emitter: str = "web", **more: object) -> bytes:
@@ -167,7 +168,7 @@ def test_the_command_follows_until_it_is_interrupted(tmp_path: Path) -> None:
         assert process.stderr.read() == b""
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "then"),
     [
         ("10m", "2026-01-31T11:50:00"),

@@ -18,6 +18,7 @@ from logops_fast.telemetry.overview import (
     SinkFigures,
     WorkerFigures,
 )
+from tests.support.tables import each_of
 
 SLO = load_slo()
 WHERE = "http://127.0.0.1:8089"
@@ -95,7 +96,7 @@ def test_a_worker_in_trouble_is_shown_before_the_others() -> None:
     assert "and 37 more, all ready" in text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("change", "words"),
     [
         ({"latency": Latency(0.1, 0.6, 0.9, 0.97, 10.0, 300.0)}, "p95 under 500 ms: MISSED"),
@@ -153,7 +154,7 @@ def test_the_keys_sort_and_filter() -> None:
     assert not controls.press(b"x").quit
 
 
-@pytest.mark.parametrize("keys", [b"q", b"Q", b"\x03", b"sq", b"/ab\x03", b"/q\rq"])
+@each_of("keys", [b"q", b"Q", b"\x03", b"sq", b"/ab\x03", b"/q\rq"])
 def test_q_quits_but_not_in_the_filter(keys: bytes) -> None:
     assert Controls().press(keys).quit
     assert not Controls().press(b"/q").quit

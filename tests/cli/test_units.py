@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import pytest
-
 from logops_fast.cli.units import duration, number, rate, size
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "text"),
     [
         (None, "-"),
@@ -21,12 +20,12 @@ def test_numbers(value: float | None, text: str) -> None:
     assert number(value) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (0.25, "0.2"), (9.9, "9.9"), (9.96, "10"), (1234, "1,234")])
+@each_of(("value", "text"), [(0, "0"), (0.25, "0.2"), (9.9, "9.9"), (9.96, "10"), (1234, "1,234")])
 def test_rates(value: float, text: str) -> None:
     assert rate(value) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "text"),
     [
         (None, "-"),
@@ -42,7 +41,7 @@ def test_sizes(value: float | None, text: str) -> None:
     assert size(value) == text
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "text"),
     [
         (None, "-"), (0, "0 s"), (0.00025, "0.25 ms"), (0.003, "3 ms"), (0.0123, "12 ms"), (0.9996, "1.0 s"),

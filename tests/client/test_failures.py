@@ -21,6 +21,7 @@ from logops_fast.http.response_reader import ClientError
 from tests.support.certificates import make_certificates
 from tests.support.ports import free_port
 from tests.support.scripted_server import run
+from tests.support.tables import each_of
 
 Sender = Callable[..., Counter[str]]
 
@@ -130,7 +131,7 @@ def test_silence(dropped: Sender) -> None:
     assert reasons == Counter({"retried_too_long: timed out": 1})
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("error", "words"),
     [
         (socket.gaierror(-2, "Name or service not known"), "host name not found"),

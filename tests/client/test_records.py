@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from logops_fast.client.records import dumps, encode, level_of
+from tests.support.tables import each_of
 
 
 def event(app: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def test_a_record_becomes_an_event_with_its_settled_fields() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("number", "level"),
     [(0, "TRACE"), (5, "TRACE"), (10, "DEBUG"), (25, "INFO"), (40, "ERROR"), (50, "FATAL"), (99, "FATAL")],
 )
@@ -56,7 +57,7 @@ class Odd:
         return "<odd>"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "written"),
     [(Odd(), "<odd>"), ({1: Odd()}, {"1": "<odd>"}), ("\ud800", "\\ud800"), (2**70, str(2**70)), (float("nan"), None)],
 )
@@ -87,7 +88,7 @@ def test_a_formatter_writes_the_traceback_once() -> None:
     assert "exc" not in found
 
 
-@pytest.mark.parametrize("text", ["[1]", "{not json", '{"a": NaN}', "{}", '"text"'])
+@each_of("text", ["[1]", "{not json", '{"a": NaN}', "{}", '"text"'])
 def test_a_formatters_other_text_stays_text(text: str) -> None:
     record = logging.makeLogRecord({"levelno": 20, "msg": text})
     assert orjson.loads(encode(record, None, logging.Formatter("%(message)s")))["msg"] == text

@@ -46,14 +46,14 @@ def test_retry_after_is_obeyed_within_reason(value: bytes, least: float, most: f
     assert least <= judge(503, {b"retry-after": value}, b"", 1).wait <= most
 
 
-@pytest.mark.parametrize("attempts", [1, 2, 5, 10_000])
+@each_of("attempts", [1, 2, 5, 10_000])
 def test_the_backoff_grows_to_its_bound(attempts: int) -> None:
     verdict = unanswered("ConnectionRefusedError", attempts)
     assert verdict.outcome == "again"
     assert 0 < verdict.wait <= min(5.0, 0.1 * 2 ** min(attempts, 20))
 
 
-@pytest.mark.parametrize("text", [b"<html>", b"[]", b'{"error":5}', b'{"error":"two words\\n"}'])
+@each_of("text", [b"<html>", b"[]", b'{"error":5}', b'{"error":"two words\\n"}'])
 def test_a_foreign_body_becomes_no_word_of_ours(text: bytes) -> None:
     assert judge(400, {}, text, 1).reason == "400 unknown"
 
@@ -126,12 +126,12 @@ def test_a_token_is_sent_in_place_of_a_signature() -> None:
     }
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "localhost", "[::1]"])
+@each_of("host", ["127.0.0.1", "127.8.8.8", "localhost", "[::1]"])
 def test_a_token_may_go_over_plain_http_to_this_machine(host: str) -> None:
     assert Signer(Credentials(f"http://{host}:8081/ingest", token="t"), None, None).headers(b"", b"b")
 
 
-@pytest.mark.parametrize("host", ["gateway", "10.1.2.3", "localhost.example.com", "[2001:db8::1]"])
+@each_of("host", ["gateway", "10.1.2.3", "localhost.example.com", "[2001:db8::1]"])
 def test_a_token_goes_nowhere_else_unencrypted_unless_allowed(host: str) -> None:
     credentials = Credentials(f"http://{host}/ingest", token="hidden-token")
     with pytest.raises(ValueError, match="unencrypted") as caught:

@@ -13,6 +13,7 @@ from logops_fast.config.loader import config_path, flat, load, mask_url, shown_v
 from logops_fast.config.schema import leaves
 from logops_fast.config.sections.limits import Bucket
 from logops_fast.config.settings import Settings, worker_count
+from tests.support.tables import each_of
 
 
 def settle(tmp_path: Path, text: str, env: dict[str, str] | None = None, **flags: Any) -> Any:
@@ -340,7 +341,7 @@ def test_a_value_that_is_a_secret_is_never_in_an_error(tmp_path: Path) -> None:
     assert str(refused(tmp_path, "state: {redis_url: {hunter2: 1}}")) == "state.redis_url: expected text"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("url", "shown"),
     [
         ("redis://127.0.0.1:6379/0", "redis://127.0.0.1:6379/0"),

@@ -7,9 +7,10 @@ import pytest
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.loader import load
 from logops_fast.config.patterns import PatternError, check_patterns, matcher
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("pattern", "yes", "no"),
     [
         ("nick", ["nick"], ["nickname", "a.nick"]),
@@ -28,7 +29,7 @@ def test_a_pattern_matches_whole_names(pattern: str, yes: list[str], no: list[st
     assert not any(compiled.fullmatch(name) for name in no)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "keep", "message"),
     [
         ([""], [], "is empty"),

@@ -8,6 +8,7 @@ import pytest
 
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.slo import Slo, load_slo
+from tests.support.tables import each_of
 
 RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "rules" / "slo.yml"
 
@@ -62,7 +63,7 @@ def test_the_numbers_are_those_of_the_expressions() -> None:
     assert load_slo(text) == Slo(objective=0.995, threshold=0.25, window=3600, p95=0.1, p95_window=90)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("before", "after", "message"),
     [
         ("slo: p95", "slo: p99", "slo: p95"),

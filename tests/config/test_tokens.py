@@ -21,7 +21,7 @@ def test_a_new_token_is_long_enough_and_its_hash_finds_it() -> None:
     assert token_of(b"sha256:" + hashed(token)[7:].upper().encode()) == token_of(token.encode())
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("alphabet", "least"),
     [
         (string.digits, 39),

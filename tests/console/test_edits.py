@@ -4,6 +4,7 @@ import pytest
 
 from logops_fast.console.edits import EditError, Edits, EmitterEdit, edited, seed_of, silent
 from logops_fast.emitters.scenario import find, load, parse
+from tests.support.tables import each_of
 
 OVERLOAD = load(find("overload"))
 
@@ -44,7 +45,7 @@ def test_a_duration_below_a_tick_makes_the_tick_shorter() -> None:
     assert edited(OVERLOAD, edits(duration_sec=0.5)).tick_sec == 0.5
 
 
-@pytest.mark.parametrize("value", [0, -1, 1e9, float("nan"), float("inf")])
+@each_of("value", [0, -1, 1e9, float("nan"), float("inf")])
 def test_an_impossible_duration_is_refused_in_words(value: float) -> None:
     with pytest.raises(EditError, match=r"^Duration: expected 0\.1 to 2,678,400 seconds, got"):
         edited(OVERLOAD, edits(duration_sec=value))
@@ -70,12 +71,12 @@ def test_emitters_that_send_nothing_are_named() -> None:
     assert silent(scenario) == ["json"]
 
 
-@pytest.mark.parametrize(("typed", "seed"), [("", None), ("  ", None), ("7", 7), ("-3", -3), (" 12 ", 12)])
+@each_of(("typed", "seed"), [("", None), ("  ", None), ("7", 7), ("-3", -3), (" 12 ", 12)])
 def test_seeds(typed: str, seed: int | None) -> None:
     assert seed_of(typed) == seed
 
 
-@pytest.mark.parametrize("typed", ["x", "1.5", "--3", "1e3", "\u0663", "9" * 30])
+@each_of("typed", ["x", "1.5", "--3", "1e3", "\u0663", "9" * 30])
 def test_what_is_no_seed_is_refused(typed: str) -> None:
     with pytest.raises(EditError, match=r"^Seed: expected a whole number"):
         seed_of(typed)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from logops_fast.console.profile import MAX_BURSTS, chart, curve, describe, duration_text, sparkline
 from logops_fast.emitters.scenario import EmitterPlan, Scenario, library, load, parse
 from logops_fast.emitters.schedule import Bursts, Schedule
+from tests.support.tables import each_of
 
 SPIKE = """
 name: spike
@@ -73,7 +74,7 @@ def test_every_bundled_scenario_is_drawn(name: str) -> None:
     ElementTree.fromstring(chart(drawn).svg("k"))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("seconds", "text"),
     [(0, "0 s"), (45, "45 s"), (0.5, "0.5 s"), (60, "1 min"), (90, "1 min 30 s"), (3600, "1 h"), (5400, "1 h 30 min")],
 )

@@ -20,6 +20,7 @@ from tests.deploy.support import DEPLOY, ROOT, compose, read_yaml
 from tests.release.dockerfile import ignored
 from tests.support.gateway import running
 from tests.support.ports import free_port
+from tests.support.tables import each_of
 
 DOCKERFILE = (DEPLOY / "Dockerfile").read_text("utf-8")
 STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
@@ -54,7 +55,7 @@ def test_what_the_wheel_needs_is_copied() -> None:
     assert needed <= copied()
 
 
-@pytest.mark.parametrize("path", ["data/keys.yaml", ".git/config", ".env", "logops.yaml", "tests/support/signing.py"])
+@each_of("path", ["data/keys.yaml", ".git/config", ".env", "logops.yaml", "tests/support/signing.py"])
 def test_secrets_data_and_history_never_reach_the_build(path: str) -> None:
     assert ignored(path)
 

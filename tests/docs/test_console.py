@@ -17,6 +17,7 @@ import pytest
 from tests.docs.console import ROOT, Block, blocks, documents, run, shows
 from tests.release.fresh import environment, user_environment
 from tests.support.gateway import running
+from tests.support.tables import each_of
 
 DEMO = {"demo": {"secrets": ["test-secret-of-demo"], "emitter": "demo", "emitters": ["demo", "web", "json"]}}
 RUN = [path for path in documents() if any(block.runs for block in blocks(path))]
@@ -86,7 +87,7 @@ def test_documents_of_ours_have_commands_in_console_blocks_alone() -> None:
     assert [path.name for path in ours if dressed.search(path.read_text("utf-8"))] == []
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("expected", "output", "right"),
     [
         ((), "anything\n", True),

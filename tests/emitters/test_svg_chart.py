@@ -3,15 +3,15 @@ from __future__ import annotations
 from itertools import pairwise
 from xml.etree import ElementTree
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.emitters.svg_chart import PALETTE, Chart, Series, label, linear_ticks, log_ticks, stairs
 from tests.support.contrast import contrast
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "text"),
     [
         (0, "0"), (0.5, "0.5"), (250, "250"), (2500, "2,500"), (9999, "9,999"), (10_000, "10k"), (12_500, "12.5k"),
@@ -50,8 +50,8 @@ def test_the_colours_are_seen_on_white_and_on_the_dark_background() -> None:
     assert poor == []
 
 
-@pytest.mark.parametrize("log", [False, True])
-@pytest.mark.parametrize("points", [[], [(0.0, 0.0)], [(0.0, 1.0), (2.0, 30.0)]])
+@each_of("log", [False, True])
+@each_of("points", [[], [(0.0, 0.0)], [(0.0, 1.0), (2.0, 30.0)]])
 def test_every_chart_is_well_formed_and_says_what_it_is(points: list[tuple[float, float]], log: bool) -> None:
     one = Chart("a <title>", "what & why", 2.0, (Series("<s>", points, PALETTE[0]),), "ms", log=log, limit=(5, "lim"))
     figure = ElementTree.fromstring(one.svg("k"))

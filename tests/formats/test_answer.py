@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 import orjson
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.formats.answer import MAX_RETRY_AFTER, counts_of, reason_of, retry_after_of
 from logops_fast.http.refusal import Refusal
+from tests.support.tables import each_of
 
 FOREIGN = [
     b"",
@@ -25,19 +25,19 @@ def test_a_refusal_of_ours_is_read_back() -> None:
     assert reason_of(Refusal(429, "rate_limited", "Later.").body()) == "rate_limited"
 
 
-@pytest.mark.parametrize("body", FOREIGN)
+@each_of("body", FOREIGN)
 def test_anothers_answer_has_no_reason_and_no_counts(body: bytes) -> None:
     assert reason_of(body) == ""
     assert counts_of(body) is None
 
 
-@pytest.mark.parametrize("counts", [(True, 0), (1.5, 0), (-1, 0), ("1", 0), (0, None)])
+@each_of("counts", [(True, 0), (1.5, 0), (-1, 0), ("1", 0), (0, None)])
 def test_counts_that_are_none_are_not_taken(counts: tuple[object, object]) -> None:
     assert counts_of(orjson.dumps({"accepted": counts[0], "rejected": counts[1]})) is None
     assert counts_of(b'{"accepted":97,"rejected":3}') == (97, 3)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "seconds"),
     [
         (b"3", 3),

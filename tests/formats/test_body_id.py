@@ -2,9 +2,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from logops_fast.formats.body_id import BODY_ID, body_id
+from tests.support.tables import each_of
 
 PARTS = ("web-1", b"/ingest", b"application/json", "na", "", b'[{"msg":"x"}]')
 
@@ -14,7 +13,7 @@ def test_equal_parts_are_one_id() -> None:
     assert BODY_ID.fullmatch(body_id(*PARTS).encode())
 
 
-@pytest.mark.parametrize("part", range(len(PARTS)))
+@each_of("part", range(len(PARTS)))
 def test_any_part_that_differs_makes_another_id(part: int) -> None:
     other = PARTS[part] + (b"x" if isinstance(PARTS[part], bytes) else "x")  # type: ignore[operator]
     parts: Any = (*PARTS[:part], other, *PARTS[part + 1 :])

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.formats.content_encoding import MAX_MEMBERS, EncodingError, decode, decoding, supported
+from tests.support.tables import each_of
 
 CAP = 1 << 20
 BODY = b'{"msg":"hello"}\n' * 1000
@@ -38,7 +39,7 @@ def refusal(body: bytes, encoding: bytes, cap: int = CAP) -> tuple[int, str]:
     return caught.value.refusal[:2]
 
 
-@pytest.mark.parametrize("encoding", [None, b"", b"identity", b"Identity"])
+@each_of("encoding", [None, b"", b"identity", b"Identity"])
 def test_an_uncoded_body_comes_back_as_it_is(encoding: bytes | None) -> None:
     assert decode(BODY, encoding, CAP) is BODY
 

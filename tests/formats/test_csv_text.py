@@ -57,7 +57,7 @@ def test_a_cell_longer_than_the_csv_modules_limit_is_kept(cell: str) -> None:
     assert csv.field_size_limit() == limit
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "rows", "unclosed"),
     [
         ('a,b\nc,"d,e\nf,g\n', [["a", "b"]], 'c,"d,e\nf,g\n'),
@@ -90,7 +90,7 @@ def test_nothing_but_quotes_and_separators_is_lost(text: str) -> None:
     assert kept.count("é") == text.count("é")
 
 
-@pytest.mark.parametrize(
+@each_of(
     "line",
     [
         "ts,level,msg",
@@ -107,7 +107,7 @@ def test_a_header_is_known(line: str) -> None:
     assert is_header(line.split(","))
 
 
-@pytest.mark.parametrize(
+@each_of(
     "line",
     [
         "2025-03-03T12:00:00Z,INFO,hello",
@@ -130,7 +130,7 @@ def test_column_names_are_settled() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "text"),
     [
         (b"\xef\xbb\xbfts,msg\na,b", "ts,msg\na,b"),
@@ -187,7 +187,7 @@ def test_each_delimiter_is_read_as_the_comma_is(delimiter: str, text: str) -> No
     assert unclosed == expected.unclosed.replace(",", delimiter)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("row", "names"),
     [
         (["_time", "_raw", "host"], ["ts", "msg", "host"]),
@@ -201,7 +201,7 @@ def test_a_header_may_have_other_names(row: list[str], names: list[str]) -> None
     assert column_names(row) == names
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("date", "clock", "ts"),
     [
         ("2023-03-01", "12:34:56", "2023-03-01T12:34:56"),

@@ -12,6 +12,7 @@ from logops_fast.formats import json_pieces
 from logops_fast.formats.json_text import BrokenJsonError, items, replace_lone_surrogates
 from logops_fast.formats.pieces import KEPT_BYTES, PIECE_BYTES, PIECE_ITEMS, Piece, PieceKind
 from tests.formats.bodies import any_body
+from tests.support.tables import each_of
 
 LIMIT = 262_144
 
@@ -103,8 +104,8 @@ FILLERS = {
 }
 
 
-@pytest.mark.parametrize("gap", [b"", b" ", b"\n  "])
 @pytest.mark.parametrize("name", FILLERS)
+@each_of("gap", [b"", b" ", b"\n  "], everyday=0.3)
 def test_an_item_over_the_limit_is_skipped_and_its_neighbours_are_whole(name: str, gap: bytes) -> None:
     large = FILLERS[name]
     parts = [b'{"msg":"first"}', large, b'{"msg":"]"}', b"7", large, large, b'{"msg":"last"}']

@@ -36,7 +36,7 @@ def test_items_are_the_raw_elements(body: bytes, expected: list[bytes]) -> None:
     assert json_text.count(body) == len(expected)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "where"),
     [
         (b'{"a":1', "line 1 column"),

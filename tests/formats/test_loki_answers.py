@@ -25,7 +25,7 @@ def test_a_refusal_is_a_line_of_text_with_its_status_and_headers(status: int) ->
     assert dict(answer.headers)[b"x-content-type-options"] == b"nosniff"
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"error":1}'])
+@each_of("body", [b"", b"<html>", b"[]", b'{"error":1}'])
 def test_a_foreign_body_is_passed_on(body: bytes) -> None:
     assert encode(Response(502, body)).body == body
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import pytest
-
 from logops_fast.formats.media_type import Format, format_of
 from tests.support.tables import each_of
 
@@ -33,7 +31,7 @@ def test_a_known_content_type_names_its_format(content_type: bytes | None, expec
     assert format_of(content_type) is expected
 
 
-@pytest.mark.parametrize(
+@each_of(
     "content_type",
     [
         b"application/xml",

@@ -9,6 +9,7 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from logops_fast.formats.otlp_answers import encode_json, encode_protobuf
 from logops_fast.http.exchange import Response
 from logops_fast.http.refusal import Refusal
+from tests.support.tables import each_of
 
 STORED = Response(
     200, orjson.dumps({"accepted": 3, "rejected": 0, "errors": []}), headers=((b"x-ratelimit-limit", b"9"),)
@@ -53,8 +54,8 @@ def test_what_can_never_be_right_is_400(encode: object) -> None:
     assert encode(refused).status == 400
 
 
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"rejected":"many"}', b'{"rejected":-1}'])
-@pytest.mark.parametrize("status", [200, 502])
+@each_of("body", [b"", b"<html>", b"[]", b'{"rejected":"many"}', b'{"rejected":-1}'])
+@each_of("status", [200, 502])
 def test_a_foreign_body_is_encoded_all_the_same(body: bytes, status: int) -> None:
     assert encode_protobuf(Response(status, body)).status == status
     assert encode_json(Response(status, body)).status == status

@@ -8,9 +8,10 @@ from logops_fast.formats.media_type import Format
 from logops_fast.formats.otlp_json import Cutter, TooManySectionsError, count, is_export
 from logops_fast.formats.pieces import PieceKind
 from logops_fast.ingest.parsers.registry import parse
+from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b'{"resourceLogs":[]}',
@@ -25,7 +26,7 @@ def test_an_export_is_known_by_its_first_member(body: bytes) -> None:
     assert parse(Format.OTLP_JSON, body, 0.0) == ([], [])
 
 
-@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'[{"resourceLogs":[]}]', b'{"resourceLogs":"x"}', b'{"a":1}'])
+@each_of("body", [b"", b"[]", b"{}", b'[{"resourceLogs":[]}]', b'{"resourceLogs":"x"}', b'{"a":1}'])
 def test_anything_else_is_none(body: bytes) -> None:
     assert not is_export(body)
 
@@ -57,7 +58,7 @@ def test_groups_say_where_their_sections_are() -> None:
         assert group.scope_url == (0, 0)
 
 
-@pytest.mark.parametrize(
+@each_of(
     "text",
     [
         b'{"resourceLogs":[{]}',

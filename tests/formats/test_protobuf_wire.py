@@ -19,6 +19,7 @@ from logops_fast.formats.protobuf_wire import (
     skip,
     varint,
 )
+from tests.support.tables import each_of
 
 
 @given(st.integers(0, 2**64 - 1))
@@ -46,7 +47,7 @@ def test_any_bytes_are_a_varint_or_an_error_as_for_protobufs_library(data: bytes
         assert read_varint(data, 0, len(data)) == expected
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10 + b"\x01"])
+@each_of("data", [b"", b"\x80", b"\xff" * 9, b"\xff" * 10 + b"\x01"])
 def test_a_varint_without_an_end_is_an_error(data: bytes) -> None:
     with pytest.raises(WireError):
         read_varint(data, 0, len(data))
@@ -60,7 +61,7 @@ def test_a_length_may_not_go_beyond_the_end_of_its_message() -> None:
         read_length(varint(2**64 - 1) + b"ab", 0, 12)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("wire_type", "data"),
     [(VARINT, b"\x96\x01"), (FIXED64, b"12345678"), (BYTES, b"\x02ab"), (FIXED32, b"1234")],
 )
@@ -70,7 +71,7 @@ def test_a_value_of_each_wire_type_is_skipped_whole_or_is_cut_off(wire_type: int
         skip(data, wire_type, 0, len(data) - 1)
 
 
-@pytest.mark.parametrize("wire_type", [3, 4, 6, 7])
+@each_of("wire_type", [3, 4, 6, 7])
 def test_groups_and_unknown_wire_types_are_refused(wire_type: int) -> None:
     with pytest.raises(WireError):
         skip(b"12345678", wire_type, 0, 8)

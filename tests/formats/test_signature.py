@@ -135,7 +135,7 @@ def test_without_a_nonce_none_is_sent_and_the_last_line_is_empty() -> None:
     assert fields[b"X-Signature"] == sign(b"k", b"POST", b"/", fields[b"X-Content-SHA256"], b"1", b"")
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("url", "target"),
     [
         ("http://h:1/ingest", b"/ingest"),

@@ -10,6 +10,7 @@ from logops_fast.formats.content_encoding import EncodingError
 from logops_fast.formats.protobuf_wire import varint
 from logops_fast.formats.snappy_block import AT_ONCE, STEP_ELEMENTS, compress, decode, decoding
 from logops_fast.formats.steps import result_of
+from tests.support.tables import each_of
 
 CAP = 1 << 24
 LITERAL, COPY_1, COPY_2, COPY_4 = 0, 1, 2, 3
@@ -73,7 +74,7 @@ def test_an_empty_body_stays_empty() -> None:
     assert decode(compress(b""), CAP) == b""
 
 
-@pytest.mark.parametrize(
+@each_of(
     "block",
     [b"\xff" * 5, b"\xff" * 12, b"\xff\xff\xff\xff\x7f", b"\x05\x00", compress(b"hello")[:-1],
      compress(b"hello") + b"x", b"\x02\x01\x05", b"{}", b"\x80"],

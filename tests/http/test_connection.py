@@ -210,8 +210,8 @@ def test_a_header_value_with_a_line_break_is_refused_and_the_request_stays_open(
 # -- answers before the end of the body
 
 
-@pytest.mark.parametrize("body_is_here", [True, False])
-@pytest.mark.parametrize("request_bytes", [post(b"x" * 100), chunked(b"x" * 100)])
+@each_of("body_is_here", [True, False])
+@each_of("request_bytes", [post(b"x" * 100), chunked(b"x" * 100)])
 def test_an_answer_before_the_body_is_the_last_one_whether_or_not_the_body_is_here(
     body_is_here: bool, request_bytes: bytes
 ) -> None:
@@ -384,7 +384,7 @@ def test_a_half_closed_client_with_half_a_body_is_left_without_an_answer() -> No
     assert wire.output == b""
 
 
-@pytest.mark.parametrize("sent", [b"", b"GET / HT", post(b"hello")[:-1], chunked(b"hello")[:-1]])
+@each_of("sent", [b"", b"GET / HT", post(b"hello")[:-1], chunked(b"hello")[:-1]])
 def test_an_end_in_the_middle_closes_without_an_answer(sent: bytes) -> None:
     app = Echo()
     wire = Wire(app)

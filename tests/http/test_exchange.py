@@ -4,6 +4,7 @@ import pytest
 
 from logops_fast.http.exchange import Response, render
 from logops_fast.http.refusal import Refusal
+from tests.support.tables import each_of
 
 DATE = b"date: now\r\n"
 
@@ -40,15 +41,15 @@ def test_an_unregistered_status_has_an_empty_phrase() -> None:
     assert rendered(Response(499, b"")).startswith(b"HTTP/1.1 499 \r\n")
 
 
-@pytest.mark.parametrize("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b"])
-@pytest.mark.parametrize("place", [0, 1])
+@each_of("value", [b"a\r\nb: c", b"a\nb", b"a\rb", b"a\0b"])
+@each_of("place", [0, 1])
 def test_a_header_cannot_break_out_of_its_line(value: bytes, place: int) -> None:
     field = (value, b"x") if place == 0 else (b"x", value)
     with pytest.raises(ValueError, match="line break"):
         rendered(Response(200, b"", headers=[(b"a", b"b"), field]))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("refusal", "headers"),
     [
         (Refusal(401, "bad_signature", "No."), []),

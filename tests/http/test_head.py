@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from logops_fast.http.head import Head, HeadError, parse_head, scan_head
 from logops_fast.http.limits import HttpLimits
 from tests.http.support import SINGLE, post
+from tests.support.tables import each_of
 
 LIMITS = HttpLimits()
 
@@ -37,7 +38,7 @@ def test_the_target_is_kept_as_sent_and_the_path_ends_at_the_first_question_mark
     assert (head.method, head.target, head.path) == ("GET", b"//a/%2E%2e//?b=/c?d", b"//a/%2E%2e//")
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "get", "BREW", "CONNECT", "PRI", "M-SEARCH", "X" * 32])
+@each_of("method", ["GET", "HEAD", "get", "BREW", "CONNECT", "PRI", "M-SEARCH", "X" * 32])
 def test_every_token_is_a_method(method: str) -> None:
     assert parse(line=method.encode() + b" / HTTP/1.1").method == method
 
@@ -57,7 +58,7 @@ def test_the_framing_is_read_from_length_or_coding() -> None:
     assert (head.content_length, head.chunked) == (None, False)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("version", "connection", "kept"),
     [
         ("1.1", None, True),

@@ -7,6 +7,7 @@ from logops_fast.http.exchange import Request, Response
 from logops_fast.http.refusal import Refusal
 from logops_fast.http.routes import Router
 from tests.http.support import Wire, make_server, post
+from tests.support.tables import each_of
 
 
 def router() -> tuple[Router, list[tuple[str, str]]]:
@@ -44,7 +45,7 @@ def test_head_works_where_get_does() -> None:
     assert refused == []
 
 
-@pytest.mark.parametrize("path", [b"/", b"/hello/", b"/HELLO", b"//hello", b"/%68ello"])
+@each_of("path", [b"/", b"/hello/", b"/HELLO", b"//hello", b"/%68ello"])
 def test_an_unknown_path_is_404_and_names_those_that_exist(path: bytes) -> None:
     wire, refused = ask(post(line=b"GET %b HTTP/1.1" % path))
     ((status, _, body),) = wire.answers

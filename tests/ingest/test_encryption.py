@@ -75,7 +75,7 @@ def test_the_first_key_encrypts_and_all_decrypt() -> None:
     assert before.decrypt_event(new) == new
 
 
-@pytest.mark.parametrize("token", ["", "no token", "é", 5, None, ["x"]])
+@each_of("token", ["", "no token", "é", 5, None, ["x"]])
 def test_what_is_no_token_stays_as_it_is(token: object) -> None:
     assert Encryptor([NEW]).decrypt_event({"msg_enc": token, "msg": "x"}) == {"msg_enc": token, "msg": "x"}
 
@@ -126,7 +126,7 @@ def test_a_missing_keys_file_is_a_readable_error(tmp_path: Path) -> None:
         load_keys(tmp_path / "none.keys")
 
 
-@pytest.mark.parametrize("keys", [[], ["x"], [b"\xff" * 44], [NEW, "y"]])
+@each_of("keys", [[], ["x"], [b"\xff" * 44], [NEW, "y"]])
 def test_encryption_without_a_valid_key_never_starts(keys: list[str | bytes]) -> None:
     with pytest.raises(ValueError, match="Fernet key"):
         Encryptor(keys)

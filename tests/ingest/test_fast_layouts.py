@@ -72,13 +72,13 @@ def check(event: dict[str, Any]) -> bool:
     return True
 
 
-@settings(max_examples=examples(20))
+@settings(max_examples=examples(20, 4))
 @given(EVENTS)
 def test_a_layout_settles_what_the_search_does(event: dict[str, Any]) -> None:
     check(event)
 
 
-@settings(max_examples=examples(10))
+@settings(max_examples=examples(10, 2))
 @given(
     st.sampled_from(("ts", "time", "@timestamp", "Timestamp", "asctime", "date", "timeUnixNano")),
     st.sampled_from(("level", "severity", "Level", "levelname", "log.level", "severityNumber", "PRIORITY")),

@@ -10,6 +10,7 @@ import pytest
 
 from logops_fast.http.exchange import Request, Response
 from logops_fast.ingest.gateway import IngestGateway
+from tests.support.tables import each_of
 
 pytestmark = pytest.mark.interpreted  # stand-ins for classes that compiled code checks
 
@@ -47,8 +48,8 @@ def handled(**names: str) -> tuple[list[Response], list[str], bool]:
     return answers, counts.reasons, bool(taken)
 
 
-@pytest.mark.parametrize("name", ["x_emitter", "x_scenario_id", "x_batch_id"])
-@pytest.mark.parametrize("value", ["203.0.113.77", "4111111111111111"])
+@each_of("name", ["x_emitter", "x_scenario_id", "x_batch_id"])
+@each_of("value", ["203.0.113.77", "4111111111111111"])
 def test_a_name_that_holds_personal_data_is_refused_and_counted(name: str, value: str) -> None:
     (answer,), reasons, taken = handled(**{name: value})
     assert (answer.status, orjson.loads(answer.body)["error"]) == (400, "personal_data_in_name")

@@ -149,9 +149,7 @@ def test_a_name_in_front_is_searched_for(name: str) -> None:
     assert may_name_level(f"{name} of the disk")
 
 
-@pytest.mark.parametrize(
-    "text", ["abc warn: x", "abc - warn", "abc level:warn", "abc lvl:3", "app.err:x", "abc severity:3"]
-)
+@each_of("text", ["abc warn: x", "abc - warn", "abc level:warn", "abc lvl:3", "app.err:x", "abc severity:3"])
 def test_a_mark_is_searched(text: str) -> None:
     assert may_name_level(text)
 

@@ -347,15 +347,6 @@ def test_a_large_batch_that_waits_too_long_is_overloaded_and_may_come_again() ->
     assert door.send(wide, batch_id="b-2").status == 200
 
 
-def test_the_default_batches_of_fluent_bit_and_vector_are_stored_whole() -> None:
-    door = Door()
-    line = b'{"date":1772600000.123456,"log":"GET /index.html 200"}'
-    assert door.summary(b"[" + b",".join([line] * 60_000) + b"]")["accepted"] == 60_000
-    text = b'{"message":"' + b"m" * 2000 + b'","timestamp":"2026-01-01T00:00:00Z"}'
-    count = 10_000_000 // len(text)
-    assert door.summary(b"\n".join([text] * count), Format.NDJSON)["accepted"] == count
-
-
 # Batches that are recognised by their bodies.
 
 TIMED = b'[{"ts":"2026-01-01T00:00:00Z","level":"WARN","msg":"a"}]'

@@ -3,9 +3,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import pytest
-
 from logops_fast.ingest.serialiser import to_json, to_lines, to_text
+from tests.support.tables import each_of
 
 
 def test_one_event_is_one_line() -> None:
@@ -20,7 +19,7 @@ def nested(depth: int) -> Any:
     return value
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "stored"),
     [
         (2**64, str(2**64)),

@@ -187,7 +187,7 @@ def test_a_time_without_a_zone_is_of_the_configured_one(zone: str, value: Any, s
     assert canonical(value, ZoneInfo(zone)) == settled
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("digits", "settled"),
     [
         ("99999999", None),

@@ -58,7 +58,7 @@ pytestmark = [pytest.mark.process, pytest.mark.slow]
 MIB = 1 << 20
 IN_FLIGHT = 32 * MIB
 PEAK = 256 * MIB
-LASTS = 1.0  # s that an attack lasts at least: it is repeated until then
+LASTS = 0.5  # s that an attack lasts at least: it is repeated until then
 SETTINGS: dict[str, Any] = {
     "auth": {"failures": {"capacity": 1_000_000, "refill_per_sec": 100_000}},
     "server": {

@@ -21,6 +21,7 @@ from logops_fast.state.shared import open_shared
 from logops_fast.state.table import LOCK_TRIES, Geometry, Table
 from logops_fast.state.tallies import TALLY_BYTES
 from tests.state.support import FakeClock, WatchedLock, in_processes
+from tests.support.tables import each_of
 
 ONE_BUCKET = Geometry(nonces.KIND, 1, "I", 1, 0, nonces.KEY_BYTES)
 
@@ -119,7 +120,7 @@ def test_an_expired_nonce_still_in_its_slot_is_a_replay_of_the_same_request() ->
     assert insert(store, b"key", clock.now + 10) is NonceVerdict.REPLAY
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("stamp", "verdict"),
     [
         (999.0, NonceVerdict.FORGOTTEN),
@@ -322,7 +323,7 @@ def test_a_bucket_is_unlocked_after_each_operation(tmp_path: Path) -> None:
     assert in_processes(1, other) == [True]
 
 
-@pytest.mark.parametrize("promised", [1000, 20_000, 400_000, 12_000_000])
+@each_of("promised", [1000, 20_000, 400_000, 12_000_000])
 def test_a_table_has_room_for_what_is_promised_and_sixteen_equal_parts(promised: int) -> None:
     geometry = nonces.geometry(promised)
     assert geometry.slots * nonces.LOAD >= promised

@@ -3,37 +3,58 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from functools import wraps
+from math import ceil
+from random import Random
 from typing import Any
 
 import pytest
 
+from tests.support.examples import thorough
+
 
 def each_of(
-    names: str | tuple[str, ...], rows: Iterable[Any], ids: Iterable[str] | Callable[[Any], Any] | None = None
+    names: str | tuple[str, ...],
+    rows: Iterable[Any],
+    ids: Iterable[str] | Callable[[Any], Any] | None = None,
+    *,
+    everyday: float = 1.0,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Call a test for every row of a table, as ``pytest.mark.parametrize`` does, but as one item of the run.
 
     An item costs pytest more than a row of most tables costs the test. All rows are tried; those that fail are raised
     together, each with its row in a note. For tests without fixtures: a fixture would be the same for all rows.
+
+    Of a table whose rows cost much, a developer's run tries the share ``everyday``, other rows in each run; CI tries
+    them all.
     """
     parameters = (names,) if isinstance(names, str) else names
     table = list(rows)
     if not table:
         raise ValueError(f"there are no rows of {names}")
-    labels = list(map(repr, table)) if ids is None else [str(ids(row)) for row in table] if callable(ids) else list(ids)
+    listed = None if ids is None or callable(ids) else list(ids)
+    if listed is not None and len(listed) != len(table):
+        raise ValueError(f"there are {len(table)} rows of {names} and {len(listed)} ids")
+
+    def label(at: int) -> str:
+        """Name a row; only when it failed, as some are megabytes."""
+        return listed[at] if listed is not None else str(ids(table[at])) if callable(ids) else repr(table[at])
+
+    def arguments(at: int) -> dict[str, Any]:
+        return dict(zip(parameters, table[at] if len(parameters) > 1 else (table[at],), strict=True))
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @wraps(test)
         def over_all(**others: Any) -> None:
-            failures = list(failed(test, arguments(), labels, others))
+            chosen = sampled(len(table), 1.0 if thorough() else everyday)
+            failures: list[Exception] = []
+            for at in chosen:
+                if (failure := failure_of(test, arguments(at) | others)) is not None:
+                    failure.add_note(f"row: {label(at)}")
+                    failures.append(failure)
             if failures:
-                raise ExceptionGroup(f"{len(failures)} of {len(table)} rows of {', '.join(parameters)}", failures)
-
-        def arguments() -> Iterator[dict[str, Any]]:
-            for row in table:
-                yield dict(zip(parameters, row if len(parameters) > 1 else (row,), strict=True))
+                raise ExceptionGroup(f"{len(failures)} of {len(chosen)} rows of {', '.join(parameters)}", failures)
 
         signature = inspect.signature(test)
         kept = [one for name, one in signature.parameters.items() if name not in parameters]
@@ -44,15 +65,16 @@ def each_of(
     return decorate
 
 
-def failed(
-    test: Callable[..., None], rows: Iterable[dict[str, Any]], labels: Iterable[str], others: dict[str, Any]
-) -> Iterator[Exception]:
-    """Yield what each row that fails raised."""
-    for row, label in zip(rows, labels, strict=True):
-        try:
-            test(**row, **others)
-        except (Exception, pytest.fail.Exception) as error:
-            # What pytest.fail raises is no Exception, and a group holds nothing else.
-            failure = error if isinstance(error, Exception) else AssertionError(str(error))
-            failure.add_note(f"row: {label}")
-            yield failure
+def sampled(count: int, share: float) -> list[int]:
+    """Return a share of the places in a table of so many rows, in their order: at least one, and all for 1."""
+    return sorted(Random().sample(range(count), min(count, ceil(share * count))))
+
+
+def failure_of(test: Callable[..., None], arguments: dict[str, Any]) -> Exception | None:
+    """Return what a row raises, if it fails."""
+    try:
+        test(**arguments)
+    except (Exception, pytest.fail.Exception) as error:
+        # What pytest.fail raises is no Exception, and a group holds nothing else.
+        return error if isinstance(error, Exception) else AssertionError(str(error))
+    return None

@@ -14,6 +14,7 @@ from logops_fast.telemetry.exposition import OPENMETRICS_TYPE, TEXT_TYPE, preloa
 from logops_fast.telemetry.families import ProcessMetrics, build_info, worker_restarts
 from logops_fast.telemetry.registry import Registry
 from logops_fast.telemetry.slab import Slab
+from tests.support.tables import each_of
 from tests.telemetry.test_families import Batch
 
 PROMETHEUS_ACCEPT = (
@@ -80,7 +81,7 @@ def test_text_is_given_otherwise() -> None:
     assert render(everything())[1] == TEXT_TYPE
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("accept", "openmetrics"),
     [
         (b"", False),
@@ -108,7 +109,7 @@ def test_the_content_type_never_repeats_the_requests_words() -> None:
     assert content_type == OPENMETRICS_TYPE
 
 
-@pytest.mark.parametrize("label", ['"', "\\", "a\nb", "ü", "\ud800"])
+@each_of("label", ['"', "\\", "a\nb", "ü", "\ud800"])
 def test_label_values_are_escaped(label: str) -> None:
     registry = Registry()
     registry.counter("hits_total", "Hits.", ("who",)).labels(label).inc()

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from logops_fast.telemetry.exposition import render
 from logops_fast.telemetry.scrape import Scrape, histogram_quantile, parse
+from tests.support.tables import each_of
 from tests.telemetry.test_exposition import everything
 
 
@@ -51,7 +52,7 @@ def test_any_label_value_survives(series: dict[tuple[str, str], float]) -> None:
     assert parse(text, 0.0).samples.get("n_total", {}) == expected
 
 
-@pytest.mark.parametrize("text", ["<html>", "logops_total\n", "a 1\n<p>", '{"error":"not_found"}'])
+@each_of("text", ["<html>", "logops_total\n", "a 1\n<p>", '{"error":"not_found"}'])
 def test_what_is_no_exposition_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="Prometheus"):
         parse(text, 0.0)
@@ -92,7 +93,7 @@ def test_a_histogram_is_summed_over_its_series() -> None:
     assert parse(text, 0.0).quantile(0.25, "h") == pytest.approx(0.05)
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("buckets", "expected"),
     [
         ({0.1: 50.0, 0.2: 100.0, inf: 100.0}, 0.19),  # 90% of the way through the second bucket

@@ -6,9 +6,8 @@ import re
 import tomllib
 from pathlib import Path
 
-import pytest
-
 from logops_fast import __version__
+from tests.support.tables import each_of
 
 ROOT = Path(__file__).resolve().parents[2]
 REPEATED = {
@@ -29,7 +28,7 @@ def test_the_package_takes_its_version_from_the_module() -> None:
     assert project["tool"]["hatch"]["version"]["path"] == "logops_fast/__init__.py"
 
 
-@pytest.mark.parametrize("name", REPEATED)
+@each_of("name", REPEATED)
 def test_a_file_that_repeats_the_version_agrees(name: str) -> None:
     found = re.findall(REPEATED[name], (ROOT / name).read_text("utf-8"), re.MULTILINE)
     assert found

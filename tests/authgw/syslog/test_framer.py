@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,8 +58,8 @@ def test_each_frame_shows_by_its_first_bytes_where_it_ends(sent: bytes, expected
     assert feed(*(bytes([byte]) for byte in sent)) == expected
 
 
-@pytest.mark.parametrize("over", [1, 7, 8, 9, 200])
-@pytest.mark.parametrize("counted", [False, True], ids=["line", "counted"])
+@each_of("over", [1, 7, 8, 9, 200])
+@each_of("counted", [False, True], ids=["line", "counted"])
 def test_a_message_over_the_limit_is_cut_to_one_byte_more_and_the_next_one_is_whole(over: int, counted: bool) -> None:
     long = b"<34>" + b"x" * (LIMIT - 4 + over)
     sent = b"%d %b<34>next\n" % (len(long), long) if counted else long + b"\n<34>next\n"
@@ -129,7 +128,7 @@ def test_octet_counted_messages_arrive_as_they_were(texts: list[bytes]) -> None:
     assert found == [text.rstrip(b"\r\n\0").replace(b"\0", b"#000") for text in sent]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("sent", "expected"),
     [
         (b"<34>one", [b"<34>one"]),

@@ -2,8 +2,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from logops_fast.authgw.syslog.sources import Sources
 from tests.support.tables import each_of
 
@@ -42,7 +40,7 @@ def test_the_smallest_network_names_the_emitter_of_an_address_that_may_send(addr
     assert SOURCES.emitter(address) == emitter, "as it was remembered"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("certificate", "emitter"),
     [
         (None, "routers"),

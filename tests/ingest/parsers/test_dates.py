@@ -29,7 +29,7 @@ def test_a_day_is_read_in_each_of_its_forms(day: str) -> None:
     assert timestamp(day) == "2023-03-01T12:34:56Z"
 
 
-@pytest.mark.parametrize(
+@each_of(
     "day",
     ["2023-02-30", "2023-13-01", "2023-03/01", "Foo  1", "Feb 30", "0230", "13-01", "Mar  0", "1 2", "", "0000-01-01"],
 )
@@ -42,7 +42,7 @@ def test_a_time_that_does_not_exist_is_none(clock: str) -> None:
     assert timestamp("2023-03-01", clock) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("day", "clock", "date"),
     [
         ("Nov 25", "10:00:00", "2026-11-25"),
@@ -68,7 +68,7 @@ def test_a_date_of_the_last_year_gets_its_own_year(year: int, seconds: int, dist
     assert calendar.timestamp(f"{moment:%m-%d}", f"{moment:%H:%M:%S}", "", "") == f"{moment:%Y-%m-%dT%H:%M:%S}Z"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("clock", "zone", "ts"),
     [
         ("12:34:56", "Z", "2023-03-01T12:34:56Z"),

@@ -61,8 +61,8 @@ def test_hec_members_never_overwrite_the_event_s() -> None:
     ) == [{"host": "own", "ts": "T", "a": 1, "host_raw": "h", "time": 2, "a_raw": 2}]
 
 
-@pytest.mark.parametrize("between", [b"", b"\n", b"\r\n  "])
-@pytest.mark.parametrize("format", [Format.JSON, Format.NDJSON])
+@each_of("between", [b"", b"\n", b"\r\n  "])
+@each_of("format", [Format.JSON, Format.NDJSON])
 def test_hec_batches_are_objects_one_after_another(between: bytes, format: Format) -> None:
     if format is Format.NDJSON and b"\n" not in between:
         between = b"\n"
@@ -70,7 +70,7 @@ def test_hec_batches_are_objects_one_after_another(between: bytes, format: Forma
     assert events(body, format) == [{"msg": "a"}, {"b": 1, "ts": "2"}, {"own": 3}]
 
 
-@pytest.mark.parametrize("value", [7, None, ["a"], True])
+@each_of("value", [7, None, ["a"], True])
 def test_hec_values_that_are_no_text_are_messages(value: Any) -> None:
     assert events({"event": value, "host": "h"}) == [{"msg": value, "host": "h"}]
 

@@ -13,6 +13,7 @@ from tests.data.regen import CORPUS, DATA, NOW, golden_path
 from tests.data.regen import parsed as parsed_file
 from tests.formats.bodies import any_body
 from tests.ingest.parsers.support import outcome
+from tests.support.tables import each_of
 
 REASONS = {
     Format.JSON: {"empty", "malformed", "otlp_not_supported"},
@@ -37,7 +38,7 @@ def test_the_corpus_parses_as_reviewed(name: str) -> None:
     assert parsed_file(name) == golden
 
 
-@pytest.mark.parametrize("format", Format)
+@each_of("format", Format)
 def test_each_format_has_a_corpus_of_sixty_events(format: Format) -> None:
     of = Format.PLAIN if format in AS_PLAIN else format
     bodies = [(DATA / name).read_bytes() for name in CORPUS if CORPUS[name] is of]

@@ -33,7 +33,7 @@ def nested(levels: int) -> bytes:
     return b'{"a":' * levels + b"{}" + b"}" * levels
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "events"),
     [
         (b'{"a":1}', [{"a": 1}]),
@@ -74,14 +74,14 @@ def test_a_scalar_alone_is_a_fault() -> None:
     assert json_array.parse(b" true\n") == ([], [(0, "not_an_object", "true")])
 
 
-@pytest.mark.parametrize("body", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
+@each_of("body", [b"", b" \r\n", b"\xef\xbb\xbf", b"\xef\xbb\xbf\n"])
 def test_a_body_of_nothing_is_empty(body: bytes) -> None:
     with pytest.raises(MalformedBody) as caught:
         json_array.parse(body)
     assert caught.value.reason == "empty"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("body", "where"),
     [
         (b'[{"a":1},{"b":]', "line 1 column 15"),
@@ -151,7 +151,7 @@ def test_a_wide_number_within_too_deep_nesting_is_still_too_deep() -> None:
     assert json_array.parse(body.replace(b"18446744073709551616", b"1e999")).faults[0].reason == "too_deep"
 
 
-@pytest.mark.parametrize("filler", [b"x", b"\xff", "é".encode(), "😀".encode()])
+@each_of("filler", [b"x", b"\xff", "é".encode(), "😀".encode()])
 def test_the_text_of_a_fault_is_bounded(filler: bytes) -> None:
     (fault,) = json_array.parse(b'["%b"]' % (filler * 200_000)).faults
     assert base.TEXT_LIMIT - 4 < len(fault.text.encode()) <= base.TEXT_LIMIT

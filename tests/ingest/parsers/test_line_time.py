@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.ingest.parsers.dates import Calendar
 from logops_fast.ingest.parsers.line_time import find_time, scan
 from logops_fast.ingest.timestamps import canonical
+from tests.support.tables import each_of
 
 NOW = 1795600800.0  # 2026-11-25T10:00:00Z
 
@@ -39,7 +39,7 @@ def test_a_time_after_a_word_of_prose_is_not_read(text: str) -> None:
     assert find_time("the " + text.replace("[", "("), Calendar(NOW)) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "rest"),
     [
         ("2023-03-01 12:34:56,789 INFO x", " INFO x"),

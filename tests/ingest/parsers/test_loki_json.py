@@ -15,6 +15,7 @@ from logops_fast.ingest.parsers.registry import DEFAULT_LIMITS, parse, parse_pie
 from tests.formats.bodies import json_pushes
 from tests.ingest.parsers.support import outcome
 from tests.support.loki import json_push
+from tests.support.tables import each_of
 
 TIME = "1741003200000000005"
 TS = "2025-03-03T12:00:00.000000005Z"
@@ -36,7 +37,7 @@ def test_entries_become_events() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("time", "ts"),
     [
         (TIME, TS), ("946684800000000001", "2000-01-01T00:00:00.000000001Z"), ("1741003200", 1741003200),
@@ -65,7 +66,7 @@ def test_what_is_spoilt_is_a_fault_and_its_neighbours_are_read() -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("body", [b"{", b"[]", b"7", b'{"streams":{}}', b'{"values":[]}', b'{"streams":[}', b"x"])
+@each_of("body", [b"{", b"[]", b"7", b'{"streams":{}}', b'{"values":[]}', b'{"streams":[}', b"x"])
 def test_a_body_that_is_no_push_is_malformed(body: bytes) -> None:
     with pytest.raises(MalformedBody) as caught:
         whole(body)

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +8,7 @@ from tests.support.loki import labels_of
 from tests.support.tables import each_of
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("text", "labels"),
     [
         ("{}", {}),

@@ -14,6 +14,7 @@ from logops_fast.ingest.parsers.base import TEXT_LIMIT, Limits, MalformedBody
 from logops_fast.ingest.parsers.loki_entries import MAX_REPEATED_BYTES
 from logops_fast.ingest.parsers.registry import DEFAULT_LIMITS, parse, parse_pieces
 from tests.support.loki import push_request
+from tests.support.tables import each_of
 
 LABELS = bytes_field(1, b'{app="shop"}')
 TIME = bytes_field(1, int_field(1, 1_741_003_200) + int_field(2, 5))
@@ -58,7 +59,7 @@ def test_labels_may_follow_their_entries_and_the_last_ones_count() -> None:
     assert events(body) == [{"ts": TS, "msg": "x", "app": "shop"}]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("fields", "ts"),
     [
         (b"", None),
@@ -87,7 +88,7 @@ def test_names_that_are_taken_get_a_suffix() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", [b"", b"{}", b"{", b'{"a":1', b"[1]", b' {"a":1}', b'{"a":1}{"b":2}'])
+@each_of("text", [b"", b"{}", b"{", b'{"a":1', b"[1]", b' {"a":1}', b'{"a":1}{"b":2}'])
 def test_a_line_that_is_no_object_is_the_message(text: bytes) -> None:
     assert events(stream(LABELS, entry(TIME, line(text)))) == [{"ts": TS, "msg": text.decode(), "app": "shop"}]
 
@@ -112,7 +113,7 @@ def test_what_is_no_entry_is_a_fault_and_its_neighbours_are_read() -> None:
     assert TEXT_LIMIT - 9 < len(parsed.faults[2].text) <= TEXT_LIMIT
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [b"\x0a", b"\x0a\x05", b"x", b"\xff" * 11, b"\x0b", b"\x09\x01", stream(LABELS, b"\x12\x09"), stream(b"\x1d\x01")],
 )

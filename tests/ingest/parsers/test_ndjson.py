@@ -9,6 +9,7 @@ from logops_fast.ingest.parsers.base import Fault, MalformedBody, Parsed
 from logops_fast.ingest.parsers.json_values import read_event
 from tests.formats.bodies import any_body, json_lines
 from tests.ingest.parsers.support import outcome
+from tests.support.tables import each_of
 
 
 def line_by_line(body: bytes) -> Parsed:
@@ -31,7 +32,7 @@ def test_a_bad_line_spoils_itself_only() -> None:
     )
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b'{"a":1}\n{"b":2}',
@@ -44,7 +45,7 @@ def test_line_endings_blank_lines_and_spaces_make_no_difference(body: bytes) -> 
     assert ndjson.parse(body) == ([{"a": 1}, {"b": 2}], [])
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b'{"a":1},{"b":2}\n',
@@ -87,7 +88,7 @@ def test_one_line_too_deep_does_not_spoil_the_batch() -> None:
     assert [fault[:2] for fault in faults] == [(1, "too_deep"), (2, "too_deep")]
 
 
-@pytest.mark.parametrize("body", [b"", b"\n\n", b" \r\n", b"\xef\xbb\xbf\n"])
+@each_of("body", [b"", b"\n\n", b" \r\n", b"\xef\xbb\xbf\n"])
 def test_a_body_of_nothing_is_empty(body: bytes) -> None:
     with pytest.raises(MalformedBody) as caught:
         ndjson.parse(body)

@@ -3,11 +3,11 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.ingest.parsers.otlp_event import NO_ORIGIN, Clock, double, identifier, of_resource, of_scope
+from tests.support.tables import each_of
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=5))
@@ -19,7 +19,7 @@ def test_a_time_is_exact_to_the_nanosecond(times: list[int]) -> None:
         assert text == f"{second}.{nanos % 10**9:09d}Z"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "written"),
     [(0.0, 0.0), (-1.5, -1.5), (math.inf, "Infinity"), (-math.inf, "-Infinity"), (math.nan, "NaN")],
 )

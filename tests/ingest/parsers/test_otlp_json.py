@@ -69,7 +69,7 @@ def test_protobufs_own_names_are_read_as_well() -> None:
     assert otlp_json.parse(body, LIMITS) == read_as_large(body) == ([expected], [])
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("value", "read"),
     [
         ({"intValue": "9007199254740993"}, 9007199254740993),
@@ -133,7 +133,7 @@ def test_a_record_that_is_no_object_and_one_too_deep_are_faults() -> None:
     assert [fault.reason for fault in faults] == ["not_an_object", "bad_record"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     "body",
     [
         b'{"resourceLogs":[',

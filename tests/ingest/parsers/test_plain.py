@@ -37,7 +37,7 @@ def test_forms_may_be_mixed() -> None:
     assert [event["msg"] for event in events_of(body)] == ["five", "three", "ours", "bare", "\tat free text"]
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("line", "event"),
     [
         (
@@ -151,7 +151,7 @@ def test_times_without_a_zone_are_of_the_given_one() -> None:
     ]
 
 
-@pytest.mark.parametrize("line", ["\x1b[31m", "\x1b[31m \t", "[", "<", "=", "-", "{", "1", "I", "%", "\x1b"])
+@each_of("line", ["\x1b[31m", "\x1b[31m \t", "[", "<", "=", "-", "{", "1", "I", "%", "\x1b"])
 def test_a_line_of_next_to_nothing_is_its_message(line: str) -> None:
     (event,) = events_of(line.encode())
     assert event == {"msg": line, "level": NOT_FOUND}

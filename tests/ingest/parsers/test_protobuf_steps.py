@@ -53,7 +53,7 @@ def export(record: bytes) -> bytes:
     return bytes_field(1, bytes_field(2, bytes_field(2, record)))
 
 
-@each_of("kind", SPENT)
+@each_of("kind", SPENT, everyday=0.3)
 def test_an_otlp_record_of_tiny_fields_is_read_in_steps(kind: str) -> None:
     record = tiny(kind)
     pieces = list(parse_pieces(Format.OTLP, export(record), 0.0))
@@ -63,7 +63,7 @@ def test_an_otlp_record_of_tiny_fields_is_read_in_steps(kind: str) -> None:
 
 
 @pytest.mark.parametrize(("field", "attributes"), [(1, 1), (2, 3)], ids=["resource", "scope"])
-@each_of("unit", [b"\x10\x00", b"\x78\x00", b"attributes"])
+@each_of("unit", [b"\x10\x00", b"\x78\x00", b"attributes"], everyday=0.3)
 def test_a_resource_or_scope_of_tiny_fields_is_read_in_steps(unit: bytes, field: int, attributes: int) -> None:
     if unit == b"attributes":
         unit = bytes_field(attributes, b"")
@@ -110,7 +110,7 @@ def readable(make: Callable[[], bytes], read: Callable[[bytes], Any]) -> bytes:
         return made
 
 
-@pytest.mark.parametrize("seed", range(8))
+@each_of("seed", range(8), everyday=0.25)
 def test_large_records_of_any_fields_are_read_as_at_once(seed: int) -> None:
     """Records one after another are one record (protobuf's merging); values are put into ever larger ones."""
     rng = random.Random(seed)
@@ -189,7 +189,7 @@ ENTRIES = {
 }
 
 
-@each_of("kind", list(ENTRIES))
+@each_of("kind", list(ENTRIES), everyday=0.4)
 def test_a_loki_entry_of_tiny_fields_is_read_in_steps(kind: str) -> None:
     entry = ENTRIES[kind] + bytes_field(3, bytes_field(1, b"a") + bytes_field(2, b"b")) + bytes_field(2, b"m")
     stream = bytes_field(1, b'{app="a"}') + bytes_field(2, bytes_field(2, b"x")) + bytes_field(2, entry)

@@ -15,7 +15,7 @@ def bsd(line: str, now: float = NOW) -> dict[str, Any] | None:
     return rfc3164.parse_line(line, Calendar(now))
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("pri", "level", "facility"),
     [
         (0, "FATAL", "kern"),
@@ -38,7 +38,7 @@ def test_a_priority_holds_level_and_facility(pri: int, level: str, facility: str
         assert (event["level"], event["facility"], event["msg"]) == (level, facility, "m")
 
 
-@pytest.mark.parametrize("pri", ["192", "999", "007", "1234", "", "-1", "x", "٣"])
+@each_of("pri", ["192", "999", "007", "1234", "", "-1", "x", "٣"])
 def test_what_is_no_priority_is_no_syslog(pri: str) -> None:
     assert rfc5424.parse_line(f"<{pri}>1 - - - - - - m") is None
     assert bsd(f"<{pri}>Mar  3 12:00:00 h a: m") is None
@@ -60,7 +60,7 @@ def test_every_field_of_rfc_5424_is_kept() -> None:
     }
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("data", "sd", "msg"),
     [
         ("-", None, ""),
@@ -82,14 +82,12 @@ def test_structured_data_is_nested_or_part_of_the_message(data: str, sd: dict[st
     assert (event.get("sd"), event["msg"]) == (sd, msg)
 
 
-@pytest.mark.parametrize(
-    "line", ["<13>1 - - - -", "<13>1", "13>1 - - - - - -", "<13>x - - - - - -", "<13>1  - - - - - -"]
-)
+@each_of("line", ["<13>1 - - - -", "<13>1", "13>1 - - - - - -", "<13>x - - - - - -", "<13>1  - - - - - -"])
 def test_other_lines_are_not_rfc_5424(line: str) -> None:
     assert rfc5424.parse_line(line) is None
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("rest", "fields"),
     [
         ("h a[1]: m", {"host": "h", "app": "a", "pid": "1", "msg": "m"}),

@@ -40,7 +40,7 @@ def check(case: contexts.Case) -> None:
         assert text in stored["msg"], case
 
 
-@settings(max_examples=examples(4))
+@settings(max_examples=examples(4, 2))
 @given(st.integers(0, 2**32))
 @example(9008310)  # a domain that begins like a token
 @example(9076901)
@@ -57,7 +57,7 @@ def shape(value: Any) -> Any:
     return None
 
 
-@settings(max_examples=examples(3))
+@settings(max_examples=examples(3, 1.5))
 @given(texts)
 @example("\t10.1.2.3")
 @example("\x01alice@example.com")
@@ -71,7 +71,7 @@ def test_what_the_reference_knows_is_never_left(text: str) -> None:
             assert not list(reference.leaks(reference.decoded(stored)))
 
 
-@settings(max_examples=examples(1.5))
+@settings(max_examples=examples(1.5, 1))
 @given(events)
 @example({"a@b.com": 1, "ab@b.com": 2, "a***@b.com": 3, "a***@b.com#2": 4})
 @example({"10.1.2.3": {"10.1.9.9": 1, "10.1.8.8": 2}})

@@ -47,7 +47,7 @@ def lines_run(event: dict[str, Any], masker: Masker = MASKER) -> int:
 
 @pytest.mark.interpreted
 @pytest.mark.parametrize("where", ["value", "key", "many"])
-@each_of("unit", UNITS)
+@each_of("unit", UNITS, everyday=0.2)
 def test_twice_the_text_takes_about_twice_the_work(unit: str, where: str) -> None:
     def event(size: int) -> dict[str, Any]:
         text = (unit * (size // len(unit) + 1))[:size]
@@ -63,7 +63,7 @@ MOST_LINES_A_BYTE = 6
 
 
 @pytest.mark.interpreted
-@each_of("unit", UNITS)
+@each_of("unit", UNITS, everyday=0.2)
 def test_a_repeated_unit_costs_a_few_lines_a_byte(unit: str) -> None:
     """What bounds the cost beside normal text, of which `python -m bench.hostile` has the times."""
     masker = Masker()

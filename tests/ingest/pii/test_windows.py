@@ -28,7 +28,7 @@ texts = st.lists(st.lists(words, min_size=1, max_size=4).map("".join), min_size=
 
 
 @pytest.mark.interpreted
-@settings(max_examples=examples(10))
+@settings(max_examples=examples(10, 2))
 @given(texts)
 def test_repeated_text_is_masked_as_if_nothing_were_remembered(text: str) -> None:
     with pytest.MonkeyPatch.context() as patch:

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import datetime as dt
 
-import pytest
-
 from logops_fast.ingest.sink.day_files import DayFile, day_of, file_name, owner, parse_name
 from tests.ingest.sink.support import DAY, NOON
+from tests.support.tables import each_of
 
 
 def test_the_day_is_that_of_utc() -> None:
@@ -19,7 +18,7 @@ def test_a_worker_is_named_only_if_there_are_several() -> None:
     assert file_name(DAY, 0, 2) == "20241126.w0.ndjson"
 
 
-@pytest.mark.parametrize(
+@each_of(
     ("name", "parsed"),
     [
         ("20241126.ndjson", DayFile(dt.date(2024, 11, 26), None, False)),

@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from logops_fast.ingest.sink.disk_thread import DiskThread, Job
+from tests.support.tables import each_of
 
 
 async def outcome(thread: DiskThread, job: Job) -> BaseException | None:
@@ -46,7 +47,7 @@ def test_a_job_that_the_kernel_carries_on_is_not_reported_by_the_thread() -> Non
     assert reported == []
 
 
-@pytest.mark.parametrize("error", [OSError("disk"), MemoryError(), SystemExit(1), KeyboardInterrupt()])
+@each_of("error", [OSError("disk"), MemoryError(), SystemExit(1), KeyboardInterrupt()])
 def test_whatever_a_job_raises_is_reported_and_the_thread_goes_on(error: BaseException) -> None:
     def bad() -> bool:
         raise error
