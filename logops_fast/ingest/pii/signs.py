@@ -41,8 +41,8 @@ FREQUENT: Final = EMAIL | IPV4
 
 # The triggers. Those that are a byte are asked for alone, or before the rest of the trigger, because they are rare.
 EMAIL_SIGN: Final = b"@"
-SCHEME: Final = re.compile(rb"b(?:earer|asic)")
-"""In the broad view, for BEARER and BASIC: one pass for both costs half of two needles."""
+SCHEME: Final = re.compile(rb"b(?:e[ab]rer|[ab]sic)")
+"""In the broad view, for BEARER and BASIC."""
 DIGEST_SCHEME: Final = b"digest"
 """In the broad view, of a text with an `=`."""
 CARD_GROUPS: Final = re.compile(rb"[0-9]{4}[ -][0-9]{4}")
@@ -51,12 +51,16 @@ a run of digits that `may_be_number`."""
 DOTTED_GROUPS: Final = re.compile(rb"\.(?=[0-9]{4})(?<=[0-9]{4}\.)")
 """For CARD. Between groups a dot is asked for with the dots of addresses: as a gap in the broad view it would make most
 addresses of IPv4 as long as a card's number."""
-DOTTED: Final = re.compile(rb"\.(?:" + DOTTED_GROUPS.pattern[2:] + rb"()|" + MAY_BE_IPV4.pattern[2:] + rb")")
-"""Either of both, the former with group 1."""
+_SCHEMES_AND_KEYS: Final = rb"b(?:e[ab]rer|[ab]sic|(?:[ksgrbi][iopdz][ab]|(?:id|n[pv]|cc)[ab])[a-z0_]{16}"
+_GROUPS: Final = rb"0000(?<=0000b0000)"
+STOPS: Final = re.compile(_SCHEMES_AND_KEYS + rb"|0(?:" + _GROUPS[1:] + rb"|0{0,2}+b0{1,3}+b0))")
+"""In the broad view, whose `b` may be a full stop or a capital A: all places of `SCHEME`, `DOTTED_GROUPS`,
+`MAY_BE_IPV4` and of a key that begins with `CAPITAL_A`, and a few others."""
+RARE_STOPS: Final = re.compile(_SCHEMES_AND_KEYS + rb"|" + _GROUPS + rb")")
+"""The same without addresses."""
 URL_SIGN: Final = b"://"
 """Of a text with an `@`."""
 PATTERNS: Final = (
-    (KEY, b"A", CAPITAL_A),
     (JWT, b"J", re.compile(rb"J(?<=eyJ)")),
     (KEY, b"K", re.compile(rb"KEY(?<=" + PRIVATE_KEY + rb")")),
     (CARD, b"+", re.compile(rb"\+(?=[0-9]{4})(?<=[0-9]{4}\+)")),
@@ -66,14 +70,22 @@ PATTERNS: Final = (
 """Kind, the byte that the trigger begins with, the trigger. No kind: something encoded. For KEY and JWT also
 `LONG_WORD`, in a shape."""
 
+_STOPS_OF: Final[tuple[tuple[int, re.Pattern[bytes], bool], ...]] = (
+    (BEARER | BASIC, SCHEME, True),
+    (CARD, DOTTED_GROUPS, False),
+    (KEY, CAPITAL_A, False),
+    (IPV4, MAY_BE_IPV4, False),
+)
+"""Kinds, what they are found by at one of the `STOPS`, and whether that is in the view."""
 _WHOLE: Final = re.compile(rb"[0-9]{13}")
 _ANCHOR: Final = re.compile(ANCHOR)
+_MOST_ALARMS: Final = 32  # false ones; so many in text that is made so, of which each kind is then asked by itself
 
 
 class Triggers:
     """The patterns for the names that matter, before each of their separators."""
 
-    __slots__ = ("colon", "element", "equals", "name")
+    __slots__ = ("colon", "colon_or_url", "element", "equals", "name")
 
     def __init__(self, rules: NameRules) -> None:
         endings = endings_of(rules)
@@ -81,6 +93,8 @@ class Triggers:
         anchor = ANCHOR[1:]  # without its colon
         self.colon = _ANCHOR if names is None else re.compile(rb":(?:(?:" + names + rb")()|" + anchor + rb")")
         """A name before a colon, which sets group 1, or an IPv6 address."""
+        self.colon_or_url = re.compile(rb":(?:(?:" + (names or rb"(?!)") + rb")()|(//)|" + anchor + rb")")
+        """The same, or `URL_SIGN`, which sets group 2."""
         self.name: re.Pattern[bytes] | None = None if names is None else re.compile(rb":(?:" + names + rb")")
         self.equals: re.Pattern[bytes] | None = None
         self.element: re.Pattern[bytes] | None = None
@@ -107,31 +121,17 @@ class Signs:
         found = 0
         view = broad(text)
         has_equals = b"=" in text
-        if EMAIL_SIGN in text:
+        has_sign = EMAIL_SIGN in text
+        if has_sign:
             found = EMAIL
-            last = text.rfind(URL_SIGN)
-            if last >= 0:
-                self._add(text, URL_SIGN, last)
-                found |= URL
-        at = DOTTED.search(text)
+        at = STOPS.search(view)
         if at is not None:
-            if at.lastindex is None:
-                found |= IPV4
-                at = DOTTED_GROUPS.search(text, at.end())
-            elif MAY_BE_IPV4.search(text) is not None:
-                found |= IPV4
-            if at is not None:
-                self._find(text, DOTTED_GROUPS, at)
-                found |= CARD
+            found |= self._find_stops(text, view, at)
         shape = text.translate(SHAPE)
         last = shape.rfind(LONG_WORD)
         if last >= 0:
             self._add(shape, LONG_WORD, last)
             found |= KEY | JWT
-        at = SCHEME.search(view)
-        if at is not None:
-            self._find(view, SCHEME, at)
-            found |= BEARER | BASIC
         if has_equals:
             last = view.rfind(DIGEST_SCHEME)
             if last >= 0:
@@ -148,9 +148,10 @@ class Signs:
                     found |= sign
                     if not sign:
                         self.encoded = True
-        at = triggers.colon.search(text)
+        # An address of a URL with a password has an `@`: a walk of its own for `://` costs as much as that for colons.
+        at = (triggers.colon_or_url if has_sign else triggers.colon).search(text)
         if at is not None:
-            found |= self._find_colons(text, triggers, at)
+            found |= self._find_colons(text, triggers, at, urls=has_sign)
         if has_equals and triggers.equals is not None:
             at = triggers.equals.search(text)
             if at is not None:
@@ -179,6 +180,42 @@ class Signs:
             end = text.find(b"\n", place)
             found = pattern.search(text, end) if end >= 0 else None
 
+    def _find_stops(self, text: bytes, view: bytes, found: re.Match[bytes] | None) -> int:
+        """Add the rows with what the `STOPS` are of; ``found``: the first of them. Returns the kinds."""
+        kinds = alarms = 0
+        while found is not None:
+            place = found.start()
+            kind = _kind_at(text, view, place)
+            kinds |= kind
+            after = place + 1
+            if kind == 0:
+                alarms += 1
+                if alarms > _MOST_ALARMS:
+                    return kinds | self._find_each(text, view, place)
+            elif kind != IPV4:
+                self._places.append(place)
+                after = text.find(b"\n", place)
+                if after < 0:
+                    after = len(text)
+                # A row's other kinds are looked for from the same place on.
+                for other, pattern, in_view in _STOPS_OF:
+                    if not kinds & other and pattern.search(view if in_view else text, place, after) is not None:
+                        kinds |= other
+            found = (RARE_STOPS if kinds & IPV4 else STOPS).search(view, after)
+        return kinds
+
+    def _find_each(self, text: bytes, view: bytes, start: int) -> int:
+        """As `_find_stops` from ``start`` on, with a walk for each kind."""
+        kinds = 0
+        for kind, pattern, in_view in _STOPS_OF:
+            source = view if in_view else text
+            found = pattern.search(source, start)
+            if found is not None:
+                kinds |= kind
+                if kind != IPV4:
+                    self._find(source, pattern, found)
+        return kinds
+
     def _find_numbers(self, text: bytes, view: bytes, place: int) -> int:
         """Add the rows with what may be a card's number; ``place``: of the last `RUN`. Returns the kinds."""
         kinds = 0
@@ -193,26 +230,40 @@ class Signs:
             place = view.rfind(RUN, 0, start)
         return kinds
 
-    def _find_colons(self, text: bytes, triggers: Triggers, found: re.Match[bytes] | None) -> int:
-        """Add the rows with a name before a colon or with an IPv6 address; ``found``: the first. Returns the kinds."""
-        search = triggers.colon.search
+    def _find_colons(self, text: bytes, triggers: Triggers, found: re.Match[bytes] | None, *, urls: bool) -> int:
+        """Add the rows with a name before a colon, an IPv6 address, or, of ``urls``, a URL. Returns the kinds.
+
+        ``found``: the first.
+        """
+        search = (triggers.colon_or_url if urls else triggers.colon).search
         kinds = 0
         while found is not None:
             place = found.start()
             self._places.append(place)
             at = text.find(b"\n", place)
             end = len(text) if at < 0 else at
-            # A row's other kind is looked for from the same place on.
-            if found.lastindex is not None:
-                self.named = True
-                if not kinds and _ANCHOR.search(text, place, end) is not None:
-                    kinds = IPV6
-            else:
-                kinds = IPV6
-                if not self.named and triggers.name is not None and triggers.name.search(text, place, end) is not None:
-                    self.named = True
+            # A row's other kinds are looked for from the same place on.
+            which = found.lastindex
+            if not self.named and triggers.name is not None:
+                self.named = which == 1 or triggers.name.search(text, place, end) is not None
+            if urls and not kinds & URL and (which == 2 or text.find(URL_SIGN, place, end) >= 0):
+                kinds |= URL
+            if not kinds & IPV6 and (which is None or _ANCHOR.search(text, place, end) is not None):
+                kinds |= IPV6
             found = search(text, at) if at >= 0 else None
         return kinds
+
+
+def _kind_at(text: bytes, view: bytes, place: int) -> int:
+    """The kinds of one of the `STOPS`; 0 if it is none, as it reads in the text."""
+    first = text[place]
+    if first == 0x2E:
+        if MAY_BE_IPV4.match(text, place) is not None:
+            return IPV4
+        return CARD if DOTTED_GROUPS.match(text, place) is not None else 0
+    if first == 0x41:
+        return KEY if CAPITAL_A.match(text, place) is not None else 0
+    return BEARER | BASIC if SCHEME.match(view, place) is not None else 0
 
 
 def _rows(text: bytes, places: list[int]) -> list[int]:

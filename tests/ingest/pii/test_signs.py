@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from logops_fast.ingest.pii import signs as kinds_of
 from logops_fast.ingest.pii.escapes import neutralise
 from logops_fast.ingest.pii.keyforms import FORMS
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS, Kind
@@ -94,3 +95,42 @@ def test_only_the_rows_of_a_kind_are_named(text: str) -> None:
     signs = Signs(b"\n".join((AWAY, line, AWAY, line)), TRIGGERS)
     assert signs.rows in ([1, 3], [])
     assert signs.rows or signs.found & FREQUENT
+
+
+AKIA: Final = "AKIA" + "Q7" * 8
+STOPPED_AT: Final = {
+    "Bearer x": kinds_of.BEARER,
+    "BASIC x": kinds_of.BASIC,
+    "beArer x": kinds_of.BEARER,
+    AKIA: kinds_of.KEY,
+    "4111.1111.1111.1111": kinds_of.CARD,
+    "10.1.2.3": kinds_of.IPV4,
+}
+ALARMS: Final = ("broadcasting-to-everyone " * 40, "Arial" + "x" * 20, "1234.12 4.1", ".asic Aearer .earer")
+
+
+@pytest.mark.parametrize("alarm", ["", *ALARMS])
+@each_of("text", list(STOPPED_AT))
+def test_what_one_walk_stops_at_is_found_after_false_alarms_and_in_one_row(text: str, alarm: str) -> None:
+    line = to_json({"k": f"{alarm} {text}"})
+    signs = Signs(b"\n".join((AWAY, line, AWAY, line)), TRIGGERS)
+    assert signs.found & STOPPED_AT[text]
+    assert signs.rows == ([] if text == "10.1.2.3" else [1, 3])
+    for other, kind in STOPPED_AT.items():
+        row = to_json({"k": f"{text} {alarm} {other}"})
+        assert Signs(b"\n".join((AWAY, row)), TRIGGERS).found & kind, other
+
+
+@each_of("alarm", ALARMS)
+def test_a_false_alarm_is_no_sign(alarm: str) -> None:
+    signs = Signs(b"\n".join((AWAY, to_json([alarm]))), TRIGGERS)
+    assert signs.found == 0
+
+
+@each_of("text", ["http://a:b@c.de", "see //c and bob@x.example: password: x http://a", "2001:db8::7 at http://b@x.de"])
+def test_a_url_is_seen_beside_what_else_is_before_a_colon(text: str) -> None:
+    signs = signs_of_second_row(to_json({"k": text}))
+    assert signs.found & kinds_of.URL
+    assert signs.rows == [1]
+    assert signs.named == ("password" in text)
+    assert bool(signs.found & kinds_of.IPV6) == ("2001" in text)
