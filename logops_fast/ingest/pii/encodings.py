@@ -219,14 +219,13 @@ def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
     units = len(view)
     unit = reached = 0
     for start, end, mask in cuts:
-        # The next cut is near: a search of all units takes twice as long, and one of some longer than two steps.
-        following = unit + 1
-        if following < units and view[following] <= start:
-            unit = following
-            following += 1
-            if following < units and view[following] <= start:
-                near = unit + _NEAR
-                unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
+        # The next cut is near: a search of all units takes twice as long, and one of some longer than three steps.
+        stop = unit + 3
+        while unit < stop and unit + 1 < units and view[unit + 1] <= start:
+            unit += 1
+        if unit == stop:
+            near = unit + _NEAR
+            unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
         begin = before[unit] if unit & 1 else before[unit] + start - view[unit]
         finish = begin
         if end > start:

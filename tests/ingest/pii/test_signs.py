@@ -9,6 +9,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logops_fast.ingest.pii import signs as kinds_of
+from logops_fast.ingest.pii.cards import find_cards
 from logops_fast.ingest.pii.escapes import neutralise
 from logops_fast.ingest.pii.keyforms import FORMS
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS, Kind
@@ -98,7 +99,7 @@ def test_only_the_rows_of_a_kind_are_named(text: str) -> None:
 
 
 AKIA: Final = "AKIA" + "Q7" * 8
-STOPPED_AT: Final = {
+ASKED_FOR: Final = {
     "Bearer x": kinds_of.BEARER,
     "BASIC x": kinds_of.BASIC,
     "beArer x": kinds_of.BEARER,
@@ -106,24 +107,36 @@ STOPPED_AT: Final = {
     "4111.1111.1111.1111": kinds_of.CARD,
     "10.1.2.3": kinds_of.IPV4,
 }
-ALARMS: Final = ("broadcasting-to-everyone " * 40, "Arial" + "x" * 20, "1234.12 4.1", ".asic Aearer .earer")
+LOOK_ALIKES: Final = ("broadcasting-to-everyone " * 40, "Arial" + "x" * 20, "1234.12 4.1", ".asic Aearer .earer")
 
 
-@pytest.mark.parametrize("alarm", ["", *ALARMS])
-@each_of("text", list(STOPPED_AT))
-def test_what_one_walk_stops_at_is_found_after_false_alarms_and_in_one_row(text: str, alarm: str) -> None:
-    line = to_json({"k": f"{alarm} {text}"})
+@pytest.mark.parametrize("alike", ["", *LOOK_ALIKES])
+@each_of("text", list(ASKED_FOR))
+def test_each_kind_is_found_after_what_looks_like_it_and_beside_others(text: str, alike: str) -> None:
+    line = to_json({"k": f"{alike} {text}"})
     signs = Signs(b"\n".join((AWAY, line, AWAY, line)), TRIGGERS)
-    assert signs.found & STOPPED_AT[text]
+    assert signs.found & ASKED_FOR[text]
     assert signs.rows == ([] if text == "10.1.2.3" else [1, 3])
-    for other, kind in STOPPED_AT.items():
-        row = to_json({"k": f"{text} {alarm} {other}"})
+    for other, kind in ASKED_FOR.items():
+        row = to_json({"k": f"{text} {alike} {other}"})
         assert Signs(b"\n".join((AWAY, row)), TRIGGERS).found & kind, other
 
 
-@each_of("alarm", ALARMS)
-def test_a_false_alarm_is_no_sign(alarm: str) -> None:
-    signs = Signs(b"\n".join((AWAY, to_json([alarm]))), TRIGGERS)
+@each_of(
+    "number",
+    ["4222.2222 2222 2", "4222 2222.2222 2", "4222 2222 2222.2", "3782.822463 10005", "3782 822463.10005",
+     "3056.930902 5904", "3056 930902.5904", "4111+1111.1111+1111", "4111\u20131111.1111\u00a01111"],
+)  # fmt: skip
+def test_a_dot_between_any_two_groups_of_a_card_is_seen(number: str) -> None:
+    line = to_json([number])
+    assert find_cards(line), number
+    check(PLAIN, number)
+    assert signs_of_second_row(line).found & kinds_of.CARD
+
+
+@each_of("alike", LOOK_ALIKES)
+def test_what_looks_like_a_kind_is_no_sign(alike: str) -> None:
+    signs = Signs(b"\n".join((AWAY, to_json([alike]))), TRIGGERS)
     assert signs.found == 0
 
 
