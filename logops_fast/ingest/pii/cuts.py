@@ -29,6 +29,38 @@ def merged(cuts: list[Cut]) -> list[Cut]:
     return out
 
 
+def applied(text: bytes, cuts: list[Cut], *, sort: bool, names: bool) -> tuple[bytes, bool]:
+    """The neutral text with each cut replaced, and whether any of them lies in an object's key.
+
+    ``sort``: the cuts are of several kinds, and neither sorted nor merged. ``names``: whether the text has keys that
+    may be cut. As `merged`, `replaced` and `any_in_key` in one pass, which takes half as long: cuts seldom overlap.
+    """
+    if sort:
+        cuts.sort()
+    pieces: list[bytes] = []
+    add = pieces.append
+    at = 0
+    in_key = False
+    last = len(text) - 1
+    string_end = -1 if names else last
+    for start, end, mask in cuts:
+        if sort and (start < at or start == end == at):
+            cuts = merged(cuts)
+            return replaced(text, cuts), names and any_in_key(text, cuts)
+        add(text[at:start])
+        add(mask)
+        at = end
+        if end > string_end:
+            string_end = text.find(b'"', end)
+            if not 0 <= string_end < last:
+                string_end = last + 1
+            elif text[string_end + 1] == 0x3A:
+                in_key = True
+                string_end = last + 1
+    add(text[at:])
+    return b"".join(pieces), in_key
+
+
 def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     """The text with each cut replaced. Cuts are sorted and do not overlap."""
     pieces: list[bytes] = []

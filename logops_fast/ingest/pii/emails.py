@@ -12,6 +12,7 @@ import unicodedata
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.ingest.pii.walk import places
 
 # Letters first: strip() looks each byte up in this order. Any byte of a non-ASCII character belongs to a word (EAI,
 # RFC 6531); 0xF5 and above are never UTF-8 (see `escapes`).
@@ -51,48 +52,58 @@ _LONGEST_QUOTED: Final = 64  # RFC 5321, 4.5.3.1.1
 def find_emails(text: bytes) -> list[Cut]:
     """The local parts, but for their first character, of the addresses in neutral text."""
     cuts: list[Cut] = []
-    known: dict[bytes, int] = {}
     sizes: dict[bytes, int] = {}
+    quoted: dict[bytes, tuple[int, int]] = {}
     begin = 0
-    for found in _DOMAIN.finditer(text):
-        sign = found.start()
-        # The usual local part: short, ASCII, and led by what the mask keeps.
+    for sign in places(text, b"@", _DOMAIN):
         start = sign - _USUAL
         if start < begin:
             start = begin
         tail = text[start:sign]
-        size = sizes.get(tail, -1)
-        if size < 0:
-            size = len(tail) - len(tail.rstrip(_LOCAL))
-            if size >= _USUAL or not (size and tail[-size] in _LEADING and tail[-size:].isascii()):
-                size = 0
+        size = sizes.get(tail, -3)
+        if size == -3:
+            size = _masked_size(tail)
             if len(sizes) < _REMEMBERED:
                 sizes[tail] = size
-        if size:
-            cuts.append((sign - size + 1, sign, _MASK))
+        if size == -2:
+            if text[sign - 1] == _QUOTE:
+                # All that is read of the text, and a byte more if it begins where the address before ended.
+                start = max(begin, sign - _LONGEST_QUOTED - 2)
+                window = text[start - 1 : sign] if start else b""
+                span = quoted.get(window)
+                if span is None:
+                    kept, end = _quoted(text, begin, sign)
+                    span = (kept - sign, end - sign) if kept >= 0 else (0, 0)
+                    if window and len(quoted) < _REMEMBERED:
+                        quoted[window] = span
+                if span[0]:
+                    cuts.append((sign + span[0], sign + span[1], _MASK))
+                continue
+            # No local part goes beyond the sign before, which is not in the tail.
+            left = max(begin, text.rfind(b"@", begin, start) + 1)
+            kept = _kept(text[left:sign])
+            size = -1 if kept < 0 else sign - left - kept
+        if size >= 0:
+            cuts.append((sign - size, sign, _MASK))
             begin = sign + 1
-            continue
-        left = text.rfind(b"@", begin, sign) + 1  # no local part goes beyond the sign before
-        if left < begin:
-            left = begin
-        kept = -1
-        end = sign
-        if text[sign - 1] == _QUOTE:
-            kept, end = _quoted(text, begin, sign)
-        else:
-            odd = text[left:sign]
-            seen = known.get(odd)
-            if seen is None:
-                seen = _kept(odd)
-                if len(odd) <= _USUAL:
-                    known[odd] = seen
-            kept = seen
-            if kept >= 0:
-                kept += left
-                begin = sign + 1
-        if kept >= 0:
-            cuts.append((kept, end, _MASK))
     return cuts
+
+
+def _masked_size(tail: bytes) -> int:
+    """How many bytes at the end of ``tail``, which is followed by an ``@``, are masked; -1 if there is nothing to mask.
+
+    -2 if more must be seen: ``tail`` ends with a quote, or is of `_USUAL` bytes and no ``@`` parts them. A shorter one
+    begins where the address before ended.
+    """
+    # The usual local part: short, ASCII, and led by what the mask keeps.
+    size = len(tail) - len(tail.rstrip(_LOCAL))
+    if 0 < size < _USUAL and tail[-size] in _LEADING and tail[-size:].isascii():
+        return size - 1
+    left = tail.rfind(b"@") + 1
+    if tail[-1:] == b"\xfd" or (left == 0 and len(tail) >= _USUAL):
+        return -2
+    kept = _kept(tail[left:])
+    return -1 if kept < 0 else len(tail) - left - kept
 
 
 def _quoted(text: bytes, left: int, sign: int) -> tuple[int, int]:

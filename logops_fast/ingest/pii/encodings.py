@@ -72,33 +72,58 @@ def encoded_strings(text: bytes) -> list[tuple[int, int]]:
     return sorted(set(spans)) if several else spans
 
 
+class _Level:
+    """The units of a text and of the text that it was decoded from."""
+
+    __slots__ = ("_begins", "_begins_before", "_decoded", "_encoded")
+
+    def __init__(self, decoded: list[bytes], encoded: list[bytes]) -> None:
+        self._decoded = decoded
+        self._encoded = encoded
+        self._begins: list[int] = []
+        self._begins_before: list[int] = []
+
+    def begins(self) -> tuple[list[int], list[int]]:
+        """Where each unit begins in the two texts, and where the last one ends.
+
+        Worked out when it is asked: of most texts nothing is cut at this level.
+        """
+        if not self._begins:
+            self._begins = list(accumulate(map(len, self._decoded), initial=0))
+            self._begins_before = list(accumulate(map(len, self._encoded), initial=0))
+            self._decoded = []
+            self._encoded = []
+        return self._begins, self._begins_before
+
+
 class Decoded:
     """A decoded copy of a text, and where each place in it was."""
 
-    __slots__ = ("_maps", "_source", "text")
+    __slots__ = ("_levels", "_source", "text")
 
     def __init__(self, source: bytes) -> None:
         self.text = source
         self._source = source
-        # For each time it was decoded: where each unit, a stretch or an encoded character by turns, begins in the copy
-        # and in the text before.
-        self._maps: list[tuple[list[int], list[int]]] = []
+        # For each time it was decoded: the units, a stretch or an encoded character by turns.
+        self._levels: list[_Level] = []
 
     def decode(self) -> bool:
         """Decode once more; False if there was nothing to decode."""
         pieces = _ENCODED.split(self.text)
         if len(pieces) == 1:
             return False
-        known = {piece: _decoded(piece) for piece in set(pieces[1::2])}
-        before = list(accumulate(map(len, pieces), initial=0))
-        pieces[1::2] = [known[piece] for piece in pieces[1::2]]
-        self._maps.append((list(accumulate(map(len, pieces), initial=0)), before))
-        self.text = b"".join(pieces)
+        encoded = pieces[1::2]
+        known = {piece: _decoded(piece) for piece in set(encoded)}
+        decoded = pieces.copy()
+        decoded[1::2] = [known[piece] for piece in encoded]
+        self._levels.append(_Level(decoded, pieces))
+        self.text = b"".join(decoded)
         return True
 
     def start_of(self, place: int) -> int:
         """Where the character at ``place`` of the copy begins in the text as it came."""
-        for view, before in reversed(self._maps):
+        for level in reversed(self._levels):
+            view, before = level.begins()
             unit = bisect_right(view, place) - 1
             # Even units are stretches, odd ones encoded characters; the last boundary is the end.
             place = before[unit] if unit % 2 else before[unit] + place - view[unit]
@@ -106,7 +131,8 @@ class Decoded:
 
     def end_of(self, place: int) -> int:
         """Where the character before ``place`` of the copy ends in the text as it came."""
-        for view, before in reversed(self._maps):
+        for level in reversed(self._levels):
+            view, before = level.begins()
             unit = bisect_left(view, place)
             if unit == len(view) or view[unit] != place:
                 unit -= 1
@@ -124,7 +150,8 @@ class Decoded:
                 start, end, mask = cuts[number]
                 quote = self._quote_before(start)
                 cuts[number] = (start, end, quote + mask[1:-1] + quote)
-        for view, before in reversed(self._maps):
+        for level in reversed(self._levels):
+            view, before = level.begins()
             cuts = _moved(cuts, view, before)
         return cuts
 
@@ -168,6 +195,11 @@ class Layers:
         self._decoded = None
         return True
 
+    def masked(self, cuts: list[Cut]) -> bytes:
+        """The text as it came with cuts of ``text`` replaced, as `replace` leaves it, which does more work."""
+        decoded = self._current()
+        return self.raw if decoded.text != self.text else replaced(self.raw, decoded.originals(cuts))
+
     def _current(self) -> Decoded:
         decoded = self._decoded
         if decoded is None:
@@ -187,15 +219,21 @@ def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
     units = len(view)
     unit = reached = 0
     for start, end, mask in cuts:
-        # The next cut is near: a search of all units takes twice as long.
-        near = unit + _NEAR
-        unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
+        # The next cut is near: a search of all units takes twice as long, and one of some longer than three steps.
+        stop = unit + 3
+        while unit < stop and unit + 1 < units and view[unit + 1] <= start:
+            unit += 1
+        if unit == stop:
+            near = unit + _NEAR
+            unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
         begin = before[unit] if unit & 1 else before[unit] + start - view[unit]
         finish = begin
         if end > start:
             # The unit that the byte before the end is in: the end may be the boundary after it.
-            near = unit + _NEAR
-            last = bisect_left(view, end, unit, near if near < units and view[near] > end else units) - 1
+            last = unit
+            if end > view[unit + 1]:
+                near = unit + _NEAR
+                last = bisect_left(view, end, unit, near if near < units and view[near] > end else units) - 1
             finish = before[last + 1] if last & 1 or view[last + 1] == end else before[last] + end - view[last]
         if begin >= reached:
             add((begin, finish, mask))

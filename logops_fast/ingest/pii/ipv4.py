@@ -101,6 +101,8 @@ def find_ipv4(text: bytes) -> list[Cut]:
                 cuts.append((start, end, _MASK))
         elif before == 0x22 and text[first - 1] == 0x3A and text[first - 3] not in NAME_ENDS:
             cuts.append((start, end, _MASK))  # `"client_ip":"10.1.2.3"`, whose name does not end as a version's
+        elif before == 0x3A and text[first - 1] not in NAME_ENDS and text[first - 1] not in _BETWEEN:
+            cuts.append((start, end, _MASK))  # `peer:10.1.2.3`, `::ffff:10.1.2.3`: no word of a version ends so
         elif before in PLAIN_BEFORE or not _is_version(text, first + 1, end):
             cuts.append((start, end, _MASK))
     return cuts

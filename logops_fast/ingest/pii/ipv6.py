@@ -44,25 +44,37 @@ _NONE: Final = (0, 0, b"")
 def find_ipv6(text: bytes) -> list[Cut]:
     """The IPv6 addresses in neutral text."""
     cuts: list[Cut] = []
-    known: dict[bytes, Span] = {}  # logs name the same addresses again and again
+    add = cuts.append
+    # Logs name the same addresses again and again. Keys: the runs with their neighbours, of which neither is a hex
+    # digit or a colon. The end is negative if an IPv4 address may be the last part.
+    known: dict[bytes, Span] = {}
     for found in _RUN.finditer(text):
         start, done = found.span()
-        if text[start - 1] in _HEX_COLONS:
-            head = text[max(0, start - _LONGEST_RUN) : start]
-            start -= len(head) - len(head.rstrip(_HEX_COLON))
-        # The run with its neighbours, of which neither is a hex digit or a colon.
         key = text[start - 1 : done + 1] if start else b" " + text[: done + 1]
         span = known.get(key)
         if span is None:
-            address = _address_in(key)
-            span = known[key] = _NONE if address is None else address
+            if text[start - 1] in _HEX_COLONS:
+                head = text[max(0, start - _LONGEST_RUN) : start]
+                start -= len(head) - len(head.rstrip(_HEX_COLON))
+                key = text[start - 1 : done + 1] if start else b" " + text[: done + 1]
+                span = known.get(key)
+            if span is None:
+                span = known[key] = _span_of(key)
         first, last, mask = span
-        if not last:
-            continue
-        if key[-1] == _DOT and b"::" in key and _IPV4_TAIL.match(text, text.rfind(b":", start, done) + 1) is not None:
-            continue
-        cuts.append((start + first, start + last, mask))
+        if last > 0:
+            add((start + first, start + last, mask))
+        elif last < 0 and _IPV4_TAIL.match(text, text.rfind(b":", start, done) + 1) is None:
+            add((start + first, start - last, mask))
     return cuts
+
+
+def _span_of(key: bytes) -> Span:
+    """What is masked of a run; see `find_ipv6`."""
+    address = _address_in(key)
+    if address is None:
+        return _NONE
+    first, last, mask = address
+    return (first, -last if key[-1] == _DOT and b"::" in key else last, mask)
 
 
 def _address_in(key: bytes) -> Span | None:

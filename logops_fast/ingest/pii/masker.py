@@ -14,9 +14,9 @@ from typing import Any, Final
 
 import orjson
 
-from logops_fast.ingest.pii.cuts import Cut, any_in_key, merged, replaced
+from logops_fast.ingest.pii.cuts import Cut, applied, merged, replaced
 from logops_fast.ingest.pii.encodings import Layers, encoded_strings
-from logops_fast.ingest.pii.escapes import neutralise, restore
+from logops_fast.ingest.pii.escapes import has_controls, neutralise, restore
 from logops_fast.ingest.pii.keys import with_different_names
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS
 from logops_fast.ingest.pii.members import Members
@@ -99,7 +99,7 @@ class Masker:
             else:
                 values = neutralise(values) if b"\\" in values else values
                 masked, in_key = self._mask_strings(neutralise(lines), values, named, hits)
-            masked = restore(masked)
+            masked = restore(masked, controls=has_controls(lines))
         else:
             masked, in_key = self._mask_strings(lines, None if named is None else values, named or (), hits)
         return self._rename(masked) if in_key else masked
@@ -132,31 +132,33 @@ class Masker:
         """
         signs = Signs(text if values is None else values, self._triggers)
         rows: Sequence[int] = sorted({*signs.rows, *named}) if named else signs.rows
-        # Of the names in `values`, only those of nested members are left to be masked.
-        names = values is None or b'":' in values
         if not rows:
-            return self._mask_frequent(text, signs.found, names, hits)
+            return self._mask_frequent(text, values, signs.found, hits)
         signs.named = signs.named or bool(named)
         lines = text.split(b"\n")
-        if 2 * len(rows) >= len(lines):
+        # A row of the values is of the line with its number only if each event has ended its row.
+        if 2 * len(rows) >= len(lines) or (values is not None and values.count(b"\n") != len(lines) - 1):
             return self._mask_thoroughly(text, signs, hits)
         chosen, in_key = self._mask_thoroughly(b"\n".join([lines[row] for row in rows]), signs, hits)
         if signs.found & FREQUENT:
             for row in rows:
-                lines[row] = b""
-            others, in_other_key = self._mask_frequent(b"\n".join(lines), signs.found, names, hits)
-            in_key = in_key or in_other_key
-            lines = others.split(b"\n")
+                lines[row] = _STRING_OUT
+            others, in_other_key = self._mask_frequent(b"\n".join(lines), values, signs.found, hits)
+            return _put_back(others, _STRING_OUT, chosen.split(b"\n")), in_key or in_other_key
         for row, line in zip(rows, chosen.split(b"\n"), strict=True):
             lines[row] = line
         return b"\n".join(lines), in_key
 
-    def _mask_frequent(self, text: bytes, found: int, names: bool, hits: dict[str, int]) -> tuple[bytes, bool]:
+    def _mask_frequent(self, text: bytes, values: bytes | None, found: int, hits: dict[str, int]) -> tuple[bytes, bool]:
         """Neutral text without anything but the FREQUENT kinds, masked, and whether anything was masked in a key."""
-        cuts = self._cuts_of(self._frequent, text, found, [], hits) if found & FREQUENT else []
+        if not found & FREQUENT:
+            return text, False
+        cuts: list[Cut] = []
+        several = self._add_cuts(self._frequent, text, found, cuts, hits)
         if not cuts:
             return text, False
-        return replaced(text, cuts), names and any_in_key(text, cuts)
+        # Of the names in `values`, only those of nested members are left to be masked.
+        return applied(text, cuts, sort=several, names=values is None or b'":' in values)
 
     def _mask_thoroughly(self, text: bytes, signs: Signs, hits: dict[str, int]) -> tuple[bytes, bool]:
         """Neutral text that may hold any of the ``signs``, masked, and whether anything was masked in a key."""
@@ -170,10 +172,11 @@ class Masker:
             if spans:
                 strings, in_key = self._mask_encoded(text, spans, hits)
                 text = replaced(text, [(start, end, _STRING_OUT) for start, end in spans])
-        cuts = self._cuts(text, signs, self._rare, hits)
+        cuts = self._named_cuts(text, signs, hits)
+        several = self._add_cuts(self._rare, text, signs.found, cuts, hits)
         if cuts:
-            in_key = in_key or any_in_key(text, cuts)
-            text = replaced(text, cuts)
+            text, in_other_key = applied(text, cuts, sort=several, names=not in_key)
+            in_key = in_key or in_other_key
         if strings:
             text = _put_back(text, _STRING_OUT, strings)
         if kept:
@@ -182,17 +185,22 @@ class Masker:
 
     def _cuts(self, text: bytes, signs: Signs, kinds: tuple[_Finder, ...], hits: dict[str, int]) -> list[Cut]:
         """What is masked of a text: all that any kind finds in it as it is, whatever another kind finds next to it."""
-        cuts: list[Cut] = []
-        if signs.named and self._pairs is not None:
-            cuts, fields, secrets = self._pairs.cuts(text)
-            _count(hits, FIELD, fields)
-            _count(hits, SECRET, secrets)
-        return self._cuts_of(kinds, text, signs.found, cuts, hits)
+        cuts = self._named_cuts(text, signs, hits)
+        return merged(cuts) if self._add_cuts(kinds, text, signs.found, cuts, hits) else cuts
 
-    def _cuts_of(
+    def _named_cuts(self, text: bytes, signs: Signs, hits: dict[str, int]) -> list[Cut]:
+        """The values of names in strings, in order."""
+        if not signs.named or self._pairs is None:
+            return []
+        cuts, fields, secrets = self._pairs.cuts(text)
+        _count(hits, FIELD, fields)
+        _count(hits, SECRET, secrets)
+        return cuts
+
+    def _add_cuts(
         self, kinds: tuple[_Finder, ...], text: bytes, found: int, cuts: list[Cut], hits: dict[str, int]
-    ) -> list[Cut]:
-        """``cuts`` and those of the kinds that are ``found``, as one list in order."""
+    ) -> bool:
+        """Add to ``cuts`` those of the kinds that are ``found``; whether they are of several, and need merging."""
         several = False
         for sign, label, find in kinds:
             if found & sign:
@@ -200,8 +208,8 @@ class Masker:
                 if more:
                     _count(hits, label, len(more))
                     several = several or bool(cuts)
-                    cuts = cuts + more if cuts else more
-        return merged(cuts) if several else cuts
+                    cuts += more
+        return several
 
     def _mask_members(self, members: Members, text: bytes, hits: dict[str, int]) -> tuple[bytes, list[bytes]]:
         """The text with the values of named members masked and those of kept ones taken out, and the latter."""
@@ -236,10 +244,10 @@ class Masker:
             signs = Signs(layers.text, self._triggers)
             cuts = self._cuts(layers.text, signs, self._rare, hits)
         else:  # nothing that is delimited is in it
-            cuts = self._cuts_of(self._plain, layers.text, signs.found, [], hits)
-        if cuts:
-            layers.replace(cuts)
-        raw = layers.raw
+            cuts = []
+            if self._add_cuts(self._plain, layers.text, signs.found, cuts, hits):
+                cuts = merged(cuts)
+        raw = layers.masked(cuts) if cuts else layers.raw
         masked = raw.split(b'"')[1::2]
         in_key = any(
             text[end + 1 : end + 2] == b":" and new != old

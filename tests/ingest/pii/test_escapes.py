@@ -4,7 +4,7 @@ import orjson
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from logops_fast.ingest.pii.escapes import neutralise, restore
+from logops_fast.ingest.pii.escapes import has_controls, neutralise, restore
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))
@@ -17,6 +17,7 @@ def test_neutral_text_has_no_escapes_and_comes_back_whole(text: str) -> None:
     assert b"\\" not in neutral
     assert neutral.count(b'"') == 6
     assert restore(neutral) == written
+    assert restore(neutral, controls=has_controls(written)) == written
 
 
 @given(st.text('\\"\n\t\x00a', max_size=12))

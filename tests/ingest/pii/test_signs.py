@@ -8,6 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from logops_fast.ingest.pii import signs as kinds_of
+from logops_fast.ingest.pii.cards import find_cards
 from logops_fast.ingest.pii.escapes import neutralise
 from logops_fast.ingest.pii.keyforms import FORMS
 from logops_fast.ingest.pii.kinds import CREDENTIALS, PLAIN, SECRETS, Kind
@@ -94,3 +96,54 @@ def test_only_the_rows_of_a_kind_are_named(text: str) -> None:
     signs = Signs(b"\n".join((AWAY, line, AWAY, line)), TRIGGERS)
     assert signs.rows in ([1, 3], [])
     assert signs.rows or signs.found & FREQUENT
+
+
+AKIA: Final = "AKIA" + "Q7" * 8
+ASKED_FOR: Final = {
+    "Bearer x": kinds_of.BEARER,
+    "BASIC x": kinds_of.BASIC,
+    "beArer x": kinds_of.BEARER,
+    AKIA: kinds_of.KEY,
+    "4111.1111.1111.1111": kinds_of.CARD,
+    "10.1.2.3": kinds_of.IPV4,
+}
+LOOK_ALIKES: Final = ("broadcasting-to-everyone " * 40, "Arial" + "x" * 20, "1234.12 4.1", ".asic Aearer .earer")
+
+
+@pytest.mark.parametrize("alike", ["", *LOOK_ALIKES])
+@each_of("text", list(ASKED_FOR))
+def test_each_kind_is_found_after_what_looks_like_it_and_beside_others(text: str, alike: str) -> None:
+    line = to_json({"k": f"{alike} {text}"})
+    signs = Signs(b"\n".join((AWAY, line, AWAY, line)), TRIGGERS)
+    assert signs.found & ASKED_FOR[text]
+    assert signs.rows == ([] if text == "10.1.2.3" else [1, 3])
+    for other, kind in ASKED_FOR.items():
+        row = to_json({"k": f"{text} {alike} {other}"})
+        assert Signs(b"\n".join((AWAY, row)), TRIGGERS).found & kind, other
+
+
+@each_of(
+    "number",
+    ["4222.2222 2222 2", "4222 2222.2222 2", "4222 2222 2222.2", "3782.822463 10005", "3782 822463.10005",
+     "3056.930902 5904", "3056 930902.5904", "4111+1111.1111+1111", "4111\u20131111.1111\u00a01111"],
+)  # fmt: skip
+def test_a_dot_between_any_two_groups_of_a_card_is_seen(number: str) -> None:
+    line = to_json([number])
+    assert find_cards(line), number
+    check(PLAIN, number)
+    assert signs_of_second_row(line).found & kinds_of.CARD
+
+
+@each_of("alike", LOOK_ALIKES)
+def test_what_looks_like_a_kind_is_no_sign(alike: str) -> None:
+    signs = Signs(b"\n".join((AWAY, to_json([alike]))), TRIGGERS)
+    assert signs.found == 0
+
+
+@each_of("text", ["http://a:b@c.de", "see //c and bob@x.example: password: x http://a", "2001:db8::7 at http://b@x.de"])
+def test_a_url_is_seen_beside_what_else_is_before_a_colon(text: str) -> None:
+    signs = signs_of_second_row(to_json({"k": text}))
+    assert signs.found & kinds_of.URL
+    assert signs.rows == [1]
+    assert signs.named == ("password" in text)
+    assert bool(signs.found & kinds_of.IPV6) == ("2001" in text)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.pii.escapes import PLACES
 from logops_fast.ingest.pii.masker import Masker
 from logops_fast.ingest.pii.top_level import TopLevelNames, values_text
@@ -71,3 +72,42 @@ def test_a_flood_of_names_is_learnt_a_few_at_a_time_and_forgotten() -> None:
         names.named_rows([{f"b{batch}-{number}": 1 for number in range(30)}])
     assert max(asked) <= 32
     assert names.named_rows([{"n7": 1}, {"n8": 1}, {"n7": 1}]) == [0, 2]
+
+
+SECRETS = ("Bearer abcdef0123456789", "password=hunter2", "%41lice@example.com", "4111 1111 1111 1111", "2001:db8::7")
+NORMALISER = Normaliser()
+
+
+@st.composite
+def mixed_batches(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Batches in which few events have a secret, and their own members are called as the stored ones, in any order."""
+    names = ("emitter", "scenario_id", "app", "source", "emitter_raw", "message", "severity", "z", "msg", "level")
+    values = st.sampled_from([*SECRETS, "", "x", None, 7, {"emitter": "y"}, [SECRETS[0], {"source": ""}]])
+    batch: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(1, 4))):
+        event = draw(st.dictionaries(st.sampled_from(names), values, max_size=6))
+        event["ts"] = "2026-03-01T00:00:00.000Z"
+        batch.append({name: event[name] for name in draw(st.permutations(list(event)))})
+    quiet = {"ts": "2026-03-01T00:00:00.000Z", "level": "INFO", "msg": "nothing"}
+    for at in draw(st.lists(st.integers(0, len(batch)), max_size=9)):
+        batch.insert(at, dict(quiet))
+    return batch
+
+
+@given(mixed_batches())
+def test_what_an_event_becomes_does_not_depend_on_the_others_of_its_batch(batch: list[dict[str, Any]]) -> None:
+    def lines(events: list[dict[str, Any]]) -> bytes:
+        copies = [dict(event) for event in events]
+        return NORMALISER.run(copies, emitter="e", scenario_id="s", received_at=1.7e9).lines
+
+    together = lines(batch)
+    assert together == b"".join(lines([event]) for event in batch)
+
+
+@each_of("secret", SECRETS)
+def test_an_event_without_a_placeholder_does_not_move_the_rows_of_the_others(secret: str) -> None:
+    for without in range(7):
+        batch = with_places([{"m": secret if at == 4 else "x"} for at in range(8)])
+        del batch[without]["emitter"]
+        lines = to_lines(batch)
+        assert MASKER.mask_lines(lines, batch, {}) == MASKER.mask_lines(lines, [], {})

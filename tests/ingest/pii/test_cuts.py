@@ -1,0 +1,41 @@
+"""Cuts in one pass come out as in three: merged, replaced, and asked whether any is in a key."""
+
+from __future__ import annotations
+
+import re
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from logops_fast.ingest.pii.cuts import Cut, any_in_key, applied, merged, replaced
+from logops_fast.ingest.pii.emails import _DOMAIN
+from logops_fast.ingest.pii.walk import places
+
+texts = st.text('ab":,{}', max_size=40).map(str.encode)
+
+
+@st.composite
+def cut_texts(draw: st.DrawFn) -> tuple[bytes, list[Cut]]:
+    text = draw(texts)
+    spans = st.tuples(st.integers(0, len(text)), st.integers(0, 6), st.sampled_from([b"***", b".x.x"]))
+    return text, [(start, min(start + size, len(text)), mask) for start, size, mask in draw(st.lists(spans))]
+
+
+@given(cut_texts())
+@example((b'{"a":"b"}', [(2, 3, b"x"), (2, 2, b"y"), (3, 3, b"z")]))
+@example((b"ab", [(0, 0, b"x"), (0, 0, b"y")]))
+def test_cuts_of_several_kinds_are_applied_as_if_merged_first(case: tuple[bytes, list[Cut]]) -> None:
+    text, cuts = case
+    expected = merged(cuts.copy())
+    for names in (True, False):
+        found = applied(text, cuts.copy(), sort=True, names=names)
+        assert found == (replaced(text, expected), names and any_in_key(text, expected))
+        assert applied(text, expected.copy(), sort=False, names=names) == found
+
+
+@given(st.lists(st.sampled_from(["@", "a", "@example.com", "b@c.de", " " * 60, "@1.2.3.4", '"'])).map("".join))
+@example("a@b.co" + " " * 60 + "c@d.eu")
+@example("a@b.co c@d.eu" + " " * 60 + "e@f.org")
+def test_a_walk_by_the_sign_finds_what_the_pattern_finds(text: str) -> None:
+    raw = text.encode()
+    assert places(raw, b"@", _DOMAIN) == [found.start() for found in re.finditer(_DOMAIN, raw)]
