@@ -29,7 +29,7 @@ _LONGEST_LAYOUT: Final = 2048  # characters of all names together
 _MOST_SPELLINGS: Final = 512  # of levels, by scale
 _LONGEST_SPELLING: Final = 16
 
-# To learn a layout costs as much as ten events do that are searched: whoever sends ever new names must not pay for it
+# To learn a layout costs as much as ten events do that are searched: a sender of ever new names must not pay for it
 # with each event, so the events that were settled earn the lessons.
 _SAVED: Final = 64.0
 _EARNED_BY_EVENT: Final = 1 / 32

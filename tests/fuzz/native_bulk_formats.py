@@ -52,7 +52,7 @@ class FormatMaker:
         self._cells = Pool(
             rng, _encoded(_cell(rng, text) for text in texts), _encoded(_cell(rng, text) for text in calm)
         )
-        # A record is put together from fields of these: only its own length is written anew.
+        # A record is put together from fields of these: only its own length is written again.
         exports = ExportMaker(rng, lambda: rng.choice(texts))
         number = range(PIECES // 4)
         self._bodies = Pool(

@@ -1,7 +1,7 @@
 """Pools of pieces that events are put together from in bulk: made once for a seed, taken in slices from random places.
 
 To draw pieces one by one costs a tenth of a microsecond each, and an event has ten; a slice costs a tenth of that. Two
-pools sliced at places of their own pair nearly always anew.
+pools sliced at places of their own form new pairs nearly always.
 """
 
 from __future__ import annotations

@@ -46,8 +46,8 @@ def parse(
 ) -> Parsed:
     """Return the events and faults of a decoded body; ``now`` in epoch seconds, for dates that come without a year.
 
-    ``checked``: false if whoever writes the events notices those that cannot be written as they are, and reads the body
-    once more: to write each event twice is a sixth of what JSON takes to read.
+    ``checked``: false if the serialiser notices events that cannot be written as they are, and the caller reads the
+    body once more: to write each event twice is a sixth of what JSON takes to read.
 
     Raises base.MalformedBody if the body as a whole is refused, and if an envelope is not ``checked``,
     orjson.JSONEncodeError. Nothing else is ever raised, whatever the bytes.
