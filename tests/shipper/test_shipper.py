@@ -83,7 +83,7 @@ def test_a_fault_costs_no_line_and_doubles_none(tmp_path: Path, fault: Any) -> N
     play(main)
 
 
-def test_what_loki_did_not_find_before_is_asked_for_anew(tmp_path: Path) -> None:
+def test_what_loki_did_not_find_before_is_asked_for_again(tmp_path: Path) -> None:
     async def main() -> None:
         world = World(tmp_path, Limits(block_size=1, shards=2, query_ingesters_within=0))
         await world.loki.start()

@@ -47,7 +47,7 @@ class ServerSettings(Section, frozen=True):
         list[str],
         Meta(
             description="Networks (CIDR) of load balancers whose X-Forwarded-For is believed: requests through them "
-            "are told apart, in limits and logs, by the rightmost address that is not in the list."
+            "are distinguished, in limits and logs, by the rightmost address that is not in the list."
         ),
     ] = []
     max_inflight_bytes: Annotated[
