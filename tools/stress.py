@@ -1,5 +1,6 @@
 """``python tools/stress.py [--runs 5] [--loops 4] [--out FILE] [PYTEST_ARGUMENTS]``: the tests beside busy loops.
 
+``--with COMMAND`` runs something useful in the loops, the fuzzer for example.
 A test that passes here does not depend on an idle machine. Each run appends a line to FILE (tests/stress.md): commit,
 machine, load, result. Exits with 1 if a run fails; its output stays in build/stress.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -32,9 +34,12 @@ HEAD: Final = """# Runs beside busy loops
 
 
 @contextmanager
-def busy(loops: int) -> Iterator[None]:
-    """Keep ``loops`` processes busy until the block ends."""
-    processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(loops)]
+def busy(loops: int, command: str) -> Iterator[None]:
+    """Keep ``loops`` processes busy with ``command`` until the block ends; ``{n}`` in it is the number of a process."""
+    processes = [
+        subprocess.Popen(shlex.split(command.replace("{n}", str(number))), cwd=ROOT, stdout=subprocess.DEVNULL)  # noqa: S603
+        for number in range(1, loops + 1)
+    ]
     try:
         yield
     finally:
@@ -48,6 +53,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--loops", type=int, default=4)
+    parser.add_argument(
+        "--with",
+        dest="command",
+        default=f"{shlex.quote(sys.executable)} -c 'while True: pass'",
+        help="what each loop runs; {n} is its number",
+    )
     parser.add_argument("--jobs", type=int, default=3 * (os.cpu_count() or 1), help="test processes")
     parser.add_argument("--out", type=Path, default=ROOT / "tests" / "stress.md")
     options, tests = parser.parse_known_args()
@@ -58,7 +69,7 @@ def main() -> int:
     machine = facts(logs)
     described = f"{machine['cpu']}, {machine['cores']} cores, {machine['python']}"
     failed = 0
-    with busy(options.loops):
+    with busy(options.loops, options.command):
         for run in range(1, options.runs + 1):
             log = logs / f"run-{run}.log"
             started = time.monotonic()
