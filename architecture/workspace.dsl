@@ -114,7 +114,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 pool = component "HTTP client pool" "Keep-alive connections." "http/pool.py, client.py" "Shared" {
                     properties {
                         "module" "logops_fast.http.pool"
-                        "parts" "logops_fast.http.client logops_fast.http.response_reader"
+                        "parts" "logops_fast.http.client logops_fast.http.endpoint logops_fast.http.response_reader"
                     }
                 }
                 keys = component "Keys and settings" "Clients and their secrets; typed settings." "config/" "Shared" {
