@@ -159,7 +159,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 pipeline = component "Ingest pipeline" "A batch in; stored lines and a summary out." "ingest/pipeline.py" {
                     properties {
                         "module" "logops_fast.ingest.pipeline"
-                        "parts" "logops_fast.ingest.summary logops_fast.ingest.rejected logops_fast.ingest.reading_jobs"
+                        "parts" "logops_fast.ingest.batch_reader logops_fast.ingest.summary logops_fast.ingest.rejected logops_fast.ingest.reading_jobs"
                     }
                 }
                 parsers = component "Parsers" "JSON, NDJSON, CSV, plain text, syslog." "ingest/parsers/" {
