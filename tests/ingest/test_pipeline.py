@@ -11,7 +11,7 @@ from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.ingest.sink.interface import NullSink
 from logops_fast.state.interface import BatchClaim, ClaimKind
 from logops_fast.telemetry.registry import Registry
-from tests.ingest.doors import ARRAY, COUNT, WRITTEN, Claims, Door
+from tests.ingest.doors import ARRAY, COUNT, Claims, Door
 from tests.support.loki import json_push
 from tests.support.turns import Turns
 from tests.support.values import values
