@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from logops_fast.http.budget import Budget
-from logops_fast.http.connection import State
+from logops_fast.http.connection_state import State
 from logops_fast.http.exchange import Request, Response
 from logops_fast.http.limits import HttpLimits
 from logops_fast.http.proxies import TrustedProxies
