@@ -50,7 +50,7 @@ CORES: Final[dict[str, tuple[str, ...]]] = {
     "formats/item_count.py": ("tests/formats/test_item_count.py",),
     "formats/media_type.py": ("tests/formats/test_media_type.py",),
     "formats/signature.py": ("tests/formats/test_signature.py",),
-    "http/body.py": ("tests/http/test_body.py", "tests/http/test_connection.py"),
+    "http/body.py": ("tests/http/test_body.py", "tests/http/test_connection.py", "tests/http/test_connection_ends.py"),
     "http/head.py": ("tests/http/test_head.py", "tests/http/test_connection.py"),
     "ingest/levels.py": ("tests/ingest/test_levels.py",),
     "ingest/normaliser.py": ("tests/ingest/test_normaliser.py", "tests/ingest/test_field_json.py"),
