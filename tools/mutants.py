@@ -41,7 +41,7 @@ PII: Final = tuple(
 )
 # Module to the tests that must notice a change of it.
 CORES: Final[dict[str, tuple[str, ...]]] = {
-    "authgw/circuit_breaker.py": ("tests/authgw/test_circuit_breaker.py",),
+    "authgw/circuit_breaker.py": ("tests/authgw/test_circuit_breaker.py", "tests/authgw/test_sender_breakers.py"),
     "authgw/hmac_auth.py": ("tests/authgw/test_hmac_auth.py",),
     "authgw/retry.py": ("tests/authgw/test_retry.py",),
     "authgw/token_bucket.py": ("tests/authgw/test_token_bucket.py",),
