@@ -114,7 +114,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 pool = component "HTTP client pool" "Keep-alive connections." "http/pool.py, client.py" "Shared" {
                     properties {
                         "module" "logops_fast.http.pool"
-                        "parts" "logops_fast.http.client logops_fast.http.response_reader"
+                        "parts" "logops_fast.http.client logops_fast.http.endpoint logops_fast.http.response_reader"
                     }
                 }
                 keys = component "Keys and settings" "Clients and their secrets; typed settings." "config/" "Shared" {
@@ -159,7 +159,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
                 pipeline = component "Ingest pipeline" "A batch in; stored lines and a summary out." "ingest/pipeline.py" {
                     properties {
                         "module" "logops_fast.ingest.pipeline"
-                        "parts" "logops_fast.ingest.summary logops_fast.ingest.rejected logops_fast.ingest.reading_jobs"
+                        "parts" "logops_fast.ingest.batch_reader logops_fast.ingest.summary logops_fast.ingest.rejected logops_fast.ingest.reading_jobs"
                     }
                 }
                 parsers = component "Parsers" "JSON, NDJSON, CSV, plain text, syslog." "ingest/parsers/" {

@@ -26,8 +26,6 @@ from logops_fast.config.environment import V04_NAMES, variable
 from logops_fast.config.loader import flat, shown_value
 from logops_fast.config.settings import Settings
 from logops_fast.formats.media_type import Format
-from logops_fast.ingest import names
-from logops_fast.ingest.levels import MONOLOG, NO_NUMBERS, OTEL, PYTHON, SYSLOG, USUAL, WORDS
 from logops_fast.ingest.metrics import MAX_SCENARIOS, IngestMetrics
 from logops_fast.runtime.probes import Readiness
 from logops_fast.shipper.answers import Effect
@@ -42,11 +40,11 @@ from logops_fast.telemetry.families import (
 )
 from logops_fast.telemetry.registry import FamilySnapshot, Registry
 from logops_fast.telemetry.slab import COUNTER, GAUGE
-from tools import plain_text_page
+from tools import field_formats_page, plain_text_page
+from tools.markdown import table
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 DOCS: Final = ROOT / "docs"
-CASES: Final = ROOT / "tests" / "data" / "field" / "json.jsonl"
 MADE_BY: Final = "<!-- Made by tools/make_docs.py (`make docs`); do not edit. -->\n"
 
 LABELS: Final = {
@@ -134,136 +132,13 @@ No label takes a value from outside that is not bounded.
 """
 
 
-FIELD_INTRO: Final = """\
-# Field formats
-
-What applications, loggers and collectors send as JSON is read as its writer meant it: `ts`, `level` and `msg` are found
-under the names, and in the forms, of this page. Every example is a test. `logops parse` shows what becomes of a file,
-without a gateway:
-
-```console run
-$ echo '{"@t":"2026-11-25T10:00:00Z","@m":"Cart 12 is full","@l":"Warning"}' | logops parse --format json
-   1 2026-11-25T10:00:00Z WARN  Cart 12 is full
-     ts     from @t
-     level  from @l
-     msg    from @m
-     fields {"emitter":"unknown","scenario_id":"na","app":"logops","source":"ingest"}
-```
-"""
-
-FIELD_RULES: Final = """\
-## Which name wins
-
-1. `ts`, `level` and `msg` themselves, if they are there, not empty, and can be read.
-2. The names of `normalise.ts_fields`, `level_fields`, `msg_fields` and `app_fields`, in their order
-   (see [configuration](configuration.md#normalise)).
-3. `timestamp`, `time`, `@timestamp`; `lvl`, `severity`, `loglevel`; `message`, `log`, `text`, written exactly so.
-4. The names of the tables below, from top to bottom, in any case. A dot nests (`{"log":{"level":"info"}}`) or is part
-   of the name (`{"log.level":"info"}`).
-
-The first one that can be read wins, and its field is renamed; a nested object stays whole. A `ts` or `level` that loses
-is kept as `ts_raw` or `level_raw`, every other loser under its own name. If none can be read, `ts` is the time of
-receipt (a microsecond later for each event of a batch) and `level` is INFO; both are counted, in the answer and in
-[the metrics](metrics.md). Without a level field the message is searched for one, as a line of plain text is.
-"""
-
-TIME_INTRO: Final = """\
-## Times
-
-The input's fraction digits are kept, and the zone is turned into UTC. A time without a zone is of `parse.timezone`,
-which may be set for each emitter in `parse.overrides`. Numbers are seconds, milliseconds, microseconds or nanoseconds
-by their size; one under 100000000 is no time. What could mean two things is not guessed: 03/04/2026, a date without a
-year, a date or a time of day alone.
-"""
-
-SCALES: Final = (
-    (USUAL, "any other field", "0 to 7 as syslog; 10 to 69 as pino and bunyan, rounded down to the next ten"),
-    (SYSLOG, "fields of syslog (below), and `level` beside `short_message` (GELF)", "0 to 7, RFC 5424"),
-    (OTEL, "`severityNumber`, `severity_number`", "1 to 24, four for each level"),
-    (MONOLOG, "`level` beside `level_name`", "100 DEBUG, 200 INFO, 300 WARN, 400 ERROR, 500 and more FATAL"),
-    (PYTHON, "`levelno`, `record.level.no`", "10 DEBUG, 20 INFO, 30 WARN, 40 ERROR, 50 FATAL"),
-    (NO_NUMBERS, "`severityLevel`, `LevelDisplayName`", "words alone"),
-)
-
-
-def field_formats() -> str:
-    """The page of the names, times and levels that are read, with the tests' own examples."""
-    cases = [orjson.loads(line) for line in CASES.read_bytes().splitlines()]
-    parts = [FIELD_INTRO, FIELD_RULES]
-    for title, table in (
-        ("ts", names.TS),
-        ("level", names.LEVEL),
-        ("msg", names.MSG),
-        ("app", names.APP),
-        ("host", names.HOST),
-        ("pid", names.PID),
-    ):
-        parts.append(f"### Names of `{title}`\n")
-        parts.append(_table(("Name", "Written by", "Read if"), map(_alias, table)))
-    parts.append(
-        f"In the header of a CSV file also {_codes(names.CSV_TS)} for `ts` and {_codes(names.CSV_MSG)} for `msg`.\n"
-    )
-    parts.append(TIME_INTRO)
-    parts.append(_table(("Written by", "Sent", "`ts`"), _examples(cases, "timestamp", ("ts",))))
-    parts.append("## Levels\n\nWords, in any case, with blanks, brackets, a colon or ANSI colours around them:\n")
-    parts.append(_table(("Level", "Words"), ((level, _codes(words.split())) for level, words in WORDS.items())))
-    parts.append("A number after the word is dropped (`INFO+2`, `ERROR2`, `DEBUG5`). Numbers go by their field:\n")
-    parts.append(_table(("Field", "Numbers"), ((where, what) for _, where, what in SCALES)))
-    parts.append(_table(("Written by", "Sent", "`level`"), _examples(cases, "level-word", ("level",))))
-    parts.append("### Levels in messages\n")
-    parts.append(_table(("Written by", "Sent", "`level`"), _examples(cases, "json-level", ("level",))))
-    parts.append("## Events of loggers and collectors\n")
-    fields = ("ts", "level", "msg")
-    parts.append(_table(("Written by", "Sent", *(f"`{f}`" for f in fields)), _examples(cases, "json-fields", fields)))
-    return MADE_BY + "\n" + "\n".join(parts)
-
-
-def _alias(alias: names.Alias) -> tuple[str, ...]:
-    conditions = []
-    if alias.rule == names.TEXT:
-        conditions.append("it is text")
-    if alias.rule == names.BODY:
-        conditions.append("it is text, or the event has OpenTelemetry's other names")
-    if alias.rule == names.SECONDS:
-        conditions.append("with `timestampNanos`, if it is there")
-    if alias.rule == names.MONGODB:
-        conditions.append('`t` is `{"$date": ...}`')
-    elif alias.beside:
-        conditions.append(f"beside one of {_codes(alias.beside)}")
-    if alias.cased:
-        conditions.append("in this case alone")
-    return f"`{alias.name}`", alias.writers, ", ".join(conditions)
-
-
-def _codes(words: Any) -> str:
-    return ", ".join(f"`{word}`" for word in words)
-
-
-def _examples(cases: list[dict[str, Any]], group: str, fields: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """A row for each event of a group of the tests' cases: who writes it, the event as sent, what is stored."""
-    for case in cases:
-        if case["group"] == group and case["content_type"] != "text/csv":
-            body = case["body"]
-            sent = orjson.loads(body) if case["content_type"] == "application/json" else None
-            events = sent if isinstance(sent, list) else [sent] if sent else map(orjson.loads, body.splitlines())
-            for event, expect in zip(events, case["expect"], strict=True):
-                shown = orjson.dumps(event).decode().replace("`", "'")
-                yield case["source"], f"`{shown}`", *(_stored(expect.get(field)) for field in fields)
-
-
-def _stored(value: Any) -> str:
-    if value == "receipt":
-        return "time of receipt"
-    return f"`{orjson.dumps(value)[1:-1].decode()}`" if value else ""
-
-
 def configuration() -> str:
     """The page of all settings."""
     defaults = flat(Settings())
     parts = [CONFIGURATION_INTRO]
     for name, section in _sections():
         parts.append(f"## {name}\n\n{_first_line(section)}\n")
-        parts.append(_table(("Setting", "Default", "Expected", "What it is", "Variable"), _rows(name, defaults)))
+        parts.append(table(("Setting", "Default", "Expected", "What it is", "Variable"), _rows(name, defaults)))
     parts.append(ENVIRONMENT_INTRO)
     old = [(f"`{old}`", f"`{'.'.join(path)}`") for old, path in V04_NAMES.items()]
     old += [
@@ -271,7 +146,7 @@ def configuration() -> str:
         ("`LOGOPS_API_KEY`, `LOGOPS_SECRET`", "the client they send as, and its secret"),
         ("`LOGOPS_TOKEN`", "the token they send instead of a signature"),
     ]
-    parts.append(_table(("LogOps v0.4", "Setting"), old))
+    parts.append(table(("LogOps v0.4", "Setting"), old))
     parts.append(KEYS_FILE)
     return MADE_BY + "\n" + "\n".join(parts)
 
@@ -340,16 +215,16 @@ def metrics() -> str:
     used: set[str] = set()
     for title, families in groups:
         parts.append(f"## {title}\n")
-        parts.append(_table(("Metric", "Type", "Labels", "What it counts"), map(_family, families.values())))
+        parts.append(table(("Metric", "Type", "Labels", "What it counts"), map(_family, families.values())))
         used.update(label for family in families.values() for label in family.shape.labelnames)
     parts.append("## Labels\n")
-    parts.append(_table(("Label", "Values"), ((f"`{label}`", LABELS[label]) for label in sorted(used))))
+    parts.append(table(("Label", "Values"), ((f"`{label}`", LABELS[label]) for label in sorted(used))))
     parts.append("## Buckets\n\nUpper edges; `+Inf` is always the last. Times are seconds.\n")
     edges = {
         name: family.shape.edges for _, families in groups for name, family in families.items() if family.shape.edges
     }
     rows = ((f"`{name}`", " ".join(f"{edge:g}" for edge in values)) for name, values in edges.items())
-    parts.append(_table(("Histogram", "Edges"), rows))
+    parts.append(table(("Histogram", "Edges"), rows))
     return MADE_BY + "\n" + "\n".join(parts)
 
 
@@ -369,20 +244,13 @@ def _first_line(docstring: str) -> str:
     return docstring.strip().split("\n\n")[0].replace("\n", " ")
 
 
-def _table(head: tuple[str, ...], rows: Any) -> str:
-    def line(cells: tuple[str, ...]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)]) + "\n"
-
-
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
     return {
         DOCS / "configuration.md": configuration(),
         DOCS / "metrics.md": metrics(),
         DOCS / "plain-text.md": MADE_BY + "\n" + plain_text_page.page(),
-        DOCS / "field-formats.md": field_formats(),
+        DOCS / "field-formats.md": MADE_BY + "\n" + field_formats_page.page(),
         DOCS / "logops.1": man_page(commands()),
     }
 

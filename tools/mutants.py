@@ -41,7 +41,7 @@ PII: Final = tuple(
 )
 # Module to the tests that must notice a change of it.
 CORES: Final[dict[str, tuple[str, ...]]] = {
-    "authgw/circuit_breaker.py": ("tests/authgw/test_circuit_breaker.py",),
+    "authgw/circuit_breaker.py": ("tests/authgw/test_circuit_breaker.py", "tests/authgw/test_sender_breakers.py"),
     "authgw/hmac_auth.py": ("tests/authgw/test_hmac_auth.py",),
     "authgw/retry.py": ("tests/authgw/test_retry.py",),
     "authgw/token_bucket.py": ("tests/authgw/test_token_bucket.py",),
@@ -50,7 +50,7 @@ CORES: Final[dict[str, tuple[str, ...]]] = {
     "formats/item_count.py": ("tests/formats/test_item_count.py",),
     "formats/media_type.py": ("tests/formats/test_media_type.py",),
     "formats/signature.py": ("tests/formats/test_signature.py",),
-    "http/body.py": ("tests/http/test_body.py", "tests/http/test_connection.py"),
+    "http/body.py": ("tests/http/test_body.py", "tests/http/test_connection.py", "tests/http/test_connection_ends.py"),
     "http/head.py": ("tests/http/test_head.py", "tests/http/test_connection.py"),
     "ingest/levels.py": ("tests/ingest/test_levels.py",),
     "ingest/normaliser.py": ("tests/ingest/test_normaliser.py", "tests/ingest/test_field_json.py"),

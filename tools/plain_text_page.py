@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,6 +10,7 @@ from logops_fast.formats.media_type import Format
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers.registry import parse
 from tests.data.field.loghub import SYSTEMS, lines
+from tools.markdown import table
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CASES: Final = ROOT / "tests" / "data" / "field" / "text.jsonl"
@@ -70,7 +70,7 @@ def page() -> str:
                 continue
             seen.add(source)
             rows.append((source or "", _code(case["body"]), _fields(case["expect"])))
-        parts.append(f"## {title}\n\n" + _table(("Writer", "Body", "Stored"), rows))
+        parts.append(f"## {title}\n\n" + table(("Writer", "Body", "Stored"), rows))
     parts.append(_loghub())
     return "\n".join(parts)
 
@@ -102,7 +102,7 @@ def _loghub() -> str:
         "write two digits for the year, HPC and OpenStack's archive have the time in a later column, Proxifier\n"
         "has no year: none of these is guessed. HPC, HealthApp, Linux, Mac, OpenSSH, Proxifier and Thunderbird\n"
         "name a level in few lines or none.\n\n"
-        + _table(("System", "Lines", "Own time", "Level"), rows)
+        + table(("System", "Lines", "Own time", "Level"), rows)
         + "\n"
         + REAL_SAMPLES
     )
@@ -129,10 +129,3 @@ def _fields(expected: list[dict[str, Any]]) -> str:
         ]
         shown.append(", ".join(fields))
     return "<br>".join(text for text in shown if text) or "as it is"
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    def line(cells: tuple[str, ...]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(head), "|" + "---|" * len(head), *map(line, rows)]) + "\n"

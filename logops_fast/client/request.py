@@ -19,7 +19,7 @@ from logops_fast.backoff import Backoff
 from logops_fast.config.names import NAME_RULE, is_name
 from logops_fast.formats.answer import counts_of, detail_of, reason_of, retry_after_of
 from logops_fast.formats.signature import SigningKey, signed_headers
-from logops_fast.http.pool import Endpoint
+from logops_fast.http.endpoint import Endpoint
 
 RETRY_FOR: Final = 540.0
 """Seconds for which a batch is retried: less than the ten minutes for which a gateway remembers the batches it has

@@ -12,7 +12,7 @@ from logops_fast.config.environment import ClientEnvironment
 from logops_fast.config.errors import ConfigError
 from logops_fast.config.keys_file import Client, Keyring
 from logops_fast.config.sections.auth import AuthSettings
-from logops_fast.http.pool import Endpoint
+from logops_fast.http.endpoint import Endpoint
 
 DEFAULT_URL: Final = "http://127.0.0.1:8081/ingest"
 DEFAULT_AUTH: Final = AuthSettings()

@@ -1,27 +1,9 @@
 """One connection of the server: an ``asyncio.Protocol`` over the sans-I/O head and body parsers.
 
-Everything that affects a connection's state is in this module. Requests are handled strictly one after another: the
-next head is not parsed before the last request is answered, so answers keep their order without a queue. Bytes that
-arrive meanwhile are buffered, and above a high-water mark the peer is not read from.
-
-The state after each event (blank: the event cannot happen there, or changes nothing):
-
-    event                      IDLE     HEAD     WAIT     BODY     DISCARD
-    part of a head             HEAD     HEAD     WAIT              DISCARD
-    a whole head               WAIT     WAIT     WAIT              DISCARD
-    a bad head                 DISCARD  DISCARD  WAIT              DISCARD
-    the body is accepted                         BODY
-    part of the body                             WAIT     BODY     DISCARD
-    the end of the body                          WAIT     WAIT     DISCARD
-    an answer                                    IDLE     DISCARD
-    a last answer                                DISCARD  DISCARD
-    end of file                CLOSED   CLOSED   WAIT     CLOSED   CLOSED
-    the deadline               CLOSED   DISCARD           DISCARD  CLOSED
-    the connection is lost     CLOSED   CLOSED   CLOSED   CLOSED   CLOSED
-
-Bytes that arrive in WAIT are buffered, and parsed once the request is answered. An answer is a last one if the request
-or the response says ``Connection: close``, while the server drains, or if the body has not ended: what follows could
-otherwise be taken for a request.
+Everything that affects a connection's state is in this module; ``connection_state`` has the table of the states.
+Requests are handled strictly one after another: the next head is not parsed before the last request is answered, so
+answers keep their order without a queue. Bytes that arrive meanwhile are buffered, and above a high-water mark the peer
+is not read from.
 
 What the peer receives depends on the bytes it sent, not on how they were split or how fast they arrived. So a body
 counts as unread until its end has been delivered, even if it is in the buffer.
@@ -35,25 +17,24 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from enum import Enum
 from math import inf
 from typing import Final, cast
 
+from logops_fast.http.admission import Admission
 from logops_fast.http.body import BodyError
-from logops_fast.http.body_delivery import OVERLOADED, BodyDelivery
+from logops_fast.http.body_delivery import OVERLOADED
+from logops_fast.http.connection_state import BODY, CLOSED, DISCARD, HEAD, IDLE, WAIT, State
 from logops_fast.http.context import ServerContext
-from logops_fast.http.exchange import BodyConsumer, Request, Response, render
+from logops_fast.http.current_request import CurrentRequest
+from logops_fast.http.exchange import BodyConsumer, Request, Response, render, render_refusal
 from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
-from logops_fast.http.head import Head, HeadError, parse_head, plain_head, scan_head
+from logops_fast.http.head import Head, HeadError, read_head, scan_head
+from logops_fast.http.lingering import LINGER, LINGER_BYTES, begin_lingering
 from logops_fast.http.receive_buffer import ReceiveBuffer
 from logops_fast.http.refusal import Refusal
 from logops_fast.http.tls_accept import peer_of
 
 _WRITE_TIMEOUT: Final = 30.0  # seconds the peer has to read an answer before the connection is aborted
-# After a last answer the rest of the request is read and dropped for a while: closing a socket with unread bytes in it
-# makes the kernel send RST, on which the client may lose the answer (RFC 9112, 9.6). Enough for a body of usual size.
-_LINGER: Final = 3.0  # seconds
-_LINGER_BYTES: Final = 8_388_608
 _DRAINING_TIMEOUT: Final = 1.0  # seconds a connection accepted while the server drains has for its first byte
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -64,26 +45,6 @@ _INTERNAL: Final = Refusal(500, "internal_error", "The server failed on this req
 _logger: Final = logging.getLogger(__name__)
 
 
-class State(Enum):
-    """Where a connection is between two requests; see the table above."""
-
-    IDLE = 0  # between requests; nothing of the next one has arrived
-    HEAD = 1  # part of a head has arrived
-    WAIT = 2  # the application has a request: its body is not accepted yet, or has ended
-    BODY = 3  # a body is being delivered to its consumer
-    DISCARD = 4  # the last answer is given; whatever arrives is dropped
-    CLOSED = 5  # closing, or closed
-
-
-# Bound once: an Enum member costs two look-ups each time it is named, and the loop below names them for every request.
-_IDLE: Final = State.IDLE
-_HEAD: Final = State.HEAD
-_WAIT: Final = State.WAIT
-_BODY: Final = State.BODY
-_DISCARD: Final = State.DISCARD
-_CLOSED: Final = State.CLOSED
-
-
 class Connection(asyncio.Protocol):
     """One client's connection; ``HttpServer`` makes one for each that it accepts.
 
@@ -91,30 +52,10 @@ class Connection(asyncio.Protocol):
     is turned away; ``on_close`` once it is gone.
     """
 
-    __slots__ = (  # noqa: RUF023 (grouped by lifetime)
-        # per connection
-        "_arrived",
-        "_budget",
-        "_buffer",
-        "_charged_to",
-        "_context",
-        "_counted",
-        "_discarded",
-        "_eof",
-        "_flow",
-        "_limits",
-        "_on_close",
-        "_on_open",
-        "_running",
-        "_state",
-        "_tls",
-        "_transport",
-        "deadline",
-        "peer",
-        # per request: reset by _forget_request
-        "_body",
-        "_request",
-    )
+    __slots__ = (
+        "_arrived", "_budget", "_buffer", "_context", "_current", "_discarded", "_eof", "_flow", "_limits", "_on_close",
+        "_on_open", "_running", "_state", "_tls", "_transport", "admission", "deadline", "peer",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -130,26 +71,21 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, None)  # set by connection_made, before any other call
         self._flow = FlowControl()
         self._buffer = ReceiveBuffer(context.budget)
+        self._current = CurrentRequest(context.budget)
         self._tls = False
-        self._state = _IDLE
+        self._state = IDLE
         self._running = False  # _run is on the stack
         self._eof = False  # the peer has sent all it will
         self._arrived = 0.0  # when the first of the buffered bytes was read
         self._discarded = 0  # bytes dropped since the last answer
-        self._counted = False  # the budget counts this connection
-        self._charged_to: str | None = None  # the address whose cap it counts against
+        self.admission = Admission(context.budget, context.proxies)
         self.peer = ""
         """The peer's IP address as text; an IPv4 address in its own form even on an IPv6 socket."""
         self.deadline = inf
         """When ``expire`` is due, by the server's clock."""
 
-        self._request: Request | None = None  # the one that is not answered yet
-        self._body = BodyDelivery(context.budget)
-
     def __repr__(self) -> str:
-        request = self._request
-        doing = "" if request is None else f" {request.method} {request.path!r} {self._body}"
-        return f"<Connection {self.peer} {self._state.name}{doing}, {self._buffer.size} buffered>"
+        return f"<Connection {self.peer} {self._state.name} {self._current!r}, {self._buffer.size} buffered>"
 
     @property
     def state(self) -> State:
@@ -159,7 +95,7 @@ class Connection(asyncio.Protocol):
     @property
     def busy(self) -> bool:
         """Whether a request is unanswered, or an answer not completely written."""
-        return self._request is not None or self._transport.get_write_buffer_size() > 0
+        return self._current.request is not None or self._transport.get_write_buffer_size() > 0
 
     # -- called by the transport
 
@@ -175,26 +111,26 @@ class Connection(asyncio.Protocol):
         self.deadline = self._context.clock() + timeout
         refusal = self._on_open(self)
         if refusal is None:
-            self.count(self.peer)
-        elif self._state is not _CLOSED:
+            self.admission.count(self.peer)
+        elif self._state is not CLOSED:
             self._refuse(refusal)
 
     def data_received(self, data: bytes) -> None:
         """Handle bytes from the peer."""
         state = self._state
-        if state is _DISCARD:
+        if state is DISCARD:
             self._discarded += len(data)
-            if self._discarded > _LINGER_BYTES:
+            if self._discarded > LINGER_BYTES:
                 self._close()
             return
-        if state is _CLOSED:
+        if state is CLOSED:
             return
         buffer = self._buffer
-        if not buffer.size or state is _BODY:
+        if not buffer.size or state is BODY:
             self._arrived = self._context.clock()
         if buffer.size:
             data = buffer.with_next(data)
-        if state is _WAIT or (self._flow.writing_paused and state is not _BODY):
+        if state is WAIT or (self._flow.writing_paused and state is not BODY):
             self._hold(data)
         else:
             self._run(data)
@@ -203,7 +139,7 @@ class Connection(asyncio.Protocol):
         """Note that the peer sends no more. Return True to keep the connection for an answer that is still due."""
         self._eof = True
         # A TLS transport cannot be half open: asyncio closes it whatever is returned, and warns of True.
-        due = self._state is _WAIT or (self._flow.writing_paused and self._buffer.size > 0)
+        due = self._state is WAIT or (self._flow.writing_paused and self._buffer.size > 0)
         if due and not self._tls:
             return True
         self._close()
@@ -218,70 +154,52 @@ class Connection(asyncio.Protocol):
         """Continue: the peer reads again."""
         self._flow.writing_paused = False
         state = self._state
-        if state is _IDLE or state is _HEAD:
-            self._arm(self._limits.idle_timeout if state is _IDLE else self._limits.header_timeout)
+        if state is IDLE or state is HEAD:
+            self._arm(self._limits.idle_timeout if state is IDLE else self._limits.header_timeout)
             self._continue()
-        elif state is _DISCARD:
-            self._arm(_LINGER)
-        elif state is not _CLOSED:
+        elif state is DISCARD:
+            self._arm(LINGER)
+        elif state is not CLOSED:
             self.deadline = inf
-            if state is _BODY:
+            if state is BODY:
                 self._arm_body()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 (asyncio's signature)
         """Release everything, and notify whoever still works on a request of this connection."""
-        self._state = _CLOSED
+        self._state = CLOSED
         self.deadline = inf
-        self.give_up()
+        self.admission.give_up()
         self._buffer.clear()
-        self._abandon("closed")
+        self._current.abandon("closed")
         self._on_close(self)
 
     # -- called by the server
 
-    @property
-    def counted(self) -> bool:
-        """Whether the budget counts this connection."""
-        return self._counted
-
-    def count(self, peer: str) -> None:
-        """Count the connection against the budget, and the cap of ``peer``; no more than once."""
-        if not self._counted:
-            self._charged_to = None if self._context.proxies.trusts(peer) else peer
-            self._budget.add_connection(self._charged_to)
-            self._counted = True
-
-    def give_up(self) -> None:
-        """Undo ``count``: the connection is gone."""
-        if self._counted:
-            self._counted = False
-            self._budget.remove_connection(self._charged_to)
-
     def expire(self, now: float) -> None:
         """Act on a deadline that has passed; what that means depends on what was awaited."""
         state = self._state
-        if self._flow.writing_paused or state is _DISCARD or state is _CLOSED:
+        if self._flow.writing_paused or state is DISCARD or state is CLOSED:
             self.abort()
-        elif state is _IDLE:
+        elif state is IDLE:
             self._close()
-        elif state is _HEAD:
+        elif state is HEAD:
             self._refuse(_SLOW_HEAD)
-        elif state is _BODY:
-            self.deadline = self._body.next_deadline(self.deadline, now, self._limits)
+        elif state is BODY:
+            self.deadline = self._current.body.next_deadline(self.deadline, now, self._limits)
             if self.deadline <= now:
                 self._refuse(_SLOW_BODY)
 
     def drain(self) -> None:
         """Close now if nothing is in progress, otherwise with the next answer: the server is stopping."""
-        if self._state is _IDLE and not self._buffer.size:
+        if self._state is IDLE and not self._buffer.size:
             self._close()
 
     def abort(self) -> None:
         """Close the connection without flushing it."""
-        self._state = _CLOSED
+        self._state = CLOSED
         self.deadline = inf
         self._transport.abort()
-        self._abandon("closed")
+        self._current.abandon("closed")
 
     # -- called by a request (exchange.Exchange)
 
@@ -289,9 +207,9 @@ class Connection(asyncio.Protocol):
         """Write the answer, then continue with the next request or end the connection."""
         if self._transport.is_closing():  # the peer is gone, and connection_lost will follow
             request.answered = request.closed = True
-            self._forget_request()
+            self._current.forget()
             return
-        unread = self._body.unread
+        unread = self._current.body.unread
         close = unread or response.close or not request.keep_alive or self._context.draining
         payload = render(
             response,
@@ -301,11 +219,11 @@ class Connection(asyncio.Protocol):
             close=close,
         )
         request.answered = True
-        self._forget_request()
+        self._current.forget()
         if close:
             self._end(payload, unread)
             return
-        self._state = _IDLE
+        self._state = IDLE
         self.deadline = self._context.idle_deadline  # set before the write, which may pause writing
         self._transport.write(payload)
         if not self._running:
@@ -316,8 +234,8 @@ class Connection(asyncio.Protocol):
         if request.expect_continue and not self._transport.is_closing():
             # Sent even if the body is here already: leaving it out then would make the answer depend on timing.
             self._transport.write(_CONTINUE)
-        self._body.consumer = consumer
-        self._state = _BODY
+        self._current.body.consumer = consumer
+        self._state = BODY
         if not self._running:
             self._continue()
 
@@ -334,42 +252,39 @@ class Connection(asyncio.Protocol):
         self._running = True
         while True:
             state = self._state
-            if state is _BODY:
+            if state is BODY:
                 pos = self._deliver(data, pos)
-                if self._state is _BODY:
+                if self._state is BODY:
                     break
-            elif (state is _IDLE or state is _HEAD) and pos < len(data) and not self._flow.writing_paused:
+            elif (state is IDLE or state is HEAD) and pos < len(data) and not self._flow.writing_paused:
                 end = data.find(b"\r\n\r\n", max(pos, searched - 3)) + 4
                 if end < 4:
                     self._await_head(data, pos)
                     break
-                reader = self._context.plain_reader
-                head = None if reader is None else plain_head(reader, data, pos, end)
-                if head is None:
-                    try:
-                        head = parse_head(data[pos:end], self._limits, self._context.single)
-                    except HeadError as error:
-                        self._refuse(error.refusal)
-                        break
+                try:
+                    head = read_head(self._context.plain_reader, data, pos, end, self._limits, self._context.single)
+                except HeadError as error:
+                    self._refuse(error.refusal)
+                    break
                 pos = end
                 self._begin(head)
             else:
                 break
         self._running = False
         state = self._state
-        if state is _DISCARD or state is _CLOSED:
+        if state is DISCARD or state is CLOSED:
             return
-        if self._eof and state is not _WAIT and not self._flow.writing_paused:
+        if self._eof and state is not WAIT and not self._flow.writing_paused:
             self._close()  # whatever is missing will never arrive
             return
-        if state is _BODY and self.deadline == inf:
+        if state is BODY and self.deadline == inf:
             self._arm_body()
         if pos < len(data) or self._flow.reading_paused:
             self._hold(data[pos:] if pos else data)
 
     def _continue(self) -> None:
         """Parse what is buffered."""
-        if self._buffer.size or self._eof or self._flow.reading_paused or self._state is _BODY:
+        if self._buffer.size or self._eof or self._flow.reading_paused or self._state is BODY:
             self._run(self._buffer.with_next(b""))
 
     def _await_head(self, data: bytes, pos: int) -> None:
@@ -378,8 +293,8 @@ class Connection(asyncio.Protocol):
             self._refuse(refusal)
             return
         self._buffer.searched = len(data) - pos
-        if self._state is not _HEAD:
-            self._state = _HEAD
+        if self._state is not HEAD:
+            self._state = HEAD
             self._arm(self._limits.header_timeout)
 
     def _begin(self, head: Head) -> None:
@@ -389,15 +304,12 @@ class Connection(asyncio.Protocol):
         request = Request(head, client, self._arrived, self)
         if context.encoder_of is not None:
             request.encoder = context.encoder_of(request)
-        self._request = request
-        self._state = _WAIT
+        self._current.begin(request)
+        self._state = WAIT
         self.deadline = inf
-        self._budget.inflight_requests += 1
-        if request.has_body:
-            self._body.unread = True
-            if not self._budget.fits(1):
-                self._refuse(OVERLOADED)
-                return
+        if request.has_body and not self._budget.fits(1):
+            self._refuse(OVERLOADED)
+            return
         try:
             context.app.handle(request)
         except Exception:
@@ -405,15 +317,15 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, data: bytes, pos: int) -> int:
         """Deliver what there is of the body from ``data[pos:]``; return the offset after it."""
-        body = self._body
+        body = self._current.body
         try:
-            pos = body.deliver(cast(Request, self._request).content_length, data, pos)
+            pos = body.deliver(cast(Request, self._current.request).content_length, data, pos)
             if body.complete:
-                self._state = _WAIT
+                self._state = WAIT
                 self.deadline = inf
                 body.finish().end()
         except BodyError as error:
-            if self._state is _BODY:
+            if self._state is BODY:
                 self._refuse(error.refusal)
         except Exception:
             self._application_failed()
@@ -427,11 +339,11 @@ class Connection(asyncio.Protocol):
             return
         buffer = self._buffer
         full = not buffer.fits(rest)
-        if full and (self._state is not _WAIT or self._body.unread):
+        if full and (self._state is not WAIT or self._current.body.unread):
             self._refuse(OVERLOADED)
             return
         buffer.replace(rest)
-        blocked = self._state is _WAIT or (flow.writing_paused and self._state is not _BODY)
+        blocked = self._state is WAIT or (flow.writing_paused and self._state is not BODY)
         if blocked and (full or buffer.size > READ_HIGH_WATER):
             flow.pause_reading()
         else:
@@ -441,76 +353,42 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer in the application's place, and end the connection."""
-        request = self._request
-        response = Response.of(refusal)
-        if request is not None and request.encoder is not None:
-            response = request.encoder(response)
-        payload = render(
-            response,
-            self._context.date,
-            head_only=request is not None and request.method == "HEAD",
-            version="1.1",
-            close=True,
-        )
+        request = self._current.request
+        payload = render_refusal(refusal, request, self._context.date)
         peer = self.peer if request is None else request.peer
-        self._abandon(refusal.reason)
+        self._current.abandon(refusal.reason)
         self._end(payload, unread=True)
         self._context.app.refused(refusal, peer)
 
     def _application_failed(self) -> None:
         _logger.exception("the application failed on a request")
-        if self._request is not None:
+        if self._current.request is not None:
             self._refuse(_INTERNAL)
-        elif self._state is _IDLE:  # it had answered before it failed
+        elif self._state is IDLE:  # it had answered before it failed
             self._end(b"", unread=True)
 
     def _end(self, last: bytes, unread: bool) -> None:
         """Write the last bytes and close in such a way that the peer can read them even while it still sends."""
-        self._state = _DISCARD
+        self._state = DISCARD
         self._buffer.clear()
         transport = self._transport
         if transport.is_closing():
             return
         if last:
             transport.write(last)
-        if self._eof:
-            self._close()
-        elif transport.can_write_eof():
-            transport.write_eof()
-            self._arm(_LINGER)
-        elif unread:
-            self._arm(_LINGER)  # TLS has no half-close: the client knows by `connection: close`
+        if not self._eof and begin_lingering(transport, unread):
+            self._arm(LINGER)
         else:
             self._close()
         self._flow.resume_reading()
 
     def _close(self) -> None:
         """Close once all is written; the deadline is for a peer that does not read."""
-        self._state = _CLOSED
+        self._state = CLOSED
         self.deadline = self._context.clock() + _WRITE_TIMEOUT
         self._transport.close()
         self._buffer.clear()
-        self._abandon("closed")
-
-    def _abandon(self, reason: str) -> None:
-        """Notify the application that its request has ended without an answer of its own."""
-        request, consumer = self._request, self._body.consumer
-        if request is None:
-            return
-        request.closed = True
-        self._forget_request()
-        try:
-            if consumer is not None:
-                consumer.abort(reason)
-            if request.on_close is not None:
-                request.on_close()
-        except Exception:
-            _logger.exception("the application failed on a request that ended early")
-
-    def _forget_request(self) -> None:
-        self._request = None
-        self._body.reset()
-        self._budget.inflight_requests -= 1
+        self._current.abandon("closed")
 
     # -- deadlines
 
@@ -518,5 +396,5 @@ class Connection(asyncio.Protocol):
         self.deadline = self._context.clock() + (_WRITE_TIMEOUT if self._flow.writing_paused else seconds)
 
     def _arm_body(self) -> None:
-        self._body.start_deadline()
+        self._current.body.start_deadline()
         self._arm(self._limits.body_grace)

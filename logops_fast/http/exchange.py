@@ -242,3 +242,12 @@ def render(response: Response, date: bytes, *, head_only: bool, version: str, cl
             b"" if head_only else body,
         ]
     )
+
+
+def render_refusal(refusal: Refusal, request: Request | None, date: bytes) -> bytes:
+    """Return the bytes of a last answer that the HTTP layer gives itself: to a request, or to what is none yet."""
+    response = Response.of(refusal)
+    if request is not None and request.encoder is not None:
+        response = request.encoder(response)
+    head_only = request is not None and request.method == "HEAD"
+    return render(response, date, head_only=head_only, version="1.1", close=True)

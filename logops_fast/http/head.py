@@ -145,6 +145,18 @@ def plain_head(read: PlainReader, data: bytes, start: int, end: int) -> Head | N
     return head
 
 
+def read_head(
+    plain: PlainReader | None, data: bytes, start: int, end: int, limits: HttpLimits, single: frozenset[bytes]
+) -> Head:
+    """Read the head in ``data[start:end]``: by ``plain`` if there is one and it can, otherwise as ``parse_head`` does.
+
+    Raises:
+        HeadError: with the refusal to answer before the connection is closed.
+    """
+    head = None if plain is None else plain_head(plain, data, start, end)
+    return parse_head(data[start:end], limits, single) if head is None else head
+
+
 def parse_head(block: bytes, limits: HttpLimits, single: frozenset[bytes] = SINGLE_FIELDS) -> Head:
     """Parse one head, from its first byte to the empty line included.
 

@@ -135,7 +135,7 @@ class HttpServer:
                 sock,
                 tls,
                 self._admitted,
-                Connection.give_up,
+                _give_up,
                 backlog=_BACKLOG,
                 handshake_timeout=self._context.limits.header_timeout,
                 shutdown_timeout=_TLS_SHUTDOWN_TIMEOUT,
@@ -207,7 +207,7 @@ class HttpServer:
             self._context.app.refused(refusal, peer)
             return None
         connection = self.connection()
-        connection.count(peer)
+        connection.admission.count(peer)
         return connection
 
     def _crowded(self, peer: str) -> Refusal | None:
@@ -221,7 +221,7 @@ class HttpServer:
     def _opened(self, connection: Connection) -> Refusal | None:
         """Register a new connection; return the refusal of one over a cap."""
         self._connections.add(connection)
-        refusal = None if connection.counted else self._crowded(connection.peer)
+        refusal = None if connection.admission.counted else self._crowded(connection.peer)
         if refusal is None:
             return None
         # An answer costs a socket for as long as the peer lets it linger: only so many get one.
@@ -247,3 +247,7 @@ class HttpServer:
 
     def _refresh(self) -> None:
         self._context.refresh(self._wall(), self._sweep_interval)
+
+
+def _give_up(connection: Connection) -> None:
+    connection.admission.give_up()

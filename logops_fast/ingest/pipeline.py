@@ -1,41 +1,34 @@
 """The ingest pipeline: a batch in, stored lines and a summary out. Knows nothing of HTTP connections.
 
-parse -> normalise, mask, serialise -> one append to the sink; the reply goes out once the sink has it. A small batch is
-read in one step, a large one piece by piece through the work queue, so that no batch holds the event loop.
+claim -> read (``batch_reader``: parse, normalise, mask, serialise) -> one append to the sink; the reply goes out once
+the sink has it.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from itertools import chain
 from time import monotonic, time
 from typing import Final, assert_never
 
-import orjson
-
 from logops_fast.formats.batch import Batch, Reply
-from logops_fast.formats.media_type import Format
-from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
+from logops_fast.formats.pieces import PIECE_BYTES
 from logops_fast.formats.work_queue import WorkQueue
 from logops_fast.http.refusal import Refusal
+from logops_fast.ingest.batch_reader import BatchReader, is_large
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
-from logops_fast.ingest.parsers.base import Limits, MalformedBody, Parsed, TextOptions
-from logops_fast.ingest.parsers.json_values import check_writable
-from logops_fast.ingest.reading_jobs import NativeJob, OnRead, ReadingJob, Refused
+from logops_fast.ingest.parsers.base import Limits, MalformedBody, TextOptions
+from logops_fast.ingest.reading_jobs import Refused
 from logops_fast.ingest.sink.commit_log import BY_BODY
 from logops_fast.ingest.sink.interface import LedgerEntry, Sink
 from logops_fast.ingest.summary import Reading, summarise
 from logops_fast.state.interface import BatchClaim, BatchIds, ClaimKind, body_digest
 
 OnReply = Callable[[Reply], None]
-
-AHEAD_BYTES: Final = 65_536
-"""Bytes of JSON that are read in one step however many events they hold, before they are charged."""
 
 MALFORMED_STATUS: Final = {
     "empty": 400,
@@ -90,22 +83,24 @@ class IngestPipeline:
         wall: Callable[[], float] = time,
     ) -> None:
         """``window``: seconds for which a batch is recognised by its body."""
-        self._normaliser = normaliser
+        self._reader = BatchReader(
+            normaliser,
+            WorkQueue() if queue is None else queue,
+            limits=limits,
+            text=text,
+            text_of=text_of,
+            native=native,
+            wall=wall,
+        )
         self._sink = sink
         self._batch_ids = batch_ids
         self._metrics = metrics
-        self._limits = limits
-        self._text = text
-        self._text_of = text_of or {}
-        self._queue = WorkQueue() if queue is None else queue
         self._window = window
-        self._native = native
-        self._wall = wall
 
     @property
     def is_native(self) -> bool:
         """Whether the native kernel reads what it can."""
-        return self._native is not None
+        return self._reader.is_native
 
     def send(self, batch: Batch, reply: OnReply) -> None:
         """Take a batch (a Downstream). A batch id that may come again is claimed first.
@@ -116,16 +111,8 @@ class IngestPipeline:
 
     def read_ahead(self, batch: Batch) -> Ahead | None:
         """Read a batch before it is charged, if the kernel reads all of it in one step (a ReadAhead)."""
-        native, body = self._native, batch.body
-        if native is None or len(body) > PIECE_BYTES or not _is_for_native(batch):
-            return None
-        if len(body) > AHEAD_BYTES and _is_json(batch) and body.count(b"{") > PIECE_ITEMS:
-            return None
-        reading = self._reading(batch)
-        try:
-            return Ahead(self, batch, reading) if self._read_native(native, batch, reading) else None
-        except Exception:
-            return None  # whatever it is, `send` meets it too, and answers
+        reading = self._reader.read_ahead(batch)
+        return None if reading is None else Ahead(self, batch, reading)
 
     def _claim(self, batch: Batch, reply: OnReply, ahead: Reading | None) -> None:
         if batch.repeatable and not batch.body_id:
@@ -150,7 +137,7 @@ class IngestPipeline:
                     self._metrics.answered(batch.emitter, monotonic() - batch.started)
                     reply(Reply(200, claim.answer))
                 else:
-                    self._read_pieces(batch, self._reading(batch), partial(self._answer_again, batch, reply))
+                    self._reader.read_in_pieces(batch, partial(self._answer_again, batch, reply))
             case ClaimKind.OTHER_BODY:
                 self._refuse(batch, reply, BATCH_ID_REUSED)
             case ClaimKind.IN_PROGRESS:
@@ -160,125 +147,28 @@ class IngestPipeline:
             case _:
                 assert_never(claim.kind)
 
-    def _store(self, batch: Batch, reply: OnReply, checked: bool = False) -> None:
-        """Read a batch and go on with it.
-
-        What cannot be written as it is, such as an integer over 64 bits, is rare enough to be found out when it is
-        written: the batch is then read once more, and ``checked``.
-        """
-        reading = self._reading(batch)
-        if _is_large(batch):
-            self._read_pieces(batch, reading, partial(self._append, batch, reply))
+    def _store(self, batch: Batch, reply: OnReply) -> None:
+        """Read a batch and go on with it."""
+        reader = self._reader
+        if is_large(batch):
+            reader.read_in_pieces(batch, partial(self._append, batch, reply))
             return
-        # The common case: read in one step.
-        failure: Exception | None = None
         try:
-            if self._native is not None and self._read_native(self._native, batch, reading):
-                self._append(batch, reply, reading, None)
-                return
-            is_json = _is_json(batch)
-            if not is_json:
-                checked = True
-            if not is_json and registry.shares(batch.format):
-                pieces = self._pieces(batch, reading)
-                parsed = next(pieces)
-                more = next(pieces, None)
-                if more is not None:
-                    self._enqueue(batch, reading, chain((parsed, more), pieces), partial(self._append, batch, reply))
-                    return
-            else:
-                checked = checked or not self._normaliser.is_plain
-                at_once = self._parse(batch, reading, checked)
-                if at_once is None:
-                    self._read_pieces(batch, reading, partial(self._append, batch, reply))
-                    return
-                parsed = at_once
-            if len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
-                if not checked:
-                    check_writable(parsed.events)
-                self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
-                return
-            reading.take(parsed, checked)
-        except Exception as error:
-            if not checked and isinstance(error, orjson.JSONEncodeError):
-                self._store(batch, reply, checked=True)
-                return
-            failure = error
-        self._append(batch, reply, reading, failure)
-
-    def _read_native(self, native: NativeReader, batch: Batch, reading: Reading) -> bool:
-        """Read a batch with the kernel; False if the parsers have to, because of what it is or holds."""
-        if not _is_for_native(batch):
-            return False
-        normalised = None
-        if batch.format is Format.OTLP:
-            part = native.read_export(
-                batch.body,
-                self._limits,
-                start=0,
-                emitter=batch.emitter,
-                scenario_id=batch.scenario_id,
-                received_at=reading.received_at,
-                receipts_before=0,
-            )
-            if part is not None and part.end is None:
-                normalised = part.normalised
-        elif len(batch.body) <= self._limits.max_event_bytes:
-            normalised = native.read(
-                batch.body,
-                by_line=batch.format is Format.NDJSON,
-                emitter=batch.emitter,
-                scenario_id=batch.scenario_id,
-                received_at=reading.received_at,
-                receipts_before=0,
-            )
-        if normalised is None or normalised.count > self._limits.max_items:
-            return False
-        reading.take_normalised(normalised)
-        return True
-
-    def _reading(self, batch: Batch) -> Reading:
-        native = self._native
-        if native is not None and _is_json(batch):
-            native = None  # it was handed to the kernel as it came
-        return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
-
-    def _options(self, batch: Batch) -> TextOptions:
-        return self._text_of.get(batch.emitter, self._text)
-
-    def _parse(self, batch: Batch, reading: Reading, checked: bool) -> Parsed | None:
-        options = self._options(batch)
-        return registry.parse_at_once(
-            batch.format, batch.body, reading.received_at, self._limits, options, checked=checked
-        )
-
-    def _pieces(self, batch: Batch, reading: Reading) -> Iterator[Parsed]:
-        options = self._options(batch)
-        return registry.parse_pieces(batch.format, batch.body, reading.received_at, self._limits, options)
-
-    def _read_pieces(self, batch: Batch, reading: Reading, done: OnRead) -> None:
-        """Read a batch, of which nothing was read, piece by piece."""
-        if self._native is None or not _is_large(batch) or not _is_for_native(batch):
-            self._enqueue(batch, reading, self._pieces(batch, reading), done)
+            reading, rest = reader.read(batch)
+        except Exception as failure:
+            self._fail_unclaimed(batch, reply, failure)
             return
-        instead = partial(self._job_of_pieces, batch, done)
-        job = NativeJob(self._native, reading, self._limits, instead, done)
-        self._queue.add(job, batch.emitter, len(batch.body), batch.started)
-
-    def _job_of_pieces(self, batch: Batch, done: OnRead) -> ReadingJob:
-        reading = self._reading(batch)
-        return ReadingJob(reading, self._pieces(batch, reading), done)
-
-    def _enqueue(self, batch: Batch, reading: Reading, pieces: Iterator[Parsed], done: OnRead) -> None:
-        job = ReadingJob(reading, pieces, done)
-        self._queue.add(job, batch.emitter, len(batch.body), batch.started)
+        if rest is None:
+            self._append(batch, reply, reading, None)
+        else:
+            reader.read_on(batch, reading, rest, partial(self._append, batch, reply))
 
     def _append(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
         """Hand what was read to the sink, unless it has to be claimed first."""
-        if not batch.body_id:
-            self._commit(batch, reply, reading, failure)
-        elif failure is not None:
-            self._commit(batch.replaced(body_id="", repeatable=False), reply, reading, failure)
+        if failure is not None:
+            self._fail_unclaimed(batch, reply, failure)
+        elif not batch.body_id:
+            self._commit(batch, reply, reading)
         else:
             if reading.missing_ts or not reading.count:
                 batch = batch.replaced(body_id="")  # equal bodies may be two batches
@@ -287,12 +177,12 @@ class IngestPipeline:
                 done = partial(self._claimed_read, batch, reply, reading)
                 self._batch_ids.begin(batch.emitter, claim_id, body_digest(batch.body), done)
             else:
-                self._commit(batch, reply, reading, None)
+                self._commit(batch, reply, reading)
 
     def _claimed_read(self, batch: Batch, reply: OnReply, reading: Reading, claim: BatchClaim) -> None:
         match claim.kind:
             case ClaimKind.NEW:
-                self._commit(batch, reply, reading, None)
+                self._commit(batch, reply, reading)
             case ClaimKind.DONE:
                 answer = claim.answer or summarise(reading, stored=self._sink.stores)
                 # The forwarder's next try of a batch has the id of the one before: its sender sent it once.
@@ -310,22 +200,14 @@ class IngestPipeline:
             case _:
                 assert_never(claim.kind)
 
-    def _commit(self, batch: Batch, reply: OnReply, reading: Reading, failure: Exception | None) -> None:
+    def _commit(self, batch: Batch, reply: OnReply, reading: Reading) -> None:
         """Hand what was read to the sink; what is to be claimed is claimed."""
-        rejected = b""
-        answer = b""
-        if failure is None:
-            try:
-                lines = reading.lines()
-                rejected = reading.rejected()
-                answer = summarise(reading, stored=self._sink.stores)
-            except Exception as error:
-                failure = error
-        if failure is not None:
-            self._release(batch)
-            if isinstance(failure, MalformedBody):
-                self._metrics.parse_errors(batch.emitter, batch.format.label, 1)
-            self._refuse(batch, reply, self._refusal_of(failure))
+        try:
+            lines = reading.lines()
+            rejected = reading.rejected()
+            answer = summarise(reading, stored=self._sink.stores)
+        except Exception as failure:
+            self._fail(batch, reply, failure)
             return
         entry = None
         claim_id = _claim_id(batch)
@@ -335,6 +217,18 @@ class IngestPipeline:
             batch = batch.replaced(body=b"")  # nothing of it is needed while the disk is waited for
         done = partial(self._stored, batch, reply, reading, answer)
         self._sink.append(lines, done, rejected=rejected, entry=entry)
+
+    def _fail_unclaimed(self, batch: Batch, reply: OnReply, failure: Exception) -> None:
+        """Answer a batch that could not be read, and whose body is therefore not claimed yet."""
+        if batch.body_id:
+            batch = batch.replaced(body_id="", repeatable=False)
+        self._fail(batch, reply, failure)
+
+    def _fail(self, batch: Batch, reply: OnReply, failure: Exception) -> None:
+        self._release(batch)
+        if isinstance(failure, MalformedBody):
+            self._metrics.parse_errors(batch.emitter, batch.format.label, 1)
+        self._refuse(batch, reply, self._refusal_of(failure))
 
     def _refusal_of(self, failure: Exception) -> Refusal:
         if isinstance(failure, Refused):
@@ -351,7 +245,7 @@ class IngestPipeline:
             return
         if failure is not None:
             # Not the body that was stored under this id; that one was stored all the same.
-            reading = self._reading(batch)
+            reading = self._reader.begin(batch)
         self._metrics.answered(batch.emitter, monotonic() - batch.started)
         reply(Reply(200, summarise(reading, stored=self._sink.stores)))
 
@@ -402,10 +296,6 @@ def _claim_id(batch: Batch) -> str:
     return batch.batch_id if batch.repeatable else ""
 
 
-def _is_large(batch: Batch) -> bool:
-    return len(batch.body) > PIECE_BYTES or batch.items > PIECE_ITEMS
-
-
 class Ahead:
     """A batch that the kernel has read before it was charged (a ReadBatch)."""
 
@@ -424,12 +314,3 @@ class Ahead:
     def store(self, reply: OnReply) -> None:
         """Claim the batch if it may come again, and store it."""
         self._pipeline._claim(self._batch, reply, self._reading)
-
-
-def _is_json(batch: Batch) -> bool:
-    return batch.format is Format.NDJSON or batch.format is Format.JSON
-
-
-def _is_for_native(batch: Batch) -> bool:
-    """Return whether the kernel reads such a body itself."""
-    return (_is_json(batch) or batch.format is Format.OTLP) and not batch.tenant

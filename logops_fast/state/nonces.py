@@ -81,8 +81,8 @@ class TableNonces:
     a nonce that expires no later might be one of those, so it is refused, and a clock that is set back brings nothing
     back to life. Horizons are per bucket because a key has only one, and its lock is held anyway.
 
-    Order of the writes, for a process killed in between: horizon, key, expiry. A new key with an old expiry is
-    a free slot.
+    Order of the writes, for a process killed in between: horizon, key, turn, expiry. A new key with an old expiry is
+    a free slot, whether or not it is still the next in turn.
 
     Once the table is nearly full, a client that holds at least as much as the largest holder did at the last check is
     refused as ``CROWDED``: one client, at any rate, never takes the room of another. A table that

@@ -181,8 +181,8 @@ class Table:
     """
 
     __slots__ = (
-        "_buckets", "_fd", "_key_bytes", "_key_words", "_keys", "_memory", "_seed", "_slots", "_step", "_views",
-        "extra", "file", "geometry", "metas", "values", "words",
+        "_after_turn", "_buckets", "_fd", "_in_turn", "_key_bytes", "_key_words", "_keys", "_memory", "_seed", "_slots",
+        "_step", "_turn_at", "_views", "extra", "file", "geometry", "metas", "values", "words",
     )  # fmt: skip
 
     def __init__(self, memory: mmap, geometry: Geometry, fd: int | None = None, file: int | None = None) -> None:
@@ -197,6 +197,9 @@ class Table:
         self._key_bytes = geometry.key_bytes
         self._slots = geometry.slots_per_bucket
         self._step = geometry.values_per_slot
+        self._in_turn = -1  # the slot that was handed out last, until its key is written
+        self._turn_at = 0  # then the index in `metas` of its bucket's turn, and the turn after it
+        self._after_turn = 0
         self._seed: int = _HEADER.unpack_from(memory)[7]
         self.words = view[HEADER_BYTES : HEADER_BYTES + WORDS * 8].cast("Q")
         """64-bit words shared by all processes."""
@@ -240,9 +243,10 @@ class Table:
     def find_used(self, digest: bytes, bucket: int) -> int:
         """As ``find``, for a bucket whose slots are handed out in turn: those that never were are not searched.
 
-        They are zero, on which ``mmap.find`` takes 5 us a bucket if one byte of eight is a multiple of 64. A bucket
-        counts as used in part only if both the next slot and the last one are zero: a process that was killed between
-        its turn and its key has left out one slot, not two of one bucket.
+        They are zero, on which ``mmap.find`` takes 5 us a bucket if one byte of eight is a multiple of 64. A key is
+        written before the turn moves on, so that no process, whenever it is killed, leaves out a slot: if the next one
+        is zero, no later one was ever used. The last one is looked at as well: if a slot was left out after all, it
+        would take two of one bucket to hide a key.
         """
         turn = self.metas[2 * bucket + 1] % self._slots
         words = self._key_bytes // 8
@@ -270,7 +274,7 @@ class Table:
         return self._memory[at : at + self._key_bytes] == digest
 
     def next_in_turn(self, bucket: int, now: float) -> int:
-        """Return the slot whose turn it is if it is free at ``now``, and move on; otherwise -1.
+        """Return the slot whose turn it is if it is free at ``now``, otherwise -1. ``put`` into it moves the turn on.
 
         Slots are handed out in turn, so the next one is nearly always the oldest, and nothing has to be searched.
         """
@@ -278,8 +282,11 @@ class Table:
         turn = self.metas[2 * bucket + 1] % slots
         slot = bucket * slots + turn
         if self.values[slot * self._step] > now:
+            self._in_turn = -1
             return -1
-        self.metas[2 * bucket + 1] = (turn + 1) % slots
+        self._in_turn = slot
+        self._turn_at = 2 * bucket + 1
+        self._after_turn = (turn + 1) % slots
         return slot
 
     def undo_turn(self, bucket: int, slot: int) -> None:
@@ -304,9 +311,16 @@ class Table:
         return first + moments.index(min(moments))
 
     def put(self, slot: int, digest: bytes) -> None:
-        """Write a slot's key."""
+        """Write a slot's key, and then move the turn on if it is that of the slot that was asked for last.
+
+        In this order: see ``find_used``. A process killed in between has left a key without a value: the slot is free,
+        and the next one in turn.
+        """
         at = self._keys + slot * self._key_bytes
         self._memory[at : at + self._key_bytes] = digest
+        if slot == self._in_turn:
+            self.metas[self._turn_at] = self._after_turn
+            self._in_turn = -1
 
     def lock(self, bucket: int) -> None:
         """Keep other processes out of a bucket.

@@ -2,136 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import heapq
-import itertools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.authgw.circuit_breaker import BreakerState, CircuitBreaker, SenderBreakers
-from logops_fast.authgw.forwarder import Forwarder, header_lines
+from logops_fast.authgw.circuit_breaker import BreakerState
+from logops_fast.authgw.forwarder import header_lines
 from logops_fast.authgw.retry import RetryBudget
 from logops_fast.backoff import Backoff
-from logops_fast.formats.batch import Batch, Reply
+from logops_fast.formats.batch import Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.http.pool import HttpPool
-from logops_fast.http.response_reader import ClientError, ClientResponse, ErrorKind, OnResponse
-from tests.support.scripted_server import LOOPS, Peer, ScriptedServer, answer, run
+from tests.authgw.forwarding import BATCH, STORED, Sent, Step, World, detail, fail, reason, refuse, respond
 from tests.support.tables import each_of
 from tests.support.values import copied, values
 
 TOUCHY: dict[str, Any] = {"min_calls": 1, "failure_threshold": 0.01}
-STORED = b'{"accepted":97,"rejected":3}'
-BATCH = Batch(b'[{"msg":"x"}]', Format.JSON, "web", "checkout", "b-1", True, 0.0)
-
-
-class Sent(NamedTuple):
-    """One try, as the pool saw it."""
-
-    at: float
-    target: bytes
-    headers: bytes
-    body: bytes
-    timeout: float | None
-
-
-def respond(status: int, body: bytes = b"{}", **headers: str) -> ClientResponse:
-    fields = {name.replace("_", "-").encode(): value.encode() for name, value in headers.items()}
-    return ClientResponse(status, fields, body)
-
-
-def refuse(status: int, reason: str, **headers: str) -> ClientResponse:
-    return respond(status, orjson.dumps({"error": reason, "detail": "d"}), **headers)
-
-
-def fail(kind: ErrorKind, *, sent: bool = True) -> ClientError:
-    return ClientError(kind, "scripted", sent=sent)
-
-
-Step = ClientResponse | ClientError | None
-
-
-class World:
-    """Fake time, a scripted pool (each step an answer; None never answers before its timeout), and a forwarder."""
-
-    def __init__(self, *script: Step, latency: float = 0.01, **options: Any) -> None:
-        self.now = 1000.0
-        self.timers: list[tuple[float, int, Callable[[], None]]] = []
-        self.order = itertools.count()
-        self.script = list(script)
-        self.latency = latency
-        self.tries: list[Sent] = []
-        self.outcomes: list[str] = []
-        self.replies: list[Reply] = []
-        knobs = options.pop("breaker", {})
-        self.breakers = SenderBreakers(lambda: CircuitBreaker(clock=self.mono, **knobs), clock=self.mono)
-        self.breaker = self.breakers.common
-        self.forwarder = Forwarder(
-            self,
-            self.breakers,
-            target=b"/v1/logs",
-            clock=self.mono,
-            call_later=self.call_later,
-            on_attempt=self.outcomes.append,
-            backoff=options.pop("backoff", None) or Backoff(random=lambda: 1.0),
-            budget=options.pop("budget", None) or RetryBudget(clock=self.mono),
-            **options,
-        )
-
-    def mono(self) -> float:
-        return self.now
-
-    def call_later(self, delay: float, callback: Callable[[], None]) -> None:
-        heapq.heappush(self.timers, (self.now + delay, next(self.order), callback))
-
-    def send(
-        self,
-        method: bytes,
-        target: bytes,
-        headers: bytes,
-        body: bytes | Sequence[bytes],
-        done: OnResponse,
-        *,
-        timeout: float | None = None,
-    ) -> None:
-        assert method == b"POST"
-        assert isinstance(body, bytes)
-        self.tries.append(Sent(self.now, target, headers, body, timeout))
-        step = self.script.pop(0) if self.script else respond(200, STORED)
-        limit = 5.0 if timeout is None else min(5.0, timeout)
-        if step is None or self.latency > limit:
-            self.call_later(limit, lambda: done(fail("read_timeout")))
-        else:
-            self.call_later(self.latency, lambda: done(step))
-
-    def run(self) -> None:
-        while self.timers:
-            self.now, _, callback = heapq.heappop(self.timers)
-            callback()
-
-    def forward(self, batch: Batch = BATCH) -> Reply:
-        self.forwarder.send(batch, self.replies.append)
-        self.run()
-        assert self.forwarder.inflight == 0
-        (reply,) = self.replies
-        return reply
-
-    def forward_again(self) -> Reply:
-        self.replies.clear()
-        return self.forward()
-
-
-def reason(reply: Reply) -> str | None:
-    return reply.reason
-
-
-def detail(reply: Reply) -> str:
-    return str(orjson.loads(reply.body)["detail"])
 
 
 def test_a_stored_batch_is_answered_as_the_downstream_answered_it() -> None:
@@ -445,34 +334,6 @@ def test_every_batch_gets_one_reply_in_time_whatever_happens(
             assert b"retry-after" in dict(reply.headers)
 
 
-# Over sockets.
-
-
-def over_sockets(loop: str, script: Any, test: Any, **options: Any) -> None:
-    async def main() -> None:
-        async with ScriptedServer(script) as server:
-            pool = HttpPool(server.url, read_timeout=0.2)
-            outcomes: list[str] = []
-            forwarder = Forwarder(
-                pool,
-                SenderBreakers(CircuitBreaker),
-                target=pool.endpoint.target,
-                backoff=Backoff(0.001, 0.001),
-                on_attempt=outcomes.append,
-                **options,
-            )
-            await test(forwarder, server, outcomes)
-            await pool.aclose()
-
-    run(loop, main)
-
-
-async def forward(forwarder: Forwarder) -> Reply:
-    future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
-    forwarder.send(BATCH, future.set_result)
-    return await future
-
-
 @each_of("step", [fail("read_timeout"), fail("closed"), refuse(500, "internal_error"), respond(504)])
 def test_what_a_batch_may_have_caused_counts_for_its_emitter_first(step: Step) -> None:
     world = World(breaker={"min_calls": 4}, max_attempts=1)
@@ -526,91 +387,3 @@ def test_a_breaker_that_opens_between_two_tries_leaves_the_outcome_in_doubt() ->
 
 def test_a_forwarder_says_what_it_does() -> None:
     assert repr(World().forwarder) == "<Forwarder to b'/v1/logs': 0 in flight, breaker closed>"
-
-
-@pytest.mark.parametrize("loop", sorted(LOOPS))
-def test_a_batch_goes_through_a_real_connection_and_comes_back_as_its_answer(loop: str) -> None:
-    seen: list[tuple[bytes, bytes]] = []
-
-    async def script(peer: Peer) -> None:
-        while True:
-            seen.append(await peer.request())
-            await peer.write(answer(STORED))
-
-    async def test(forwarder: Forwarder, server: ScriptedServer, outcomes: list[str]) -> None:
-        for _ in range(3):
-            assert values(await forward(forwarder)) == values(Reply(200, STORED, (), 100))
-        assert (server.connections, outcomes) == (1, ["ok"] * 3)
-        head, body = seen[0]
-        assert head.startswith(b"POST /v1/logs HTTP/1.1\r\n")
-        assert b"\r\nx-batch-id: b-1\r\n" in head
-        assert body == BATCH.body
-
-    over_sockets(loop, script, test)
-
-
-@pytest.mark.parametrize("loop", sorted(LOOPS))
-def test_a_connection_dropped_after_the_request_is_repaired_by_a_retry(loop: str) -> None:
-    ids: list[bytes] = []
-
-    async def script(peer: Peer) -> None:
-        head, _ = await peer.request()
-        ids.append(head[head.index(b"x-batch-id") :])
-        if peer.number == 1:
-            await peer.write(b"HTTP/1.1 503 Service Unavailable\r\ncontent-le")
-        elif peer.number == 2:
-            await peer.write(answer(STORED))
-            await peer.gone()
-
-    async def test(forwarder: Forwarder, server: ScriptedServer, outcomes: list[str]) -> None:
-        assert (await forward(forwarder)).status == 200
-        assert outcomes == ["closed", "closed", "ok"]
-        assert len(ids) == 3
-        assert len(set(ids)) == 1
-
-    over_sockets(loop, script, test)
-
-
-@pytest.mark.parametrize("loop", sorted(LOOPS))
-def test_a_downstream_that_says_nothing_ends_in_a_504(loop: str) -> None:
-    async def script(peer: Peer) -> None:
-        await peer.gone()
-
-    async def test(forwarder: Forwarder, server: ScriptedServer, outcomes: list[str]) -> None:
-        reply = await forward(forwarder)
-        assert (reply.status, reply.reason) == (504, "downstream_timeout")
-        assert outcomes == ["timeout"]
-
-    over_sockets(loop, script, test, deadline=0.05)
-
-
-async def drained(forwarder: Forwarder, seconds: float) -> bool:
-    try:
-        await asyncio.wait_for(forwarder.emptied().wait(), seconds)
-    except TimeoutError:
-        return False
-    return True
-
-
-@pytest.mark.parametrize("loop", sorted(LOOPS))
-def test_draining_waits_for_what_is_in_flight_and_no_longer_than_told(loop: str) -> None:
-    release = asyncio.Event()
-
-    async def script(peer: Peer) -> None:
-        await peer.request()
-        await release.wait()
-        await peer.write(answer(STORED))
-        await peer.gone()
-
-    async def test(forwarder: Forwarder, server: ScriptedServer, outcomes: list[str]) -> None:
-        assert await drained(forwarder, 0.01)
-        task = asyncio.create_task(forward(forwarder))
-        await asyncio.sleep(0)
-        assert forwarder.inflight == 1
-        assert not await drained(forwarder, 0.01)
-        release.set()
-        assert await drained(forwarder, 5)
-        assert forwarder.inflight == 0
-        assert (await task).status == 200
-
-    over_sockets(loop, script, test)

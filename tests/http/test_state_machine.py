@@ -1,4 +1,4 @@
-"""The table of states in ``connection``'s docstring, walked at random: the table is read from there, so it is true."""
+"""The table in ``connection_state``'s docstring, walked at random: it is read from there, so it is true."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from logops_fast.http.connection import State
+from logops_fast.http.connection_state import State
 from logops_fast.http.exchange import Response
 from tests.http.support import Collector, Parked, Wire, post
 
@@ -27,7 +27,7 @@ class _Silent(Collector):
 def read_table() -> dict[str, dict[str, str]]:
     """Event to state to next state, by the columns of the docstring."""
     # From the source: a compiled module has no docstring.
-    source = Path(__file__).parents[2] / "logops_fast" / "http" / "connection.py"
+    source = Path(__file__).parents[2] / "logops_fast" / "http" / "connection_state.py"
     lines = (ast.get_docstring(ast.parse(source.read_text("utf-8")), clean=False) or "").splitlines()
     header = next(line for line in lines if line.lstrip().startswith("event "))
     starts = [header.index(name) for name in _STATES]

@@ -1,52 +1,20 @@
 from __future__ import annotations
 
-import itertools
-import json
-from collections.abc import Callable
-from typing import Any
-
 import orjson
 import pytest
 
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
-from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
 from logops_fast.ingest.metrics import IngestMetrics
-from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
-from logops_fast.ingest.parsers import registry
-from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.ingest.sink.interface import LedgerEntry, NullSink
+from logops_fast.ingest.sink.interface import NullSink
 from logops_fast.state.interface import BatchClaim, ClaimKind
-from logops_fast.state.memory import open_memory
-from logops_fast.telemetry import exposition
 from logops_fast.telemetry.registry import Registry
+from tests.ingest.doors import ARRAY, COUNT, Claims, Door
 from tests.support.loki import json_push
 from tests.support.turns import Turns
 from tests.support.values import values
-
-
-class Claims:
-    """Batch ids of which each claim finds the same."""
-
-    def __init__(self, claim: BatchClaim) -> None:
-        self.claim = claim
-        self.abandoned: list[str] = []
-        self.digests: list[int] = []
-
-    def begin(self, emitter: str, batch_id: str, digest: int, done: Callable[[BatchClaim], None]) -> None:
-        self.digests.append(digest)
-        done(self.claim)
-
-    def renew(self, emitter: str, batch_id: str, done: Callable[[bool], None]) -> None:
-        raise AssertionError("nothing waits")
-
-    def finish(self, emitter: str, batch_id: str, answer: bytes, digest: int = 0, ttl: float | None = None) -> None:
-        raise AssertionError("nothing is stored")
-
-    def abandon(self, emitter: str, batch_id: str) -> None:
-        self.abandoned.append(batch_id)
 
 
 def send(claim: BatchClaim, body: bytes, body_id: str = "") -> Reply:
@@ -122,201 +90,6 @@ def test_a_defect_is_answered_and_leaves_no_batch_id_claimed(caplog: pytest.LogC
     assert "a batch could not be read" in caplog.text
 
 
-class Kept:
-    """A sink that keeps what it gets, and confirms it on demand."""
-
-    stores = True
-    problem = None
-
-    def __init__(self, ok: bool = True) -> None:
-        self.ok = ok
-        self.events: list[dict[str, Any]] = []
-        self.rejected: list[dict[str, Any]] = []
-        self.entries: list[LedgerEntry | None] = []
-
-    def append(
-        self,
-        lines: bytes,
-        on_stored: Callable[[bool], None],
-        *,
-        rejected: bytes = b"",
-        entry: LedgerEntry | None = None,
-    ) -> None:
-        self.events += map(json.loads, lines.splitlines())
-        self.rejected += map(json.loads, rejected.splitlines())
-        self.entries.append(entry)
-        on_stored(self.ok)
-
-    async def close(self) -> None:
-        pass
-
-
-class Door:
-    """A pipeline with a sink that is looked into."""
-
-    def __init__(self, limits: Limits | None = None, ok: bool = True) -> None:
-        self.turns = Turns()
-        self.sink = Kept(ok)
-        self.registry = Registry()
-        self.pipeline = IngestPipeline(
-            normaliser=Normaliser(),
-            sink=self.sink,
-            batch_ids=open_memory(300.0).batch_ids,
-            metrics=IngestMetrics(self.registry, ["web"]),
-            limits=limits or Limits(),
-            queue=self.turns.queue,
-            wall=lambda: 1_800_000_000.0,
-        )
-        self.ids = itertools.count()
-
-    def send(
-        self,
-        body: bytes,
-        format: Format = Format.JSON,
-        *,
-        items: int = 0,
-        batch_id: str = "",
-        body_id: str = "",
-        tenant: str = "",
-    ) -> Reply:
-        replies: list[Reply] = []
-        name = batch_id or f"b-{next(self.ids)}"
-        batch = Batch(body, format, "web", "na", name, bool(batch_id), 0.0, items, tenant, body_id)
-        self.pipeline.send(batch, replies.append)
-        self.turns.run()
-        (reply,) = replies
-        return reply
-
-    def summary(self, *args: Any, **options: Any) -> dict[str, Any]:
-        reply = self.send(*args, **options)
-        assert reply.status == 200
-        summary: dict[str, Any] = orjson.loads(reply.body)
-        return summary
-
-    def metric(self, name: str) -> float:
-        text = exposition.render(self.registry, None)[0].decode()
-        return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(name + "{"))
-
-
-COUNT = 6000
-PADDING = "x" * 140  # so that as many events are more than a mebibyte
-EVENTS = [{"ts": "2026-01-01T00:00:00Z", "level": "WARN", "msg": f"line {i} {PADDING}"} for i in range(COUNT)]
-WRITTEN = [json.dumps(event).encode() for event in EVENTS]
-ARRAY = b"[" + b",".join(WRITTEN) + b"]"
-LINES = b"\n".join(WRITTEN) + b"\n"
-ROWS = b"ts,level,msg\n" + b"".join(b'2026-01-01T00:00:00Z,WARN,"%b"\n' % event["msg"].encode() for event in EVENTS)
-PLAIN = b"".join(b"<12>1 2026-01-01T00:00:00Z h a - - - %b\n" % event["msg"].encode() for event in EVENTS)
-
-
-@pytest.mark.parametrize(
-    ("body", "format"),
-    [
-        (ARRAY, Format.JSON),
-        (b"".join(WRITTEN), Format.JSON),
-        (LINES, Format.JSON),
-        (b'{"events":' + ARRAY + b"}", Format.JSON),
-        (LINES, Format.NDJSON),
-        (b"".join(b'{"index":{}}\n' + line + b"\n" for line in WRITTEN), Format.NDJSON),
-        (ROWS, Format.CSV),
-        (PLAIN, Format.PLAIN),
-    ],
-    ids=["array", "sequence", "lines as JSON", "envelope", "ndjson", "bulk", "csv", "syslog"],
-)
-def test_a_large_batch_is_stored_as_a_small_one_in_many_slices(body: bytes, format: Format) -> None:
-    door = Door()
-    summary = door.summary(body, format)
-    assert door.turns.made >= COUNT // 128
-    assert (summary["accepted"], summary["rejected"], summary["levels"]) == (COUNT, 0, {"WARN": COUNT})
-    assert [event["msg"] for event in door.sink.events] == [event["msg"] for event in EVENTS]
-
-
-def test_a_small_batch_takes_no_turn() -> None:
-    door = Door()
-    door.summary(b'[{"msg":"a"}]')
-    assert door.turns.made == 0
-
-
-def test_a_small_body_of_many_events_is_worked_on_in_slices() -> None:
-    door = Door()
-    body = b"[" + b",".join([b"{}"] * 10_000) + b"]"
-    assert door.summary(body)["accepted"] == 10_000
-    assert door.turns.made >= 10_000 // 128
-    made = door.turns.made
-    assert door.summary(body, items=10_000)["accepted"] == 10_000
-    assert door.turns.made - made >= 10_000 // 128
-
-
-def test_errors_count_on_through_all_pieces() -> None:
-    door = Door()
-    items = [b'{"msg":"x"}', b"7"] * 6_000
-    summary = door.summary(b"[" + b",".join(items) + b"]")
-    assert (summary["accepted"], summary["rejected"]) == (6_000, 6_000)
-    assert [error["index"] for error in summary["errors"]] == list(range(1, 100, 2))
-    assert [line["index"] for line in door.sink.rejected] == list(range(1, 12_000, 2))
-    assert door.metric("logops_parse_errors_total") == 6_000
-
-
-def test_each_event_without_a_time_gets_a_microsecond_of_its_own() -> None:
-    door = Door()
-    door.summary(b"[" + b",".join([b'{"msg":"x"}'] * 9_000) + b"]")
-    stamps = [event["ts"] for event in door.sink.events]
-    assert stamps == sorted(stamps)
-    assert len(set(stamps)) >= 9_000 // 4096  # each piece begins later; within one it is the normaliser's business
-
-
-@pytest.mark.parametrize("count", [0, 3, COUNT])
-def test_an_event_too_large_as_sent_is_set_aside_and_its_neighbours_are_stored(count: int) -> None:
-    door = Door(Limits(max_event_bytes=5000))
-    large = b'{"msg":"bob@example.com ' + b"x" * 100_000 + b'"}'
-    body = b"[" + b",".join([*WRITTEN[:count], large, *WRITTEN[:count]]) + b"]"
-    reply = door.send(body)
-    assert reply.status == (200 if count else 422)
-    assert len(door.sink.events) == 2 * count
-    (rejected,) = door.sink.rejected
-    assert (rejected["reason"], rejected["index"]) == ("event_too_large", count)
-    assert rejected["text"].startswith('{"msg":"b***@example.com xxx')
-    assert len(rejected["text"]) < 65536 + 100  # masks may lengthen it
-    assert door.metric("logops_events_too_large_total") == 1
-    assert door.metric("logops_parse_errors_total") == 0
-
-
-@pytest.mark.parametrize("count", [0, 2, 4000])
-def test_an_event_too_large_as_stored_is_set_aside(count: int) -> None:
-    door = Door(Limits(max_event_bytes=5000))
-    grows = b"<12>1 - h a - - - " + b"\x01" * 1000  # six bytes each as JSON
-    plain = [b"<12>1 - h a - - - line"] * count
-    reply = door.send(b"\n".join([*plain, b"ERROR " + grows, *plain]) + b"\n", Format.PLAIN)
-    assert reply.status == (200 if count else 422)
-    (rejected,) = door.sink.rejected
-    assert (rejected["reason"], rejected["index"]) == ("event_too_large", count)
-    assert len(door.sink.events) == 2 * count
-    if count:
-        summary = orjson.loads(reply.body)
-        assert (summary["accepted"], summary["rejected"]) == (2 * count, 1)
-        assert sum(summary["levels"].values()) == 2 * count
-
-
-@pytest.mark.parametrize("format", [Format.JSON, Format.NDJSON, Format.PLAIN, Format.CSV])
-def test_too_many_events_are_refused_after_as_many(format: Format) -> None:
-    bodies = {Format.JSON: b"".join(WRITTEN), Format.NDJSON: LINES, Format.PLAIN: PLAIN, Format.CSV: ROWS}
-    door = Door(Limits(max_items=3000))
-    reply = door.send(bodies[format], format)
-    assert (reply.status, reply.reason) == (413, "too_many_items")
-    assert door.turns.made < 3000 // 128 + 20
-    assert not door.sink.events
-    assert Door(Limits(max_items=COUNT)).send(bodies[format], format).status == 200
-    assert Door(Limits(max_items=2)).send(b"[{},{},{}]").reason == "too_many_items"
-
-
-def test_a_large_body_broken_at_its_end_stores_nothing() -> None:
-    door = Door()
-    reply = door.send(ARRAY[:-1] + b",}]", batch_id="again")
-    assert (reply.status, reply.reason) == (400, "malformed")
-    assert not door.sink.events
-    assert door.send(ARRAY, batch_id="again").status == 200
-    assert door.sink.entries[-1] is not None
-
-
 def test_the_same_large_batch_again_is_answered_and_stored_once() -> None:
     door = Door()
     first = door.send(ARRAY, batch_id="one")
@@ -347,13 +120,10 @@ def test_a_large_batch_that_waits_too_long_is_overloaded_and_may_come_again() ->
     assert door.send(wide, batch_id="b-2").status == 200
 
 
-# Batches that are recognised by their bodies.
-
 TIMED = b'[{"ts":"2026-01-01T00:00:00Z","level":"WARN","msg":"a"}]'
-LARGE = b"[" + b",".join(WRITTEN) + b"]"
 
 
-@pytest.mark.parametrize("body", [TIMED, LARGE])
+@pytest.mark.parametrize("body", [TIMED, ARRAY])
 @pytest.mark.parametrize("batch_id", ["", "of-the-forwarder"])
 def test_a_batch_with_the_same_body_is_stored_once_and_says_so(body: bytes, batch_id: str) -> None:
     door = Door()
@@ -420,9 +190,6 @@ def test_a_forgotten_answer_of_a_body_is_made_again() -> None:
     assert (summary["accepted"], summary["duplicate"]) == (1, True)
 
 
-# Loki's push.
-
-
 def test_a_tenant_is_a_field_of_each_event_and_of_what_is_rejected() -> None:
     door = Door()
     push = json_push(({"tenant": "own"}, [["1741003200000000005", "x"], ["1741003200000000006", "y", 7]]))
@@ -430,163 +197,3 @@ def test_a_tenant_is_a_field_of_each_event_and_of_what_is_rejected() -> None:
     (event,), (rejected,) = door.sink.events, door.sink.rejected
     assert (event["tenant"], event["tenant_raw"]) == ("10.1.x.x", "own")
     assert rejected["tenant"] == "10.1.x.x"
-
-
-def test_a_small_push_that_makes_much_is_read_in_steps() -> None:
-    door = Door()
-    push = json_push(({"a": "x" * 16_000}, [["1741003200000000005", "y"]] * 1500))
-    assert len(push) < PIECE_BYTES
-    replies: list[Reply] = []
-    door.pipeline.send(Batch(push, Format.LOKI_JSON, "web", "na", "b", False, 0.0, 1500), replies.append)
-    assert not replies
-    assert door.turns.run() >= 80  # of 24 MB of lines
-    assert orjson.loads(replies[0].body)["accepted"] == 1500
-
-
-class HandsBack:
-    """A kernel that finishes the last line, which is in order, and hands every other one back to the reference."""
-
-    def read(
-        self,
-        body: bytes,
-        by_line: bool,
-        constants: list[bytes],
-        zone_is_utc: bool,
-        receipt: int,
-        start: int,
-        size: int,
-        may_be_envelope: bool,
-    ) -> Any:
-        assert by_line
-        *others, last = body.splitlines(keepends=True)
-        handed, at = [], 0
-        for line in others:
-            handed.append((0, at, at + len(line), 0))
-            at += len(line)
-        finished = last.rstrip(b"}\n") + constants[0]
-        return (finished, b"", handed, 1, 0, 0, {"INFO": 1}, {}), (True, [], [], len(body))
-
-    def read_export(self, *_: Any) -> Any:
-        raise AssertionError("it is not asked for exports")
-
-    def learn_level(self, *_: Any) -> None:
-        raise AssertionError("no level is new")
-
-    def learn(self, names: list[str], items: Any, constants: int, telltale: bool) -> None:
-        raise AssertionError("no layout is new")
-
-    def learn_name(self, name: str, plain: bool) -> None:
-        raise AssertionError("no name is new")
-
-
-def ahead(body: bytes, claim: BatchClaim | None = None, body_format: Format = Format.NDJSON) -> tuple[Any, Any, Any]:
-    """A batch of the pipeline with that kernel, read ahead; the sink and the batch ids."""
-    sink = Kept()
-    normaliser = Normaliser()
-    ids = Claims(claim) if claim is not None else open_memory(300).batch_ids
-    pipeline = IngestPipeline(
-        normaliser=normaliser,
-        sink=sink,
-        batch_ids=ids,
-        metrics=IngestMetrics(Registry(), ["web"]),
-        native=NativeReader(HandsBack(), normaliser),
-    )
-    return pipeline.read_ahead(Batch(body, body_format, "web", "na", "b-1", True, 0.0)), sink, ids
-
-
-LINE = b'{"ts":"2026-01-01T00:00:00Z","level":"INFO","msg":"%s"}\n'
-TWO_LINES = LINE % b"to a@example.com" + LINE % b"b"
-
-
-def test_a_batch_that_is_read_ahead_is_stored_later() -> None:
-    read, sink, _ = ahead(TWO_LINES)
-    assert (read.items, sink.events) == (2, [])
-    replies: list[Reply] = []
-    read.store(replies.append)
-    (reply,) = replies
-    assert (reply.status, reply.items, orjson.loads(reply.body)["accepted"]) == (200, 2, 2)
-    assert [event["msg"] for event in sink.events] == ["to a***@example.com", "b"]
-
-
-def test_a_batch_that_is_read_ahead_is_claimed_before_it_is_stored() -> None:
-    read, sink, ids = ahead(TWO_LINES, BatchClaim(ClaimKind.DONE, b"first"))
-    replies: list[Reply] = []
-    read.store(replies.append)
-    assert [reply.body for reply in replies] == [b"first"]
-    assert (len(ids.digests), sink.events) == (1, [])
-
-
-@pytest.mark.parametrize(
-    ("body", "body_format"),
-    [
-        (b"not JSON\n" + LINE, Format.NDJSON),
-        (b"ts,level,msg\n", Format.CSV),
-        (b'{"msg":"x"}\n' * (PIECE_BYTES // 12 + 1), Format.NDJSON),
-        (LINE * (PIECE_ITEMS + 1), Format.NDJSON),
-    ],
-)
-def test_what_the_kernel_does_not_read_whole_is_not_read_ahead(body: bytes, body_format: Format) -> None:
-    assert ahead(body, body_format=body_format)[0] is None
-
-
-class KeptLines:
-    """A sink that keeps the lines."""
-
-    stores = True
-    problem = None
-
-    def __init__(self) -> None:
-        self.lines = self.rejected = b""
-
-    def append(
-        self,
-        lines: bytes,
-        on_stored: Callable[[bool], None],
-        *,
-        rejected: bytes = b"",
-        entry: LedgerEntry | None = None,
-    ) -> None:
-        self.lines += lines
-        self.rejected += rejected
-        on_stored(True)
-
-    async def close(self) -> None:
-        pass
-
-
-DEEP = '{"a":' * 300 + "1" + "}" * 300
-WIDE = str(2**64)
-
-
-@pytest.mark.parametrize("by_line", [False, True])
-@pytest.mark.parametrize("filler", [1, 400], ids=["small", "over a step"])
-@pytest.mark.parametrize(
-    "event",
-    [
-        f'{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":"x","n":{WIDE}}}',
-        f'{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":{WIDE}}}',
-        f'{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":{DEEP}}}',
-        f'{{"ts":{WIDE},"level":{WIDE},"message":["x",{WIDE}]}}',
-        f'{{"time":{WIDE},"log":"x","emitter":{WIDE},"app":-{WIDE}}}',
-        f'{{"event":{{"msg":"x","n":{WIDE}}},"time":5}}',
-    ],
-)
-def test_what_cannot_be_written_as_it_is_is_read_once_more(event: str, filler: int, by_line: bool) -> None:
-    usual = '{"ts":"2026-03-01T00:00:01.5Z","level":"INFO","msg":"in order, of a usual length, and some more text"}'
-    items = [event, *[usual] * filler]
-    body = ("\n".join(items) if by_line else f"[{','.join(items)}]").encode()
-    body_format = Format.NDJSON if by_line else Format.JSON
-    sink, turns, replies = KeptLines(), Turns(), list[Reply]()
-    pipeline = IngestPipeline(
-        normaliser=Normaliser(), sink=sink, batch_ids=open_memory(300.0).batch_ids,
-        metrics=IngestMetrics(Registry(), ["web"]), queue=turns.queue, wall=lambda: 1_760_000_000.0,
-    )  # fmt: skip
-    pipeline.send(Batch(body, body_format, "web", "na", "b-1", False, 0.0), replies.append)
-    turns.run()
-    parsed = registry.parse(body_format, body, 1_760_000_000.0)
-    wanted = Normaliser().run(parsed.events, emitter="web", scenario_id="na", received_at=1_760_000_000.0)
-    assert sink.lines == wanted.lines
-    summary = orjson.loads(replies[0].body)
-    assert (summary["accepted"], summary["rejected"]) == (wanted.count, len(parsed.faults))
-    assert (summary["missing_ts"], summary["levels"]) == (wanted.missing_ts, wanted.levels)
-    assert [json.loads(line)["reason"] for line in sink.rejected.splitlines()] == [one.reason for one in parsed.faults]

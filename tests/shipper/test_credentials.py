@@ -46,18 +46,18 @@ def after_next_push(world: World, do: Callable[[], None]) -> None:
 def test_a_rotated_token_is_read_again_and_nothing_is_said_of_it(tmp_path: Path) -> None:
     async def main() -> None:
         world, path = world_with(tmp_path, "first")
-        await world.loki.start()
-        world.put(10)
-        shipper = await world.start()
-        await world.arrive()
-        troubles: list[object] = []
-        shipper._note = lambda *trouble: troubles.append(trouble)  # type: ignore[method-assign]
-        path.write_text("second\n")
-        world.loki.token = "second"
-        world.put(10, rejected=10)  # two lanes at once
-        await world.arrive()
-        assert not troubles
-        assert world.metric("logops_ship_doubtful_entries_total") == 0
+        async with world:
+            world.put(10)
+            shipper = await world.start()
+            await world.arrive()
+            troubles: list[object] = []
+            shipper._note = lambda *trouble: troubles.append(trouble)  # type: ignore[method-assign]
+            path.write_text("second\n")
+            world.loki.token = "second"
+            world.put(10, rejected=10)  # two lanes at once
+            await world.arrive()
+            assert not troubles
+            assert world.metric("logops_ship_doubtful_entries_total") == 0
 
     play(main)
 
@@ -65,23 +65,23 @@ def test_a_rotated_token_is_read_again_and_nothing_is_said_of_it(tmp_path: Path)
 def test_what_was_asked_with_the_old_token_is_asked_again_before_it_is_pushed(tmp_path: Path) -> None:
     async def main() -> None:
         world, path = world_with(tmp_path, "first")
-        await world.loki.start()
-        shipper = await world.start()
-        world.put(3)
-        await world.arrive()
+        async with world:
+            shipper = await world.start()
+            world.put(3)
+            await world.arrive()
 
-        def rotate() -> None:
-            path.write_text("second\n")
-            world.loki.token = "second"
+            def rotate() -> None:
+                path.write_text("second\n")
+                world.loki.token = "second"
 
-        after_next_push(world, rotate)
-        world.loki.faults.append("cut after")
-        world.put(20)
-        await world.arrive()  # by the push that is not answered
-        await until(lambda: shipper.pending == 0)
-        await world.arrive()
-        assert not world.loki.faults
-        assert world.metric("logops_ship_doubtful_entries_total") == 0
+            after_next_push(world, rotate)
+            world.loki.faults.append("cut after")
+            world.put(20)
+            await world.arrive()  # by the push that is not answered
+            await until(lambda: shipper.pending == 0)
+            await world.arrive()
+            assert not world.loki.faults
+            assert world.metric("logops_ship_doubtful_entries_total") == 0
 
     play(main)
 
@@ -89,31 +89,31 @@ def test_what_was_asked_with_the_old_token_is_asked_again_before_it_is_pushed(tm
 def test_a_token_that_comes_late_between_a_question_and_its_push_is_asked_with_first(tmp_path: Path) -> None:
     async def main() -> None:
         world, path = world_with(tmp_path, "first")
-        await world.loki.start()
-        shipper = await world.start()
-        world.put(3)
-        await world.arrive()
+        async with world:
+            shipper = await world.start()
+            world.put(3)
+            await world.arrive()
 
-        def expire() -> None:
-            world.loki.token = "second"
+            def expire() -> None:
+                world.loki.token = "second"
 
-        after_next_push(world, expire)
-        world.loki.faults.append("cut after")
-        ask = shipper._loki.ask
+            after_next_push(world, expire)
+            world.loki.faults.append("cut after")
+            ask = shipper._loki.ask
 
-        async def asked(questions: object) -> set[int]:
-            try:
-                return await ask(questions)  # type: ignore[arg-type]
-            finally:  # the question is refused: then the new token is there, before the push
-                path.write_text("second\n")
+            async def asked(questions: object) -> set[int]:
+                try:
+                    return await ask(questions)  # type: ignore[arg-type]
+                finally:  # the question is refused: then the new token is there, before the push
+                    path.write_text("second\n")
 
-        shipper._loki.ask = asked  # type: ignore[method-assign]
-        world.put(20)
-        await world.arrive()
-        await until(lambda: shipper.pending == 0)
-        await world.arrive()
-        assert world.metric("logops_ship_questions_total") > 1
-        assert world.metric("logops_ship_doubtful_entries_total") == 0
+            shipper._loki.ask = asked  # type: ignore[method-assign]
+            world.put(20)
+            await world.arrive()
+            await until(lambda: shipper.pending == 0)
+            await world.arrive()
+            assert world.metric("logops_ship_questions_total") > 1
+            assert world.metric("logops_ship_doubtful_entries_total") == 0
 
     play(main)
 
@@ -122,24 +122,24 @@ def test_a_token_that_comes_late_between_a_question_and_its_push_is_asked_with_f
 def test_a_file_that_cannot_be_read_leaves_the_old_token(tmp_path: Path, content: bytes | None) -> None:
     async def main() -> None:
         world, path = world_with(tmp_path, "first")
-        await world.loki.start()
-        shipper = await world.start()
-        if content is None:
-            path.unlink()
-        else:
-            path.write_bytes(content)
-        with pytest.raises(ValueError, match=str(path)):
-            await shipper.renew_credentials()
-        world.put(5)
-        await world.arrive()
-        world.loki.token = "second"
-        world.put(5)
-        await until(lambda: shipper.trouble is not None)
-        assert shipper.trouble is not None
-        assert shipper.trouble.reason == "loki_refuses"
-        path.write_text("second")
-        await world.arrive()
-        await until(lambda: shipper.trouble is None)
+        async with world:
+            shipper = await world.start()
+            if content is None:
+                path.unlink()
+            else:
+                path.write_bytes(content)
+            with pytest.raises(ValueError, match=str(path)):
+                await shipper.renew_credentials()
+            world.put(5)
+            await world.arrive()
+            world.loki.token = "second"
+            world.put(5)
+            await until(lambda: shipper.trouble is not None)
+            assert shipper.trouble is not None
+            assert shipper.trouble.reason == "loki_refuses"
+            path.write_text("second")
+            await world.arrive()
+            await until(lambda: shipper.trouble is None)
 
     play(main)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import ssl
 import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -29,13 +30,12 @@ DAY = 86_400.0
 FAR = 300.0  # s
 
 
-WORLDS: list[World] = []
-
-
 class World:
-    """A sink's writer, a Loki, and shippers that come and go."""
+    """A sink's writer, a Loki that runs within ``async with``, and shippers that come and go."""
 
-    def __init__(self, directory: Path, limits: Limits | None = None, **ship: Any) -> None:
+    def __init__(
+        self, directory: Path, limits: Limits | None = None, *, tls: ssl.SSLContext | None = None, **ship: Any
+    ) -> None:
         self.dir = directory / "ingest"
         self.machine = "m"
         store = None
@@ -45,6 +45,7 @@ class World:
             self.machine = f"m{uuid.uuid4().hex}"
             store = RealStore(url, self.machine)
         self.loki = LokiServer(limits, store=store)
+        self.loki.tls = tls
         self.ship = ship
         self.clock = 0.0
         self.wall = self.loki.store.wall() / 1e9
@@ -53,7 +54,17 @@ class World:
         self.shipper: Shipper | None = None
         self.registry = Registry()
         self.number = 0
-        WORLDS.append(self)
+
+    async def __aenter__(self) -> World:
+        """Start Loki."""
+        await self.loki.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End what runs, also after a failure: uvloop waits at its end for what is open."""
+        if self.shipper is not None:
+            await self.shipper.stop()
+        await self.loki.stop()
 
     def writer(self, worker: int = 0, workers: int = 1) -> GroupWriter:
         if worker not in self.writers:
@@ -161,14 +172,4 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def play(main: Callable[[], Awaitable[None]]) -> None:
-    async def played() -> None:
-        try:
-            await main()
-        finally:  # also after a failure: uvloop waits at its end for what is open
-            for world in WORLDS:
-                if world.shipper is not None:
-                    await world.shipper.stop()
-                await world.loki.stop()
-            WORLDS.clear()
-
-    run("uvloop", played)
+    run("uvloop", main)

@@ -8,6 +8,7 @@ import pytest
 from logops_fast.state.factory import open_state
 from logops_fast.state.interface import StateStore
 from logops_fast.state.redis_store import RedisStore
+from tests.state.redis_steps import TIMEOUT
 from tests.state.support import Asker
 from tests.support.services import RedisServer, redis_server
 
@@ -39,5 +40,19 @@ def asker(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Itera
     else:
         store = open_state(backend, workers=1, directory=tmp_path / "state", redis_url=url, tolerance=TOLERANCE)
     asker = Asker(store)
+    yield asker
+    asker.close()
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """A Redis server of the test's own, which may do with it what it likes."""
+    with redis_server() as server:
+        yield server
+
+
+@pytest.fixture
+def remote(server: RedisServer) -> Iterator[Asker]:
+    asker = Asker(RedisStore(server.url, 300, timeout=TIMEOUT))
     yield asker
     asker.close()

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import itertools
 import signal
 import time
 from collections.abc import Iterator
+from mmap import mmap
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -18,7 +21,7 @@ from logops_fast.state.local_store import Caps
 from logops_fast.state.memory import memory_table
 from logops_fast.state.nonces import SLOTS, TableNonces, fresh_horizon
 from logops_fast.state.shared import open_shared
-from logops_fast.state.table import LOCK_TRIES, Geometry, Table
+from logops_fast.state.table import LOCK_TRIES, Geometry, Table, header
 from logops_fast.state.tallies import TALLY_BYTES
 from tests.state.support import FakeClock, WatchedLock, in_processes
 from tests.support.tables import each_of
@@ -31,6 +34,30 @@ def insert(store: TableNonces, key: bytes, expires_at: float) -> NonceVerdict:
     store.insert(key, expires_at, verdicts.append)
     (verdict,) = verdicts
     return verdict
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class StoppingMemory(mmap):
+    """Memory of a table whose process is killed at a key, before or after it is written; the table lives on."""
+
+    stop: str = ""
+
+    def __setitem__(self, where: Any, data: Any) -> None:
+        if self.stop == "before the key":
+            raise Killed
+        super().__setitem__(where, data)
+        if self.stop == "after the key":
+            raise Killed
+
+
+def stoppable_bucket(clock: FakeClock) -> tuple[TableNonces, StoppingMemory]:
+    memory = StoppingMemory(-1, ONE_BUCKET.size)
+    head = header(ONE_BUCKET, 7, "")
+    memory[: len(head)] = head
+    return TableNonces(Table(memory, ONE_BUCKET), clock), memory
 
 
 def one_bucket(clock: FakeClock) -> tuple[TableNonces, Table]:
@@ -47,30 +74,60 @@ def test_a_full_bucket_refuses_and_forgets_nothing() -> None:
     assert all(insert(store, key, clock.now + 10) is NonceVerdict.REPLAY for key in keys)
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["insert", "remove", "later", "killed"]), st.integers(0, 600)), max_size=80),
-    st.integers(0, SLOTS + 20),
-)
+STEPS = ["insert", "remove", "later", "killed before the key", "killed after the key"]
+
+
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 600)), max_size=80), st.integers(0, SLOTS + 20))
 def test_what_was_never_used_need_not_be_searched(steps: list[tuple[str, int]], before: int) -> None:
     clock = FakeClock()
-    store, table = one_bucket(clock)
+    store, memory = stoppable_bucket(clock)
+    table = store._table
     digests: dict[int, bytes] = {}
     steps = [*(("insert", number) for number in range(before)), *steps]
-    killed = False
     for step, number in steps:
         key = b"%d" % number
-        if step == "insert":
-            insert(store, key, clock.now + 50)
-            digests[number] = table.digest(key)[8:]
-        elif step == "remove":
+        if step == "remove":
             store.remove(key, clock.now + 50)
         elif step == "later":
             clock.now += number
-        elif not killed:  # between the turn and the key
-            killed = True
-            table.next_in_turn(0, clock.now)
+        else:
+            memory.stop = step.removeprefix("killed ") if step != "insert" else ""
+            with contextlib.suppress(Killed):
+                insert(store, key, clock.now + 50)
+            memory.stop = ""
+            digests[number] = table.digest(key)[8:]
     for digest in digests.values():
         assert table.find_used(digest, 0) == table.find(digest, 0)
+
+
+@pytest.mark.parametrize("stop", ["before the key", "after the key"])
+@pytest.mark.parametrize("first", [1, 100, SLOTS - 2])
+def test_two_processes_killed_at_a_key_hide_no_nonce(stop: str, first: int) -> None:
+    clock = FakeClock()
+    store, memory = stoppable_bucket(clock)
+    table = store._table
+    # The turn comes round to the first of the two slots while all nonces after it are alive.
+    short, long = clock.now + 5, clock.now + 50
+    alive, killed = list[bytes](), set[int]()
+    while table.metas[1] or not killed:
+        turn = table.metas[1]
+        if turn in (first, SLOTS - 1) and turn not in killed:
+            killed.add(turn)
+            memory.stop = stop
+            with pytest.raises(Killed):
+                insert(store, b"killed at %d" % turn, long)
+            memory.stop = ""
+            continue
+        expires = short if turn < first else long
+        assert insert(store, b"%d" % turn, expires) is NonceVerdict.FRESH
+        if expires == long:
+            alive.append(b"%d" % turn)
+    clock.now = short
+    for index in range(first):
+        assert insert(store, b"again %d" % index, long) is NonceVerdict.FRESH
+        alive.append(b"again %d" % index)
+        assert {insert(store, key, long) for key in alive} == {NonceVerdict.REPLAY}
+    assert len(alive) == SLOTS, "a process that was killed takes no room"
 
 
 def test_a_bucket_is_searched_where_its_slots_were_used() -> None:

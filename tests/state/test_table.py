@@ -137,22 +137,41 @@ def test_a_key_is_found_right_after_bytes_that_only_look_like_it() -> None:
     assert table.find(b"A" * 16, 0) == 5
 
 
+def taken(table: Table, bucket: int) -> int:
+    """Put a key into the slot whose turn it is; return the slot."""
+    slot = table.next_in_turn(bucket, now=100)
+    assert table.next_in_turn(bucket, now=100) == slot, "asked for is not taken"
+    table.put(slot, b"k" * 16)
+    return slot
+
+
 def test_turns_go_round_in_each_bucket_and_can_be_undone_by_the_last_one() -> None:
     table = memory_table(GEOMETRY)
     for bucket in range(3):
         first = bucket * SLOTS_PER_BUCKET
-        handed_out = [table.next_in_turn(bucket, now=100) for _ in range(SLOTS_PER_BUCKET)]
+        handed_out = [taken(table, bucket) for _ in range(SLOTS_PER_BUCKET)]
         assert handed_out == list(range(first, first + SLOTS_PER_BUCKET))
         table.undo_turn(bucket, handed_out[-1])
-        assert table.next_in_turn(bucket, now=100) == handed_out[-1]
-        assert table.next_in_turn(bucket, now=100) == first
-        assert table.next_in_turn(bucket, now=100) == first + 1
+        assert taken(table, bucket) == handed_out[-1]
+        assert taken(table, bucket) == first
+        assert taken(table, bucket) == first + 1
         table.undo_turn(bucket, first)  # not the last one
-        assert table.next_in_turn(bucket, now=100) == first + 2
+        assert taken(table, bucket) == first + 2
         table.undo_turn(bucket, first + 2)
-        assert table.next_in_turn(bucket, now=100) == first + 2
+        assert taken(table, bucket) == first + 2
         table.values[first + 3] = 101
         assert table.next_in_turn(bucket, now=100) == -1
+
+
+def test_a_key_that_is_put_elsewhere_moves_no_turn() -> None:
+    table = memory_table(GEOMETRY)
+    assert table.next_in_turn(1, now=100) == SLOTS_PER_BUCKET
+    table.put(SLOTS_PER_BUCKET + 5, b"k" * 16)
+    assert table.next_in_turn(1, now=100) == SLOTS_PER_BUCKET
+    table.values[2 * SLOTS_PER_BUCKET] = 101
+    assert table.next_in_turn(2, now=100) == -1
+    table.put(SLOTS_PER_BUCKET, b"k" * 16)  # not the slot that was asked for last
+    assert table.next_in_turn(1, now=100) == SLOTS_PER_BUCKET
 
 
 def locked_table(folder: Path) -> tuple[Table, int]:

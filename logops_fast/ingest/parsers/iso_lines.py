@@ -6,7 +6,7 @@ import re
 from typing import Any, Final
 
 from logops_fast.ingest.parsers.json_values import read_event
-from logops_fast.ingest.parsers.level_word import is_level
+from logops_fast.ingest.parsers.level_vocabulary import is_level
 
 _TIME: Final = r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,9})?(?:Z|[+-]\d\d:?\d\d))"
 _CRI: Final = re.compile(_TIME + r" (stdout|stderr) ([FP](?::[^\s:]{1,64}){0,4})(?: (.*))?", re.ASCII | re.DOTALL)

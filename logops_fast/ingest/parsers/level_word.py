@@ -13,25 +13,13 @@ import msgspec
 
 from logops_fast.ingest import names
 from logops_fast.ingest.levels import MONOLOG, SYSLOG, USUAL, level_of
+from logops_fast.ingest.parsers.level_prose import level_in_prose
+from logops_fast.ingest.parsers.level_vocabulary import BY_CAPITALS, CAPITALS, POSTGRES, WORDS
 from logops_fast.ingest.parsers.line_time import scan
 
 _LOOKED_AT: Final = 1024  # characters: a level is written near the front
 _A: Final = re.ASCII
 
-_SPELLED: Final = {
-    "TRACE": "trace trace1 trace2 trace3 trace4 trace5 trace6 trace7 trace8 trc trce trac verbose vrb finest finer",
-    "DEBUG": "debug dbg dbug debu fine debug1 debug2 debug3 debug4 debug5",
-    "INFO": "info inf information informational notice note success",
-    "WARN": "warn warning wrn",
-    "ERROR": "error err eror erro severe fail",
-    "FATAL": "fatal ftl fata critical crit alert emerg emergency panic pani pnc dpanic",
-}
-_WORDS: Final[dict[str, str]] = {word: level for level, words in _SPELLED.items() for word in words.split()}
-# In capitals anywhere. The others are names of other things more often than levels.
-_CAPITALS: Final = frozenset((
-    "TRACE", "DEBUG", "INFO", "NOTICE", "WARNING", "WARN", "ERROR", "ERR", "SEVERE", "CRITICAL", "CRIT", "ALERT",
-    "FATAL", "EMERGENCY", "EMERG", "PANIC",
-))  # fmt: skip
 # In small letters after a time, without any mark: the rest are words of prose more often than levels.
 _PLAIN: Final = frozenset(
     ("trace", "debug", "info", "warn", "warning", "error", "err", "crit", "critical", "fatal", "verbose", "information")
@@ -50,11 +38,7 @@ _LETTERS: Final = {
     "F": "FATAL", "C": "FATAL", "S": "INFO",
 }  # fmt: skip
 _REDIS_MARKS: Final = {".": "DEBUG", "-": "DEBUG", "*": "INFO", "#": "WARN"}
-# PostgreSQL's words for what belongs to another message, or was logged on request.
-_POSTGRES: Final = ("LOG", "STATEMENT", "DETAIL", "HINT", "CONTEXT", "QUERY", "LOCATION")
-_PLACED: Final = frozenset((*_POSTGRES, "CONFIG"))
-
-_BY_CAPITALS: Final = {word: _WORDS.get(word.lower(), "INFO") for word in (*_CAPITALS, *_POSTGRES)}
+_PLACED: Final = frozenset((*POSTGRES, "CONFIG"))
 
 # A time of day in front, without a date: what follows is at the place of a level.
 _CLOCK: Final = re.compile(r"\[?(?:\d\d?:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?[AP]M)?|\d\d?:\d\d ?[AP]M)(?=[\] ])", _A)
@@ -83,29 +67,6 @@ _KEYS: Final = ("level", "lvl", "severity")
 _VALUE: Final = re.compile(r"(?:_?(?:name|text))?(?:[\"']?(?:=|: ?)[\"']?|\s=\s)([a-z]++)(?![\w.-])", _A)
 _SEPARATED: Final = (", ", "| ", "{ ", "; ")
 _BEFORE_KEY: Final = frozenset(" \t\"'{,[(|;")
-_AFTER: Final = r"(?![\w/@=-]|\.\w)"
-# Each alternative begins with a letter of its own, so that the engine skips to the next candidate.
-_ANYWHERE: Final = re.compile(
-    "|".join(
-        [rf"{word}{_AFTER}" for word in sorted(_CAPITALS, reverse=True)]
-        + [rf"{word}(?=:  )" for word in _POSTGRES]
-        + [rf"\{opening} {{0,2}}(?:\w{{0,64}}:)?(?i:{'|'.join(_WORDS)}) {{0,6}}[\]>|]" for opening in "[<|"]
-    ),
-    _A,
-)
-_WORD: Final = re.compile(r"[A-Za-z0-9]+(?= *[\]>|]?\Z)", _A)
-_JOINING: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_./@-\"'=`")
-# Words that make a level in front of ": ", " - " or a tab, by their last three letters: one look-up for each mark.
-_MARKED: Final = (
-    "trace", "debug", "info", "notice", "warning", "warn", "error", "err", "critical", "crit", "alert", "fatal",
-    "panic",
-)  # fmt: skip
-_ENDINGS: Final = frozenset(end for word in _MARKED for end in (word[-3:], word[-3:].upper(), word.capitalize()[-3:]))
-_SEPARATORS: Final = frozenset(" :])>|-,}")  # a blank before the blank: a column
-_MARKS: Final = (": ", " - ", "\t")
-_PHRASE: Final = re.compile(r"(?:php |fatal |parse |syntax )\Z", _A)
-
-_LONGEST: Final = 12  # letters of a level
 _FIELD: Final = 24  # characters in which a field of logfmt has its "="
 # The names of `names`, each as the path to its value.
 _JSON_LEVELS: Final = tuple((alias.name.lower(), alias.rule, alias.beside) for alias in names.LEVEL)
@@ -124,11 +85,6 @@ def find_level(text: str) -> str | None:
         head = without_colours(head)
     time = scan(head)
     return level_after(head, 0 if time is None else time[4])
-
-
-def is_level(word: str) -> bool:
-    """Return whether a word by itself is a level."""
-    return word.lower() in _WORDS
 
 
 def without_colours(text: str) -> str:
@@ -153,11 +109,11 @@ def level_after(text: str, end: int) -> str | None:
     start = end + 1 if end else 0
     blank = text.find(" ", start, start + _FIELD)
     word = text[start:blank] if blank >= 0 else text[start : start + _FIELD]
-    if word in _CAPITALS and (not end or text[end] == " "):
-        return _BY_CAPITALS[word]
+    if word in CAPITALS and (not end or text[end] == " "):
+        return BY_CAPITALS[word]
     bare = word[:-1] if word[-1:] == ":" else word
     if len(bare) > 2 and bare.isalpha():
-        if bare.lower() in _WORDS or bare in _PLACED:
+        if bare.lower() in WORDS or bare in _PLACED:
             level = _at_place(text, end)
     elif "=" not in word and word != "-":
         level = _at_place(text, end)
@@ -169,7 +125,7 @@ def level_after(text: str, end: int) -> str | None:
         level = _named(lowered if len(lowered) == len(text) else text.translate(_ASCII_LOWER))
         if level is not None:
             return level
-    return _anywhere(text) or _marked(text)
+    return level_in_prose(text)
 
 
 _ASCII_LOWER: Final = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
@@ -188,12 +144,12 @@ def _in_front(text: str, end: int) -> str | None:
         return None if user is None else _LETTERS[user[1]]
     if first < "A":
         report = _OTP.match(text)
-        return None if report is None else _WORDS.get(report[1].lower())
+        return None if report is None else WORDS.get(report[1].lower())
     if text[1:2] in "/(":
         front = _LOGCAT_FRONT.match(text)
         return None if front is None else _LETTERS[front[1]]
     if text[:4] in _SHORT and text[4:6].lstrip(" ")[:1] == "[":
-        return _WORDS[text[:4].lower()]
+        return WORDS[text[:4].lower()]
     if first in "IWEFDAC[":
         found = _FRONT.match(text)
         if found is not None:
@@ -222,18 +178,18 @@ def _at_place(text: str, end: int) -> str | None:
     if second is not None:
         # request.CRITICAL: [core:error] local.ERROR:
         following = text[found.end() : found.end() + 1]
-        level = _WORDS.get(second.lower())
+        level = WORDS.get(second.lower())
         if level is not None and (following == ":" if joint == "." else following == "]" and opening == "["):
             return level
         if joint == ".":
             return None
-    level = _WORDS.get(word.lower())
+    level = WORDS.get(word.lower())
     if level is None:
         if word == "CONFIG" and end:  # java.util.logging
             return "INFO"
         if word == "System" and opening and numbers and text.startswith("] [", after):  # MySQL
             return "INFO"
-        return "INFO" if word in _POSTGRES and text.startswith(":  ", after) else None
+        return "INFO" if word in POSTGRES and text.startswith(":  ", after) else None
     if opening:
         closing = _CLOSING.match(text, after)
         # "<error>" with a word after it is a tag of HTML or XML.
@@ -250,7 +206,7 @@ def _at_place(text: str, end: int) -> str | None:
         return (
             level
             if opening != "<"
-            and (word in _CAPITALS or (end and word in _SHORT))
+            and (word in CAPITALS or (end and word in _SHORT))
             and (not following or following in ' \t:]|)>,[(!;"')
             else None
         )
@@ -294,7 +250,7 @@ def _named(lowered: str) -> str | None:
         while at >= 0:
             found = _VALUE.match(lowered, at + len(key))
             if found is not None:
-                level = _WORDS.get(found[1])
+                level = WORDS.get(found[1])
                 if level is not None and _is_key(lowered, at, found.start(1)):
                     return level
             at = lowered.find(key, at + 1)
@@ -319,58 +275,6 @@ def _is_key(lowered: str, start: int, value: int) -> bool:
             return False  # inside a quoted value
     # 'level: debug' in front, or after a separator, is a field; "log level: debug" is a sentence.
     return not start or lowered[value - 2 : value] != ": " or lowered[start - 2 : start] in _SEPARATED
-
-
-def _anywhere(text: str) -> str | None:
-    found = _ANYWHERE.search(text)
-    while found is not None:
-        start = found.start()
-        word = found[0]
-        if word[0] in "[<|":
-            # "<error>" with a word after it is a tag of HTML or XML
-            if word[-1] != ">" or text.startswith((" ", ": "), found.end()):
-                inner = _WORD.search(word)
-                return None if inner is None else _WORDS.get(inner[0].lower())
-        elif not start or (text[start - 1] not in _JOINING and not text.startswith(("no ", "No "), start - 3)):
-            return _BY_CAPITALS[word]
-        found = _ANYWHERE.search(text, found.end())
-    return None
-
-
-def _marked(text: str) -> str | None:
-    for mark in _MARKS:
-        at = text.find(mark)
-        while at >= 0:
-            if text[at - 3 : at] in _ENDINGS:
-                level = _word_before(text, at)
-                if level is not None:
-                    return level
-            at = text.find(mark, at + 1)
-    if text[-1:] == ":" and text[-4:-1] in _ENDINGS:
-        return _word_before(text, len(text) - 1)
-    return None
-
-
-def _word_before(text: str, end: int) -> str | None:
-    """Return the level of the word that ends at ``end``, if nothing but a separator is before it."""
-    start = end
-    while start and text[start - 1].isalpha() and end - start < _LONGEST:
-        start -= 1
-    word = text[start:end].lower()
-    if word not in _MARKED:
-        return None
-    if start:
-        before = text[start - 1]
-        if before == " ":
-            if text[start - 2 : start - 1] not in _SEPARATORS:
-                phrase = _PHRASE.search(text[max(0, start - 7) : start].lower())
-                if phrase is None:
-                    return None
-                if phrase[0] == "fatal ":
-                    return "FATAL"
-        elif before not in "\t]>|":
-            return None
-    return _WORDS[word]
 
 
 def _of_json(text: str) -> tuple[bool, str | None]:

@@ -3,7 +3,7 @@
 The loop makes no call that can wait for a disk: not even a write into the page cache, which a frozen or throttled
 volume can hold up for as long as it likes. One group at a time passes through these phases (``Phase``):
 
-1. *gathering*, while the sink is IDLE or an earlier group is under way: batches wait in ``_pending``.
+1. *gathering*, while the sink is IDLE or an earlier group is under way: batches wait (``waiting``).
 2. WRITING: the disk thread repairs, opens and follows the files as needed, and writes journal and lines.
 3. SYNCING: the kernel brings them to the disk and wakes the loop (``kernel_sync``); without such a queue, the thread.
 4. CONFIRMING, only after a long wait: the store of batch ids is asked whether the claims of the group are still ours.
@@ -18,29 +18,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable
 from enum import Enum
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
 from logops_fast.errors import LogOpsError
 from logops_fast.ingest.sink.claims import confirm, renew
-from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
+from logops_fast.ingest.sink.commit_log import LedgerEntry
 from logops_fast.ingest.sink.commit_pace import CommitPace
-from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
-from logops_fast.ingest.sink.disk_thread import DiskThread, Job, OnFinished
 from logops_fast.ingest.sink.failures import both, guarded, report
 from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
-from logops_fast.ingest.sink.group_writer import Group, GroupWriter
+from logops_fast.ingest.sink.group_writer import Group
 from logops_fast.ingest.sink.interface import Claims, OnStored, SinkCommit, SinkProblem
-from logops_fast.ingest.sink.kernel_sync import SyncQueue
 from logops_fast.ingest.sink.opening import SinkStartError, open_writer
 from logops_fast.ingest.sink.recovery import RecoveryReport
+from logops_fast.ingest.sink.waiting import WaitingBatch, WaitingBatches
+from logops_fast.ingest.sink.writer_thread import WriterThread
 
 __all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 
-MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
@@ -66,26 +64,6 @@ class Phase(Enum):
     UNDOING = "undoing"
     TIDYING = "tidying"
     CLOSING = "closing"
-
-
-class _Batch:
-    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected")
-
-    def __init__(
-        self,
-        day: str,
-        lines: bytes,
-        rejected: bytes,
-        entry: LedgerEntry | None,
-        encoded: bytes | None,
-        on_stored: OnStored,
-    ) -> None:
-        self.day = day
-        self.lines = lines
-        self.rejected = rejected
-        self.entry = entry
-        self.encoded = encoded
-        self.on_stored = on_stored
 
 
 class FileSink:
@@ -128,32 +106,27 @@ class FileSink:
         self._probe_interval = probe_interval
         self._pace = pace or CommitPace()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._disk: DiskThread | None = None
-        self._queue: SyncQueue | None = None
-        self._writer: GroupWriter | None = None
+        self._disk: WriterThread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._renewal: asyncio.TimerHandle | None = None
         self._ended: asyncio.Future[None] | None = None
         self._failure: str | None = None
         self._closing = False
-        self._day = ""
-        self._day_start = 0.0
         # Gathering.
-        self._pending: deque[_Batch] = deque()
-        self._pending_since = 0.0  # no later than the first of them came
+        self._pending = WaitingBatches(wall, clock)
         self._kicked = False
         self._unpublished = False
         # The group under way.
         self._phase = Phase.IDLE
         self._phase_since = 0.0
         self._group = Group("")
-        self._batches: list[_Batch] = []
+        self._batches: list[WaitingBatch] = []
         self._batches_since = 0.0
 
     def __repr__(self) -> str:
         return (
-            f"<FileSink {self._directory} {self._phase.value} group={self._group!r} pending={len(self._pending)}"
-            f" failure={self._failure!r}>"
+            f"<FileSink {self._directory} {self._phase.value} group={self._group!r}"
+            f" pending={len(self._pending.batches)} failure={self._failure!r}>"
         )
 
     @property
@@ -171,7 +144,7 @@ class FileSink:
     @property
     def by_thread(self) -> bool:
         """Whether a thread syncs, because the kernel offers no queue for it."""
-        return self._durable and self._queue is None
+        return self._durable and not (self._disk is not None and self._disk.has_kernel_sync)
 
     def start(self, *, probe: bool = True) -> Awaitable[RecoveryReport]:
         """Lock the directory, repair what a crash left, open today's file; all of it in the disk thread.
@@ -181,40 +154,39 @@ class FileSink:
         """
         loop = asyncio.get_running_loop()
         started: asyncio.Future[RecoveryReport] = loop.create_future()
-        reports: list[RecoveryReport] = []
-        failures: list[StepFailedError] = []
-        disk = DiskThread(loop)
+        disk = WriterThread(loop)
+        opener = partial(
+            open_writer,
+            self._directory,
+            durable=self._durable,
+            worker=self._worker,
+            workers=self._workers,
+            wall=self._wall,
+            ops=self._ops,
+        )
 
-        def job() -> bool:
-            reports.append(self._open())
-            if probe:
-                try:
-                    self._probe()
-                except StepFailedError as failure:
-                    failures.append(failure)
-            return True
-
-        def on_finished(error: BaseException | None) -> None:
+        def on_opened(error: BaseException | None) -> None:
             if error is not None:
-                disk.close()
+                disk.end()
                 if not started.done():
                     started.set_exception(error)
                 return
             self._loop = loop
             self._disk = disk
             self._ended = loop.create_future()
-            # Without a sync there is nothing for the kernel to do.
-            self._queue = self._ops.kernel_sync(loop) if self._durable else None
-            for failure in failures:
+            if self._durable:  # otherwise there is nothing for the kernel to do
+                disk.sync_by(self._ops.kernel_sync(loop))
+            failure = disk.probe_failure
+            if failure is not None:
                 report(failure, self._directory, self._on_error)
                 self._failure = str(failure)
             self._set_timer()
             if self._claims is not None:
                 self._renewal = loop.call_later(RENEW_INTERVAL, self._renew)
-            if not started.done():
-                started.set_result(reports[0])
+            if disk.report is not None and not started.done():
+                started.set_result(disk.report)
 
-        disk.run(job, on_finished)
+        disk.open(opener, on_opened, probe=probe)
         return started
 
     def append(
@@ -227,14 +199,7 @@ class FileSink:
         if loop is None or self._closing:
             asyncio.get_running_loop().call_soon(on_stored, False)
             return
-        now = self._wall()
-        if not 0.0 <= now - self._day_start < DAY_SECONDS:
-            self._day = day_of(now)
-            self._day_start = now // DAY_SECONDS * DAY_SECONDS
-        encoded = None if entry is None else encode_entry(entry)
-        if not self._pending:
-            self._pending_since = self._clock()
-        self._pending.append(_Batch(self._day, lines, rejected, entry, encoded, on_stored))
+        self._pending.add(lines, rejected, entry, on_stored)
         # At the end of the turn, so that all that arrives in one turn makes one group.
         if self._phase is Phase.IDLE and not self._kicked:
             self._kicked = True
@@ -250,18 +215,6 @@ class FileSink:
                 self._next()
         return asyncio.shield(self._ended)
 
-    def _open(self) -> RecoveryReport:
-        """Do the work of ``start``, in the thread. Raises SinkStartError."""
-        self._writer, recovered = open_writer(
-            self._directory,
-            durable=self._durable,
-            worker=self._worker,
-            workers=self._workers,
-            wall=self._wall,
-            ops=self._ops,
-        )
-        return recovered
-
     # 1: gathering.
 
     def _kick(self) -> None:
@@ -271,7 +224,7 @@ class FileSink:
 
     def _next(self) -> None:
         """Begin a group of what is pending, now or once more batches have had time to join. The sink is idle."""
-        if self._pending:
+        if self._pending.batches:
             now = self._clock()
             wait = self._pace.wait(now)
             if wait < SHORTEST_WAIT or self._closing:
@@ -285,51 +238,23 @@ class FileSink:
             self._unpublished = False
             self._running().call_later(PUBLISH_AFTER, self._publish)
 
-    def _take(self) -> None:
-        """Make the next group of what is pending of one day, up to a size."""
-        pending = self._pending
-        day = pending[0].day
-        self._group = group = Group(day)
-        self._batches = batches = []
-        self._batches_since = self._pending_since
-        while pending and pending[0].day == day and group.size < MAX_GROUP_BYTES:
-            batch = pending.popleft()
-            batches.append(batch)
-            group.add(batch.lines, batch.rejected, batch.encoded)
-
     # 2 and 3: writing and syncing.
 
     def _begin(self, now: float) -> None:
         self._enter(Phase.WRITING, now)
         try:
-            self._take()
+            pending = self._pending
+            self._group, self._batches = Group(pending.batches[0].day), []
+            self._batches_since = pending.since
+            pending.take(self._group, self._batches)
             self._pace.begin(now, self._cpu())
         except Exception as error:
             self._undo(error)
         else:
-            self._in_thread(self._store, self._stored)
+            self._thread().store(self._group, on_written=self._written, on_stored=self._stored, on_unsynced=self._undo)
 
-    def _store(self) -> bool:
-        """Write the group, in the thread, and have it synced. Raises StepFailedError: nothing of it is left then."""
-        writer, queue = self._files(), self._queue
-        to_sync = writer.write(self._group)
-        self._phase = Phase.SYNCING
-        if queue is not None and to_sync:
-            try:
-                queue.submit(to_sync, self._synced)
-            except OSError:  # no room for a request: this thread syncs
-                pass
-            else:
-                return False
-        writer.sync(self._group)
-        return True
-
-    def _synced(self, codes: list[int]) -> None:
-        for position, code in enumerate(codes):
-            if code:
-                self._undo(self._files().sync_failed(position, code))
-                return
-        self._stored(None)
+    def _written(self) -> None:
+        self._phase = Phase.SYNCING  # in the thread: for the text of a stall alone
 
     def _stored(self, error: BaseException | None) -> None:
         now = self._clock()
@@ -356,28 +281,24 @@ class FileSink:
         """Keep the claims of batches that wait for the disk."""
         self._renewal = self._running().call_later(RENEW_INTERVAL, self._renew)
         oldest = self._clock() - RENEW_INTERVAL / 2
-        for batches, since in ((self._batches, self._batches_since), (self._pending, self._pending_since)):
-            if self._claims is not None and batches and since < oldest:
-                renew(self._claims, [batch.entry for batch in batches])
+        if self._claims is not None:
+            if self._batches and self._batches_since < oldest:
+                renew(self._claims, [batch.entry for batch in self._batches])
+            if self._pending.batches and self._pending.since < oldest:
+                renew(self._claims, [batch.entry for batch in self._pending.batches])
 
     # 5: undoing.
 
-    def _undo(self, error: BaseException | None, again: list[_Batch] | None = None) -> None:
+    def _undo(self, error: BaseException | None, again: list[WaitingBatch] | None = None) -> None:
         """Cut the group away, then refuse its batches; those of ``again`` are gathered once more."""
         self._enter(Phase.UNDOING, self._clock())
 
         def undone(second: BaseException | None) -> None:
             if again:
-                self._pending.extendleft(reversed(again))
-                self._pending_since = self._batches_since
+                self._pending.put_back(again, self._batches_since)
             self._finish(both(error, second) if error is not None else second or _LostClaims())
 
-        self._in_thread(self._abandon, undone)
-
-    def _abandon(self) -> bool:
-        """Cut away what was written, in the thread. Raises StepFailedError."""
-        self._files().abandon(self._group)
-        return True
+        self._thread().abandon(self._group, undone)
 
     # 6: answering.
 
@@ -386,7 +307,7 @@ class FileSink:
         batches, group = self._batches, self._group
         seconds = self._clock() - self._phase_since
         if error is None:
-            self._files().accept()
+            self._thread().accept()
             self._unpublished = True
         self._batches, self._group = [], Group("")
         self._idle_again(None if isinstance(error, _LostClaims) else error)
@@ -399,28 +320,19 @@ class FileSink:
 
     def _publish(self) -> None:
         """Publish the marks of the last group, unless another has done so or will."""
-        if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending:
+        if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending.batches:
             self._enter(Phase.TIDYING, self._clock())
-            self._in_thread(self._publish_marks, self._tidied)
-
-    def _publish_marks(self) -> bool:
-        self._files().publish()
-        return True
+            self._thread().publish(self._tidied)
 
     def _tick(self) -> None:
         """Tidy up now and then, or try whether a disk that failed works again."""
         self._set_timer()
         if self._phase is Phase.IDLE and not self._closing:
             self._enter(Phase.TIDYING, self._clock())
-            self._in_thread(self._tidy if self._failure is None else self._probe, self._tidied)
-
-    def _tidy(self) -> bool:
-        self._files().idle()
-        return True
-
-    def _probe(self) -> bool:
-        self._files().probe()
-        return True
+            if self._failure is None:
+                self._thread().tidy(self._tidied)
+            else:
+                self._thread().probe(self._tidied)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -452,18 +364,12 @@ class FileSink:
         for timer in (self._timer, self._renewal):
             if timer is not None:
                 timer.cancel()
-        if self._queue is not None:
-            self._queue.close()
-        self._in_thread(self._close_files, self._end)
-
-    def _close_files(self) -> bool:
-        self._files().close()
-        return True
+        self._thread().close(self._end)
 
     def _end(self, error: BaseException | None) -> None:
         report(error, self._directory, self._on_error)
         if self._disk is not None:
-            self._disk.close()
+            self._disk.end()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
 
@@ -473,13 +379,9 @@ class FileSink:
             self._phase_since = now
         self._phase = phase
 
-    def _in_thread(self, job: Job, on_finished: OnFinished) -> None:
+    def _thread(self) -> WriterThread:
         assert self._disk is not None, "start() comes first"  # noqa: S101
-        self._disk.run(job, on_finished)
-
-    def _files(self) -> GroupWriter:
-        assert self._writer is not None, "start() comes first"  # noqa: S101
-        return self._writer
+        return self._disk
 
     def _running(self) -> asyncio.AbstractEventLoop:
         assert self._loop is not None, "start() comes first"  # noqa: S101

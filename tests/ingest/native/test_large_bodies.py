@@ -19,7 +19,7 @@ from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
 from logops_fast.state.memory import open_memory
 from logops_fast.telemetry.registry import Registry
-from tests.ingest.test_pipeline import Kept
+from tests.ingest.doors import Kept
 from tests.support.turns import Turns
 
 pytestmark = pytest.mark.native

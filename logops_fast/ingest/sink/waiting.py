@@ -1,0 +1,82 @@
+"""Batches that wait for the disk, in the order in which they came, and the next group of them.
+
+Pure: clocks are parameters.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Final
+
+from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
+from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
+from logops_fast.ingest.sink.group_writer import Group
+from logops_fast.ingest.sink.interface import OnStored
+
+MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
+
+
+class WaitingBatch:
+    """A batch, the day on which it came, and its caller."""
+
+    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected")
+
+    def __init__(
+        self,
+        day: str,
+        lines: bytes,
+        rejected: bytes,
+        entry: LedgerEntry | None,
+        encoded: bytes | None,
+        on_stored: OnStored,
+    ) -> None:
+        self.day = day
+        self.lines = lines
+        self.rejected = rejected
+        self.entry = entry
+        self.encoded = encoded
+        self.on_stored = on_stored
+
+
+class WaitingBatches:
+    """A queue of batches. ``wall`` (epoch seconds) gives their day, ``clock`` (monotonic seconds) their wait."""
+
+    __slots__ = ("_clock", "_day", "_day_start", "_wall", "batches", "since")
+
+    def __init__(self, wall: Callable[[], float], clock: Callable[[], float]) -> None:
+        self._wall = wall
+        self._clock = clock
+        self._day = ""
+        self._day_start = 0.0
+        self.batches: deque[WaitingBatch] = deque()
+        """What waits, the oldest first."""
+        self.since = 0.0
+        """No later than the moment, on ``clock``, at which the first of them came."""
+
+    def add(self, lines: bytes, rejected: bytes, entry: LedgerEntry | None, on_stored: OnStored) -> None:
+        """Add a batch that comes now."""
+        now = self._wall()
+        if not 0.0 <= now - self._day_start < DAY_SECONDS:
+            self._day = day_of(now)
+            self._day_start = now // DAY_SECONDS * DAY_SECONDS
+        encoded = None if entry is None else encode_entry(entry)
+        if not self.batches:
+            self.since = self._clock()
+        self.batches.append(WaitingBatch(self._day, lines, rejected, entry, encoded, on_stored))
+
+    def take(self, group: Group, batches: list[WaitingBatch]) -> None:
+        """Move what waits of the group's day to ``group`` and ``batches``, up to a size but at least one batch.
+
+        If it raises, as without memory, ``batches`` has what does not wait any more.
+        """
+        waiting = self.batches
+        while waiting and waiting[0].day == group.day and group.size < MAX_GROUP_BYTES:
+            batch = waiting.popleft()
+            batches.append(batch)
+            group.add(batch.lines, batch.rejected, batch.encoded)
+
+    def put_back(self, batches: list[WaitingBatch], since: float) -> None:
+        """Let batches that were taken wait again, before all others; ``since``: when the first of their group came."""
+        self.batches.extendleft(reversed(batches))
+        self.since = since

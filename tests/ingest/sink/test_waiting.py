@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from logops_fast.ingest.sink.group_writer import Group
+from logops_fast.ingest.sink.waiting import MAX_GROUP_BYTES, WaitingBatch, WaitingBatches
+from tests.ingest.sink.support import DAY, NOON, entry
+
+
+class Clocks:
+    """A wall clock and a monotonic one, both set by hand."""
+
+    def __init__(self) -> None:
+        self.wall = NOON
+        self.monotonic = 5.0
+
+
+def no_one(_ok: bool) -> None:
+    raise AssertionError("nothing is stored")
+
+
+def waiting(clocks: Clocks) -> WaitingBatches:
+    return WaitingBatches(lambda: clocks.wall, lambda: clocks.monotonic)
+
+
+def taken(queue: WaitingBatches) -> tuple[Group, list[WaitingBatch]]:
+    group, batches = Group(queue.batches[0].day), list[WaitingBatch]()
+    queue.take(group, batches)
+    return group, batches
+
+
+def test_a_group_has_what_waits_in_its_order() -> None:
+    queue = waiting(Clocks())
+    queue.add(b"a\n", b"r\n", None, no_one)
+    queue.add(b"b\n", b"", entry(1), no_one)
+    group, batches = taken(queue)
+    assert (group.day, group.data, group.rejected, len(group.entries)) == (DAY, [b"a\n", b"b\n"], [b"r\n"], 1)
+    assert [batch.lines for batch in batches] == [b"a\n", b"b\n"]
+    assert not queue.batches
+
+
+def test_a_group_is_of_one_day() -> None:
+    clocks = Clocks()
+    queue = waiting(clocks)
+    queue.add(b"a\n", b"", None, no_one)
+    clocks.wall += 43_199.0
+    queue.add(b"b\n", b"", None, no_one)
+    clocks.wall += 1.0
+    queue.add(b"c\n", b"", None, no_one)
+    clocks.wall -= 1.0  # the clock is set back
+    queue.add(b"d\n", b"", None, no_one)
+    groups = [taken(queue)[0] for _ in range(3)]
+    assert [(group.day, group.data) for group in groups] == [
+        (DAY, [b"a\n", b"b\n"]),
+        ("20241127", [b"c\n"]),
+        (DAY, [b"d\n"]),
+    ]
+
+
+def test_a_group_ends_with_the_batch_that_makes_it_large() -> None:
+    queue = waiting(Clocks())
+    half = b"x" * (MAX_GROUP_BYTES // 2)
+    for lines in (half + half, b"a", half[:-1], half, b"b"):
+        queue.add(lines, b"", None, no_one)
+    assert [len(taken(queue)[1]) for _ in range(2)] == [1, 3]
+    assert [batch.lines for batch in queue.batches] == [b"b"]
+
+
+def test_the_wait_counts_from_the_first() -> None:
+    clocks = Clocks()
+    queue = waiting(clocks)
+    queue.add(b"a\n", b"", None, no_one)
+    clocks.monotonic += 1.0
+    queue.add(b"b\n", b"", None, no_one)
+    assert queue.since == 5.0
+    taken(queue)
+    queue.add(b"c\n", b"", None, no_one)
+    assert queue.since == 6.0
+
+
+def test_what_is_put_back_comes_first_and_has_waited_as_long_as_before() -> None:
+    clocks = Clocks()
+    queue = waiting(clocks)
+    for lines in (b"a\n", b"b\n"):
+        queue.add(lines, b"", None, no_one)
+    _, batches = taken(queue)
+    clocks.monotonic += 9.0
+    queue.add(b"c\n", b"", None, no_one)
+    queue.put_back(batches, 5.0)
+    assert queue.since == 5.0
+    assert taken(queue)[0].data == [b"a\n", b"b\n", b"c\n"]
+
+
+@pytest.mark.interpreted  # a subclass of what is native otherwise
+def test_a_batch_that_cannot_be_added_to_its_group_is_not_lost() -> None:
+    class Full(Group):
+        def add(self, lines: bytes, rejected: bytes, entry: bytes | None) -> None:
+            if self.size:
+                raise MemoryError
+            super().add(lines, rejected, entry)
+
+    queue = waiting(Clocks())
+    for lines in (b"a\n", b"b\n", b"c\n"):
+        queue.add(lines, b"", None, no_one)
+    batches: list[WaitingBatch] = []
+    with pytest.raises(MemoryError):
+        queue.take(Full(DAY), batches)
+    assert [batch.lines for batch in batches] == [b"a\n", b"b\n"]
+    assert [batch.lines for batch in queue.batches] == [b"c\n"]
