@@ -32,4 +32,4 @@ def test_senders_run_until_they_are_stopped_and_count_what_became_of_their_reque
     answers: Counter[int] = Counter()
     with flooding(free_port(), b"[]", {}, 2, answers):
         pass
-    assert set(answers) <= {0}, "nobody listens: every request is cut"
+    assert set(answers) <= {0}, "nothing listens there: every request is cut"

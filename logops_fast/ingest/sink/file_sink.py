@@ -32,6 +32,7 @@ from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
 from logops_fast.ingest.sink.disk_thread import DiskThread, Job, OnFinished
 from logops_fast.ingest.sink.failures import both, guarded, report
 from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
+from logops_fast.ingest.sink.gathering import LARGE_BYTES, next_group
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter
 from logops_fast.ingest.sink.interface import Claims, OnStored, SinkCommit, SinkProblem
 from logops_fast.ingest.sink.kernel_sync import SyncQueue
@@ -40,7 +41,6 @@ from logops_fast.ingest.sink.recovery import RecoveryReport
 
 __all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 
-MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
@@ -69,7 +69,7 @@ class Phase(Enum):
 
 
 class _Batch:
-    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected")
+    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected", "size")
 
     def __init__(
         self,
@@ -86,6 +86,7 @@ class _Batch:
         self.entry = entry
         self.encoded = encoded
         self.on_stored = on_stored
+        self.size = len(lines) + len(rejected)
 
 
 class FileSink:
@@ -142,6 +143,7 @@ class FileSink:
         self._pending: deque[_Batch] = deque()
         self._pending_since = 0.0  # no later than the first of them came
         self._kicked = False
+        self._after_large = False
         self._unpublished = False
         # The group under way.
         self._phase = Phase.IDLE
@@ -286,15 +288,12 @@ class FileSink:
             self._running().call_later(PUBLISH_AFTER, self._publish)
 
     def _take(self) -> None:
-        """Make the next group of what is pending of one day, up to a size."""
-        pending = self._pending
-        day = pending[0].day
-        self._group = group = Group(day)
-        self._batches = batches = []
+        """Make the next group of what is pending (see `gathering`)."""
+        self._batches = batches = next_group(self._pending, after_large=self._after_large)
         self._batches_since = self._pending_since
-        while pending and pending[0].day == day and group.size < MAX_GROUP_BYTES:
-            batch = pending.popleft()
-            batches.append(batch)
+        self._after_large = batches[0].size > LARGE_BYTES
+        self._group = group = Group(batches[0].day)
+        for batch in batches:
             group.add(batch.lines, batch.rejected, batch.encoded)
 
     # 2 and 3: writing and syncing.
