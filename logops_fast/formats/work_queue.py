@@ -110,6 +110,7 @@ class WorkQueue:
         self._waiting: dict[str, list[Ticket]] = {}
         self._waiting_bytes = 0
         self._scheduled = False
+        self._before_slice: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._waiting.values()))
@@ -136,6 +137,10 @@ class WorkQueue:
             ticket.wait(self._call_later(PATIENCE, lambda: self._expire(ticket)))
             heapq.heappush(self._waiting.setdefault(emitter, []), ticket)
         return ticket
+
+    def before_each_slice(self, call: Callable[[], None]) -> None:
+        """Have ``call``, which must not raise, called before each slice: the loop's thread is busy then."""
+        self._before_slice = call
 
     def forget(self, ticket: Ticket) -> None:
         """Take a cancelled ticket out of those that wait."""
@@ -165,6 +170,8 @@ class WorkQueue:
 
     def _turn(self) -> None:
         self._scheduled = False
+        if self._before_slice is not None:
+            self._before_slice()
         ticket = self._active.popleft()
         if self._slice(ticket):
             self._active.append(ticket)

@@ -125,8 +125,9 @@ def test_on_a_real_loop_what_arrives_and_what_it_schedules_goes_before_the_next_
         loop.add_reader(ours, arrived)
         queue.add(Arrivals(log, "job", 4, theirs), "web", LARGE, 0.0)
         waiting = queue.add(Steps(log, "waits", 1), "web", LARGE, 1.0)
-        while len(queue):
+        for _ in range(100):
             await asyncio.sleep(0)
+        assert not len(queue)
         waiting.cancel()
         loop.remove_reader(ours)
         ours.close()
@@ -145,6 +146,14 @@ def test_other_threads_may_run_between_two_steps_of_a_slice() -> None:
     queue.add(Steps(log, "step", 4), "web", 1, 0.0)
     scheduled.pop(0)()  # type: ignore[operator]
     assert log == ["step", "gave way", "step", "gave way", "step"], "and none after the last: the loop does so itself"
+
+
+def test_something_may_be_done_before_each_slice() -> None:
+    turns, log = Turns(), list[str]()
+    turns.queue.before_each_slice(lambda: log.append("before"))
+    turns.queue.add(Steps(log, "step", 2), "web", 1, 0.0)
+    turns.run()
+    assert log == ["before", "step"] * 2
 
 
 class Arrivals(Steps):

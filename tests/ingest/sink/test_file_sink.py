@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from logops_fast.ingest.sink.commit_pace import CommitPace
-from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
+from logops_fast.ingest.sink.file_sink import MOST_NAPS, NAP_SECONDS, FileSink, SinkStartError
 from logops_fast.ingest.sink.gathering import LARGE_BYTES
 from logops_fast.ingest.sink.interface import NullSink
 from tests.ingest.sink.support import (
@@ -83,6 +83,40 @@ def test_a_small_batch_is_stored_before_the_second_large_one(tmp_path: Path) -> 
 
     run(tmp_path, test, ops=ops)
     assert data(tmp_path) == large + b"small\n" + large * 2
+
+
+def test_the_loop_gives_way_to_the_thread_while_that_writes_a_small_group(tmp_path: Path) -> None:
+    """Only so often: a disk that stalls must not hold the loop."""
+    ops, naps = StallingOps("write"), list[float]()
+
+    async def test(sink: FileSink) -> None:
+        sink.give_way()
+        assert not naps, "nothing is written"
+        small = asyncio.ensure_future(stored(sink, b"small\n"))
+        await asyncio.to_thread(ops.entered.wait, 10)
+        for _ in range(3):
+            sink.give_way()
+        assert naps == [NAP_SECONDS] * MOST_NAPS
+        ops.gate.set()
+        await small
+        sink.give_way()
+        assert len(naps) == MOST_NAPS, "all is written"
+
+    run(tmp_path, test, ops=ops, sleep=naps.append)
+
+
+def test_the_loop_does_not_give_way_to_a_large_batch(tmp_path: Path) -> None:
+    ops, naps = StallingOps("write"), list[float]()
+
+    async def test(sink: FileSink) -> None:
+        large = asyncio.ensure_future(stored(sink, b"l" * LARGE_BYTES + b"\n"))
+        await asyncio.to_thread(ops.entered.wait, 10)
+        sink.give_way()
+        ops.gate.set()
+        await large
+
+    run(tmp_path, test, ops=ops, sleep=naps.append)
+    assert not naps
 
 
 def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None:
