@@ -30,6 +30,7 @@ from logops_fast.formats.pieces import NOTHING, PIECE_BYTES, PIECE_ITEMS, Piece,
 
 _SKIP_BYTES: Final = 65_536  # looked at in one step inside an item that is too large
 _SKIPS_A_STEP: Final = 4
+_CLOSE_BYTES: Final = 2048  # in which a value is known to end, before each of its brackets is looked at
 _LONGEST_GAP: Final = 256  # bytes of white space between two elements that are looked for as a whole
 _QUOTE: Final = 0x22
 _COMMA: Final = 0x2C
@@ -270,8 +271,9 @@ class _Cutter:
             yield size if scalar is None else scalar.end()
             return
         steps = 0
+        span = _SKIP_BYTES
         while at < size:
-            stop = min(at + _SKIP_BYTES, size)
+            stop = min(at + span, size)
             backslashes = stop - at - len(text[at:stop].rstrip(b"\\"))
             if backslashes % 2 and stop < size:
                 stop += 1  # never between a backslash and what it escapes
@@ -292,13 +294,17 @@ class _Cutter:
                 )
                 closes = brackets.count(b")")
                 if closes >= depth and depth + min(accumulate(map(_DELTA.__getitem__, brackets))) <= 0:
+                    if span > _CLOSE_BYTES:
+                        span = _CLOSE_BYTES  # it ends in one of these: 64 KiB of brackets one by one take 10 ms
+                        yield -1
+                        continue
                     yield self._close_of(at, stop, depth)
                     return
                 depth += len(brackets) - 2 * closes
                 in_string = len(parts) % 2 == 0
                 at = stop
             steps += 1
-            if steps % _SKIPS_A_STEP == 0:
+            if span == _SKIP_BYTES and steps % _SKIPS_A_STEP == 0:
                 yield -1
         raise BrokenJsonError(self._where(pos))
 

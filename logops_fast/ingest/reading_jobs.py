@@ -35,14 +35,14 @@ class ReadingJob:
         self._done = done
 
     def step(self) -> bool:
-        """Read the next piece; returns whether there is one more."""
+        """Parse the next piece, or normalise some of it; returns whether there is more."""
         reading = self._reading
         failure: Exception | None = None
         try:
             if reading.take_more():
                 return True
             for parsed in self._pieces:
-                reading.take_some(parsed)
+                reading.hold(parsed)
                 return True
         except Exception as error:
             failure = error

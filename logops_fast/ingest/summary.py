@@ -20,6 +20,9 @@ MAX_ERRORS: Final = 50
 STEP_ITEMS: Final = 128
 """Events of a large batch that are normalised in one step: as many as the normaliser takes together."""
 
+STEP_MEMBERS: Final = 4096
+"""Members that these events may have in all: a row of CSV may have as many by itself."""
+
 
 class Reading:
     """A batch being read: lines to store, lines of what is rejected, and counts. Pieces are taken in order.
@@ -141,26 +144,31 @@ class Reading:
         self.missing_ts += normalised.missing_ts
         self.missing_level += normalised.missing_level
 
-    def take_some(self, parsed: Parsed) -> None:
-        """Take the first events and faults of a piece; ``take_more`` takes the rest."""
-        self._left = parsed
-        self._left_at = 0
-        self.take_more()
+    def hold(self, parsed: Parsed) -> None:
+        """Keep a piece of which ``take_more`` takes some at each call."""
+        if parsed.events or parsed.faults:
+            self._left = parsed
+            self._left_at = 0
 
     def take_more(self) -> bool:
-        """Take STEP_ITEMS events and faults of what ``take_some`` left; return whether there were any."""
+        """Take STEP_ITEMS events and faults at most of what ``hold`` kept; return whether there were any."""
         left = self._left
         if left is None:
             return False
         at = self._left_at
-        self._left_at = at + STEP_ITEMS
-        events, faults = left.events[at : at + STEP_ITEMS], left.faults[at : at + STEP_ITEMS]
+        end = at + STEP_ITEMS
+        events = left.events[at:end]
+        if sum(map(len, events)) > STEP_MEMBERS:
+            events = _first_of(events)
+            end = at + len(events)
+        faults = left.faults[at:end]
+        self._left_at = end
         first = self._items
         if faults:
             self._reject([one._replace(index=one.index + first) for one in faults])
         if events:
             self._normalise(events, first + at, [])
-        if self._left_at >= len(left.events) and self._left_at >= len(left.faults):
+        if end >= len(left.events) and end >= len(left.faults):
             self._items = first + len(left.events) + len(left.faults)
             self._left = None
         return True
@@ -208,6 +216,16 @@ class Reading:
             {level: number for level, number in levels.items() if number},
             normalised.masked,
         )
+
+
+def _first_of(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first events that have STEP_MEMBERS members in all, and at least one."""
+    members = len(events[0])
+    for at in range(1, len(events)):
+        members += len(events[at])
+        if members > STEP_MEMBERS:
+            return events[:at]
+    return events
 
 
 def _has_line_over(lines: bytes, limit: int) -> bool:

@@ -117,6 +117,7 @@ class IngestPart(Part):
         self._queued: Final = metrics.queued
         self._queue: Final = queue
         self._storage = Storage(settings, context, state, metrics, on_failure=on_failure)
+        queue.before_each_slice(self._storage.give_way)
         self._encryptor: Encryptor | None = wiring.encryptor(settings)
         normaliser = wiring.normaliser(settings, self._encryptor)
         self.pipeline: Final = wiring.pipeline(settings, normaliser, self._storage.sink, state, metrics, queue)

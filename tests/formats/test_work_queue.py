@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 from logops_fast.config.sections.forward import ForwardSettings
 from logops_fast.formats.work_queue import LARGE_BYTES, MAX_WAITING_BYTES, PATIENCE, WorkQueue
@@ -40,7 +41,7 @@ def test_jobs_take_turns() -> None:
 def test_a_slice_is_several_steps_if_they_are_short() -> None:
     log: list[str] = []
     scheduled: list[object] = []
-    now = iter([0.0, 0.001, 0.002, 0.0041, 1.0, 1.1]).__next__
+    now = iter([0.0, 0.001, 0.0019, 0.0021, 1.0, 1.1]).__next__
     queue = WorkQueue(call_soon=scheduled.append, clock=now)
     queue.add(Steps(log, "a", 4), "web", 1, 0.0)
     scheduled.pop(0)()  # type: ignore[operator]
@@ -107,21 +108,61 @@ def test_a_cancelled_job_makes_no_step_and_leaves_its_place() -> None:
     assert "web" in repr(tickets[0])
 
 
-def test_on_a_real_loop_others_are_served_between_two_slices() -> None:
+def test_on_a_real_loop_what_arrives_and_what_it_schedules_goes_before_the_next_slice() -> None:
+    """A batch that arrives during a slice is read and its commit begun, both before the next one."""
     log: list[str] = []
 
     async def run() -> None:
+        loop = asyncio.get_running_loop()
         queue = WorkQueue(clock=iter(range(1000)).__next__, max_large_per_emitter=1)
-        queue.add(Steps(log, "job", 3), "web", LARGE, 0.0)
+        ours, theirs = socket.socketpair()
+
+        def arrived() -> None:
+            ours.recv(1)
+            log.append("read")
+            loop.call_soon(log.append, "commit")
+
+        loop.add_reader(ours, arrived)
+        queue.add(Arrivals(log, "job", 4, theirs), "web", LARGE, 0.0)
         waiting = queue.add(Steps(log, "waits", 1), "web", LARGE, 1.0)
-        for _ in range(3):
+        for _ in range(100):
             await asyncio.sleep(0)
-            log.append("served")
-        for _ in range(10):
-            await asyncio.sleep(0)
-        assert len(queue) == 0
+        assert not len(queue)
         waiting.cancel()
+        loop.remove_reader(ours)
+        ours.close()
+        theirs.close()
 
     asyncio.run(run())
-    assert log[:6] == ["job", "served"] * 3 or log[:6] == ["served", "job"] * 3
+    assert log[:12] == ["job", "read", "commit"] * 4
     assert log[-1] == "waits"
+
+
+def test_other_threads_may_run_between_two_steps_of_a_slice() -> None:
+    log: list[str] = []
+    scheduled: list[object] = []
+    now = iter([0.0, 0.001, 0.0011, 0.0021]).__next__
+    queue = WorkQueue(call_soon=scheduled.append, clock=now, give_way=lambda: log.append("gave way"))
+    queue.add(Steps(log, "step", 4), "web", 1, 0.0)
+    scheduled.pop(0)()  # type: ignore[operator]
+    assert log == ["step", "gave way", "step", "gave way", "step"], "and none after the last: the loop does so itself"
+
+
+def test_something_may_be_done_before_each_slice() -> None:
+    turns, log = Turns(), list[str]()
+    turns.queue.before_each_slice(lambda: log.append("before"))
+    turns.queue.add(Steps(log, "step", 2), "web", 1, 0.0)
+    turns.run()
+    assert log == ["before", "step"] * 2
+
+
+class Arrivals(Steps):
+    """A job during each of whose steps a byte arrives on a socket."""
+
+    def __init__(self, log: list[str], name: str, steps: int, sender: socket.socket) -> None:
+        super().__init__(log, name, steps)
+        self.sender = sender
+
+    def step(self) -> bool:
+        self.sender.send(b"x")
+        return super().step()

@@ -23,6 +23,7 @@ from logops_fast.http.refusal import Refusal
 from logops_fast.runtime.heartbeat import Board
 from logops_fast.runtime.listeners import bind_listeners
 from logops_fast.runtime.services import GatewayService, Plan, Role, build, read_keyring
+from logops_fast.runtime.storage import Storage
 from logops_fast.runtime.worker import WorkerContext
 from logops_fast.state.factory import open_state
 from logops_fast.telemetry.slab import Slab
@@ -31,6 +32,7 @@ from tests.support.gateway import write_keys
 from tests.support.signing import signed
 
 KEY, SECRET = "web-1", "a-secret-of-a-test"
+LARGE = b"[" + b",".join([b'{"msg":"%s"}' % (b"large " * 200)] * 300) + b"]"
 SECTIONS = {"up": ("authgw", "ingest"), "authgw": ("authgw",), "ingest": ("ingest",)}
 
 
@@ -133,6 +135,22 @@ def test_both_gateways_store_what_was_signed_and_answer_their_probes(tmp_path: P
         for line in file.read_text().splitlines()
     ]
     assert stored == ["hello", "direct"]
+
+
+def test_the_disk_thread_goes_before_each_slice_of_a_large_body(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Storage] = []
+    monkeypatch.setattr(Storage, "give_way", lambda storage: given.append(storage))
+
+    async def run() -> None:
+        async with serving("up", tmp_path) as up:
+            assert (await up.post(b'[{"msg":"small"}]'))[0] == 200
+            assert not given
+            assert (await up.post(LARGE))[0] == 200
+            assert given
+
+    asyncio.run(run())
 
 
 def test_a_refusal_of_the_http_layer_is_counted_as_the_gateways_own(tmp_path: Path) -> None:

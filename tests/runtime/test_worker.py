@@ -3,10 +3,11 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from collections.abc import Callable
 
 from logops_fast.runtime.loop import accelerator, new_event_loop
-from logops_fast.runtime.worker import MAX_MESSAGE_BYTES, WorkerContext
+from logops_fast.runtime.worker import MAX_MESSAGE_BYTES, SWITCH_SECONDS, WorkerContext
 from logops_fast.telemetry.slab import Slab
 from tests.runtime.conftest import Supervised
 
@@ -47,6 +48,16 @@ def test_errors_of_callbacks_are_logged_once_and_stop_nothing(supervised: Start)
     first, rest = [line for line in process.log("") if line["logger"].endswith("worker")]
     assert "ValueError" in first["exception"]
     assert rest["suppressed"] == 4
+
+
+def test_a_thread_gets_the_interpreters_lock_soon(supervised: Start) -> None:
+    """The disk thread needs it several times for each commit."""
+    process = supervised(1, "switch-interval")
+    assert process.wait_for("switches") == [[str(SWITCH_SECONDS)]]
+    process.wait_for("ready")
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+    assert sys.getswitchinterval() > SWITCH_SECONDS, "the default"
 
 
 def test_lines_of_many_workers_say_whose_they_are(supervised: Start) -> None:

@@ -44,6 +44,8 @@ class TinyService:
         self.hits.inc()
         self.context.registry.gauge("inflight", "In flight.").labels().set(1)
         tell("started", self.context.index, os.getpid())
+        if "switch-interval" in BEHAVIOUR:
+            tell("switches", sys.getswitchinterval())
         if "callback-error" in BEHAVIOUR:
             for _ in range(5):
                 asyncio.get_running_loop().call_soon(functools.partial(int, "callback\nerror"))

@@ -42,6 +42,8 @@ __all__ = ["Durability", "FileSink", "Phase", "SinkStartError"]
 PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
+NAP_SECONDS: Final = 5e-5
+MOST_NAPS: Final = 8  # for a group: the thread writes a small one in two or three
 STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
 SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
 RENEW_INTERVAL: Final = 15.0
@@ -87,6 +89,7 @@ class FileSink:
         ops: FileOps | None = None,
         probe_interval: float = PROBE_INTERVAL,
         pace: CommitPace | None = None,
+        sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """``on_error`` gets the operation (open, write, sync, truncate, probe, internal) and a sentence.
 
@@ -105,6 +108,7 @@ class FileSink:
         self._ops = FileOps() if ops is None else ops
         self._probe_interval = probe_interval
         self._pace = pace or CommitPace()
+        self._sleep = sleep
         self._loop: asyncio.AbstractEventLoop | None = None
         self._disk: WriterThread | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -122,6 +126,7 @@ class FileSink:
         self._group = Group("")
         self._batches: list[WaitingBatch] = []
         self._batches_since = 0.0
+        self._naps = 0
 
     def __repr__(self) -> str:
         return (
@@ -205,6 +210,15 @@ class FileSink:
             self._kicked = True
             loop.call_soon(self._kick)
 
+    def give_way(self) -> None:
+        """Sleep for a moment while the thread writes a small group; called before the loop's thread is busy for long.
+
+        The thread needs the interpreter's lock about four times for it, and would wait for it each time.
+        """
+        while self._naps and self._phase is Phase.WRITING:
+            self._naps -= 1
+            self._sleep(NAP_SECONDS)
+
     def close(self) -> Awaitable[None]:
         """Store what is pending, sync, close the files and release the lock. Later appends are refused."""
         if self._ended is None:
@@ -246,7 +260,8 @@ class FileSink:
             pending = self._pending
             self._group, self._batches = Group(pending.batches[0].day), []
             self._batches_since = pending.since
-            pending.take(self._group, self._batches)
+            large = pending.take(self._group, self._batches)
+            self._naps = 0 if large else MOST_NAPS
             self._pace.begin(now, self._cpu())
         except Exception as error:
             self._undo(error)

@@ -7,20 +7,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Final
 
 from logops_fast.ingest.sink.commit_log import LedgerEntry, encode_entry
 from logops_fast.ingest.sink.day_files import DAY_SECONDS, day_of
+from logops_fast.ingest.sink.gathering import LARGE_BYTES, move_group
 from logops_fast.ingest.sink.group_writer import Group
 from logops_fast.ingest.sink.interface import OnStored
-
-MAX_GROUP_BYTES: Final = 8 << 20  # more is written in several groups: the first need not wait for the last
 
 
 class WaitingBatch:
     """A batch, the day on which it came, and its caller."""
 
-    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected")
+    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected", "size")
 
     def __init__(
         self,
@@ -37,18 +35,20 @@ class WaitingBatch:
         self.entry = entry
         self.encoded = encoded
         self.on_stored = on_stored
+        self.size = len(lines) + len(rejected)
 
 
 class WaitingBatches:
     """A queue of batches. ``wall`` (epoch seconds) gives their day, ``clock`` (monotonic seconds) their wait."""
 
-    __slots__ = ("_clock", "_day", "_day_start", "_wall", "batches", "since")
+    __slots__ = ("_after_large", "_clock", "_day", "_day_start", "_wall", "batches", "since")
 
     def __init__(self, wall: Callable[[], float], clock: Callable[[], float]) -> None:
         self._wall = wall
         self._clock = clock
         self._day = ""
         self._day_start = 0.0
+        self._after_large = False
         self.batches: deque[WaitingBatch] = deque()
         """What waits, the oldest first."""
         self.since = 0.0
@@ -65,16 +65,16 @@ class WaitingBatches:
             self.since = self._clock()
         self.batches.append(WaitingBatch(self._day, lines, rejected, entry, encoded, on_stored))
 
-    def take(self, group: Group, batches: list[WaitingBatch]) -> None:
-        """Move what waits of the group's day to ``group`` and ``batches``, up to a size but at least one batch.
+    def take(self, group: Group, batches: list[WaitingBatch]) -> bool:
+        """Move the next group of what waits (see `gathering`) to ``group`` and ``batches``; return whether it is large.
 
         If it raises, as without memory, ``batches`` has what does not wait any more.
         """
-        waiting = self.batches
-        while waiting and waiting[0].day == group.day and group.size < MAX_GROUP_BYTES:
-            batch = waiting.popleft()
-            batches.append(batch)
+        move_group(self.batches, batches, after_large=self._after_large)
+        for batch in batches:
             group.add(batch.lines, batch.rejected, batch.encoded)
+        self._after_large = batches[0].size > LARGE_BYTES
+        return self._after_large
 
     def put_back(self, batches: list[WaitingBatch], since: float) -> None:
         """Let batches that were taken wait again, before all others; ``since``: when the first of their group came."""

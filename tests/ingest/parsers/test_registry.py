@@ -71,6 +71,15 @@ def test_a_step_reads_few_bytes_of_spoilt_items(format: Format) -> None:
     assert max(len(step.faults) for step in steps) == 64
 
 
+def test_a_step_reads_few_bytes_of_events_that_are_all_brackets() -> None:
+    """None is spoilt, but a piece of them takes ten times as long as others."""
+    dense = b'{"msg":[' + b",".join([b"[]"] * 600) + b"]}"
+    body = b"[" + b",".join([dense] * 400) + b"]"
+    pieces = pieces_of(Format.JSON, body)
+    assert whole(pieces).events == [{"msg": [[]] * 600}] * 400
+    assert max(len(piece.events) for piece in pieces) <= STEP_BYTES // len(dense)
+
+
 def test_a_step_reads_few_bytes_of_structured_data() -> None:
     pieces = pieces_of(Format.PLAIN, SYSLOG * 20_000)
     assert sum(len(piece.events) for piece in pieces) == 20_000

@@ -17,7 +17,8 @@ import pytest
 import uvloop
 
 from logops_fast.ingest.sink.commit_pace import CommitPace
-from logops_fast.ingest.sink.file_sink import FileSink, SinkStartError
+from logops_fast.ingest.sink.file_sink import MOST_NAPS, NAP_SECONDS, FileSink, SinkStartError
+from logops_fast.ingest.sink.gathering import LARGE_BYTES
 from logops_fast.ingest.sink.interface import NullSink
 from tests.ingest.sink.support import (
     DAY,
@@ -66,6 +67,58 @@ def test_the_appends_of_one_turn_go_together_and_in_order(tmp_path: Path) -> Non
     assert [(c.batches, c.bytes) for c in reports.commits] == [(65, len(data(tmp_path)))]
 
 
+def test_a_small_batch_is_stored_before_the_second_large_one(tmp_path: Path) -> None:
+    """20 MB take a disk a tenth of a second: others are not to wait for two such batches."""
+    ops, order = StallingOps("write"), list[str]()
+    large = b"l" * LARGE_BYTES + b"\n"
+
+    async def test(sink: FileSink) -> None:
+        sink.append(large, lambda ok: order.append("large") if ok else None)
+        await asyncio.to_thread(ops.entered.wait, 10)
+        sink.append(large, lambda ok: order.append("second large") if ok else None)
+        sink.append(b"small\n", lambda ok: order.append("small") if ok else None)
+        ops.gate.set()
+        await stored(sink, large)
+        assert order == ["large", "small", "second large"]
+
+    run(tmp_path, test, ops=ops)
+    assert data(tmp_path) == large + b"small\n" + large * 2
+
+
+def test_the_loop_gives_way_to_the_thread_while_that_writes_a_small_group(tmp_path: Path) -> None:
+    """Only so often: a disk that stalls must not hold the loop."""
+    ops, naps = StallingOps("write"), list[float]()
+
+    async def test(sink: FileSink) -> None:
+        sink.give_way()
+        assert not naps, "nothing is written"
+        small = asyncio.ensure_future(stored(sink, b"small\n"))
+        await asyncio.to_thread(ops.entered.wait, 10)
+        for _ in range(3):
+            sink.give_way()
+        assert naps == [NAP_SECONDS] * MOST_NAPS
+        ops.gate.set()
+        await small
+        sink.give_way()
+        assert len(naps) == MOST_NAPS, "all is written"
+
+    run(tmp_path, test, ops=ops, sleep=naps.append)
+
+
+def test_the_loop_does_not_give_way_to_a_large_batch(tmp_path: Path) -> None:
+    ops, naps = StallingOps("write"), list[float]()
+
+    async def test(sink: FileSink) -> None:
+        large = asyncio.ensure_future(stored(sink, b"l" * LARGE_BYTES + b"\n"))
+        await asyncio.to_thread(ops.entered.wait, 10)
+        sink.give_way()
+        ops.gate.set()
+        await large
+
+    run(tmp_path, test, ops=ops, sleep=naps.append)
+    assert not naps
+
+
 def test_what_arrives_during_a_commit_goes_with_the_next(tmp_path: Path) -> None:
     reports, ops = Reports(), StallingOps("write")
 
@@ -86,11 +139,11 @@ def test_a_large_pile_is_written_in_several_groups(tmp_path: Path) -> None:
 
     async def test(sink: FileSink) -> None:
         await asyncio.sleep(0.05)
-        block = b"x" * (3 << 20) + b"\n"
-        assert all(await asyncio.gather(*(stored(sink, block) for _ in range(7))))
+        block = b"x" * (900 << 10) + b"\n"
+        assert all(await asyncio.gather(*(stored(sink, block) for _ in range(21))))
 
     run(tmp_path, test, reports=reports)
-    assert [c.batches for c in reports.commits] == [3, 3, 1]
+    assert [c.batches for c in reports.commits] == [10, 10, 1]
 
 
 def test_the_file_changes_at_midnight_by_the_time_of_receipt(tmp_path: Path) -> None:

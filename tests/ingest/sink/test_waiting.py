@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from logops_fast.ingest.sink.gathering import LARGE_BYTES
 from logops_fast.ingest.sink.group_writer import Group
-from logops_fast.ingest.sink.waiting import MAX_GROUP_BYTES, WaitingBatch, WaitingBatches
+from logops_fast.ingest.sink.waiting import WaitingBatch, WaitingBatches
 from tests.ingest.sink.support import DAY, NOON, entry
 
 
@@ -57,13 +58,19 @@ def test_a_group_is_of_one_day() -> None:
     ]
 
 
-def test_a_group_ends_with_the_batch_that_makes_it_large() -> None:
+def test_a_large_batch_is_a_group_and_the_small_ones_go_next() -> None:
     queue = waiting(Clocks())
-    half = b"x" * (MAX_GROUP_BYTES // 2)
-    for lines in (half + half, b"a", half[:-1], half, b"b"):
+    large = b"x" * LARGE_BYTES + b"\n"
+    for lines in (large, b"a\n", large, b"b\n"):
         queue.add(lines, b"", None, no_one)
-    assert [len(taken(queue)[1]) for _ in range(2)] == [1, 3]
-    assert [batch.lines for batch in queue.batches] == [b"b"]
+    assert [taken(queue)[0].data for _ in range(3)] == [[large], [b"a\n", b"b\n"], [large]]
+
+
+def test_whether_a_group_is_large_counts_the_rejected_lines() -> None:
+    queue = waiting(Clocks())
+    for rejected in (b"x" * LARGE_BYTES + b"\n", b""):
+        queue.add(b"a\n", rejected, None, no_one)
+    assert [queue.take(Group(DAY), []) for _ in range(2)] == [True, False]
 
 
 def test_the_wait_counts_from_the_first() -> None:
@@ -105,5 +112,4 @@ def test_a_batch_that_cannot_be_added_to_its_group_is_not_lost() -> None:
     batches: list[WaitingBatch] = []
     with pytest.raises(MemoryError):
         queue.take(Full(DAY), batches)
-    assert [batch.lines for batch in batches] == [b"a\n", b"b\n"]
-    assert [batch.lines for batch in queue.batches] == [b"c\n"]
+    assert [batch.lines for batch in [*batches, *queue.batches]] == [b"a\n", b"b\n", b"c\n"]
