@@ -114,7 +114,7 @@ def _quoted(text: bytes, left: int, sign: int) -> tuple[int, int]:
     """
     opening = text.rfind(b"\xfd", max(left, sign - _LONGEST_QUOTED - 2), sign - 1)
     word = text[opening + 1 : sign - 1]
-    if opening < 0 or not word or b'"' in word:
+    if opening < 0 or not word or 0x22 in word:
         return -1, -1
     before = text[opening - 1]
     if before in _WORD or word.strip(b" ,:;") == b"":

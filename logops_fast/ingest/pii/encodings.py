@@ -57,7 +57,7 @@ def encoded_strings(text: bytes) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     several = False
     for sign, pattern in ENCODED_BY:
-        if sign not in text:
+        if sign[0] not in text:
             continue
         several = several or bool(spans)
         found = pattern.search(text)

@@ -93,11 +93,11 @@ class Masker:
         # A short line by itself is asked whole: its values apart cost more than its names.
         values = values_text(events, len(lines)) if len(events) > 1 or len(lines) > _SHORT else None
         named = None if values is None else self._names.named_rows(events)
-        if b"\\" in lines:
+        if 0x5C in lines:
             if named is None or values is None:
                 masked, in_key = self._mask_strings(neutralise(lines), None, (), hits)
             else:
-                values = neutralise(values) if b"\\" in values else values
+                values = neutralise(values) if 0x5C in values else values
                 masked, in_key = self._mask_strings(neutralise(lines), values, named, hits)
             masked = restore(masked, controls=has_controls(lines))
         else:
@@ -158,7 +158,7 @@ class Masker:
         if not cuts:
             return text, False
         # Of the names in `values`, only those of nested members are left to be masked.
-        return applied(text, cuts, sort=several, names=values is None or b'":' in values)
+        return applied(text, cuts, sort=several, names=values is None or values.find(b'":') >= 0)
 
     def _mask_thoroughly(self, text: bytes, signs: Signs, hits: dict[str, int]) -> tuple[bytes, bool]:
         """Neutral text that may hold any of the ``signs``, masked, and whether anything was masked in a key."""
