@@ -102,11 +102,6 @@ class IngestPipeline:
         self._native = native
         self._wall = wall
 
-    @property
-    def is_native(self) -> bool:
-        """Whether the native kernel reads what it can."""
-        return self._native is not None
-
     def send(self, batch: Batch, reply: OnReply) -> None:
         """Take a batch (a Downstream). A batch id that may come again is claimed first.
 
@@ -115,32 +110,47 @@ class IngestPipeline:
         self._claim(batch, reply, None)
 
     def read_ahead(self, batch: Batch) -> Ahead | None:
-        """Read a batch before it is charged, if the kernel reads all of it in one step (a ReadAhead)."""
+        """Read a batch before it is charged, if the kernel reads all of it in one step (a ReadAhead).
+
+        Without the kernel a small body of JSON is parsed: to parse it counts it, too, and what is left to do waits.
+        """
         native, body = self._native, batch.body
-        if native is None or len(body) > PIECE_BYTES or not _is_for_native(batch):
+        if native is None:
+            return self._parse_ahead(batch) if len(body) <= AHEAD_BYTES and _is_json(batch) else None
+        if len(body) > PIECE_BYTES or not _is_for_native(batch):
             return None
         if len(body) > AHEAD_BYTES and _is_json(batch) and body.count(b"{") > PIECE_ITEMS:
             return None
         reading = self._reading(batch)
         try:
-            return Ahead(self, batch, reading) if self._read_native(native, batch, reading) else None
+            return Ahead(self, batch, reading, None) if self._read_native(native, batch, reading) else None
         except Exception:
             return None  # whatever it is, `send` meets it too, and answers
 
-    def _claim(self, batch: Batch, reply: OnReply, ahead: Reading | None) -> None:
+    def _parse_ahead(self, batch: Batch) -> Ahead | None:
+        reading = self._reading(batch)
+        try:
+            parsed = self._parse(batch, reading, not self._normaliser.is_plain)
+        except Exception:
+            return None  # as above
+        if parsed is None or len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
+            return None
+        return Ahead(self, batch, reading, parsed)
+
+    def _claim(self, batch: Batch, reply: OnReply, ahead: Ahead | None) -> None:
         if batch.repeatable and not batch.body_id:
             done = partial(self._claimed, batch, reply, ahead)
             self._batch_ids.begin(batch.emitter, batch.batch_id, body_digest(batch.body), done)
         elif ahead is not None:
-            self._append(batch, reply, ahead, None)
+            self._go_on(batch, reply, ahead)
         else:
             self._store(batch, reply)
 
-    def _claimed(self, batch: Batch, reply: OnReply, ahead: Reading | None, claim: BatchClaim) -> None:
+    def _claimed(self, batch: Batch, reply: OnReply, ahead: Ahead | None, claim: BatchClaim) -> None:
         match claim.kind:
             case ClaimKind.NEW:
                 if ahead is not None:
-                    self._append(batch, reply, ahead, None)
+                    self._go_on(batch, reply, ahead)
                 else:
                     self._store(batch, reply)
             case ClaimKind.DONE:
@@ -171,7 +181,6 @@ class IngestPipeline:
             self._read_pieces(batch, reading, partial(self._append, batch, reply))
             return
         # The common case: read in one step.
-        failure: Exception | None = None
         try:
             if self._native is not None and self._read_native(self._native, batch, reading):
                 self._append(batch, reply, reading, None)
@@ -198,6 +207,25 @@ class IngestPipeline:
                     check_writable(parsed.events)
                 self._enqueue(batch, reading, iter((parsed,)), partial(self._append, batch, reply))
                 return
+        except Exception as error:
+            if not checked and isinstance(error, orjson.JSONEncodeError):
+                self._store(batch, reply, checked=True)
+            else:
+                self._append(batch, reply, reading, error)
+            return
+        self._take(batch, reply, reading, parsed, checked)
+
+    def _go_on(self, batch: Batch, reply: OnReply, ahead: Ahead) -> None:
+        """Store a batch that was read, or parsed, before it was charged."""
+        if ahead.parsed is None:
+            self._append(batch, reply, ahead.reading, None)
+        else:
+            self._take(batch, reply, ahead.reading, ahead.parsed, not self._normaliser.is_plain)
+
+    def _take(self, batch: Batch, reply: OnReply, reading: Reading, parsed: Parsed, checked: bool) -> None:
+        """Normalise what was parsed of a small batch, and go on with it. ``checked``: see `_store`."""
+        failure: Exception | None = None
+        try:
             reading.take(parsed, checked)
         except Exception as error:
             if not checked and isinstance(error, orjson.JSONEncodeError):
@@ -407,23 +435,26 @@ def _is_large(batch: Batch) -> bool:
 
 
 class Ahead:
-    """A batch that the kernel has read before it was charged (a ReadBatch)."""
+    """A batch that was read before it was charged (a ReadBatch): by the kernel, or as far as it is ``parsed``."""
 
-    __slots__ = ("_batch", "_pipeline", "_reading")
+    __slots__ = ("_batch", "_pipeline", "parsed", "reading")
 
-    def __init__(self, pipeline: IngestPipeline, batch: Batch, reading: Reading) -> None:
+    def __init__(self, pipeline: IngestPipeline, batch: Batch, reading: Reading, parsed: Parsed | None) -> None:
         self._pipeline = pipeline
         self._batch = batch
-        self._reading = reading
+        self.reading = reading
+        self.parsed = parsed
 
     @property
     def items(self) -> int:
-        """Return the number of its events."""
-        return self._reading.count + self._reading.faults
+        """Return the number of its events and faults."""
+        if self.parsed is not None:
+            return len(self.parsed.events) + len(self.parsed.faults)
+        return self.reading.count + self.reading.faults
 
     def store(self, reply: OnReply) -> None:
         """Claim the batch if it may come again, and store it."""
-        self._pipeline._claim(self._batch, reply, self._reading)
+        self._pipeline._claim(self._batch, reply, self)
 
 
 def _is_json(batch: Batch) -> bool:

@@ -16,7 +16,7 @@ from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits
-from logops_fast.ingest.pipeline import IngestPipeline
+from logops_fast.ingest.pipeline import AHEAD_BYTES, IngestPipeline
 from logops_fast.ingest.sink.interface import LedgerEntry, NullSink
 from logops_fast.state.interface import BatchClaim, ClaimKind
 from logops_fast.state.memory import open_memory
@@ -527,6 +527,54 @@ def test_a_batch_that_is_read_ahead_is_claimed_before_it_is_stored() -> None:
 )
 def test_what_the_kernel_does_not_read_whole_is_not_read_ahead(body: bytes, body_format: Format) -> None:
     assert ahead(body, body_format=body_format)[0] is None
+
+
+def parsed_ahead(body: bytes, body_format: Format = Format.JSON) -> tuple[Any, KeptLines]:
+    """A batch of a pipeline without the kernel, read ahead; and the sink."""
+    sink = KeptLines()
+    pipeline = IngestPipeline(
+        normaliser=Normaliser(),
+        sink=sink,
+        batch_ids=open_memory(300).batch_ids,
+        metrics=IngestMetrics(Registry(), ["web"]),
+    )
+    return pipeline.read_ahead(Batch(body, body_format, "web", "na", "b-1", False, 0.0)), sink
+
+
+@pytest.mark.parametrize(
+    ("body", "items", "stored"),
+    [
+        (b'[{"msg":"to a@example.com"},{"msg":"b"}]', 2, [b'"to a***@example.com"', b'"b"']),
+        (b'{"msg":"one"}', 1, [b'"one"']),
+        (b'[{"msg":"a"},7,"x"]', 3, [b'"a"']),
+        (b'[{"msg":"a"},{"id":123456789012345678901234567890}]', 2, [b'"a"', b'"123456789012345678901234567890"']),
+        (b'{"events":[{"msg":"a"},{"msg":"b"}]}', 2, [b'"a"', b'"b"']),
+    ],
+    ids=["array", "object", "faults", "beyond 64 bits", "envelope"],
+)
+def test_without_the_kernel_json_is_parsed_ahead_and_stored_later(body: bytes, items: int, stored: list[bytes]) -> None:
+    read, sink = parsed_ahead(body)
+    assert (read.items, sink.lines) == (items, b"")
+    replies: list[Reply] = []
+    read.store(replies.append)
+    (reply,) = replies
+    assert (reply.status, reply.items) == (200, items)
+    assert sink.lines.count(b"\n") == len(stored)
+    assert all(text in sink.lines for text in stored)
+
+
+@pytest.mark.parametrize(
+    ("body", "body_format"),
+    [
+        (b"", Format.JSON),
+        (b'[{"msg":', Format.JSON),
+        (b"<34>1 - - - - - - x", Format.PLAIN),
+        (b'{"msg":"x"}\n' * (AHEAD_BYTES // 12 + 1), Format.NDJSON),
+        (b"{}\n" * (PIECE_ITEMS + 1), Format.NDJSON),
+    ],
+)
+def test_what_does_not_parse_at_once_or_is_large_is_counted(body: bytes, body_format: Format) -> None:
+    assert parsed_ahead(body, body_format)[0] is None
 
 
 class KeptLines:
