@@ -217,8 +217,8 @@ class IngestPipeline:
 
     def _go_on(self, batch: Batch, reply: OnReply, ahead: Ahead) -> None:
         """Store a batch that was read, or parsed, before it was charged."""
-        # The request keeps what was read ahead until it is answered. Events that live as long are no longer in the cache
-        # when the next batch takes memory: 40 us a batch of 100.
+        # The request keeps what was read ahead until it is answered. If events live as long, the next batch gets memory
+        # that is in no cache: 40 us a batch of 100.
         parsed, ahead.parsed = ahead.parsed, None
         if parsed is None:
             self._append(batch, reply, ahead.reading, None)

@@ -45,6 +45,26 @@ _RESTORE_CONTROL: Final[list[tuple[bytes, bytes]]] = [
 
 def neutralise(text: bytes) -> bytes:
     """Serialised text (orjson's) with each escape as one byte. Linear."""
+    # A few are found at the speed of memory, where `split` walks each byte: 6 us of 23 kB with one escape.
+    out: list[bytes] = []
+    append = out.append
+    done = 0
+    at = text.find(_ESCAPE)
+    for _ in range(24):
+        if at < 0:
+            append(text[done:])
+            return b"".join(out)
+        append(text[done:at])
+        letter = text[at + 1]
+        done = at + 2
+        if letter == 0x5C:
+            append(BACKSLASH)
+        elif letter == 0x75:  # u
+            done = at + 6
+            append(_CONTROL[text[at + 1 : done]])
+        else:
+            append(_SHORT[letter])
+        at = text.find(_ESCAPE, done)
     parts = text.split(_ESCAPE)
     return _by_kinds(text) if len(parts) > len(text) // _DENSE else _one_by_one(parts)
 
