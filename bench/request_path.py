@@ -114,7 +114,7 @@ class Gateway:
         )
         metrics = AuthMetrics(registry, emitters)
         arguments = (settings, keyring, self._state, pipeline, metrics, queue)
-        if getattr(pipeline, "is_native", False):  # older trees read no batch ahead
+        if hasattr(pipeline, "read_ahead"):  # older trees read no batch ahead
             gateway = wiring.auth_gateway(*arguments, pipeline.read_ahead)
         else:
             gateway = wiring.auth_gateway(*arguments)

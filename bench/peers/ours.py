@@ -53,7 +53,7 @@ class OurPipeline:
         normaliser = wiring.normaliser(settings, wiring.encryptor(settings))
         pipeline = wiring.pipeline(settings, normaliser, self._sink, self._state, metrics, queue)
         auth_metrics = AuthMetrics(registry, emitters)
-        read_ahead = pipeline.read_ahead if pipeline.is_native else None
+        read_ahead = pipeline.read_ahead
         self._gateway = wiring.auth_gateway(settings, keyring, self._state, pipeline, auth_metrics, queue, read_ahead)
 
     async def start(self) -> None:

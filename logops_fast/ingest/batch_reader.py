@@ -54,11 +54,6 @@ class BatchReader:
         self._native = native
         self._wall = wall
 
-    @property
-    def is_native(self) -> bool:
-        """Whether the native kernel reads what it can."""
-        return self._native is not None
-
     def begin(self, batch: Batch) -> Reading:
         """Return a reading of the batch, received now, of which nothing is read."""
         native = self._native
@@ -66,18 +61,28 @@ class BatchReader:
             native = None  # it was handed to the kernel as it came
         return Reading(batch, self._normaliser, self._limits.max_event_bytes, self._wall(), native)
 
-    def read_ahead(self, batch: Batch) -> Reading | None:
-        """Return what was read of a batch, or None unless the kernel reads all of it in one step."""
+    def read_ahead(self, batch: Batch) -> tuple[Reading, Parsed | None] | None:
+        """Return what is read of a batch in one step before it is charged, or None if it is not.
+
+        The kernel reads all of it. Without the kernel a small body of JSON is parsed: to parse it counts it, too; the
+        rest is left to ``take_parsed``.
+        """
         native, body = self._native, batch.body
-        if native is None or len(body) > PIECE_BYTES or not _is_for_native(batch):
+        if native is None:
+            return self._parse_ahead(batch) if len(body) <= AHEAD_BYTES and _is_json(batch) else None
+        if len(body) > PIECE_BYTES or not _is_for_native(batch):
             return None
         if len(body) > AHEAD_BYTES and _is_json(batch) and body.count(b"{") > PIECE_ITEMS:
             return None
         reading = self.begin(batch)
         try:
-            return reading if self._read_native(native, batch, reading) else None
+            return (reading, None) if self._read_native(native, batch, reading) else None
         except Exception:
             return None  # whatever it is, `read` meets it too, and raises it
+
+    def take_parsed(self, reading: Reading, parsed: Parsed) -> None:
+        """Normalise what ``read_ahead`` parsed. If it raises, the batch is to be read from its beginning."""
+        reading.take(parsed, not self._normaliser.is_plain)
 
     def read(self, batch: Batch) -> tuple[Reading, Iterator[Parsed] | None]:
         """Read a batch that is not large in one step.
@@ -114,6 +119,22 @@ class BatchReader:
         job = NativeJob(self._native, reading, self._limits, instead, done)
         self._queue.add(job, batch.emitter, len(batch.body), batch.started)
 
+    def _parse_ahead(self, batch: Batch) -> tuple[Reading, Parsed] | None:
+        reading = self.begin(batch)
+        try:
+            parsed = self._parse(batch, reading, not self._normaliser.is_plain)
+        except Exception:
+            return None  # as above
+        if parsed is None or len(parsed.events) + len(parsed.faults) > PIECE_ITEMS:
+            return None
+        return reading, parsed
+
+    def _parse(self, batch: Batch, reading: Reading, checked: bool) -> Parsed | None:
+        """Parse a batch in one step; None if it is to be parsed in pieces."""
+        return registry.parse_at_once(
+            batch.format, batch.body, reading.received_at, self._limits, self._options(batch), checked=checked
+        )
+
     def _read_parsed(self, batch: Batch, reading: Reading, is_json: bool, checked: bool) -> Iterator[Parsed] | None:
         """Read a batch with the parsers; return the pieces if it is to be read in steps."""
         if not is_json and registry.shares(batch.format):
@@ -123,9 +144,7 @@ class BatchReader:
             if more is not None:
                 return chain((parsed, more), pieces)
         else:
-            at_once = registry.parse_at_once(
-                batch.format, batch.body, reading.received_at, self._limits, self._options(batch), checked=checked
-            )
+            at_once = self._parse(batch, reading, checked)
             if at_once is None:
                 return self._pieces(batch, reading)
             parsed = at_once

@@ -339,7 +339,7 @@ class Normaliser:
     def _with_constants(self, lines: bytes, emitter: str, scenario_id: str) -> bytes:
         """Lines with their placeholders replaced."""
         for variant, place in enumerate(PLACES):
-            if place in lines:
+            if place[0] in lines:
                 key = (emitter, scenario_id, variant)
                 written = self._constants.get(key)
                 if written is None:

@@ -255,8 +255,7 @@ def both(
     ingest = IngestPart(settings, context, state, emitters, on_failure, queue)
     metrics = AuthMetrics(context.registry, emitters)
     pipeline = ingest.pipeline
-    read_ahead = pipeline.read_ahead if pipeline.is_native else None
-    return AuthPart(settings, state, keyring, metrics, pipeline, queue, read_ahead), ingest
+    return AuthPart(settings, state, keyring, metrics, pipeline, queue, pipeline.read_ahead), ingest
 
 
 def auth_only(settings: Settings, context: WorkerContext, state: StateStore, keyring: Keyring) -> tuple[Part, ...]:

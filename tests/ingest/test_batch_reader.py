@@ -12,6 +12,7 @@ import pytest
 from logops_fast.formats.batch import Batch, Reply
 from logops_fast.formats.media_type import Format
 from logops_fast.formats.pieces import PIECE_BYTES, PIECE_ITEMS
+from logops_fast.ingest.batch_reader import AHEAD_BYTES
 from logops_fast.ingest.metrics import IngestMetrics
 from logops_fast.ingest.native.reader import NativeReader
 from logops_fast.ingest.normaliser import Normaliser
@@ -298,3 +299,51 @@ def test_what_cannot_be_written_as_it_is_is_read_once_more(event: str, filler: i
     assert (summary["accepted"], summary["rejected"]) == (wanted.count, len(parsed.faults))
     assert (summary["missing_ts"], summary["levels"]) == (wanted.missing_ts, wanted.levels)
     assert [json.loads(line)["reason"] for line in sink.rejected.splitlines()] == [one.reason for one in parsed.faults]
+
+
+def parsed_ahead(body: bytes, body_format: Format = Format.JSON) -> tuple[Any, KeptLines]:
+    """A batch of a pipeline without the kernel, read ahead; and the sink."""
+    sink = KeptLines()
+    pipeline = IngestPipeline(
+        normaliser=Normaliser(),
+        sink=sink,
+        batch_ids=open_memory(300).batch_ids,
+        metrics=IngestMetrics(Registry(), ["web"]),
+    )
+    return pipeline.read_ahead(Batch(body, body_format, "web", "na", "b-1", False, 0.0)), sink
+
+
+@pytest.mark.parametrize(
+    ("body", "items", "stored"),
+    [
+        (b'[{"msg":"to a@example.com"},{"msg":"b"}]', 2, [b'"to a***@example.com"', b'"b"']),
+        (b'{"msg":"one"}', 1, [b'"one"']),
+        (b'[{"msg":"a"},7,"x"]', 3, [b'"a"']),
+        (b'[{"msg":"a"},{"id":123456789012345678901234567890}]', 2, [b'"a"', b'"123456789012345678901234567890"']),
+        (b'{"events":[{"msg":"a"},{"msg":"b"}]}', 2, [b'"a"', b'"b"']),
+    ],
+    ids=["array", "object", "faults", "beyond 64 bits", "envelope"],
+)
+def test_without_the_kernel_json_is_parsed_ahead_and_stored_later(body: bytes, items: int, stored: list[bytes]) -> None:
+    read, sink = parsed_ahead(body)
+    assert (read.items, sink.lines) == (items, b"")
+    replies: list[Reply] = []
+    read.store(replies.append)
+    (reply,) = replies
+    assert (reply.status, reply.items) == (200, items)
+    assert sink.lines.count(b"\n") == len(stored)
+    assert all(text in sink.lines for text in stored)
+
+
+@pytest.mark.parametrize(
+    ("body", "body_format"),
+    [
+        (b"", Format.JSON),
+        (b'[{"msg":', Format.JSON),
+        (b"<34>1 - - - - - - x", Format.PLAIN),
+        (b'{"msg":"x"}\n' * (AHEAD_BYTES // 12 + 1), Format.NDJSON),
+        (b"{}\n" * (PIECE_ITEMS + 1), Format.NDJSON),
+    ],
+)
+def test_what_does_not_parse_at_once_or_is_large_is_counted(body: bytes, body_format: Format) -> None:
+    assert parsed_ahead(body, body_format)[0] is None

@@ -145,7 +145,7 @@ def _group_starts(text: bytes, folded: bytes) -> list[int]:
     wide = [
         found.start() - 4
         for byte, pattern in WIDE_SEPARATORS
-        if byte in text
+        if byte[0] in text
         for found in pattern.finditer(text)
         if text[found.start() - 4 : found.start()] in LENGTHS
     ]

@@ -52,10 +52,24 @@ _LONGEST_QUOTED: Final = 64  # RFC 5321, 4.5.3.1.1
 def find_emails(text: bytes) -> list[Cut]:
     """The local parts, but for their first character, of the addresses in neutral text."""
     cuts: list[Cut] = []
+    short: dict[bytes, int] = {}
     sizes: dict[bytes, int] = {}
     quoted: dict[bytes, tuple[int, int]] = {}
     begin = 0
     for sign in places(text, b"@", _DOMAIN):
+        # Most local parts are short, and then so is what decides.
+        start = sign - 16
+        if start >= begin:
+            near = text[start:sign]
+            size = short.get(near, -3)
+            if size == -3:
+                size = _usual_size(near, 16)
+                if len(short) < _REMEMBERED:
+                    short[near] = size
+            if size >= 0:
+                cuts.append((sign - size, sign, _MASK))
+                begin = sign + 1
+                continue
         start = sign - _USUAL
         if start < begin:
             start = begin
@@ -95,15 +109,22 @@ def _masked_size(tail: bytes) -> int:
     -2 if more must be seen: ``tail`` ends with a quote, or is of `_USUAL` bytes and no ``@`` parts them. A shorter one
     begins where the address before ended.
     """
-    # The usual local part: short, ASCII, and led by what the mask keeps.
-    size = len(tail) - len(tail.rstrip(_LOCAL))
-    if 0 < size < _USUAL and tail[-size] in _LEADING and tail[-size:].isascii():
-        return size - 1
+    size = _usual_size(tail, _USUAL)
+    if size >= 0:
+        return size
     left = tail.rfind(b"@") + 1
     if tail[-1:] == b"\xfd" or (left == 0 and len(tail) >= _USUAL):
         return -2
     kept = _kept(tail[left:])
     return -1 if kept < 0 else len(tail) - left - kept
+
+
+def _usual_size(tail: bytes, limit: int) -> int:
+    """As `_masked_size`, if the local part is under ``limit`` bytes, ASCII, and led by what the mask keeps; else -1."""
+    size = len(tail) - len(tail.rstrip(_LOCAL))
+    if 0 < size < limit and tail[-size] in _LEADING and tail[-size:].isascii():
+        return size - 1
+    return -1
 
 
 def _quoted(text: bytes, left: int, sign: int) -> tuple[int, int]:
@@ -114,7 +135,7 @@ def _quoted(text: bytes, left: int, sign: int) -> tuple[int, int]:
     """
     opening = text.rfind(b"\xfd", max(left, sign - _LONGEST_QUOTED - 2), sign - 1)
     word = text[opening + 1 : sign - 1]
-    if opening < 0 or not word or b'"' in word:
+    if opening < 0 or not word or 0x22 in word:
         return -1, -1
     before = text[opening - 1]
     if before in _WORD or word.strip(b" ,:;") == b"":

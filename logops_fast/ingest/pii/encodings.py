@@ -57,7 +57,7 @@ def encoded_strings(text: bytes) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     several = False
     for sign, pattern in ENCODED_BY:
-        if sign not in text:
+        if sign[0] not in text:
             continue
         several = several or bool(spans)
         found = pattern.search(text)
@@ -109,6 +109,8 @@ class Decoded:
 
     def decode(self) -> bool:
         """Decode once more; False if there was nothing to decode."""
+        if not _may_be_encoded(self.text):
+            return False
         pieces = _ENCODED.split(self.text)
         if len(pieces) == 1:
             return False
@@ -143,13 +145,13 @@ class Decoded:
 
     def originals(self, cuts: list[Cut]) -> list[Cut]:
         """The cuts of the copy, in order, as cuts of the text as it came."""
-        quoted = [number for number, cut in enumerate(cuts) if cut[2][0] == _QUOTE]
-        if quoted:
+        masks = {cut[2] for cut in cuts}  # few, however many cuts
+        if any(mask[0] == _QUOTE for mask in masks):
             cuts = cuts.copy()
-            for number in quoted:
-                start, end, mask = cuts[number]
-                quote = self._quote_before(start)
-                cuts[number] = (start, end, quote + mask[1:-1] + quote)
+            for number, (start, end, mask) in enumerate(cuts):
+                if mask[0] == _QUOTE:
+                    quote = self._quote_before(start)
+                    cuts[number] = (start, end, quote + mask[1:-1] + quote)
         for level in reversed(self._levels):
             view, before = level.begins()
             cuts = _moved(cuts, view, before)
@@ -175,7 +177,9 @@ class Layers:
 
     def decode(self) -> bool:
         """Decode once more; False if nothing is encoded, or it was decoded `MOST_LEVELS` times."""
-        if self._level == MOST_LEVELS or (self._decoded is None and _ENCODED.search(self.text) is None):
+        if self._level == MOST_LEVELS:
+            return False
+        if self._decoded is None and (not _may_be_encoded(self.text) or _ENCODED.search(self.text) is None):
             return False
         decoded = self._current()
         if not decoded.decode():
@@ -226,9 +230,10 @@ def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
         if unit == stop:
             near = unit + _NEAR
             unit = bisect_right(view, start, unit, near if near < units and view[near] > start else units) - 1
-        begin = before[unit] if unit & 1 else before[unit] + start - view[unit]
-        finish = begin
-        if end > start:
+        finish = begin = before[unit] if unit & 1 else before[unit] + start - view[unit]
+        if start < end <= view[unit + 1] and not unit & 1:  # the usual cut: in a stretch, which is as long in both
+            finish = begin + end - start
+        elif end > start:
             # The unit that the byte before the end is in: the end may be the boundary after it.
             last = unit
             if end > view[unit + 1]:
@@ -239,6 +244,11 @@ def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
             add((begin, finish, mask))
             reached = finish
     return out
+
+
+def _may_be_encoded(text: bytes) -> bool:
+    """Whether any byte is in the text that an encoded character begins with."""
+    return 0x25 in text or 0xFC in text or 0x26 in text or 0x1B in text
 
 
 def _decoded(sign: bytes) -> bytes:

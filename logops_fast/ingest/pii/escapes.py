@@ -45,6 +45,26 @@ _RESTORE_CONTROL: Final[list[tuple[bytes, bytes]]] = [
 
 def neutralise(text: bytes) -> bytes:
     """Serialised text (orjson's) with each escape as one byte. Linear."""
+    # A few are found at the speed of memory, where `split` walks each byte: 6 us of 23 kB with one escape.
+    out: list[bytes] = []
+    append = out.append
+    done = 0
+    at = text.find(_ESCAPE)
+    for _ in range(24):
+        if at < 0:
+            append(text[done:])
+            return b"".join(out)
+        append(text[done:at])
+        letter = text[at + 1]
+        done = at + 2
+        if letter == 0x5C:
+            append(BACKSLASH)
+        elif letter == 0x75:  # u
+            done = at + 6
+            append(_CONTROL[text[at + 1 : done]])
+        else:
+            append(_SHORT[letter])
+        at = text.find(_ESCAPE, done)
     parts = text.split(_ESCAPE)
     return _by_kinds(text) if len(parts) > len(text) // _DENSE else _one_by_one(parts)
 
@@ -74,14 +94,14 @@ def _one_by_one(parts: list[bytes]) -> bytes:
 def _by_kinds(text: bytes) -> bytes:
     """Pays per kind of escape and byte: 250 kB of quotes take a few milliseconds, not 50."""
     # The backslashes themselves first: no other escape holds one, so of a row of them each two are an escape.
-    if _PAIR in text:
+    if text.find(_PAIR) >= 0:
         text = text.replace(_PAIR, BACKSLASH)
     for escape, byte in _ESCAPES:
-        if _ESCAPE not in text:
+        if 0x5C not in text:
             return text
         text = text.replace(escape, byte)
     for escape, byte in _CONTROL_ESCAPES:
-        if _ESCAPE not in text:
+        if 0x5C not in text:
             return text
         text = text.replace(escape, byte)
     return text
@@ -109,6 +129,6 @@ def restore(text: bytes, *, controls: bool = True) -> bytes:
     if not controls:
         return text
     for byte, escape in _RESTORE_CONTROL:
-        if byte in text:
+        if byte[0] in text:
             text = text.replace(byte, escape)
     return text

@@ -69,7 +69,7 @@ LONG_WORD: Final = b"_" + b"a" * 16
 
 def find_keys(text: bytes) -> list[Cut]:
     """The keys and private key blocks in neutral text."""
-    cuts = _private_keys(text) if b"K" in text and text.rfind(PRIVATE_KEY) >= 0 else []
+    cuts = _private_keys(text) if 0x4B in text and text.rfind(PRIVATE_KEY) >= 0 else []
     spans: list[tuple[int, int]] = []
     shape = text.translate(SHAPE)
     at = shape.find(LONG_WORD)
@@ -81,7 +81,7 @@ def find_keys(text: bytes) -> list[Cut]:
         spans += [found.span() for found in _FORM.finditer(text, start, end)]
         reached = end
         at = shape.find(LONG_WORD, end)
-    if b"A" in text:
+    if 0x41 in text:
         for found in CAPITAL_A.finditer(text):
             exact = _FORM.match(text, found.start())
             if exact is not None:

@@ -25,6 +25,7 @@ from logops_fast.ingest.pii.pairs import Pairs
 from logops_fast.ingest.pii.signs import FREQUENT, Signs, Triggers
 from logops_fast.ingest.pii.top_level import TopLevelNames, values_text
 from logops_fast.ingest.pii.triggers import endings_of
+from logops_fast.ingest.pii.walk import newlines, row_spans
 from logops_fast.ingest.serialiser import to_json
 
 # What a mask leaves, in a key. Only used if a kind masked something in one.
@@ -93,11 +94,11 @@ class Masker:
         # A short line by itself is asked whole: its values apart cost more than its names.
         values = values_text(events, len(lines)) if len(events) > 1 or len(lines) > _SHORT else None
         named = None if values is None else self._names.named_rows(events)
-        if b"\\" in lines:
+        if 0x5C in lines:
             if named is None or values is None:
                 masked, in_key = self._mask_strings(neutralise(lines), None, (), hits)
             else:
-                values = neutralise(values) if b"\\" in values else values
+                values = neutralise(values) if 0x5C in values else values
                 masked, in_key = self._mask_strings(neutralise(lines), values, named, hits)
             masked = restore(masked, controls=has_controls(lines))
         else:
@@ -135,19 +136,15 @@ class Masker:
         if not rows:
             return self._mask_frequent(text, values, signs.found, hits)
         signs.named = signs.named or bool(named)
-        lines = text.split(b"\n")
+        ended = newlines(text, 0, len(text))
         # A row of the values is of the line with its number only if each event has ended its row.
-        if 2 * len(rows) >= len(lines) or (values is not None and values.count(b"\n") != len(lines) - 1):
+        if 2 * len(rows) > ended or (values is not None and newlines(values, 0, len(values)) != ended):
             return self._mask_thoroughly(text, signs, hits)
-        chosen, in_key = self._mask_thoroughly(b"\n".join([lines[row] for row in rows]), signs, hits)
-        if signs.found & FREQUENT:
-            for row in rows:
-                lines[row] = _STRING_OUT
-            others, in_other_key = self._mask_frequent(b"\n".join(lines), values, signs.found, hits)
-            return _put_back(others, _STRING_OUT, chosen.split(b"\n")), in_key or in_other_key
-        for row, line in zip(rows, chosen.split(b"\n"), strict=True):
-            lines[row] = line
-        return b"\n".join(lines), in_key
+        spans = row_spans(text, rows)
+        chosen, in_key = self._mask_thoroughly(b"\n".join([text[start:end] for start, end in spans]), signs, hits)
+        text = replaced(text, [(start, end, _STRING_OUT) for start, end in spans])
+        text, in_other_key = self._mask_frequent(text, values, signs.found, hits)
+        return _put_back(text, _STRING_OUT, chosen.split(b"\n")), in_key or in_other_key
 
     def _mask_frequent(self, text: bytes, values: bytes | None, found: int, hits: dict[str, int]) -> tuple[bytes, bool]:
         """Neutral text without anything but the FREQUENT kinds, masked, and whether anything was masked in a key."""
@@ -158,7 +155,7 @@ class Masker:
         if not cuts:
             return text, False
         # Of the names in `values`, only those of nested members are left to be masked.
-        return applied(text, cuts, sort=several, names=values is None or b'":' in values)
+        return applied(text, cuts, sort=several, names=values is None or values.find(b'":') >= 0)
 
     def _mask_thoroughly(self, text: bytes, signs: Signs, hits: dict[str, int]) -> tuple[bytes, bool]:
         """Neutral text that may hold any of the ``signs``, masked, and whether anything was masked in a key."""
@@ -270,9 +267,14 @@ def _count(hits: dict[str, int], label: str, count: int) -> None:
 
 
 def _put_back(text: bytes, place: bytes, pieces: list[bytes]) -> bytes:
-    parts = text.split(place)
-    out = [parts[0]]
-    for piece, part in zip(pieces, parts[1:], strict=True):
+    """The text with each ``place`` replaced by the next of the ``pieces``, of which there are as many."""
+    # Not `split`, which walks each byte: there are few places.
+    out: list[bytes] = []
+    done = 0
+    for piece in pieces:
+        at = text.index(place, done)
+        out.append(text[done:at])
         out.append(piece)
-        out.append(part)
+        done = at + 1
+    out.append(text[done:])
     return b"".join(out)

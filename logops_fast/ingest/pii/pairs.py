@@ -86,9 +86,9 @@ class Pairs:
     def cuts(self, text: bytes) -> tuple[list[Cut], int, int]:
         """Return the values to mask, how many of them are fields and how many secrets."""
         places = [found.start() for found in self._colon.finditer(text)]
-        if b"=" in text:
+        if 0x3D in text:
             places += [found.start() for found in self._equals.finditer(text)]
-        if b"<" in text and b"</" in text:
+        if 0x3C in text and text.find(b"</") >= 0:
             places += [found.start() for found in self._element.finditer(text)]
         cuts: list[Cut] = []
         names: dict[bytes, tuple[str, str, int]] = {}
@@ -143,7 +143,7 @@ class Pairs:
         elif quote in _QUOTES:
             head = head[:-1]
             name = head[head.rfind(quote) + 1 :]
-            if b'"' in name or name.strip(_NAME):
+            if 0x22 in name or name.strip(_NAME):
                 name = name[len(name.rstrip(_NAME)) :]
         else:
             quote = 0

@@ -24,6 +24,7 @@ from logops_fast.ingest.pii.ipv6 import ANCHOR
 from logops_fast.ingest.pii.keyforms import CAPITAL_A, LONG_WORD, PRIVATE_KEY, SHAPE
 from logops_fast.ingest.pii.names import QUERY_NAMES, NameRules
 from logops_fast.ingest.pii.triggers import element_pattern, endings_of, name_pattern, pair_pattern
+from logops_fast.ingest.pii.walk import rows_of, search
 
 # The kinds (`kinds`), a bit each.
 KEY: Final = 1
@@ -40,7 +41,7 @@ FREQUENT: Final = EMAIL | IPV4
 """The kinds that are looked for in the whole text; the others in the rows that one of their triggers is in."""
 
 # The triggers. Those that are a byte are asked for alone, or before the rest of the trigger, because they are rare.
-EMAIL_SIGN: Final = b"@"
+EMAIL_SIGN: Final = 0x40
 SCHEME: Final = re.compile(rb"b(?:earer|asic)")
 """In the broad view, for BEARER and BASIC: one pass for both costs half of two needles."""
 DIGEST_SCHEME: Final = b"digest"
@@ -59,15 +60,20 @@ DOTTED: Final = re.compile(rb"\.(?:" + DOTTED_GROUPS.pattern[2:] + rb"()|" + MAY
 URL_SIGN: Final = b"://"
 """Of a text with an `@`."""
 PATTERNS: Final = (
-    (KEY, b"A", CAPITAL_A),
-    (JWT, b"J", re.compile(rb"J(?<=eyJ)")),
-    (KEY, b"K", re.compile(rb"KEY(?<=" + PRIVATE_KEY + rb")")),
-    (CARD, b"+", re.compile(rb"\+(?=[0-9]{4})(?<=[0-9]{4}\+)")),
-    *((CARD, byte, pattern) for byte, pattern in WIDE_SEPARATORS),
-    *((0, byte, pattern) for byte, pattern in ENCODED_BY),
+    (KEY, 0x41, CAPITAL_A),
+    (JWT, 0x4A, re.compile(rb"J(?<=eyJ)")),
+    (KEY, 0x4B, re.compile(rb"KEY(?<=" + PRIVATE_KEY + rb")")),
+    (CARD, 0x2B, re.compile(rb"\+(?=[0-9]{4})(?<=[0-9]{4}\+)")),
+    *((CARD, byte[0], pattern) for byte, pattern in WIDE_SEPARATORS),
+    *((0, byte[0], pattern) for byte, pattern in ENCODED_BY),
 )
 """Kind, the byte that the trigger begins with, the trigger. No kind: something encoded. For KEY and JWT also
-`LONG_WORD`, in a shape."""
+`LONG_WORD`, in a shape.
+
+Bytes are numbers: `0x40 in text` takes 12 ns, `b"@" in text` 130, as it makes a TypeError first and drops it."""
+
+LARGE: Final = 2048
+"""Bytes of a text from which on it pays to go from one rare byte to the next."""
 
 _WHOLE: Final = re.compile(rb"[0-9]{13}")
 _ANCHOR: Final = re.compile(ANCHOR)
@@ -111,7 +117,7 @@ class Signs:
         self._places = places
         found = 0
         view = broad(text)
-        has_equals = b"=" in text
+        has_equals = 0x3D in text
         has_sign = EMAIL_SIGN in text
         if has_sign:
             found = EMAIL
@@ -144,9 +150,10 @@ class Signs:
         last = view.rfind(RUN)
         if last >= 0:
             found |= self._find_numbers(text, view, last)
+        large = len(text) > LARGE
         for sign, byte, pattern in PATTERNS:
             if byte in text:
-                at = pattern.search(text)
+                at = search(pattern, byte, text) if large and byte != 0x41 else pattern.search(text)
                 if at is not None:
                     self._find(text, pattern, at)
                     found |= sign
@@ -157,17 +164,17 @@ class Signs:
         if at is not None:
             found |= self._find_colons(text, triggers, at, urls=has_sign)
         if has_equals and triggers.equals is not None:
-            at = triggers.equals.search(text)
+            at = search(triggers.equals, 0x3D, text) if large else triggers.equals.search(text)
             if at is not None:
                 self._find(text, triggers.equals, at)
                 self.named = True
-        if b"<" in text and triggers.element is not None:
+        if 0x3C in text and triggers.element is not None:
             at = triggers.element.search(text)
             if at is not None:
                 self._find(text, triggers.element, at)
                 self.named = True
         self.found = found
-        self.rows = _rows(text, places) if places else []
+        self.rows = rows_of(text, places) if places else []
 
     def _add(self, view: bytes, needle: bytes, place: int) -> None:
         """Add a place in each row of ``view`` that holds ``needle``, whose last place is ``place``."""
@@ -220,20 +227,6 @@ class Signs:
                 kinds |= IPV6
             found = search(text, at) if at >= 0 else None
         return kinds
-
-
-def _rows(text: bytes, places: list[int]) -> list[int]:
-    """The numbers of the rows that the places are in, each once."""
-    places.sort()
-    rows: list[int] = []
-    row = at = 0
-    for place in places:
-        more = text.count(b"\n", at, place)
-        row += more
-        at = place
-        if more or not rows:
-            rows.append(row)
-    return rows
 
 
 def _run_start(view: bytes, place: int) -> int:

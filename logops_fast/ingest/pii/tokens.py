@@ -82,7 +82,10 @@ def find_bearer(text: bytes) -> list[Cut]:
     cuts: list[Cut] = []
     known: dict[bytes, int] = {}
     seen: dict[bytes, tuple[int, int]] = {}
+    size = len(text)
     for at in _places(text, _SCHEME):
+        if at == size or text[at] not in b" \xff+:=":
+            continue  # what `_BEARER_AT` begins with is not there: the package `regex` takes 0.4 us to say so
         window = text[at - _BEFORE : at + _AFTER] if at >= _BEFORE else b""
         span = seen.get(window)
         if span is None:

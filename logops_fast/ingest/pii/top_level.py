@@ -34,7 +34,7 @@ def values_text(events: list[dict[str, Any]], size: int) -> bytes | None:
     except (TypeError, ValueError, RecursionError):
         return None
     for place in PLACES:
-        if place in text:
+        if place[0] in text:
             text = text.replace(place, b"\n")
     return text if text.endswith(_LAST) else None
 

@@ -26,7 +26,7 @@ def find_url_passwords(text: bytes) -> list[Cut]:
         authority = found[1]
         user, at, _ = authority.rpartition(b"@")
         if not at:
-            unencoded = _UNENCODED.match(text, found.end()) if b":" in authority else None
+            unencoded = _UNENCODED.match(text, found.end()) if 0x3A in authority else None
             if unencoded is None:
                 continue
             user = unencoded[0][:-1]

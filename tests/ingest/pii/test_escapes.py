@@ -11,6 +11,8 @@ from logops_fast.ingest.pii.escapes import has_controls, neutralise, restore
 @example("".join(map(chr, range(0x300))))
 @example('\\\\"\\n\\u0001')
 @example("\\" * 7 + '"')
+@example("a\n\x01b\\" * 9 + " " * 2000)
+@example("\x01\\" * 400 + " " * 40_000)
 def test_neutral_text_has_no_escapes_and_comes_back_whole(text: str) -> None:
     written = orjson.dumps([text, {text: text}])
     neutral = neutralise(written)
