@@ -24,10 +24,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench import load, machine, servers, step
-from bench.corpus import CONTENT_TYPES, BodyFormat, Kind
+import orjson
+
+from bench import corpus, load, machine, servers, step
+from bench.corpus import Kind
 from bench.peers import programs
 from logops_fast.config.slo import load_slo
+from logops_fast.formats.protobuf_wire import bytes_field
 from tests.support.ports import free_port
 
 CONFIGS: Final = Path(__file__).parent / "configs"
@@ -51,7 +54,8 @@ class Collector:
     programs: tuple[str, ...]
     words: tuple[str, ...]
     settle: tuple[str, str]
-    body_format: BodyFormat = "json"
+    otlp: bool = False
+    """Whether events go to it as an export of OTLP, each as the JSON that is a record's body, instead of an array."""
     marker: bytes = b"\n"
     """What its file has once for each event."""
     version_words: tuple[str, ...] = ("--version",)
@@ -62,6 +66,16 @@ class Collector:
         if named:
             return shutil.which(named)
         return next((path for program in self.programs if (path := shutil.which(program))), None)
+
+    def content_type(self) -> bytes:
+        """Of what is sent to it."""
+        return corpus.CONTENT_TYPES["otlp" if self.otlp else "json"]
+
+    def bodies(self, count: int, size: int, kind: Kind) -> list[bytes]:
+        """``count`` bodies of ``size`` events: those of `bench.corpus.bodies` in what it reads."""
+        if not self.otlp:
+            return corpus.bodies(count, size, kind)
+        return [export(corpus.events(size, kind, seed)) for seed in range(count)]
 
     def version(self) -> str:
         """The first line of what it says of itself."""
@@ -88,7 +102,7 @@ ALL: Final = (
         ("otelcol-contrib", "otelcol"),
         ("--config", "otelcol.yaml"),
         ("[transform]", "[]"),
-        body_format="ndjson",
+        otlp=True,
         marker=b'"body":{',
     ),
     Collector(
@@ -133,13 +147,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     with servers.scratch(args.dir) as folder:
         facts = machine.facts(folder)
     present = [one for one in ALL if one.binary() is not None]
-    for one in ALL:
-        if one not in present:
-            print(f"left out, {one.programs[0]} is not installed (or name it in {one.variable}): {one.title}")
-    rows: dict[str, dict[str, Any]] = {kind: {} for kind in args.corpora}
+    for absent in ALL:
+        if absent not in present:
+            print(f"left out, {absent.programs[0]} is not installed (or name it in {absent.variable}): {absent.title}")
+    kinds: list[Kind] = args.corpora
+    rows: dict[Kind, dict[str, Any]] = {kind: {} for kind in kinds}
+    turns: list[tuple[Collector | None, str]] = [(None, JOB), *((one, job) for one in present for job in (JOB, PASS))]
     for number in range(args.rounds):
         for kind, found in rows.items():
-            for one, job in [(None, JOB), *((one, job) for one in present for job in (JOB, PASS))]:
+            for one, job in turns:
                 with servers.scratch(args.dir) as folder:
                     figures = _measure(one, folder, job, kind, args) if one else _ours(folder, kind, args)
                 found.setdefault(one.name if one else OURS, {}).setdefault(job, []).append(figures)
@@ -227,12 +243,12 @@ def _ours(folder: Path, kind: Kind, args: argparse.Namespace) -> dict[str, float
 
 
 def _measure(one: Collector, folder: Path, job: str, kind: Kind, args: argparse.Namespace) -> dict[str, float]:
-    bodies = step.make_bodies(args.batch_size, kind, one.body_format)
+    bodies = [load.Body.of(body, args.batch_size) for body in one.bodies(step.BODIES, args.batch_size, kind)]
     with running(one, folder, settles=job == JOB) as server, machine.on_cores(machine.share_out(1).send):
         plan = load.Plan(
             server.port,
             bodies,
-            content_type=CONTENT_TYPES[one.body_format],
+            content_type=one.content_type(),
             key=None,
             target=server.target,
             connections=_connections(args),
@@ -256,6 +272,12 @@ def _measure(one: Collector, folder: Path, job: str, kind: Kind, args: argparse.
         "lost": result.events_accepted - stored,
         "others": max(0.0, others / passed) if busy else 0.0,
     }
+
+
+def export(events: list[dict[str, Any]]) -> bytes:
+    """An ExportLogsServiceRequest as an agent makes it of lines: each event's JSON is a record's body."""
+    records = b"".join(bytes_field(2, bytes_field(5, bytes_field(1, orjson.dumps(event)))) for event in events)
+    return bytes_field(1, bytes_field(2, records))
 
 
 def _connections(args: argparse.Namespace) -> int:
