@@ -183,9 +183,10 @@ def table(results: dict[str, Any]) -> str:
         f"Collectors on the same events: HTTP in, file out, batches of {results['batch_size']}, one core, median of "
         f"{results['rounds']} rounds of {results['seconds']:g} s in alternation. Events stored for each CPU second of "
         "the program. *Job*: time, level and message settled, e-mail and IPv4 addresses masked, by the configurations "
-        "in `bench/peers/configs`. *As they come*: parsed and written, no more. The collectors check no signature, "
-        "nonce or limit, mask no secrets, sync nothing and answer before they have written; ours does all of it. "
-        "Lost: answered, and not in the file.",
+        "in `bench/peers/configs`. *As they come*: taken and written; Fluent Bit and Vector parse the events for that, "
+        "the OpenTelemetry Collector carries each as a text. The collectors check no signature, nonce or limit, mask "
+        "no secrets, sync nothing and answer before they have written; ours does all of it. Lost: answered, and not in "
+        "the file.",
         "",
     ]
     if not versions:
