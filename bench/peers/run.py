@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import machine, report, servers, step
-from bench.peers import collectors, contenders, rsyslog
+from bench.peers import contenders, rsyslog
 from bench.peers.contenders import ALL, GUARDED, OURS, PLAIN, Contender
 from logops_fast.config.slo import Slo, load_slo
 
@@ -32,8 +32,6 @@ def main(words: list[str] | None = None) -> int:
     results = race(found, args)
     if args.rsyslog and not args.only:
         results["rsyslog"] = rsyslog.run(args.lines, args.rounds, args.dir)
-    if args.collectors and not args.only:
-        results["collectors"] = collectors.run(args)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
     args.out.with_suffix(".md").write_text(table(results))
@@ -143,8 +141,6 @@ def table(results: dict[str, Any]) -> str:
         ]
     if "rsyslog" in results:
         text += ["", *rsyslog.table(results["rsyslog"])]
-    if "collectors" in results:
-        text += ["", *collectors.table(results["collectors"])]
     text += ["", machine.one_line(results["machine"]) + ".", ""]
     return "\n".join(text)
 
@@ -180,7 +176,6 @@ def arguments(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--only", nargs="+", choices=[one.name for one in ALL])
     parser.add_argument("--lines", type=int, default=600_000, help="lines for the rsyslog comparison")
     parser.add_argument("--no-rsyslog", dest="rsyslog", action="store_false")
-    parser.add_argument("--no-collectors", dest="collectors", action="store_false")
     parser.add_argument("--dir", type=Path, help="where they write (build/bench)")
     parser.add_argument("--out", type=Path, default=Path("build/bench/peers"), help="results, without a suffix")
     return parser.parse_args(words)
