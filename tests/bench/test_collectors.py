@@ -164,6 +164,24 @@ SECRET = re.compile(r"card \d|Bearer |2001:db8")
 ADDRESS = re.compile(r"[\w.+-]{2,}@[\w-]+\.\w|\b10\.\d+\.\d+\.\d+\b")
 
 
+def test_a_record_that_says_something_else_is_found() -> None:
+    event = {"time": "2026-01-02T03:04:05Z", "level": 40, "log": "from 10.1.2.3\n", "n": {"a": 1}}
+    ours = {"ts": "2026-01-02T03:04:05.000Z", "level": "WARN", "msg": "from 10.1.x.x", "n": {"a": 1}}
+    right = {**ours, "ts": "2026-01-02T04:04:05+01:00", "msg": "from 10.1.x.x\n", "emitter": "bench"}
+    assert agree(event, right, ours)
+    for wrong in (
+        {"ts": "2026-01-02T03:04:05.001Z"},
+        {"level": "INFO"},
+        {"msg": "from"},
+        {"n": {"a": 2}},
+        {"also": {"to": "ana@example.com"}},
+        {"also": ["10.1.2.3"]},
+        {"emitter": ""},
+    ):
+        assert not agree(event, {**right, **wrong}, ours), wrong
+    assert agree({"log": "INFO up"}, {**right, "level": "INFO", "ts": "", "msg": "INFO up"}, {**ours, "msg": "INFO up"})
+
+
 @pytest.fixture(scope="module", params=["mixed", "field"])
 def kind(request: pytest.FixtureRequest) -> corpus.Kind:
     found: corpus.Kind = request.param
@@ -251,7 +269,8 @@ def agree(event: dict[str, Any], record: dict[str, Any], ours: dict[str, Any]) -
         if record["msg"].rstrip("\n") != ours["msg"]:
             return False
         others = event.keys() - TS_NAMES - LEVEL_NAMES - MSG_NAMES
-        return all(record[name] == ours[name] for name in others)
+        if any(record[name] != ours[name] for name in others):
+            return False
     return bool(record["emitter"] == "bench")
 
 
