@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -58,7 +59,6 @@ class Collector:
     """Whether events go to it as an export of OTLP, each as the JSON that is a record's body, instead of an array."""
     marker: bytes = b"\n"
     """What its file has once for each event."""
-    version_words: tuple[str, ...] = ("--version",)
 
     def binary(self) -> str | None:
         """The program, if it is installed."""
@@ -78,12 +78,13 @@ class Collector:
         return [export(corpus.events(size, kind, seed)) for seed in range(count)]
 
     def version(self) -> str:
-        """The first line of what it says of itself."""
+        """The number in what it says of itself; empty if it is not installed."""
         path = self.binary()
         if path is None:
             return ""
-        done = subprocess.run([path, *self.version_words], capture_output=True, text=True, check=False, timeout=30)
-        return next((line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()), "unknown")
+        done = subprocess.run([path, "--version"], capture_output=True, text=True, check=False, timeout=30)
+        found = re.search(r"\d+\.[\w.+-]+", done.stdout + done.stderr)
+        return found[0] if found else "unknown"
 
 
 ALL: Final = (
@@ -285,21 +286,29 @@ def _connections(args: argparse.Namespace) -> int:
     return 32 if args.batch_size >= 100 else 128
 
 
-@contextmanager
-def running(one: Collector, folder: Path, *, settles: bool) -> Iterator[servers.Server]:
-    """The collector, serving, with or without the job; ended with all its processes."""
-    port, files = free_port(), folder / "data"
-    files.mkdir(parents=True)
-    log = folder / "log"
-    environment = {
+def environment(one: Collector, port: int, files: Path, *, settles: bool) -> dict[str, str]:
+    """What its configuration asks for, and one thread, as all share a core."""
+    return {
         "BENCH_PORT": str(port),
         "BENCH_DIR": str(files),
         "BENCH_CONFIGS": str(CONFIGS),
         "BENCH_SETTLE": one.settle[0 if settles else 1],
         "GOMAXPROCS": "1",
         "VECTOR_THREADS": "1",
+        # Without it, Vector 0.57 and newer puts no variables into its configuration.
+        "VECTOR_DANGEROUSLY_ALLOW_ENV_VAR_INTERPOLATION": "true",
     }
-    with programs.serving([str(one.binary()), *one.words], port, log, environment, CONFIGS) as pid:
+
+
+@contextmanager
+def running(one: Collector, folder: Path, *, settles: bool) -> Iterator[servers.Server]:
+    """The collector, serving, with or without the job; ended with all its processes."""
+    port, files = free_port(), folder / "data"
+    files.mkdir(parents=True)
+    log = folder / "log"
+    with programs.serving(
+        [str(one.binary()), *one.words], port, log, environment(one, port, files, settles=settles), CONFIGS
+    ) as pid:
         yield servers.Server(one.name, port, roots=[pid], files=files, marker=one.marker)
 
 
