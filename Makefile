@@ -18,7 +18,7 @@ PARALLEL := --dist worksteal
 NOT_IMPORTED := -p no:schemathesis -p no:anyio -p no:benchmark --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
 NO_PROCESS := not (process or service or fault or bench or long or release or native)
 
-.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-native bench faults fuzz wheels
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-kernel test-native bench faults fuzz wheels
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,9 +77,11 @@ native: $(VENV)/.run ## Install the native kernel into the environment (needs Ru
 NATIVE := $(CURDIR)/build/native
 WITH_NATIVE := PYTHONPATH=$(NATIVE) $(BIN)/python -m
 
-test-native: $(VENV)/.dev ## The kernel: its own tests and lints, and equal to the reference over the same inputs
+test-kernel: ## The kernel's own lints and tests, which need Rust alone
 	@cd kernel && cargo fmt --check && cargo clippy --quiet --no-default-features --all-targets -- -D warnings
 	@cd kernel && cargo test --quiet --no-default-features
+
+test-native: $(VENV)/.dev test-kernel ## The kernel: its own tests and lints, and equal to the reference over the same inputs
 	@rm -rf $(NATIVE) && $(PIP) install --target $(NATIVE) --no-deps ./kernel
 	@$(WITH_NATIVE) pytest -n $(UNIT_JOBS) $(PARALLEL) -m "native or not (native or long or release)" tests/ingest/native tests/http/test_native_head.py tests/formats/test_native_digests.py $(WITH_THE_KERNEL)
 	@$(WITH_NATIVE) tests.fuzz.native --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)

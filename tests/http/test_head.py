@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from logops_fast.http.head import Head, HeadError, parse_head, scan_head
+from logops_fast.http.head import Head, HeadError, PlainReader, parse_head, read_head, scan_head
 from logops_fast.http.limits import HttpLimits
 from tests.http.support import SINGLE, post
 from tests.support.tables import each_of
@@ -110,6 +110,46 @@ def test_the_limit_of_the_header_counts_fields_line_ends_and_the_empty_line(size
         assert scan_head(block, limits) is None
     else:
         assert refusal_of(block, limits)[:2] == (431, "headers_too_large")
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 4, 5])
+def test_each_field_counts_once_and_the_end_of_the_head_is_none(count: int) -> None:
+    limits = HttpLimits(header_fields=4)
+    block = b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * count + b"\r\n"
+    refusal = scan_head(block, limits)
+    assert (refusal is None) == (count <= 4)
+    assert scan_head(block + b"a body\r\n" * 9, limits) == refusal
+
+
+def test_a_field_that_comes_twice_is_named_and_two_hosts_are_no_host() -> None:
+    twice = post(b"", b"X-Signature: a", b"X-Signature: b")
+    assert refusal_of(twice)[2] == "X-Signature must not be sent twice."
+    with pytest.raises(HeadError, match="exactly one Host"):
+        parse_head(post(b"", b"Host: b"), LIMITS)
+
+
+@pytest.mark.parametrize("length", [None, 5])
+def test_a_reader_of_plain_heads_is_asked_first(length: int | None) -> None:
+    asked: list[tuple[bytes, int, int]] = []
+
+    def read(data: bytes, start: int, end: int) -> tuple[bytes, bytes, dict[bytes, bytes], int | None]:
+        asked.append((data, start, end))
+        return b"/a?b", b"/a", {b"host": b"a"}, length
+
+    head = read_head(read, b"..HEAD..", 2, 6, LIMITS, SINGLE)
+    assert asked == [(b"..HEAD..", 2, 6)]
+    assert (head.method, head.target, head.path, head.version) == ("POST", b"/a?b", b"/a", "1.1")
+    assert (head.headers, head.content_length) == ({b"host": b"a"}, length)
+    assert (head.chunked, head.keep_alive, head.expect_continue) == (False, True, False)
+
+
+@pytest.mark.parametrize("reader", [None, lambda data, start, end: None], ids=["none", "one that cannot"])
+def test_what_is_no_plain_head_is_parsed(reader: PlainReader | None) -> None:
+    block = b"GET /a HTTP/1.0\r\n\r\n"
+    head = read_head(reader, b"before" + block + b"after", 6, 6 + len(block), LIMITS, SINGLE)
+    assert (head.method, head.path, head.version) == ("GET", b"/a", "1.0")
+    with pytest.raises(HeadError):
+        read_head(reader, b"GET /a\r\n\r\n", 0, 10, LIMITS, SINGLE)
 
 
 @pytest.mark.parametrize("size", [99, 100, 101])

@@ -27,6 +27,10 @@ ROOT = Path(__file__).resolve().parents[2]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 CONFIG: dict[str, Any] = PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["hooks"]["custom"]
 COMPILED = modules(ROOT / "", CONFIG)
+# mypyc puts a "_" before the name of an attribute: GCC's own words begin with two.
+WORDS_OF_C = frozenset(
+    {"_alignof", "_asm", "_attribute", "_imag", "_inline", "_int128", "_null", "_real", "_thread", "_typeof"}
+)
 
 
 def faults(source: str) -> Iterator[str]:
@@ -38,6 +42,8 @@ def faults(source: str) -> Iterator[str]:
             for operator, right in zip(node.ops, node.comparators, strict=True):
                 if isinstance(operator, (ast.Is, ast.IsNot)) and ast.unparse(right) in ("inf", "math.inf", "nan"):
                     yield f"line {node.lineno}: a float has no identity in native code"
+        if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store) and node.attr in WORDS_OF_C:
+            yield f"line {node.lineno}: {node.attr} is a word of C with the underscore that native code puts before it"
         if isinstance(node, ast.FunctionDef):
             caught: dict[str, str] = {}
             for handler in ast.walk(node):
@@ -66,6 +72,7 @@ def test_a_compiled_module_means_the_same(module: str) -> None:
         "def f(x: float) -> bool:\n    return x is inf",
         "def f() -> None:\n    try:\n        g()\n    except KeyError as error:\n        h(error)\n"
         "    except OSError as error:\n        h(error)",
+        "class C:\n    def __init__(self) -> None:\n        self._thread = 1",
     ],
 )
 def test_each_fault_is_seen(source: str) -> None:

@@ -266,7 +266,7 @@ class FileSink:
         except Exception as error:
             self._undo(error)
         else:
-            self._thread().store(self._group, on_written=self._written, on_stored=self._stored, on_unsynced=self._undo)
+            self._files().store(self._group, on_written=self._written, on_stored=self._stored, on_unsynced=self._undo)
 
     def _written(self) -> None:
         self._phase = Phase.SYNCING  # in the thread: for the text of a stall alone
@@ -313,7 +313,7 @@ class FileSink:
                 self._pending.put_back(again, self._batches_since)
             self._finish(both(error, second) if error is not None else second or _LostClaims())
 
-        self._thread().abandon(self._group, undone)
+        self._files().abandon(self._group, undone)
 
     # 6: answering.
 
@@ -322,7 +322,7 @@ class FileSink:
         batches, group = self._batches, self._group
         seconds = self._clock() - self._phase_since
         if error is None:
-            self._thread().accept()
+            self._files().accept()
             self._unpublished = True
         self._batches, self._group = [], Group("")
         self._idle_again(None if isinstance(error, _LostClaims) else error)
@@ -337,7 +337,7 @@ class FileSink:
         """Publish the marks of the last group, unless another has done so or will."""
         if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending.batches:
             self._enter(Phase.TIDYING, self._clock())
-            self._thread().publish(self._tidied)
+            self._files().publish(self._tidied)
 
     def _tick(self) -> None:
         """Tidy up now and then, or try whether a disk that failed works again."""
@@ -345,9 +345,9 @@ class FileSink:
         if self._phase is Phase.IDLE and not self._closing:
             self._enter(Phase.TIDYING, self._clock())
             if self._failure is None:
-                self._thread().tidy(self._tidied)
+                self._files().tidy(self._tidied)
             else:
-                self._thread().probe(self._tidied)
+                self._files().probe(self._tidied)
 
     def _set_timer(self) -> None:
         if self._timer is not None:
@@ -379,7 +379,7 @@ class FileSink:
         for timer in (self._timer, self._renewal):
             if timer is not None:
                 timer.cancel()
-        self._thread().close(self._end)
+        self._files().close(self._end)
 
     def _end(self, error: BaseException | None) -> None:
         report(error, self._directory, self._on_error)
@@ -394,7 +394,7 @@ class FileSink:
             self._phase_since = now
         self._phase = phase
 
-    def _thread(self) -> WriterThread:
+    def _files(self) -> WriterThread:
         assert self._disk is not None, "start() comes first"  # noqa: S101
         return self._disk
 

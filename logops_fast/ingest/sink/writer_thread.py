@@ -22,10 +22,10 @@ Opener = Callable[[], tuple[GroupWriter, RecoveryReport]]
 class WriterThread:
     """Has a GroupWriter work in a DiskThread. ``open`` it first, and await its end."""
 
-    __slots__ = ("_queue", "_thread", "_writer", "probe_failure", "report")
+    __slots__ = ("_jobs", "_queue", "_writer", "probe_failure", "report")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._thread = DiskThread(loop)
+        self._jobs = DiskThread(loop)
         self._writer: GroupWriter | None = None
         self._queue: SyncQueue | None = None
         self.report: RecoveryReport | None = None
@@ -50,7 +50,7 @@ class WriterThread:
                     self.probe_failure = failure
             return True
 
-        self._thread.run(job, on_opened)
+        self._jobs.run(job, on_opened)
 
     def sync_by(self, queue: SyncQueue | None) -> None:
         """Have the kernel sync from now on, if it offers a queue for it."""
@@ -80,7 +80,7 @@ class WriterThread:
             writer.sync(group)
             return True
 
-        self._thread.run(job, on_stored)
+        self._jobs.run(job, on_stored)
 
     def _synced(self, on_stored: OnFinished, on_unsynced: OnFinished, codes: list[int]) -> None:
         for position, code in enumerate(codes):
@@ -91,7 +91,7 @@ class WriterThread:
 
     def abandon(self, group: Group, on_finished: OnFinished) -> None:
         """Cut away what was written of a group."""
-        self._thread.run(_whole(partial(self._files().abandon, group)), on_finished)
+        self._jobs.run(_whole(partial(self._files().abandon, group)), on_finished)
 
     def accept(self) -> None:
         """Note that the last group counts. Touches no disk, and is called between two jobs."""
@@ -99,25 +99,25 @@ class WriterThread:
 
     def publish(self, on_finished: OnFinished) -> None:
         """Publish the marks of what was accepted."""
-        self._thread.run(_whole(self._files().publish), on_finished)
+        self._jobs.run(_whole(self._files().publish), on_finished)
 
     def tidy(self, on_finished: OnFinished) -> None:
         """Do what is due while nothing is stored."""
-        self._thread.run(_whole(self._files().idle), on_finished)
+        self._jobs.run(_whole(self._files().idle), on_finished)
 
     def probe(self, on_finished: OnFinished) -> None:
         """Try whether the disk takes a write."""
-        self._thread.run(_whole(self._files().probe), on_finished)
+        self._jobs.run(_whole(self._files().probe), on_finished)
 
     def close(self, on_finished: OnFinished) -> None:
         """Close the files and release the lock, after what was begun."""
         if self._queue is not None:
             self._queue.close()
-        self._thread.run(_whole(self._files().close), on_finished)
+        self._jobs.run(_whole(self._files().close), on_finished)
 
     def end(self) -> None:
         """End the thread after what was begun."""
-        self._thread.close()
+        self._jobs.close()
 
     def _files(self) -> GroupWriter:
         assert self._writer is not None, "open() comes first"  # noqa: S101
