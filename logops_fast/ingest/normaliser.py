@@ -221,10 +221,22 @@ class Normaliser:
         holders = _PLACE_HOLDERS
         layouts = self._fast.known
         fast = 0
+        by_layout = False  # whether the event before was settled so: then the exact names are seldom there
         if self.own_aliases is not None:
             for event in events:
                 apply_own_names(event, self.own_aliases, zone)
         for event in events:
+            if by_layout:
+                layout = layouts.get(tuple(event))
+                if layout is not None:
+                    variant = layout.settle(event, zone, tally)
+                    if variant != UNSETTLED:
+                        fast += 1
+                        if encryptor is not None:
+                            encryptor.add_tokens(event)
+                        event["emitter"] = holders[variant]
+                        continue
+                by_layout = False
             # The exact names inline: a call for each costs more than all the rest.
             ts = event.get("ts")
             ts_from = ""
@@ -288,6 +300,7 @@ class Normaliser:
                 variant = layout.settle(event, zone, tally)
                 if variant != UNSETTLED:
                     fast += 1
+                    by_layout = True
                     if encryptor is not None:
                         encryptor.add_tokens(event)
                     event["emitter"] = holders[variant]

@@ -7,7 +7,7 @@ from datetime import UTC
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from logops_fast.ingest import names
@@ -171,3 +171,33 @@ def test_a_batch_is_the_same_whether_its_layouts_are_known_or_not() -> None:
     ]
     assert runs[0] == runs[1]
     assert runs[0].levels == {"INFO": 1, "ERROR": 1, "DEBUG": 1}
+
+
+PLAIN_VALUES = st.sampled_from([*TIMES, *LEVELS[:17], *MESSAGES, None, "", True, 5, "-"])
+USUAL = st.fixed_dictionaries(
+    {},
+    optional={
+        **{name: st.sampled_from(TIMES[:5]) for name in ("ts", "timestamp", "time")},
+        **{name: st.sampled_from(LEVELS[:6]) for name in ("level", "severity", "lvl")},
+        **{name: st.sampled_from(MESSAGES[:6]) for name in ("msg", "message")},
+        "app": st.sampled_from(["shop", "", 7]),
+        "emitter": st.just("other"),
+    },
+).filter(bool)
+
+
+@settings(max_examples=examples(20, 4))
+@given(st.lists(USUAL | st.dictionaries(st.sampled_from(ALL_NAMES), PLAIN_VALUES, min_size=1, max_size=5), max_size=4))
+@example([{"time": TS, "event": "x"}, {"ts": TS, "level": "loud", "msg": "x"}, {"ts": TS, "level": "INFO", "msg": "x"}])
+def test_an_event_is_settled_alike_whatever_was_before_it(events: list[dict[str, Any]]) -> None:
+    batch = [copy.deepcopy(event) for _ in range(3) for event in events]
+    together = Normaliser(mask=False).run(batch, emitter="e", scenario_id="s", received_at=NOW)
+    lines, receipts = b"", 0
+    for event in [*events, *events, *events]:
+        one = Normaliser(mask=False).run(
+            [copy.deepcopy(event)], emitter="e", scenario_id="s", received_at=NOW, receipts_before=receipts
+        )
+        lines += one.lines
+        receipts += one.missing_ts
+    assert together.lines == lines
+    assert together.missing_ts == receipts
