@@ -9,7 +9,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
     #   parts    further modules of the same component
     #   An arrow between components is an import. One tagged Wired is an object handed over by the composition root.
     #   Not drawn: Vocabulary, imports of the words that everything speaks (batches, refusals); Quiet, which only
-    #   counts, logs or rewrites answers and would cross everything else.
+    #   counts, logs, rewrites answers or gives way and would cross everything else.
 
     model {
         producer = person "Service team" "Runs the applications whose logs are collected; holds one client's key."
@@ -390,6 +390,7 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.pipeline -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.parsers -> logops.ingest.words "Speaks" "" "Vocabulary"
         logops.ingest.state -> logops.ingest.words "Speaks" "" "Vocabulary"
+        logops.ingest.words -> logops.ingest.sink "Lets it write before each slice" "" "Wired,Quiet"
 
         up = deploymentEnvironment "logops up" {
             deploymentNode "One machine" "Linux or macOS" "Python 3.11 or newer" {

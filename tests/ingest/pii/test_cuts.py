@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import Any, cast
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -33,9 +35,33 @@ def test_cuts_of_several_kinds_are_applied_as_if_merged_first(case: tuple[bytes,
         assert applied(text, expected.copy(), sort=False, names=names) == found
 
 
-@given(st.lists(st.sampled_from(["@", "a", "@example.com", "b@c.de", " " * 60, "@1.2.3.4", '"'])).map("".join))
+@given(
+    st.lists(
+        st.sampled_from(["@", "a", "@example.com", "b@c.de", " " * 60, "@1.2.3.4", '"', "@" * 15, "@" * 16, "@" * 33])
+    ).map("".join)
+)
+@example("a" + "@" * 16 + "example.com" + "@" * 17 + "c.de")
+@example("@a.de" + "@" * 31 + "c.de" + "@" * 32 + "e.fr")
 @example("a@b.co" + " " * 60 + "c@d.eu")
 @example("a@b.co c@d.eu" + " " * 60 + "e@f.org")
 def test_a_walk_by_the_sign_finds_what_the_pattern_finds(text: str) -> None:
     raw = text.encode()
     assert places(raw, b"@", _DOMAIN) == [found.start() for found in re.finditer(_DOMAIN, raw)]
+
+
+@pytest.mark.interpreted
+def test_a_pattern_is_not_tried_at_each_sign_of_a_run() -> None:
+    looked: list[int] = []
+
+    class Pattern:
+        def match(self, text: bytes, at: int) -> None:
+            looked.append(1)
+
+        def finditer(self, text: bytes, at: int, stop: int | None = None) -> list[re.Match[bytes]]:
+            looked.append((len(text) if stop is None else stop) - at)
+            return []
+
+    for run in (b"@" * 200_000, (b"@" * 500 + b"a") * 400):
+        looked.clear()
+        assert places(b"@a" + run, b"@", cast(Any, Pattern())) == []
+        assert sum(looked) < len(run) // 10
