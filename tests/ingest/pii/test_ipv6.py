@@ -9,8 +9,10 @@ from tests.support.tables import each_of
     ("text", "masked"),
     [
         (b"::1 up", b"0:0:x:x:x:x:x:x up"),  # at the front of the text
+        (b"2001:db8::1 up", b"2001:db8:x:x:x:x:x:x up"),
         (b'"IPv6:::1 up"', b'"IPv6:0:0:x:x:x:x:x:x up"'),
         (b'"label::2001:db8::1 up"', b'"label::2001:db8:x:x:x:x:x:x up"'),
+        (b'"label::2:db8::1 up"', b'"label::2:db8:x:x:x:x:x:x up"'),
         (b'"12345:label1:2001:db8:1:2:3:4:5:6 up"', b'"12345:label1:2001:db8:x:x:x:x:x:x up"'),
         (b'"12345:abcde1:2001:db8:1:2:3:4:5:6 up"', b'"12345:abcde1:2001:db8:x:x:x:x:x:x up"'),
         (b'"xab:2001::1 up"', b'"xab:2001:0:x:x:x:x:x:x up"'),
