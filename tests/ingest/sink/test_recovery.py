@@ -208,6 +208,10 @@ def test_what_a_start_would_keep_of_a_file_is_known_before_it(tmp_path: Path) ->
     written(tmp_path, [[(b"one\n", b"", 1)], [(b"three\n", b"", 2)]])
     assert [kept(size) for size in (2, 4, 10)] == [2, 4, 10]
     assert kept_end(tmp_path, 0, path.stat().st_ino + 1, 10) == 10, "a file that the last group is not in"
+    with path.open("r+b") as file:
+        file.seek(6)
+        file.write(b"\0")
+    assert kept(10) == 4, "the last group has a hole"
     os.truncate(path, 8)
     assert kept(8) == 4, "the last group is cut"
 
