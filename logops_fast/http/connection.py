@@ -53,7 +53,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_arrived", "_budget", "_buffer", "_context", "_current", "_discarded", "_eof", "_flow", "_limits", "_on_close",
+        "_arrived", "_body", "_buffer", "_context", "_current", "_discarded", "_eof", "_flow", "_limits", "_on_close",
         "_on_open", "_running", "_state", "_tls", "_transport", "admission", "deadline", "peer",
     )  # fmt: skip
 
@@ -65,13 +65,13 @@ class Connection(asyncio.Protocol):
     ) -> None:
         self._context = context
         self._limits = context.limits
-        self._budget = context.budget
         self._on_open = on_open
         self._on_close = on_close
         self._transport = cast(asyncio.Transport, None)  # set by connection_made, before any other call
         self._flow = FlowControl()
         self._buffer = ReceiveBuffer(context.budget)
         self._current = CurrentRequest(context.budget)
+        self._body = self._current.body
         self._tls = False
         self._state = IDLE
         self._running = False  # _run is on the stack
@@ -185,7 +185,7 @@ class Connection(asyncio.Protocol):
         elif state is HEAD:
             self._refuse(_SLOW_HEAD)
         elif state is BODY:
-            self.deadline = self._current.body.next_deadline(self.deadline, now, self._limits)
+            self.deadline = self._body.next_deadline(self.deadline, now, self._limits)
             if self.deadline <= now:
                 self._refuse(_SLOW_BODY)
 
@@ -209,7 +209,7 @@ class Connection(asyncio.Protocol):
             request.answered = request.closed = True
             self._current.forget()
             return
-        unread = self._current.body.unread
+        unread = self._body.unread
         close = unread or response.close or not request.keep_alive or self._context.draining
         payload = render(
             response,
@@ -234,7 +234,7 @@ class Connection(asyncio.Protocol):
         if request.expect_continue and not self._transport.is_closing():
             # Sent even if the body is here already: leaving it out then would make the answer depend on timing.
             self._transport.write(_CONTINUE)
-        self._current.body.consumer = consumer
+        self._body.consumer = consumer
         self._state = BODY
         if not self._running:
             self._continue()
@@ -307,7 +307,7 @@ class Connection(asyncio.Protocol):
         self._current.begin(request)
         self._state = WAIT
         self.deadline = inf
-        if request.has_body and not self._budget.fits(1):
+        if request.has_body and not context.budget.fits(1):
             self._refuse(OVERLOADED)
             return
         try:
@@ -317,7 +317,7 @@ class Connection(asyncio.Protocol):
 
     def _deliver(self, data: bytes, pos: int) -> int:
         """Deliver what there is of the body from ``data[pos:]``; return the offset after it."""
-        body = self._current.body
+        body = self._body
         try:
             pos = body.deliver(cast(Request, self._current.request).content_length, data, pos)
             if body.complete:
@@ -339,7 +339,7 @@ class Connection(asyncio.Protocol):
             return
         buffer = self._buffer
         full = not buffer.fits(rest)
-        if full and (self._state is not WAIT or self._current.body.unread):
+        if full and (self._state is not WAIT or self._body.unread):
             self._refuse(OVERLOADED)
             return
         buffer.replace(rest)
@@ -396,5 +396,5 @@ class Connection(asyncio.Protocol):
         self.deadline = self._context.clock() + (_WRITE_TIMEOUT if self._flow.writing_paused else seconds)
 
     def _arm_body(self) -> None:
-        self._current.body.start_deadline()
+        self._body.start_deadline()
         self._arm(self._limits.body_grace)

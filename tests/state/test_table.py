@@ -174,6 +174,37 @@ def test_a_key_that_is_put_elsewhere_moves_no_turn() -> None:
     assert table.next_in_turn(1, now=100) == SLOTS_PER_BUCKET
 
 
+def test_a_bucket_that_is_used_in_part_is_searched_as_far_as_it_was_used() -> None:
+    table = memory_table(Geometry(b"test", 3, "I", 1, 0, 8))
+    slots = table.slots_per_bucket
+    for index in range(3):
+        slot = table.next_in_turn(1, now=100)
+        table.put(slot, b"used %03d" % index)
+    assert [table.find_used(b"used %03d" % index, 1) for index in range(3)] == [slots, slots + 1, slots + 2]
+    for beside in (0, slots - 1, 2 * slots, 2 * slots + 1, 3 * slots - 1):  # of the other buckets
+        table.put(beside, b"beside__")
+    table.put(slots + 9, b"put away")
+    assert table.find_used(b"put away", 1) == -1
+    table.put(slots + 3, b"the next")
+    assert table.find_used(b"put away", 1) == slots + 9
+    table.put(slots + 3, bytes(8))
+    assert table.find_used(b"put away", 1) == -1
+    table.put(2 * slots - 1, b"the last")
+    assert table.find_used(b"put away", 1) == slots + 9
+
+
+def test_the_first_value_of_a_slot_says_how_long_it_is_used() -> None:
+    table = memory_table(Geometry(b"test", 3, "I", 2))
+    first = 2 * SLOTS_PER_BUCKET
+    for slot in range(first, first + SLOTS_PER_BUCKET):
+        table.values[2 * slot] = 1000 - slot
+        assert table.next_in_turn(1, now=100) == SLOTS_PER_BUCKET, "another bucket"
+    assert table.next_in_turn(2, now=100) == -1
+    assert table.victim(2, now=100) == first + SLOTS_PER_BUCKET - 1
+    table.values[2 * (first + 5)] = 100
+    assert table.victim(2, now=100) == first + 5
+
+
 def locked_table(folder: Path) -> tuple[Table, int]:
     fd = os.open(folder / "table", os.O_RDWR | os.O_CREAT)
     memory = mmap(-1, GEOMETRY.size)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 
 from tools.mutant_table import NOT_JUDGED, Row, Survivor, judgments, parse, render
-from tools.mutants import CORES, JUDGED, OUT, ROOT, chosen, mutants
+from tools.mutants import CORES, JUDGED, OUT, ROOT, chosen, mutants, remaining
 
 SOURCE = """
 def f(a: int = 1, *, b: bool = True) -> int:
@@ -38,6 +38,14 @@ def test_what_survived_is_tried_again_and_nothing_else() -> None:
     assert [one.after for one in chosen(found, 2, 1, again)] == ["a - 3"]
     assert chosen(found, 0, 1, None) == found
     assert len(chosen(found, 2, 1, None)) == 2
+
+
+def test_of_changes_that_read_alike_no_more_survive_than_were_tried_before() -> None:
+    alike = [Survivor(line, "return -1", "2") for line in (5, 9, 30)]
+    other = Survivor(6, "return 0", "1")
+    assert remaining([alike[0]], [*alike, other]) == (alike[0],)
+    assert remaining([*alike, other], [alike[2], other]) == (alike[2], other)
+    assert remaining(alike, []) == ()
 
 
 def test_the_page_is_read_back_as_it_was_written() -> None:

@@ -12,17 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from logops_fast.ingest.sink.append_file import COPY_BYTES
-from logops_fast.ingest.sink.commit_log import MAGIC, Part, encode_entry, encode_record, segments
+from logops_fast.ingest.sink.commit_log import MAGIC, TTL, Part, encode_entry, encode_record, segments
 from logops_fast.ingest.sink.day_files import link_names, parse_name
 from logops_fast.ingest.sink.group_writer import Group, GroupWriter, WorkerLock
-from logops_fast.ingest.sink.recovery import RecoveryReport, Remembered, boot_time, recover, replay
+from logops_fast.ingest.sink.recovery import RecoveryReport, Remembered, boot_time, kept_end, recover, replay
 from tests.ingest.sink.support import DAY, NOON, Crash, CrashingOps, data, entry
 from tests.support.examples import examples
 
 
-def writer_in(path: Path, ops: CrashingOps, worker: int = 0, workers: int = 1) -> tuple[GroupWriter, WorkerLock]:
+def writer_in(
+    path: Path, ops: CrashingOps, worker: int = 0, workers: int = 1, wall: float = NOON
+) -> tuple[GroupWriter, WorkerLock]:
     lock = WorkerLock(path, worker)
-    return GroupWriter(path, durable=False, worker=worker, workers=workers, lock=lock, wall=lambda: NOON, ops=ops), lock
+    return GroupWriter(path, durable=False, worker=worker, workers=workers, lock=lock, wall=lambda: wall, ops=ops), lock
 
 
 Batches = list[tuple[bytes, bytes, int | None]]
@@ -51,11 +53,12 @@ def written(
     groups: list[Batches],
     crash_after: int | None = None,
     before_last: Callable[[], object] = lambda: None,
+    wall: float = NOON,
     **workers: int,
 ) -> bool:
     """Commit the groups; the last one dies after that many bytes. Return whether it did."""
     ops = CrashingOps()
-    writer, lock = writer_in(path, ops, **workers)
+    writer, lock = writer_in(path, ops, wall=wall, **workers)
     crashed = False
     for position, batches in enumerate(groups):
         if position == len(groups) - 1:
@@ -145,6 +148,18 @@ def test_entries_older_than_the_ttl_are_not_remembered_but_their_torn_group_is_c
     assert [b.age for b in recovered(tmp_path, now=NOON + 60).remembered] == [60.0]
 
 
+@pytest.mark.parametrize(("passed", "age"), [(0, 0.0), (-5, 0.0), (TTL, TTL)])
+def test_an_entry_has_an_age_up_to_the_ttl_and_no_less_than_none(tmp_path: Path, passed: float, age: float) -> None:
+    written(tmp_path, [[(b"good\n", b"", 1)]])
+    assert [batch.age for batch in recovered(tmp_path, now=NOON + passed).remembered] == [age]
+
+
+def test_old_entries_do_not_hide_newer_ones(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"1\n", b"", 1)]], wall=NOON)
+    written(tmp_path, [[(b"2\n", b"", 2)]], wall=NOON + TTL)
+    assert ids(recovered(tmp_path, now=NOON + TTL + 1)) == ["batch-2"]
+
+
 def test_the_newest_are_remembered_if_there_are_too_many(tmp_path: Path) -> None:
     written(tmp_path, [[(b"a\n", b"", n)] for n in range(1, 6)])
     report = recover(tmp_path, worker=0, workers=1, now=NOON, booted=0.0, limit=2)
@@ -165,6 +180,40 @@ def test_a_stored_group_that_lost_its_end_with_the_power_is_forgotten_for_good(t
     assert data(tmp_path) == b"a\n"
     written(tmp_path, [[(b"others, and longer ones\n", b"", None)]])
     assert ids(recovered(tmp_path, booted=AFTER_POWER_LOSS)) == ["batch-1"]
+
+
+def test_a_complete_last_group_stays_whatever_was_lost_before_it(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"a\n", b"", 1)], [(b"", b"r\n", 2)]])
+    os.truncate(tmp_path / f"{DAY}.ndjson", 0)
+    assert ids(recovered(tmp_path, booted=AFTER_POWER_LOSS)) == ["batch-2"]
+    assert (tmp_path / "rejected" / f"{DAY}.ndjson").read_bytes() == b"r\n"
+
+
+def test_recovery_leaves_no_file_open(tmp_path: Path) -> None:
+    written(tmp_path, [[(b"a\n", b"", 1)]])
+    before = os.listdir("/proc/self/fd")
+    recovered(tmp_path)
+    assert len(os.listdir("/proc/self/fd")) == len(before)
+
+
+def test_what_a_start_would_keep_of_a_file_is_known_before_it(tmp_path: Path) -> None:
+    path = tmp_path / f"{DAY}.ndjson"
+
+    def kept(size: int) -> int:
+        return kept_end(tmp_path, 0, path.stat().st_ino, size)
+
+    path.write_bytes(b"")
+    assert kept(7) == 7, "there is no journal"
+    path.unlink()
+    written(tmp_path, [[(b"one\n", b"", 1)], [(b"three\n", b"", 2)]])
+    assert [kept(size) for size in (2, 4, 10)] == [2, 4, 10]
+    assert kept_end(tmp_path, 0, path.stat().st_ino + 1, 10) == 10, "a file that the last group is not in"
+    with path.open("r+b") as file:
+        file.seek(6)
+        file.write(b"\0")
+    assert kept(10) == 4, "the last group has a hole"
+    os.truncate(path, 8)
+    assert kept(8) == 4, "the last group is cut"
 
 
 def test_a_hole_in_the_last_group_makes_it_incomplete(tmp_path: Path) -> None:
