@@ -211,19 +211,21 @@ def find_jwts(text: bytes) -> list[Cut]:
     again: list[Cut] = []
     strings: list[tuple[int, int]] = []
     known = done = 0
-    for found in _SECOND_OBJECT.finditer(text):
-        at = found.start()
-        if at < done:
-            continue
+    second = _SECOND_OBJECT.search(text)
+    while second is not None:
+        at = second.start()
         while known < len(cuts) and cuts[known][1] <= at:
             known += 1
-        if known == len(cuts) or at < cuts[known][0]:
+        if known < len(cuts) and cuts[known][0] <= at:
+            done = cuts[known][1]  # within a token that is known
+        else:
             start = text.rfind(b'"', 0, at) + 1
             done = text.find(b'"', at)
             if done < 0:
                 done = len(text)
             strings.append((start, done))
             again += _of_any_beginning(text, start, done)
+        second = _SECOND_OBJECT.search(text, done)
     if not strings:
         return cuts
     kept: list[Cut] = []
