@@ -43,7 +43,7 @@ from logops_fast.http.body import BodyError
 from logops_fast.http.body_delivery import OVERLOADED, BodyDelivery
 from logops_fast.http.context import ServerContext
 from logops_fast.http.exchange import BodyConsumer, Request, Response, render
-from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
+from logops_fast.http.flow_control import READ_HIGH_WATER, READ_IN_A_TURN, FlowControl
 from logops_fast.http.head import Head, HeadError, parse_head, plain_head, scan_head
 from logops_fast.http.receive_buffer import ReceiveBuffer
 from logops_fast.http.refusal import Refusal
@@ -128,7 +128,7 @@ class Connection(asyncio.Protocol):
         self._on_open = on_open
         self._on_close = on_close
         self._transport = cast(asyncio.Transport, None)  # set by connection_made, before any other call
-        self._flow = FlowControl()
+        self._flow = FlowControl(context.call_soon)
         self._buffer = ReceiveBuffer(context.budget)
         self._tls = False
         self._state = _IDLE
@@ -189,6 +189,8 @@ class Connection(asyncio.Protocol):
             return
         if state is _CLOSED:
             return
+        if len(data) >= READ_IN_A_TURN:
+            self._flow.rest()
         buffer = self._buffer
         if not buffer.size or state is _BODY:
             self._arrived = self._context.clock()
