@@ -43,7 +43,7 @@ from logops_fast.http.body import BodyError
 from logops_fast.http.body_delivery import OVERLOADED, BodyDelivery
 from logops_fast.http.context import ServerContext
 from logops_fast.http.exchange import BodyConsumer, Request, Response, render
-from logops_fast.http.flow_control import READ_HIGH_WATER, READ_IN_A_TURN, FlowControl
+from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
 from logops_fast.http.head import Head, HeadError, parse_head, plain_head, scan_head
 from logops_fast.http.receive_buffer import ReceiveBuffer
 from logops_fast.http.refusal import Refusal
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
             return
         if state is _CLOSED:
             return
-        if len(data) >= READ_IN_A_TURN:
+        if len(data) >= FlowControl.READ_IN_A_TURN:
             self._flow.rest()
         buffer = self._buffer
         if not buffer.size or state is _BODY:
