@@ -256,8 +256,10 @@ class FileSink:
         while self._naps and self._phase is Phase.WRITING:
             self._naps -= 1
             self._sleep(NAP_SECONDS)
-        if self._naps and self._phase is Phase.SYNCING:
+        if self._naps and (self._phase is Phase.SYNCING or self._phase is Phase.TIDYING):
             self._naps -= 1
+            if self._phase is Phase.TIDYING:  # the next group waits for the thread's report
+                self._sleep(NAP_SECONDS)
             return True
         return False
 
@@ -420,6 +422,7 @@ class FileSink:
         """Publish the marks of the last group, unless another has done so or will."""
         if self._phase is Phase.IDLE and self._failure is None and not self._closing and not self._pending:
             self._enter(Phase.TIDYING, self._clock())
+            self._naps = MOST_NAPS
             self._in_thread(self._publish_marks, self._tidied)
 
     def _publish_marks(self) -> bool:

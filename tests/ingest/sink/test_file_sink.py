@@ -18,7 +18,7 @@ import uvloop
 
 from logops_fast.ingest.sink.commit_pace import CommitPace
 from logops_fast.ingest.sink.file_ops import FileOps
-from logops_fast.ingest.sink.file_sink import MOST_NAPS, NAP_SECONDS, FileSink, SinkStartError
+from logops_fast.ingest.sink.file_sink import MOST_NAPS, NAP_SECONDS, FileSink, Phase, SinkStartError
 from logops_fast.ingest.sink.gathering import LARGE_BYTES
 from logops_fast.ingest.sink.interface import NullSink
 from logops_fast.ingest.sink.kernel_sync import SyncQueue
@@ -140,6 +140,25 @@ def test_the_loop_looks_for_the_end_of_a_sync_before_it_is_busy_again(tmp_path: 
 
     run(tmp_path, test, ops=QueueOps(), sleep=naps.append)
     assert not naps
+
+
+def test_the_loop_gives_way_while_marks_are_published(tmp_path: Path) -> None:
+    """The next group waits for the thread's report of it."""
+    naps: list[float] = []
+
+    async def test(sink: FileSink) -> None:
+        await stored(sink, b"small\n")
+        sink._naps = 0
+        await until(lambda: sink._naps)
+        await until(lambda: sink._phase is Phase.IDLE)
+        assert not naps
+        sink._phase = Phase.TIDYING
+        sink._naps = 2
+        assert [sink.give_way() for _ in range(3)] == [True, True, False]
+        assert naps == [NAP_SECONDS] * 2
+        sink._phase = Phase.IDLE
+
+    run(tmp_path, test, sleep=naps.append)
 
 
 def test_the_loop_does_not_give_way_to_a_large_batch(tmp_path: Path) -> None:
