@@ -147,3 +147,9 @@ def parameters() -> Made:
     """Structured data of as many parameters as are read of one line."""
     line = b"<165>1 2026-01-01T00:00:00Z h a p m [x" + b' a="b"' * 4000 + b"] m\n"
     return gzip.compress(line * 400), {"Content-Type": "text/plain", "Content-Encoding": "gzip"}
+
+
+def encoded_addresses() -> Made:
+    """Events just under the limit of an event, of the text that costs the masks most (`bench.hostile`)."""
+    one = b'{"msg":"' + b"a%40b.co" * 32_000 + b'"}'
+    return b"[" + b",".join([one] * 62) + b"]", {}

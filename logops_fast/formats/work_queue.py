@@ -110,7 +110,7 @@ class WorkQueue:
         self._waiting: dict[str, list[Ticket]] = {}
         self._waiting_bytes = 0
         self._scheduled = False
-        self._before_slice: Callable[[], None] | None = None
+        self._before_slice: Callable[[], bool] | None = None
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._waiting.values()))
@@ -138,8 +138,11 @@ class WorkQueue:
             heapq.heappush(self._waiting.setdefault(emitter, []), ticket)
         return ticket
 
-    def before_each_slice(self, call: Callable[[], None]) -> None:
-        """Have ``call``, which must not raise, called before each slice: the loop's thread is busy then."""
+    def before_each_slice(self, call: Callable[[], bool]) -> None:
+        """Have ``call``, which must not raise, called before each slice.
+
+        It returns whether the slice is put off to another turn, in which it is called again.
+        """
         self._before_slice = call
 
     def forget(self, ticket: Ticket) -> None:
@@ -169,9 +172,10 @@ class WorkQueue:
             self._call_soon(self._turn)
 
     def _turn(self) -> None:
+        if self._before_slice is not None and self._before_slice():
+            self._call_soon(self._turn)
+            return
         self._scheduled = False
-        if self._before_slice is not None:
-            self._before_slice()
         ticket = self._active.popleft()
         if self._slice(ticket):
             self._active.append(ticket)

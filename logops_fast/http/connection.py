@@ -68,7 +68,7 @@ class Connection(asyncio.Protocol):
         self._on_open = on_open
         self._on_close = on_close
         self._transport = cast(asyncio.Transport, None)  # set by connection_made, before any other call
-        self._flow = FlowControl()
+        self._flow = FlowControl(context.call_soon)
         self._buffer = ReceiveBuffer(context.budget)
         self._current = CurrentRequest(context.budget)
         self._body = self._current.body
@@ -125,6 +125,8 @@ class Connection(asyncio.Protocol):
             return
         if state is CLOSED:
             return
+        if len(data) >= FlowControl.READ_IN_A_TURN:
+            self._flow.rest()
         buffer = self._buffer
         if not buffer.size or state is BODY:
             self._arrived = self._context.clock()

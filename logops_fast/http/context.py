@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from email.utils import formatdate
 
@@ -22,6 +23,7 @@ class ServerContext:
     __slots__ = (
         "app",
         "budget",
+        "call_soon",
         "clock",
         "date",
         "draining",
@@ -52,6 +54,8 @@ class ServerContext:
         self.proxies = proxies
         self.encoder_of = encoder_of
         self.plain_reader = plain_reader
+        self.call_soon: Callable[[Callable[[], None]], object] = _call_soon
+        """Calls back in the loop's next turn."""
         self.draining = False
         """Every answer from now on closes its connection."""
         self.date = b""
@@ -63,3 +67,7 @@ class ServerContext:
         """Renew the Date field from ``wall`` (epoch seconds) and the idle deadline."""
         self.idle_deadline = self.clock() + self.limits.idle_timeout + sweep_interval
         self.date = f"date: {formatdate(wall, usegmt=True)}\r\n".encode()
+
+
+def _call_soon(callback: Callable[[], None]) -> object:
+    return asyncio.get_running_loop().call_soon(callback)

@@ -63,10 +63,9 @@ class Storage:
                 self._housekept,
             )
 
-    def give_way(self) -> None:
-        """Let the sink's thread write, before the loop's thread is busy for long."""
-        if self._file_sink is not None:
-            self._file_sink.give_way()
+    def give_way(self) -> bool:
+        """Let the sink's thread write, before the loop's thread is busy for long; return whether to wait for a turn."""
+        return self._file_sink is not None and self._file_sink.give_way()
 
     async def start(self) -> None:
         """Lock the directory, repair what a crash left, replay the journal's batch ids. Raises SinkStartError."""

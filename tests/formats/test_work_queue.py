@@ -148,12 +148,24 @@ def test_other_threads_may_run_between_two_steps_of_a_slice() -> None:
     assert log == ["step", "gave way", "step", "gave way", "step"], "and none after the last: the loop does so itself"
 
 
-def test_something_may_be_done_before_each_slice() -> None:
+def test_what_goes_before_a_slice_may_put_it_off() -> None:
     turns, log = Turns(), list[str]()
-    turns.queue.before_each_slice(lambda: log.append("before"))
+    put_off = iter([True, True, False, False])
+
+    def before() -> bool:
+        log.append("before")
+        return next(put_off)
+
+    turns.queue.before_each_slice(before)
     turns.queue.add(Steps(log, "step", 2), "web", 1, 0.0)
+    turns.make()
+    turns.queue.add(Steps(log, "other", 0), "web", 1, 0.0)
+    assert len(turns.scheduled) == 1
+    turns.make(2)
+    assert log == ["before"] * 3 + ["step"]
+    turns.queue.before_each_slice(lambda: False)
     turns.run()
-    assert log == ["before", "step"] * 2
+    assert log == ["before"] * 3 + ["step", "other", "step"]
 
 
 class Arrivals(Steps):

@@ -163,6 +163,8 @@ class Wire:
         self.server = server
         self.app = server.app
         self.transport = FakeTransport({"peername": ("192.0.2.7", 5000), **(extra or {})})
+        self.scheduled: list[Callable[[], None]] = []
+        server._context.call_soon = self.scheduled.append
         self.connection: Connection = server.connection()
         self.connection.connection_made(self.transport)
         self._lost = False
@@ -172,7 +174,15 @@ class Wire:
         if not self.transport.closed:
             assert self.transport.reading
             self.connection.data_received(data)
-        return self.settle()
+        self.settle()
+        return self.turn()
+
+    def turn(self) -> Wire:
+        """The loop's next turn."""
+        scheduled, self.scheduled[:] = self.scheduled[:], []
+        for callback in scheduled:
+            callback()
+        return self
 
     def send_each(self, pieces: Iterable[bytes]) -> Wire:
         for piece in pieces:

@@ -141,7 +141,12 @@ def test_the_disk_thread_goes_before_each_slice_of_a_large_body(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Storage] = []
-    monkeypatch.setattr(Storage, "give_way", lambda storage: given.append(storage))
+
+    def give_way(storage: Storage) -> bool:
+        given.append(storage)
+        return False
+
+    monkeypatch.setattr(Storage, "give_way", give_way)
 
     async def run() -> None:
         async with serving("up", tmp_path) as up:

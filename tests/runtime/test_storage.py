@@ -137,7 +137,7 @@ def test_a_sink_that_is_switched_off_keeps_nothing_and_needs_no_directory(tmp_pa
         assert isinstance(opened.storage.sink, NullSink)
         await opened.storage.start()
         assert opened.storage.sink.problem is None
-        opened.storage.give_way()
+        assert not opened.storage.give_way()
         await opened.storage.close()
 
     asyncio.run(run())

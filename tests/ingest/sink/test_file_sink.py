@@ -17,9 +17,11 @@ import pytest
 import uvloop
 
 from logops_fast.ingest.sink.commit_pace import CommitPace
-from logops_fast.ingest.sink.file_sink import MOST_NAPS, NAP_SECONDS, FileSink, SinkStartError
+from logops_fast.ingest.sink.file_ops import FileOps
+from logops_fast.ingest.sink.file_sink import MOST_NAPS, NAP_SECONDS, FileSink, Phase, SinkStartError
 from logops_fast.ingest.sink.gathering import LARGE_BYTES
 from logops_fast.ingest.sink.interface import NullSink
+from logops_fast.ingest.sink.kernel_sync import SyncQueue
 from tests.ingest.sink.support import (
     DAY,
     NOON,
@@ -95,7 +97,7 @@ def test_the_loop_gives_way_to_the_thread_while_that_writes_a_small_group(tmp_pa
         small = asyncio.ensure_future(stored(sink, b"small\n"))
         await asyncio.to_thread(ops.entered.wait, 10)
         for _ in range(3):
-            sink.give_way()
+            assert not sink.give_way()
         assert naps == [NAP_SECONDS] * MOST_NAPS
         ops.gate.set()
         await small
@@ -103,6 +105,60 @@ def test_the_loop_gives_way_to_the_thread_while_that_writes_a_small_group(tmp_pa
         assert len(naps) == MOST_NAPS, "all is written"
 
     run(tmp_path, test, ops=ops, sleep=naps.append)
+
+
+def test_the_loop_looks_for_the_end_of_a_sync_before_it_is_busy_again(tmp_path: Path) -> None:
+    """Only so often: the disk may be slow."""
+    naps: list[float] = []
+    synced: list[Callable[[], object]] = []
+
+    class Queue:
+        """Syncs when the test says so."""
+
+        def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+            self.loop = loop
+
+        def submit(self, fds: Sequence[int], on_synced: Callable[[list[int]], None]) -> None:
+            synced.append(lambda: self.loop.call_soon(on_synced, [0] * len(fds)))
+
+        def close(self) -> None:
+            pass
+
+    class QueueOps(FileOps):
+        def kernel_sync(self, loop: asyncio.AbstractEventLoop) -> SyncQueue:
+            return Queue(loop)
+
+    async def test(sink: FileSink) -> None:
+        small = asyncio.ensure_future(stored(sink, b"small\n"))
+        await until(lambda: synced)
+        sink._naps = 3
+        assert [sink.give_way() for _ in range(5)] == [True] * 3 + [False] * 2
+        synced[0]()
+        await small
+        sink._naps = 3
+        assert not sink.give_way(), "all is synced"
+
+    run(tmp_path, test, ops=QueueOps(), sleep=naps.append)
+    assert not naps
+
+
+def test_the_loop_gives_way_while_marks_are_published(tmp_path: Path) -> None:
+    """The next group waits for the thread's report of it."""
+    naps: list[float] = []
+
+    async def test(sink: FileSink) -> None:
+        await stored(sink, b"small\n")
+        sink._naps = 0
+        await until(lambda: sink._naps)
+        await until(lambda: sink._phase is Phase.IDLE)
+        assert not naps
+        sink._phase = Phase.TIDYING
+        sink._naps = 2
+        assert [sink.give_way() for _ in range(3)] == [True, True, False]
+        assert naps == [NAP_SECONDS] * 2
+        sink._phase = Phase.IDLE
+
+    run(tmp_path, test, sleep=naps.append)
 
 
 def test_the_loop_does_not_give_way_to_a_large_batch(tmp_path: Path) -> None:
