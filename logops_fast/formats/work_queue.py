@@ -31,6 +31,9 @@ PATIENCE: Final = 5.0
 SLICE_SECONDS: Final = 0.002
 """A small batch waits for about three slices until it is answered: to be read, to be written, to be synced."""
 
+PUT_OFF_SECONDS: Final = 0.005
+"""Most by which a slice is put off, and no more than the one before it took: half of the time is left for the jobs."""
+
 OVERLOADED: Final = Refusal(
     503, "overloaded", "Too many large batches of this emitter are being worked on: send it again, or smaller ones.", 1
 )
@@ -111,6 +114,8 @@ class WorkQueue:
         self._waiting_bytes = 0
         self._scheduled = False
         self._before_slice: Callable[[], bool] | None = None
+        self._slice_ended = 0.0
+        self._may_wait = 0.0  # seconds from the end of a slice to the begin of the next
 
     def __repr__(self) -> str:
         waiting = sum(map(len, self._waiting.values()))
@@ -141,7 +146,7 @@ class WorkQueue:
     def before_each_slice(self, call: Callable[[], bool]) -> None:
         """Have ``call``, which must not raise, called before each slice.
 
-        It returns whether the slice is put off to another turn, in which it is called again.
+        It returns whether the slice is put off to another turn, in which it is called again; see PUT_OFF_SECONDS.
         """
         self._before_slice = call
 
@@ -172,7 +177,8 @@ class WorkQueue:
             self._call_soon(self._turn)
 
     def _turn(self) -> None:
-        if self._before_slice is not None and self._before_slice():
+        before = self._before_slice
+        if before is not None and before() and self._clock() - self._slice_ended < self._may_wait:
             self._call_soon(self._turn)
             return
         self._scheduled = False
@@ -187,12 +193,15 @@ class WorkQueue:
 
     def _slice(self, ticket: Ticket) -> bool:
         """Work on a job for a while; returns whether there is more to do."""
-        end = self._clock() + SLICE_SECONDS
+        begun = self._clock()
         while True:
             job = ticket.job  # a step may cancel it
             if job is None or not job.step():
                 return False
-            if self._clock() >= end:
+            now = self._clock()
+            if now - begun >= SLICE_SECONDS:
+                self._slice_ended = now
+                self._may_wait = min(now - begun, PUT_OFF_SECONDS)
                 return True
             self._give_way()
 

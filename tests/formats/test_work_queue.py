@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 
 from logops_fast.config.sections.forward import ForwardSettings
-from logops_fast.formats.work_queue import LARGE_BYTES, MAX_WAITING_BYTES, PATIENCE, WorkQueue
+from logops_fast.formats.work_queue import LARGE_BYTES, MAX_WAITING_BYTES, PATIENCE, PUT_OFF_SECONDS, WorkQueue
 from logops_fast.http.refusal import Refusal
 from tests.support.turns import Turns
 
@@ -148,24 +149,39 @@ def test_other_threads_may_run_between_two_steps_of_a_slice() -> None:
     assert log == ["step", "gave way", "step", "gave way", "step"], "and none after the last: the loop does so itself"
 
 
-def test_what_goes_before_a_slice_may_put_it_off() -> None:
-    turns, log = Turns(), list[str]()
-    put_off = iter([True, True, False, False])
+def test_a_slice_is_put_off_for_no_longer_than_the_one_before_took() -> None:
+    log: list[str] = []
+    scheduled: list[Callable[[], None]] = []
+    now = [100.0]
 
-    def before() -> bool:
-        log.append("before")
-        return next(put_off)
+    class Takes(Steps):
+        def step(self) -> bool:
+            now[0] += float(self.name)
+            return super().step()
 
-    turns.queue.before_each_slice(before)
-    turns.queue.add(Steps(log, "step", 2), "web", 1, 0.0)
-    turns.make()
-    turns.queue.add(Steps(log, "other", 0), "web", 1, 0.0)
-    assert len(turns.scheduled) == 1
-    turns.make(2)
-    assert log == ["before"] * 3 + ["step"]
-    turns.queue.before_each_slice(lambda: False)
-    turns.run()
-    assert log == ["before"] * 3 + ["step", "other", "step"]
+    def turn(later: float = 0.0) -> int:
+        now[0] += later
+        scheduled.pop(0)()
+        return len(log)
+
+    put_off = True
+    queue = WorkQueue(call_soon=scheduled.append, clock=lambda: now[0])
+    queue.before_each_slice(lambda: put_off)
+    queue.add(Steps(log, "first", 1), "web", 1, 0.0)
+    assert turn() == 1, "there was none before"
+    queue.add(Takes(log, "0.003", 2), "web", 1, 0.0)
+    queue.add(Takes(log, "0.5", 2), "web", 1, 0.0)
+    assert turn() == 2
+    assert turn() == 2, "put off"
+    assert turn(0.002) == 2
+    assert len(scheduled) == 1
+    assert turn(0.0015) == 3
+    assert turn(PUT_OFF_SECONDS * 0.9) == 3
+    assert turn(PUT_OFF_SECONDS * 0.2) == 4
+    put_off = False
+    assert turn() == 5
+    assert log == ["first", "0.003", "0.5", "0.003", "0.5"]
+    assert not scheduled
 
 
 class Arrivals(Steps):

@@ -43,7 +43,7 @@ PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
 NAP_SECONDS: Final = 5e-5
-MOST_NAPS: Final = 24  # for a group: the thread writes a small one in two or three, a quick disk syncs it in ten turns
+MOST_NAPS: Final = 24  # for a group: the thread writes a small one in two or three
 STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
 SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
 RENEW_INTERVAL: Final = 15.0
@@ -214,15 +214,13 @@ class FileSink:
         """Sleep for a moment while the thread writes a small group; called before the loop's thread is busy for long.
 
         The thread needs the interpreter's lock about four times for it, and would wait for it each time. Returns
-        whether the loop had better look for the end of the sync first; it sleeps and looks MOST_NAPS times for a group.
+        whether the loop had better look for the end of the sync, or of the thread's tidying, and ask again.
         """
         while self._naps and self._phase is Phase.WRITING:
             self._naps -= 1
             self._sleep(NAP_SECONDS)
         if self._naps and (self._phase is Phase.SYNCING or self._phase is Phase.TIDYING):
-            self._naps -= 1
-            if self._phase is Phase.TIDYING:  # the next group waits for the thread's report
-                self._sleep(NAP_SECONDS)
+            self._sleep(NAP_SECONDS)
             return True
         return False
 

@@ -108,7 +108,6 @@ def test_the_loop_gives_way_to_the_thread_while_that_writes_a_small_group(tmp_pa
 
 
 def test_the_loop_looks_for_the_end_of_a_sync_before_it_is_busy_again(tmp_path: Path) -> None:
-    """Only so often: the disk may be slow."""
     naps: list[float] = []
     synced: list[Callable[[], object]] = []
 
@@ -131,15 +130,18 @@ def test_the_loop_looks_for_the_end_of_a_sync_before_it_is_busy_again(tmp_path: 
     async def test(sink: FileSink) -> None:
         small = asyncio.ensure_future(stored(sink, b"small\n"))
         await until(lambda: synced)
-        sink._naps = 3
-        assert [sink.give_way() for _ in range(5)] == [True] * 3 + [False] * 2
+        sink._naps = 0
+        assert not sink.give_way(), "a large batch, or a disk that stalls"
+        sink._naps = 1
+        assert sink.give_way()
+        assert sink.give_way()
         synced[0]()
         await small
         sink._naps = 3
         assert not sink.give_way(), "all is synced"
 
     run(tmp_path, test, ops=QueueOps(), sleep=naps.append)
-    assert not naps
+    assert naps == [NAP_SECONDS] * 2
 
 
 def test_the_loop_gives_way_while_marks_are_published(tmp_path: Path) -> None:
@@ -153,9 +155,8 @@ def test_the_loop_gives_way_while_marks_are_published(tmp_path: Path) -> None:
         await until(lambda: sink._phase is Phase.IDLE)
         assert not naps
         sink._phase = Phase.TIDYING
-        sink._naps = 2
-        assert [sink.give_way() for _ in range(3)] == [True, True, False]
-        assert naps == [NAP_SECONDS] * 2
+        assert sink.give_way()
+        assert naps == [NAP_SECONDS]
         sink._phase = Phase.IDLE
 
     run(tmp_path, test, sleep=naps.append)
