@@ -1,7 +1,7 @@
 """The file sink: batches become durable in groups and are then answered together (group commit).
 
 The loop makes no call that can wait for a disk: not even a write into the page cache, which a frozen or throttled
-volume can hold up for as long as it likes. One group at a time passes through these phases (``Phase``):
+volume can hold up for as long as it likes. One group at a time passes through these phases:
 
 1. *gathering*, while the sink is IDLE or an earlier group is under way: batches wait (``waiting``).
 2. WRITING: the disk thread repairs, opens and follows the files as needed, and writes journal and lines.
@@ -19,7 +19,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal
@@ -33,6 +32,7 @@ from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
 from logops_fast.ingest.sink.group_writer import Group
 from logops_fast.ingest.sink.interface import Claims, OnStored, SinkCommit, SinkProblem
 from logops_fast.ingest.sink.opening import SinkStartError, open_writer
+from logops_fast.ingest.sink.phase import Phase
 from logops_fast.ingest.sink.recovery import RecoveryReport
 from logops_fast.ingest.sink.waiting import WaitingBatch, WaitingBatches
 from logops_fast.ingest.sink.writer_thread import WriterThread
@@ -54,18 +54,6 @@ CONFIRM_AFTER: Final = 20.0
 Durability = Literal["fsync", "written"]
 
 logger = logging.getLogger(__name__)
-
-
-class Phase(Enum):
-    """What the sink is doing; see the module's docstring."""
-
-    IDLE = "idle"
-    WRITING = "writing"
-    SYNCING = "syncing"
-    CONFIRMING = "confirming"
-    UNDOING = "undoing"
-    TIDYING = "tidying"
-    CLOSING = "closing"
 
 
 class FileSink:
