@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,12 @@ from logops_fast.ingest.sink.day_files import TORN_SUFFIX
 from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
 
 IOV_MAX: Final = 1024  # POSIX's floor is 16; Linux and macOS take 1024 buffers in one writev
+WRITE_BYTES: Final = 1 << 20
+"""Most bytes of one write, unless a line is longer.
+
+For a larger one Linux takes pages of several MiB into the cache, which a virtual machine may have to get from its host
+first: 20 MB at once took 50 ms, in pieces 6, and small batches waited for it.
+"""
 COPY_BYTES: Final = 1 << 20
 SCAN_BYTES: Final = 1 << 16
 # Promtail reads the files through its group; the events may still be personal, so not the world.
@@ -79,25 +86,31 @@ class AppendFile:
         self._dirty = True
         self._starts = []
         end = self.good
-        rest: list[bytes] = parts if len(parts) <= IOV_MAX else [b"".join(parts)]
         try:
-            while rest:
-                taken = self._ops.writev(self._fd, rest)
-                # A short write on a file means trouble; the next one names it (ENOSPC, EFBIG) or goes through.
-                if taken == 0:
-                    raise OSError(errno.EIO, "the write took no byte")  # noqa: TRY301
-                end += taken
-                # O_APPEND writes to the end of the file, which is elsewhere if another program has changed its size.
-                position = os.lseek(self._fd, 0, os.SEEK_CUR)
-                self._starts.append(position - taken)
-                if position != end:
-                    changed = OSError(errno.EIO, "another program changed its size")
-                    raise EndMovedError("write", self.path, changed)
-                if taken == sum(map(len, rest)):
-                    break
-                rest = [b"".join(rest)[taken:]]
+            for piece in _pieces(parts):
+                end = self._append(piece, end)
         except OSError as error:
             raise StepFailedError("write", self.path, error) from error
+
+    def _append(self, piece: list[bytes], end: int) -> int:
+        """Write a piece where the file should end, and return where it then ends. Raises EndMovedError, OSError."""
+        rest = piece
+        while rest:
+            taken = self._ops.writev(self._fd, rest)
+            # A short write on a file means trouble; the next one names it (ENOSPC, EFBIG) or goes through.
+            if taken == 0:
+                raise OSError(errno.EIO, "the write took no byte")
+            end += taken
+            # O_APPEND writes to the end of the file, which is elsewhere if another program has changed its size.
+            position = os.lseek(self._fd, 0, os.SEEK_CUR)
+            self._starts.append(position - taken)
+            if position != end:
+                changed = OSError(errno.EIO, "another program changed its size")
+                raise EndMovedError("write", self.path, changed)
+            if taken == sum(map(len, rest)):
+                break
+            rest = [b"".join(rest)[taken:]]
+        return end
 
     def sync(self) -> None:
         """Bring what was written to the disk, and wait for it. Raises StepFailedError."""
@@ -212,6 +225,34 @@ class AppendFile:
             self._dirty, self.good, self._starts = True, min(self.good, expected), [expected]
             wrong = OSError(errno.EIO, f"the file did not stay cut to {expected} bytes")
             raise StepFailedError("truncate", self.path, wrong)
+
+
+def _pieces(parts: list[bytes]) -> Iterator[list[bytes]]:
+    """Divide what is to be appended into writes of about WRITE_BYTES, each of whole lines if there are any."""
+    piece: list[bytes] = []
+    size = 0
+    for part in parts:
+        begin = 0
+        while len(part) - begin > WRITE_BYTES:
+            cut = part.rfind(b"\n", begin, begin + WRITE_BYTES) + 1
+            if cut == 0:
+                cut = part.find(b"\n", begin + WRITE_BYTES) + 1 or len(part)
+            if piece:
+                yield piece
+                piece, size = [], 0
+            yield [part[begin:cut]]
+            begin = cut
+        if begin:
+            part = part[begin:]
+        if not part:
+            continue
+        if piece and (size + len(part) > WRITE_BYTES or len(piece) == IOV_MAX):
+            yield piece
+            piece, size = [], 0
+        piece.append(part)
+        size += len(part)
+    if piece:
+        yield piece
 
 
 def cut_torn_tail(path: Path, fd: int, torn: Path | None = None) -> int:

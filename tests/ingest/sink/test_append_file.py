@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.sink.append_file import AppendFile, EndMovedError
+from logops_fast.ingest.sink.append_file import WRITE_BYTES, AppendFile, EndMovedError
 from logops_fast.ingest.sink.file_ops import StepFailedError
 from tests.ingest.sink.support import FaultyOps
 
@@ -31,6 +31,51 @@ def test_more_parts_than_one_writev_takes(tmp_path: Path) -> None:
     file.accept(sum(map(len, parts)))
     assert (tmp_path / "f").read_bytes() == b"".join(parts)
     assert file.good == (tmp_path / "f").stat().st_size
+
+
+LINE = b"x" * 9_999 + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("parts", "most"),
+    [
+        ([LINE * 250], WRITE_BYTES),
+        ([LINE, LINE * 250, LINE * 104, LINE, b"", LINE], WRITE_BYTES),
+        ([LINE * 60] * 5, WRITE_BYTES),
+        ([LINE, b"y" * 3_000_000 + b"\n", LINE * 200], 3_000_001),
+        ([b"z" * 3_000_000], 3_000_000),
+    ],
+    ids=["one batch", "beside small ones", "small ones", "a longer line", "no line"],
+)
+def test_much_is_written_in_pieces_of_whole_lines(tmp_path: Path, parts: list[bytes], most: int) -> None:
+    written: list[bytes] = []
+
+    class Pieces(FaultyOps):
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            written.append(b"".join(parts))
+            return super().writev(fd, parts)
+
+    file = opened(tmp_path / "f", Pieces())
+    file.write(parts)
+    assert (tmp_path / "f").read_bytes() == b"".join(written) == b"".join(parts)
+    assert max(map(len, written)) <= most
+    assert all(piece.endswith(b"\n") for piece in written[:-1])
+    assert len(written) <= 2 * (sum(map(len, parts)) // WRITE_BYTES + 1)
+
+
+def test_a_piece_that_fails_takes_those_before_it_with_it(tmp_path: Path) -> None:
+    class Full(FaultyOps):
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            if os.fstat(fd).st_size > WRITE_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return super().writev(fd, parts)
+
+    file = opened(tmp_path / "f", Full())
+    put(file, b"good\n")
+    with pytest.raises(StepFailedError, match="No space left"):
+        file.write([LINE * 250])
+    file.rollback()
+    assert (tmp_path / "f").read_bytes() == b"good\n"
 
 
 def test_a_short_write_goes_on_with_the_rest(tmp_path: Path) -> None:
