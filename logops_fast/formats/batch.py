@@ -181,7 +181,7 @@ class ReadBatch(Protocol):
         """The items in it, exactly."""
 
     def store(self, reply: Callable[[Reply], None]) -> None:
-        """Go on as ``Downstream.send`` does. Call it once, or let go of the batch."""
+        """Go on as ``Downstream.send`` does. Call it once, or drop the batch."""
 
 
 ReadAhead = Callable[[Batch], ReadBatch | None]

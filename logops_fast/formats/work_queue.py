@@ -220,9 +220,9 @@ class WorkQueue:
 
 
 def _loop_call_soon(callback: Callable[[], None]) -> object:
-    """Schedule behind what the loop is about to receive, and behind what that schedules.
+    """Schedule after what the loop is about to receive, and after what that schedules.
 
-    Scheduled directly, the next slice would stand before it: a commit, for example, is begun by a callback. The
+    Scheduled directly, the next slice would run before it: a commit, for example, is begun by a callback. The
     standard library's loop needs one turn more for this than uvloop, which costs 20 us a slice.
     """
     loop = asyncio.get_running_loop()
@@ -230,7 +230,7 @@ def _loop_call_soon(callback: Callable[[], None]) -> object:
 
 
 def _release_interpreter() -> object:
-    """Let go of the interpreter's lock for a moment, in 1 us.
+    """Release the interpreter's lock for a moment, in 1 us.
 
     Compiled code does not do so by itself: the thread that writes would wait for the end of the slice, once for each of
     its system calls.

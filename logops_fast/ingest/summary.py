@@ -174,12 +174,12 @@ class Reading:
         return True
 
     def lines(self) -> bytes:
-        """Return the lines to store, and let go of them."""
+        """Return the lines to store, and keep them no longer."""
         lines, self._lines = self._lines, []
         return lines[0] if len(lines) == 1 else b"".join(lines)
 
     def rejected(self) -> bytes:
-        """Return the lines of the rejected file, and let go of them."""
+        """Return the lines of the rejected file, and keep them no longer."""
         lines, self._rejected = self._rejected, []
         return b"".join(lines)
 

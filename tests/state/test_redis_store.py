@@ -259,6 +259,6 @@ def test_two_gateways_share_one_server(server: RedisServer, remote: Asker) -> No
     other.abandon("web", "b")
     assert remote.begin("web", "b").kind is ClaimKind.IN_PROGRESS
     remote.abandon("web", "b")
-    remote.peek(b"web")  # answered behind it
+    remote.peek(b"web")  # answered after it
     assert other.begin("web", "b").kind is ClaimKind.NEW
     other.close()

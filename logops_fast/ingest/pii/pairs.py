@@ -97,7 +97,7 @@ class Pairs:
         stop = 0
         size = len(text)
         while stop < size:
-            # Step by step: a value may end far behind the separators that are in it.
+            # Step by step: a value may end far after the separators that are in it.
             begin = last if last > stop else stop
             stop = begin + 4096
             places: list[int] = []
