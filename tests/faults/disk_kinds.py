@@ -27,8 +27,7 @@ Inject = Callable[[Site, int], float]
 
 
 def kill_workers(site: Site) -> None:
-    for pid in site.back.gateway.workers():
-        os.kill(pid, signal.SIGKILL)
+    site.back.gateway.kill_workers(*site.back.gateway.workers())
 
 
 def day_files(site: Site) -> list[Path]:
@@ -156,8 +155,9 @@ def one_small_quota(site: Site, number: int) -> float:
     largest = max(path.stat().st_size for path in day_files(site))
     resource.prlimit(victim, resource.RLIMIT_FSIZE, (largest + 700, resource.RLIM_INFINITY))
     time.sleep(HOLD)
-    os.kill(victim, signal.SIGKILL)
-    return time.monotonic()
+    healed = time.monotonic()
+    site.back.gateway.kill_workers(victim)
+    return healed
 
 
 # Other programs.

@@ -40,8 +40,9 @@ def now() -> float:
 def kill_worker(site: Site, number: int) -> float:
     workers = site.back.gateway.workers()
     victim = random.Random(number).choice(workers)
-    os.kill(victim, signal.SIGKILL)
-    return now()
+    healed = now()
+    site.back.gateway.kill_workers(victim)
+    return healed
 
 
 def kill_supervisor(site: Site, number: int) -> float:
@@ -224,8 +225,7 @@ def disk_and_kill(fault: str) -> Inject:
         assert site.control is not None
         site.control.set(disk=fault)
         time.sleep(0.3)
-        for pid in site.back.gateway.workers():
-            os.kill(pid, signal.SIGKILL)
+        site.back.gateway.kill_workers(*site.back.gateway.workers())
         time.sleep(SUCCESSOR)
         site.control.set()
         return now()

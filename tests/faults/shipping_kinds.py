@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -127,7 +126,7 @@ def positions_torn(made: Way) -> None:
 
 
 def worker_killed(made: Way) -> None:
-    os.kill(made.one.gateway.workers()[0], signal.SIGKILL)
+    made.one.gateway.kill_workers(made.one.gateway.workers()[0])
     made.until(lambda: len(made.one.gateway.workers()) == 2)
 
 
@@ -212,8 +211,7 @@ def machine_killed(made: Way) -> None:
     """Gateway and shipper of one machine at once."""
     machine: Machine = made.machines[1]
     machine.kill()
-    for worker in machine.gateway.workers():
-        os.kill(worker, signal.SIGKILL)
+    machine.gateway.kill_workers(*machine.gateway.workers())
     machine.ship()
 
 
