@@ -44,7 +44,7 @@ def applied(text: bytes, cuts: list[Cut], *, sort: bool, names: bool) -> tuple[b
     last = len(text) - 1
     string_end = -1 if names else last
     for start, end, mask in cuts:
-        if sort and (start < at or start == end == at):
+        if start < at or (sort and start == end == at):
             cuts = merged(cuts)
             return replaced(text, cuts), names and any_in_key(text, cuts)
         add(text[at:start])
@@ -67,6 +67,8 @@ def replaced(text: bytes, cuts: list[Cut]) -> bytes:
     add = pieces.append
     at = 0
     for start, end, mask in cuts:
+        if start < at:  # no kind's own cuts should overlap; compiled code would fail on the batch
+            return replaced(text, merged(cuts))
         add(text[at:start])
         add(mask)
         at = end

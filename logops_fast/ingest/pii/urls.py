@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.ingest.pii.cuts import Cut, merged
 
 # Looked ahead at, so that of a list (`nats://u:p@a,nats://u:p@b`) each is found.
 _AUTHORITY: Final = re.compile(rb"://(?=([^\x00-\x20\x22/?#<>'`\\\xf5-\xff]*+))")
@@ -22,6 +22,8 @@ _MASK: Final = b"***"
 def find_url_passwords(text: bytes) -> list[Cut]:
     """The passwords in the URLs of neutral text."""
     cuts: list[Cut] = []
+    reached = 0
+    overlap = False  # a URL in the password of another: `https://u:x://v:y@h`
     for found in _AUTHORITY.finditer(text):
         authority = found[1]
         user, at, _ = authority.rpartition(b"@")
@@ -37,5 +39,7 @@ def find_url_passwords(text: bytes) -> list[Cut]:
         if not password.strip(b"*"):
             continue
         start = found.start(1) + colon + 1
-        cuts.append((start, start + len(password), _MASK))
-    return cuts
+        overlap = overlap or start < reached
+        reached = start + len(password)
+        cuts.append((start, reached, _MASK))
+    return merged(cuts) if overlap else cuts

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import Any, cast
 
 import pytest
-from hypothesis import example, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from logops_fast.ingest.pii.cuts import Cut, any_in_key, applied, merged, replaced
@@ -33,6 +34,14 @@ def test_cuts_of_several_kinds_are_applied_as_if_merged_first(case: tuple[bytes,
         found = applied(text, cuts.copy(), sort=True, names=names)
         assert found == (replaced(text, expected), names and any_in_key(text, expected))
         assert applied(text, expected.copy(), sort=False, names=names) == found
+
+
+@given(cut_texts())
+def test_cuts_that_overlap_although_they_should_not_are_merged(case: tuple[bytes, list[Cut]]) -> None:
+    text, cuts = case
+    assume(any(second[0] < first[1] for first, second in pairwise(cuts)))
+    assert replaced(text, cuts.copy()) == replaced(text, merged(cuts.copy()))
+    assert applied(text, cuts.copy(), sort=False, names=False)[0] == replaced(text, merged(cuts.copy()))
 
 
 @given(
