@@ -19,8 +19,10 @@ from logops_fast.ingest.sink.day_files import TORN_SUFFIX
 from logops_fast.ingest.sink.file_ops import FileOps, StepFailedError
 
 IOV_MAX: Final = 1024  # POSIX's floor is 16; Linux and macOS take 1024 buffers in one writev
+WHOLE_BYTES: Final = 4 << 20
+"""Bytes up to which all is written at once: then no other program's change can fall between two writes."""
 WRITE_BYTES: Final = 1 << 20
-"""Most bytes of one write, unless a line is longer.
+"""Most bytes of each write of more than that, unless a line is longer.
 
 For a larger one Linux takes pages of several MiB into the cache, which a virtual machine may have to get from its host
 first: 20 MB at once took 50 ms, in pieces 6, and small batches waited for it.
@@ -228,7 +230,10 @@ class AppendFile:
 
 
 def _pieces(parts: list[bytes]) -> Iterator[list[bytes]]:
-    """Divide what is to be appended into writes of about WRITE_BYTES, each of whole lines if there are any."""
+    """Divide what is to be appended into writes: one, or many of WRITE_BYTES at most, each of whole lines."""
+    if sum(map(len, parts)) <= WHOLE_BYTES:
+        yield parts if len(parts) <= IOV_MAX else [b"".join(parts)]
+        return
     piece: list[bytes] = []
     size = 0
     for part in parts:

@@ -43,7 +43,7 @@ PROBE_INTERVAL: Final = 1.0  # s
 IDLE_INTERVAL: Final = 30.0  # s
 PUBLISH_AFTER: Final = 0.05  # s without another group, before the marks of the last one are published
 NAP_SECONDS: Final = 5e-5
-MOST_NAPS: Final = 24  # for a group: the thread writes a small one in two or three
+MOST_NAPS: Final = 64  # for a group: the thread writes a small one in two or three, a disk syncs it in ten
 STALL_SECONDS: Final = 5.0  # a group that takes longer makes the gateway unready: the disk hangs
 SHORTEST_WAIT: Final = 0.0005  # s; the loop's timers have a resolution of whole milliseconds
 RENEW_INTERVAL: Final = 15.0
@@ -113,7 +113,6 @@ class FileSink:
         self._phase_since = 0.0
         self._group = Group("")
         self._batches: list[WaitingBatch] = []
-        self._batches_since = 0.0
         self._naps = 0
 
     def __repr__(self) -> str:
@@ -202,12 +201,14 @@ class FileSink:
         """Sleep for a moment while the thread writes a small group; called before the loop's thread is busy for long.
 
         The thread needs the interpreter's lock about four times for it, and would wait for it each time. Returns
-        whether the loop had better look for the end of the sync, or of the thread's tidying, and ask again.
+        whether the loop had better look for the end of the sync, or of the thread's tidying, and ask again; MOST_NAPS
+        for a group at most, since a disk that hangs stops nothing but the storing.
         """
         while self._naps and self._phase is Phase.WRITING:
             self._naps -= 1
             self._sleep(NAP_SECONDS)
         if self._naps and (self._phase is Phase.SYNCING or self._phase is Phase.TIDYING):
+            self._naps -= 1
             self._sleep(NAP_SECONDS)
             return True
         return False
@@ -252,7 +253,6 @@ class FileSink:
         try:
             pending = self._pending
             self._group, self._batches = Group(pending.batches[0].day), []
-            self._batches_since = pending.since
             large = pending.take(self._group, self._batches)
             self._naps = 0 if large else MOST_NAPS
             self._pace.begin(now, self._cpu())
@@ -266,7 +266,7 @@ class FileSink:
 
     def _stored(self, error: BaseException | None) -> None:
         now = self._clock()
-        if error is None and self._claims is not None and now - self._batches_since > CONFIRM_AFTER:
+        if error is None and self._claims is not None and now - self._batches[0].since > CONFIRM_AFTER:
             self._enter(Phase.CONFIRMING, now)
             confirm(self._claims, [batch.entry for batch in self._batches], self._confirmed)
         else:
@@ -290,9 +290,9 @@ class FileSink:
         self._renewal = self._running().call_later(RENEW_INTERVAL, self._renew)
         oldest = self._clock() - RENEW_INTERVAL / 2
         if self._claims is not None:
-            if self._batches and self._batches_since < oldest:
+            if self._batches and self._batches[0].since < oldest:
                 renew(self._claims, [batch.entry for batch in self._batches])
-            if self._pending.batches and self._pending.since < oldest:
+            if self._pending.batches and self._pending.batches[0].since < oldest:
                 renew(self._claims, [batch.entry for batch in self._pending.batches])
 
     # 5: undoing.
@@ -303,7 +303,7 @@ class FileSink:
 
         def undone(second: BaseException | None) -> None:
             if again:
-                self._pending.put_back(again, self._batches_since)
+                self._pending.put_back(again)
             self._finish(both(error, second) if error is not None else second or _LostClaims())
 
         self._files().abandon(self._group, undone)

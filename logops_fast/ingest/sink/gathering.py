@@ -2,7 +2,7 @@
 
 All of a group are answered together, and writing and syncing 20 MB takes a disk a tenth of a second and more. So a
 large batch makes a group of its own, and the small ones that wait beside it go before the next large one: a small batch
-waits for one large batch at most, and a large one for one group of small ones. Pure.
+waits for one large batch of its day at most, and a large one for one group of small ones. Pure.
 """
 
 from __future__ import annotations

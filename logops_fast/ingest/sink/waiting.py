@@ -18,7 +18,7 @@ from logops_fast.ingest.sink.interface import OnStored
 class WaitingBatch:
     """A batch, the day on which it came, and its caller."""
 
-    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected", "size")
+    __slots__ = ("day", "encoded", "entry", "lines", "on_stored", "rejected", "since", "size")
 
     def __init__(
         self,
@@ -28,6 +28,7 @@ class WaitingBatch:
         entry: LedgerEntry | None,
         encoded: bytes | None,
         on_stored: OnStored,
+        since: float,
     ) -> None:
         self.day = day
         self.lines = lines
@@ -36,12 +37,13 @@ class WaitingBatch:
         self.encoded = encoded
         self.on_stored = on_stored
         self.size = len(lines) + len(rejected)
+        self.since = since
 
 
 class WaitingBatches:
     """A queue of batches. ``wall`` (epoch seconds) gives their day, ``clock`` (monotonic seconds) their wait."""
 
-    __slots__ = ("_after_large", "_clock", "_day", "_day_start", "_wall", "batches", "since")
+    __slots__ = ("_after_large", "_clock", "_day", "_day_start", "_wall", "batches")
 
     def __init__(self, wall: Callable[[], float], clock: Callable[[], float]) -> None:
         self._wall = wall
@@ -50,9 +52,7 @@ class WaitingBatches:
         self._day_start = 0.0
         self._after_large = False
         self.batches: deque[WaitingBatch] = deque()
-        """What waits, the oldest first."""
-        self.since = 0.0
-        """No later than the moment, on ``clock``, at which the first of them came."""
+        """What waits, the oldest first; ``since`` of each is on ``clock``."""
 
     def add(self, lines: bytes, rejected: bytes, entry: LedgerEntry | None, on_stored: OnStored) -> None:
         """Add a batch that comes now."""
@@ -61,9 +61,7 @@ class WaitingBatches:
             self._day = day_of(now)
             self._day_start = now // DAY_SECONDS * DAY_SECONDS
         encoded = None if entry is None else encode_entry(entry)
-        if not self.batches:
-            self.since = self._clock()
-        self.batches.append(WaitingBatch(self._day, lines, rejected, entry, encoded, on_stored))
+        self.batches.append(WaitingBatch(self._day, lines, rejected, entry, encoded, on_stored, self._clock()))
 
     def take(self, group: Group, batches: list[WaitingBatch]) -> bool:
         """Move the next group of what waits (see `gathering`) to ``group`` and ``batches``; return whether it is large.
@@ -76,7 +74,6 @@ class WaitingBatches:
         self._after_large = batches[0].size > LARGE_BYTES
         return self._after_large
 
-    def put_back(self, batches: list[WaitingBatch], since: float) -> None:
-        """Let batches that were taken wait again, before all others; ``since``: when the first of their group came."""
+    def put_back(self, batches: list[WaitingBatch]) -> None:
+        """Let batches that were taken wait again, before all others."""
         self.batches.extendleft(reversed(batches))
-        self.since = since

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from logops_fast.ingest.sink.append_file import WRITE_BYTES, AppendFile, EndMovedError
+from logops_fast.ingest.sink.append_file import WHOLE_BYTES, WRITE_BYTES, AppendFile, EndMovedError
 from logops_fast.ingest.sink.file_ops import StepFailedError
 from tests.ingest.sink.support import FaultyOps
 
@@ -39,11 +39,11 @@ LINE = b"x" * 9_999 + b"\n"
 @pytest.mark.parametrize(
     ("parts", "most"),
     [
-        ([LINE * 250], WRITE_BYTES),
-        ([LINE, LINE * 250, LINE * 104, LINE, b"", LINE], WRITE_BYTES),
-        ([LINE * 60] * 5, WRITE_BYTES),
+        ([LINE * 500], WRITE_BYTES),
+        ([LINE, LINE * 450, LINE * 104, LINE, b"", LINE], WRITE_BYTES),
+        ([LINE * 60] * 9, WRITE_BYTES),
         ([LINE, b"y" * 3_000_000 + b"\n", LINE * 200], 3_000_001),
-        ([b"z" * 3_000_000], 3_000_000),
+        ([b"z" * 5_000_000], 5_000_000),
     ],
     ids=["one batch", "beside small ones", "small ones", "a longer line", "no line"],
 )
@@ -63,6 +63,18 @@ def test_much_is_written_in_pieces_of_whole_lines(tmp_path: Path, parts: list[by
     assert len(written) <= 2 * (sum(map(len, parts)) // WRITE_BYTES + 1)
 
 
+def test_a_usual_group_is_one_write(tmp_path: Path) -> None:
+    writes: list[int] = []
+
+    class Writes(FaultyOps):
+        def writev(self, fd: int, parts: Sequence[bytes]) -> int:
+            writes.append(len(parts))
+            return super().writev(fd, parts)
+
+    opened(tmp_path / "f", Writes()).write([LINE * 100] * (WHOLE_BYTES // 1_000_000))
+    assert writes == [4]
+
+
 def test_a_piece_that_fails_takes_those_before_it_with_it(tmp_path: Path) -> None:
     class Full(FaultyOps):
         def writev(self, fd: int, parts: Sequence[bytes]) -> int:
@@ -73,7 +85,7 @@ def test_a_piece_that_fails_takes_those_before_it_with_it(tmp_path: Path) -> Non
     file = opened(tmp_path / "f", Full())
     put(file, b"good\n")
     with pytest.raises(StepFailedError, match="No space left"):
-        file.write([LINE * 250])
+        file.write([LINE * 500])
     file.rollback()
     assert (tmp_path / "f").read_bytes() == b"good\n"
 

@@ -73,16 +73,15 @@ def test_whether_a_group_is_large_counts_the_rejected_lines() -> None:
     assert [queue.take(Group(DAY), []) for _ in range(2)] == [True, False]
 
 
-def test_the_wait_counts_from_the_first() -> None:
+def test_each_batch_waits_since_it_came() -> None:
+    """Also beside large ones, of which some wait at each moment."""
     clocks = Clocks()
     queue = waiting(clocks)
-    queue.add(b"a\n", b"", None, no_one)
-    clocks.monotonic += 1.0
-    queue.add(b"b\n", b"", None, no_one)
-    assert queue.since == 5.0
-    taken(queue)
-    queue.add(b"c\n", b"", None, no_one)
-    assert queue.since == 6.0
+    large = b"x" * LARGE_BYTES + b"\n"
+    for lines in (large, b"a\n", large):
+        queue.add(lines, b"", None, no_one)
+        clocks.monotonic += 1.0
+    assert [[batch.since for batch in taken(queue)[1]] for _ in range(3)] == [[5.0], [6.0], [7.0]]
 
 
 def test_what_is_put_back_comes_first_and_has_waited_as_long_as_before() -> None:
@@ -93,9 +92,10 @@ def test_what_is_put_back_comes_first_and_has_waited_as_long_as_before() -> None
     _, batches = taken(queue)
     clocks.monotonic += 9.0
     queue.add(b"c\n", b"", None, no_one)
-    queue.put_back(batches, 5.0)
-    assert queue.since == 5.0
-    assert taken(queue)[0].data == [b"a\n", b"b\n", b"c\n"]
+    queue.put_back(batches)
+    group, batches = taken(queue)
+    assert group.data == [b"a\n", b"b\n", b"c\n"]
+    assert [batch.since for batch in batches] == [5.0, 5.0, 14.0]
 
 
 @pytest.mark.interpreted  # a subclass of what is native otherwise
