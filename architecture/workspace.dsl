@@ -382,7 +382,6 @@ workspace "LogOps Fast" "A fast, strict log gateway in front of Loki: proves who
         logops.ingest.sink -> logops.ingest.state "Renews claims" "" "Wired,Quiet"
         logops.ingest.housekeeping -> logops.ingest.metrics "Counts runs" "" "Wired,Quiet"
         logops.ingest.sink -> logops.ingest.telemetry "Warns, once a minute" "" "Wired,Quiet"
-        logops.ingest.words -> logops.ingest.sink "Lets it write before a slice" "" "Wired,Quiet"
         # words
         logops.ingest.words -> logops.ingest.server "Rewrites answers for OTLP" "" "Quiet"
         logops.ingest.server -> logops.ingest.words "Speaks" "" "Vocabulary"

@@ -301,7 +301,9 @@ def test_what_cannot_be_written_as_it_is_is_read_once_more(event: str, filler: i
     assert [json.loads(line)["reason"] for line in sink.rejected.splitlines()] == [one.reason for one in parsed.faults]
 
 
-def parsed_ahead(body: bytes, body_format: Format = Format.JSON) -> tuple[Any, KeptLines]:
+def parsed_ahead(
+    body: bytes, body_format: Format = Format.JSON, limits: Limits = registry.DEFAULT_LIMITS
+) -> tuple[Any, KeptLines]:
     """A batch of a pipeline without the kernel, read ahead; and the sink."""
     sink = KeptLines()
     pipeline = IngestPipeline(
@@ -309,6 +311,7 @@ def parsed_ahead(body: bytes, body_format: Format = Format.JSON) -> tuple[Any, K
         sink=sink,
         batch_ids=open_memory(300).batch_ids,
         metrics=IngestMetrics(Registry(), ["web"]),
+        limits=limits,
     )
     return pipeline.read_ahead(Batch(body, body_format, "web", "na", "b-1", False, 0.0)), sink
 
@@ -318,14 +321,13 @@ def parsed_ahead(body: bytes, body_format: Format = Format.JSON) -> tuple[Any, K
     [
         (b'[{"msg":"to a@example.com"},{"msg":"b"}]', 2, [b'"to a***@example.com"', b'"b"']),
         (b'{"msg":"one"}', 1, [b'"one"']),
-        (b'[{"msg":"a"},7,"x"]', 3, [b'"a"']),
         (b'[{"msg":"a"},{"id":123456789012345678901234567890}]', 2, [b'"a"', b'"123456789012345678901234567890"']),
-        (b'{"events":[{"msg":"a"},{"msg":"b"}]}', 2, [b'"a"', b'"b"']),
+        (b'{"msg":"a"}\n{"msg":"b"}', 2, [b'"a"', b'"b"']),
     ],
-    ids=["array", "object", "faults", "beyond 64 bits", "envelope"],
+    ids=["array", "object", "beyond 64 bits", "lines"],
 )
 def test_without_the_kernel_json_is_parsed_ahead_and_stored_later(body: bytes, items: int, stored: list[bytes]) -> None:
-    read, sink = parsed_ahead(body)
+    read, sink = parsed_ahead(body, Format.NDJSON if b"\n" in body else Format.JSON)
     assert (read.items, sink.lines) == (items, b"")
     replies: list[Reply] = []
     read.store(replies.append)
@@ -343,7 +345,16 @@ def test_without_the_kernel_json_is_parsed_ahead_and_stored_later(body: bytes, i
         (b"<34>1 - - - - - - x", Format.PLAIN),
         (b'{"msg":"x"}\n' * (AHEAD_BYTES // 12 + 1), Format.NDJSON),
         (b"{}\n" * (PIECE_ITEMS + 1), Format.NDJSON),
+        (b'[{"msg":"a"},7,"x"]', Format.JSON),
+        (b"[" + b"1," * 16_000 + b"1]", Format.JSON),
+        (b"1\n" * 16_000, Format.NDJSON),
+        (b'{"events":[{"msg":"a"},{"msg":"b"}]}', Format.JSON),
     ],
 )
 def test_what_does_not_parse_at_once_or_is_large_is_counted(body: bytes, body_format: Format) -> None:
     assert parsed_ahead(body, body_format)[0] is None
+
+
+@pytest.mark.parametrize("limits", [Limits(max_items=1), Limits(max_event_bytes=20)], ids=["items", "bytes"])
+def test_what_is_over_a_limit_is_not_parsed_ahead(limits: Limits) -> None:
+    assert parsed_ahead(b'[{"msg":"a"},{"msg":"b"}]', limits=limits)[0] is None
