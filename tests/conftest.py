@@ -24,6 +24,8 @@ settings.register_profile("default", deadline=None, print_blob=True, max_example
 settings.register_profile(
     "ci", parent=settings.get_profile("default"), max_examples=100, derandomize=True, database=None
 )
+# With each line traced an example takes three times as long: few, the same in every run.
+settings.register_profile("traced", parent=settings.get_profile("ci"), max_examples=10)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # Marks of tests that may start a process. `make unit` runs everything else.

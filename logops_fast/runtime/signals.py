@@ -23,8 +23,14 @@ class SignalPipe:
     Use it as a context manager: at its end the previous handlers are restored.
     """
 
-    def __init__(self, watched: frozenset[signal.Signals]) -> None:
+    def __init__(self, watched: frozenset[signal.Signals], *, until_exit: bool = False) -> None:
+        """``until_exit``: once a stop signal was read, all later ones are ignored, after the end of the context too.
+
+        Ctrl-C in a shell reaches the process twice if its parent hands it on; the second may come as late as that.
+        """
         self._watched = watched
+        self._until_exit = until_exit
+        self._stopping = False
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> SignalPipe:
@@ -39,7 +45,8 @@ class SignalPipe:
 
     def __exit__(self, *_: object) -> None:
         for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
+            if not (self._stopping and self._until_exit and number in STOP_SIGNALS):
+                signal.signal(number, handler)  # type: ignore[arg-type]
         signal.set_wakeup_fd(self._wakeup_before)
         os.close(self.read_end)
         os.close(self._write_end)
@@ -50,7 +57,9 @@ class SignalPipe:
             numbers = os.read(self.read_end, _READ_BYTES)
         except BlockingIOError:
             return []
-        return [signal.Signals(number) for number in numbers]
+        found = [signal.Signals(number) for number in numbers]
+        self._stopping = self._stopping or any(number in STOP_SIGNALS for number in found)
+        return found
 
     def forget_in_child(self) -> None:
         """Restore the default handlers after a fork, and close the pipe, which belongs to the parent."""

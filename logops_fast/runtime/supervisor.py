@@ -78,7 +78,7 @@ def run_supervised(workers: int, main: Callable[[WorkerContext], int], plan: Sup
     second one cut the drain short.
     """
     exposition.preload()  # shared by all workers, and no worker's first scrape waits for it
-    with SignalPipe(HANDLED | {signal.SIGCHLD}) as signals:
+    with SignalPipe(HANDLED | {signal.SIGCHLD}, until_exit=True) as signals:
         return _Supervisor(workers, main, plan, signals).run()
 
 

@@ -23,6 +23,26 @@ def test_the_handlers_that_were_there_come_back() -> None:
     assert signal.getsignal(signal.SIGHUP) == before
 
 
+def test_a_second_stop_signal_may_come_after_the_end() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        with SignalPipe(frozenset({signal.SIGINT, signal.SIGHUP}), until_exit=True) as pipe:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert select.select([pipe.read_end], [], [], 5)[0]
+            assert pipe.read() == [signal.SIGINT]
+        os.kill(os.getpid(), signal.SIGINT)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_without_a_stop_signal_the_handlers_come_back() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with SignalPipe(frozenset({signal.SIGINT}), until_exit=True):
+        pass
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_a_signal_held_back_comes_through_afterwards() -> None:
     with SignalPipe(frozenset({signal.SIGTERM})) as pipe:
         with held_back():
