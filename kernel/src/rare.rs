@@ -103,7 +103,8 @@ impl Text<'_> {
 
     /// The mask of the token of an `Authorization: Bearer` whose colon is at `colon`.
     ///
-    /// It is certain if it is a JSON Web Token of three parts (RFC 7519) in which nothing has the form of a key or a card.
+    /// It is certain if it is a JSON Web Token of three parts (RFC 7519) in which nothing has the form of a key or a card,
+    /// or may begin what goes on after it: a private key does, in `-----BEGIN PRIVATE KEY-----` (RFC 7468).
     pub(crate) fn bearer(&self, colon: usize, start: usize, end: usize) -> Option<Cut> {
         const NAME: &[u8] = b"authorization";
         const SCHEME: &[u8] = b" bearer ";
@@ -129,6 +130,7 @@ impl Text<'_> {
             && header.starts_with(b"eyJ")
             && claims.starts_with(b"eyJ")
             && signature.last().is_some_and(u8::is_ascii_alphanumeric)
+            && !token.windows(3).any(|some| some == b"---")
             && !token.windows(2).any(|pair| !pair[0].is_ascii_alphanumeric() && KEYS_BEGIN.contains(&pair[1]))
             && !token.windows(SHORTEST_CARD).any(|some| some.iter().all(u8::is_ascii_digit));
         certain.then_some(Cut { start: from, end: from + length, mask: TOKEN_MASK })

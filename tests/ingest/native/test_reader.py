@@ -216,6 +216,30 @@ def test_what_the_kernel_settles(name: str) -> None:
     assert reader.read(body, by_line=False, **REQUEST) is not None
 
 
+@pytest.mark.parametrize(
+    "after",
+    [
+        "-----BEGIN PRIVATE KEY-----\\nMIIEvQIBADANBgkqhkiG9w0BAQEFAASC",
+        "-----BEGIN RSA PRIVATE KEY----- MIIEvQIBADANBgkqhkiG9w0BAQEFAASC -----END RSA PRIVATE KEY-----",
+        "-4111 1111 1111 1111",
+        "-password: hunter2",
+        ".sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+        "-AKIAIOSFODNN7EXAMPLE",
+        " AKIAIOSFODNN7EXAMPLE",
+        "-10.1.2.3",
+        "@example.com",
+    ],
+)
+def test_what_begins_within_a_token_and_goes_on_after_it(after: str) -> None:
+    """A private key in text was found by the fuzzer: its first dashes are letters of a token."""
+    token = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmVkLWJ5LW5vYm9keQ"
+    normaliser = Normaliser()
+    reader = opened(normaliser)
+    body = f'[{{"ts":"2026-03-01T00:00:01Z","level":"INFO","msg":"Authorization: Bearer {token}{after}"}}]'.encode()
+    for _ in range(2):
+        assert difference(reader, normaliser, body, False) == ""
+
+
 class Refusing:
     """A normaliser that runs nothing."""
 
