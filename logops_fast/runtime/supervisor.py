@@ -278,7 +278,7 @@ class _Supervisor:
             self._selector.unregister(place.report_fd)  # waitpid reports the end of the process
             return
         first = not place.ever_ready
-        if place.add_report(data) and first and all(other.ever_ready for other in self._places):
+        if place.add_report(data) and first and all(other.ever_ready for other in self._places) and not self._stopping:
             logger.info("ready", extra={"workers": len(self._places)})
             self._served = True
             self._plan.notifier.ready(self._status())

@@ -154,7 +154,7 @@ def test_a_signal_drains_and_exits_0(tmp_path: Path, number: signal.Signals, wor
     with running(tmp_path, workers=workers) as gateway:
         assert gateway.send([{"msg": "before"}]).status == 200
         gateway.signal(number)
-        assert gateway.process.wait(20) == 0
+        assert gateway.process.wait(60) == 0, gateway.output()
         assert "Traceback" not in gateway.output()
         assert len(gateway.stored()) == 1
 

@@ -24,14 +24,14 @@ def test_the_handlers_that_were_there_come_back() -> None:
 
 
 def test_a_second_stop_signal_may_come_after_the_end() -> None:
-    before = signal.getsignal(signal.SIGINT)
+    before, hangup = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGHUP)
     try:
         with SignalPipe(frozenset({signal.SIGINT, signal.SIGHUP}), until_exit=True) as pipe:
             os.kill(os.getpid(), signal.SIGINT)
             assert select.select([pipe.read_end], [], [], 5)[0]
             assert pipe.read() == [signal.SIGINT]
         os.kill(os.getpid(), signal.SIGINT)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) is hangup
     finally:
         signal.signal(signal.SIGINT, before)
 

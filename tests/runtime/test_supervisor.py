@@ -39,6 +39,15 @@ def test_one_worker_takes_the_same_path(supervised: Start) -> None:
     assert "worker" not in process.log("draining")[0]
 
 
+def test_what_becomes_ready_while_all_drain_is_not_announced(supervised: Start) -> None:
+    """What announces it, the admin listener for example, is closed already."""
+    process = supervised(2, "slow-start")
+    process.wait_for("starting", 2)
+    process.signal(signal.SIGTERM)
+    assert process.exit_code() == 0
+    assert sorted(event for event, *_ in process.events if event in {"ready", "started"}) == ["started", "started"]
+
+
 def test_ctrl_c_reaching_the_whole_group_drains_once(supervised: Start) -> None:
     process = supervised(2)
     process.wait_for("ready")
