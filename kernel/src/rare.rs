@@ -13,6 +13,8 @@ const PRINTED: [&[usize]; 3] = [&[4, 4, 4, 4], &[4, 6, 5], &[4, 6, 4]];
 const SHORTEST_CARD: usize = 13;
 /// Longer than any word that may follow `Bearer` in English.
 const SHORTEST_TOKEN: usize = 24;
+/// What the credentials after it are masked for.
+const SCHEMES: [&[u8]; 3] = [b"bearer", b"basic", b"digest"];
 /// What a key that its form gives away begins with.
 const KEYS_BEGIN: &[u8] = b"AGNPSRadghlnprswxy1";
 
@@ -104,7 +106,7 @@ impl Text<'_> {
     /// The mask of the token of an `Authorization: Bearer` whose colon is at `colon`.
     ///
     /// It is certain if it is a JSON Web Token of three parts (RFC 7519) in which nothing has the form of a key or a card,
-    /// or may begin what goes on after it: a private key does, in `-----BEGIN PRIVATE KEY-----` (RFC 7468).
+    /// or may begin what goes on after it: a private key, in `-----BEGIN PRIVATE KEY-----` (RFC 7468), another token.
     pub(crate) fn bearer(&self, colon: usize, start: usize, end: usize) -> Option<Cut> {
         const NAME: &[u8] = b"authorization";
         const SCHEME: &[u8] = b" bearer ";
@@ -131,8 +133,13 @@ impl Text<'_> {
             && claims.starts_with(b"eyJ")
             && signature.last().is_some_and(u8::is_ascii_alphanumeric)
             && !token.windows(3).any(|some| some == b"---")
+            && !SCHEMES.iter().any(|scheme| ends_in(token, scheme))
             && !token.windows(2).any(|pair| !pair[0].is_ascii_alphanumeric() && KEYS_BEGIN.contains(&pair[1]))
             && !token.windows(SHORTEST_CARD).any(|some| some.iter().all(u8::is_ascii_digit));
         certain.then_some(Cut { start: from, end: from + length, mask: TOKEN_MASK })
     }
+}
+
+fn ends_in(text: &[u8], word: &[u8]) -> bool {
+    text.len().checked_sub(word.len()).is_some_and(|at| text[at..].eq_ignore_ascii_case(word))
 }
