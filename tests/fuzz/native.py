@@ -5,8 +5,9 @@
     python -m tests.fuzz.native --events 100000000 --log FILE     # goes on where FILE ends
 
 Most bodies are made in bulk (`native_bulk`), of up to a thousand events of JSON, NDJSON, OTLP or another format; one in
-fifty is as odd as it gets (`native_maker`). The kernel begins without any lesson in every round of bodies with the same
-settings, so each way through it is taken: a layout that is new, one that it was taught, one that it never may be.
+nine has telling pieces side by side (`native_neighbours`), one in fifty is as odd as it gets (`native_maker`). The
+kernel begins without any lesson in every round of bodies with the same settings, so each way through it is taken: a
+layout that is new, one that it was taught, one that it never may be.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import platform
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO
 
@@ -38,12 +40,14 @@ from tests.fuzz.native_checks import (
 )
 from tests.fuzz.native_log import read_log, table
 from tests.fuzz.native_maker import Maker
+from tests.fuzz.native_neighbours import neighbours
 from tests.fuzz.native_pools import make_pools
 
 ROUND: Final = 500_000
 """Events that are made of the same pools."""
 
 _BODIES: Final = 400  # with the same settings
+_NEIGHBOURS: Final = 300  # events of a body
 _DISTINCT: Final = 200_000  # events of a round that are compared with each other
 
 
@@ -97,6 +101,8 @@ class Round:
             kind, count, found = self._export()
         elif draw < 0.25:
             kind, count, found = self._parsed()
+        elif draw < 0.36:
+            kind, count, found = self._neighbours()
         else:
             kind, count, found = self._json()
         self.formats[kind] += count
@@ -144,6 +150,23 @@ class Round:
             found = events_difference(self._reader, self._normaliser, body, format, self._maker.rng.randrange(3))
         return format.label, count, found and f"{body!r}\n{found}"
 
+    def _neighbours(self) -> tuple[str, int, str]:
+        events = neighbours(self._maker.rng, _NEIGHBOURS)
+        found = difference(self._reader, self._normaliser, b"[" + b",".join(events) + b"]", False)
+        if found:
+            found = self._smallest(events) or found
+        return "neighbours", len(events), found
+
+    def _smallest(self, events: Sequence[bytes]) -> str:
+        """The first event that differs by itself, as most that differ do, and how."""
+        normaliser, reader = self._opened()
+        for event in events:
+            alone = b"[" + event + b"]"
+            smaller = difference(reader, normaliser, alone, False) or difference(reader, normaliser, alone, False)
+            if smaller:
+                return f"{alone!r}\n{smaller}"
+        return ""
+
     def _json(self) -> tuple[str, int, str]:
         rng = self._maker.rng
         body = self._bulk.body()
@@ -168,13 +191,7 @@ class Round:
                 again=rng.random() < 0.3,
             )
         if found:
-            normaliser, reader = self._opened()
-            for event in body.events:  # most often one is enough
-                alone = b"[" + event + b"]"
-                smaller = difference(reader, normaliser, alone, False) or difference(reader, normaliser, alone, False)
-                if smaller:
-                    return format.label, count, f"{alone!r}\n{smaller}"
-            found = f"{body.data!r}\n{found}"
+            found = self._smallest(body.events) or f"{body.data!r}\n{found}"
         return format.label, count, found
 
     def summary(self) -> dict[str, Any]:
