@@ -1,7 +1,7 @@
 """Events whose text is a few telling pieces in a row: what one rule takes may be what another begins with.
 
-Pools of long texts seldom put two such pieces side by side: of 100 million events made of those, one had a private key
-that began within a token. Of these one in 20,000 has.
+Pools of long texts seldom put two such pieces side by side: of 88 million events made of those one had a private key
+that began within a token. Of 243,200 of these 13 were of that kind (see native.md).
 """
 
 from __future__ import annotations
