@@ -319,7 +319,8 @@ FAULTS: Final = [
     Fault("503 instead of forwarding", split(), network(proxy.ANSWER_503), may_be_unready=CIRCUIT),
     Fault("500 after it was stored", split(), network(proxy.ANSWER_500_AFTER), may_be_unready=CIRCUIT),
     Fault("all of these at random", split(), network(proxy.CHAOS, 1.5), may_be_unready=CIRCUIT),
-    Fault("disk full", on_a_small_disk(), fill, SINK, steady=True),
+    # Not steady: a page that a failed write gives back may do for a probe before the ballast takes it again.
+    Fault("disk full", on_a_small_disk(), fill, SINK),
     Fault("file size limit, writes fall short", up(), file_size_limit, SINK),
     Fault("EIO on write", faulty(), disk("write_eio"), SINK, steady=True),
     Fault("short writes, then no space", faulty(), disk("write_short"), SINK, steady=True),
