@@ -95,6 +95,7 @@ def test_each_batch_is_taken_once_and_equals_stay_in_order(given_batches: list[t
         ]
 
 
+@pytest.mark.interpreted  # compiled code appends to the list itself
 def test_without_memory_no_batch_is_lost() -> None:
     class Full(list[Batch]):
         def append(self, batch: Batch) -> None:
