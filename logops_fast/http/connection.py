@@ -27,7 +27,7 @@ from logops_fast.http.connection_state import BODY, CLOSED, DISCARD, HEAD, IDLE,
 from logops_fast.http.context import ServerContext
 from logops_fast.http.current_request import CurrentRequest
 from logops_fast.http.exchange import BodyConsumer, Request, Response, render, render_refusal
-from logops_fast.http.flow_control import READ_HIGH_WATER, FlowControl
+from logops_fast.http.flow_control import READ_HIGH_WATER, READ_IN_A_TURN, FlowControl
 from logops_fast.http.head import Head, HeadError, read_head, scan_head
 from logops_fast.http.lingering import LINGER, LINGER_BYTES, begin_lingering
 from logops_fast.http.receive_buffer import ReceiveBuffer
@@ -125,7 +125,7 @@ class Connection(asyncio.Protocol):
             return
         if state is CLOSED:
             return
-        if len(data) >= FlowControl.READ_IN_A_TURN:
+        if len(data) >= READ_IN_A_TURN:
             self._flow.rest()
         buffer = self._buffer
         if not buffer.size or state is BODY:

@@ -9,6 +9,12 @@ from typing import Final, cast
 READ_HIGH_WATER: Final = 65_536
 """Bytes buffered while a request is unanswered; reading pauses above it."""
 
+READ_IN_A_TURN: Final = 131_072
+"""Bytes read at once after which the other connections are read from before this one is again.
+
+libuv reads from a connection up to 32 times while its buffer of 256 kB comes back full: 8 MB are 20 ms of hashing.
+"""
+
 WRITE_HIGH_WATER: Final = 65_536
 """Bytes of answers the peer has not read; no further request is started above it."""
 
@@ -17,12 +23,6 @@ class FlowControl:
     """Whether the peer is read from, and whether it reads.
 
     ``writing_paused`` is set by the transport (``pause_writing``), ``reading_paused`` by the connection.
-    """
-
-    READ_IN_A_TURN: Final = 131_072
-    """Bytes read at once after which the other connections are read from before this one is again.
-
-    libuv reads from a connection up to 32 times while its buffer of 256 kB comes back full: 8 MB are 20 ms of hashing.
     """
 
     __slots__ = ("_call_soon", "_resting", "_transport", "reading_paused", "writing_paused")

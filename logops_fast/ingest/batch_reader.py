@@ -132,12 +132,6 @@ class BatchReader:
             return None
         return self.begin(batch), parsed
 
-    def _parse(self, batch: Batch, reading: Reading, checked: bool) -> Parsed | None:
-        """Parse a batch in one step; None if it is to be parsed in pieces."""
-        return registry.parse_at_once(
-            batch.format, batch.body, reading.received_at, self._limits, self._options(batch), checked=checked
-        )
-
     def _read_parsed(self, batch: Batch, reading: Reading, is_json: bool, checked: bool) -> Iterator[Parsed] | None:
         """Read a batch with the parsers; return the pieces if it is to be read in steps."""
         if not is_json and registry.shares(batch.format):
@@ -147,7 +141,9 @@ class BatchReader:
             if more is not None:
                 return chain((parsed, more), pieces)
         else:
-            at_once = self._parse(batch, reading, checked)
+            at_once = registry.parse_at_once(
+                batch.format, batch.body, reading.received_at, self._limits, self._options(batch), checked=checked
+            )
             if at_once is None:
                 return self._pieces(batch, reading)
             parsed = at_once

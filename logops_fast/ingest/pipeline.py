@@ -317,9 +317,9 @@ class Ahead:
 
     @property
     def items(self) -> int:
-        """Return the number of its events and faults."""
+        """Return the number of its events and faults; what is parsed ahead has no faults."""
         if self.parsed is not None:
-            return len(self.parsed.events) + len(self.parsed.faults)
+            return len(self.parsed.events)
         return self.reading.count + self.reading.faults
 
     def store(self, reply: OnReply) -> None:

@@ -8,11 +8,11 @@ import pytest
 import uvloop
 
 from logops_fast.http.exchange import Request, Response
-from logops_fast.http.flow_control import FlowControl
+from logops_fast.http.flow_control import READ_IN_A_TURN, FlowControl
 from tests.http.support import Collector, Echo, FakeTransport, Wire, make_server
 
 HEAD = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-FULL = b"x" * FlowControl.READ_IN_A_TURN
+FULL = b"x" * READ_IN_A_TURN
 
 
 class Flow:

@@ -53,6 +53,7 @@ class Kept:
 
     def __init__(self, ok: bool = True) -> None:
         self.ok = ok
+        self.lines = b""
         self.events: list[dict[str, Any]] = []
         self.rejected: list[dict[str, Any]] = []
         self.entries: list[LedgerEntry | None] = []
@@ -65,6 +66,7 @@ class Kept:
         rejected: bytes = b"",
         entry: LedgerEntry | None = None,
     ) -> None:
+        self.lines += lines
         self.events += map(json.loads, lines.splitlines())
         self.rejected += map(json.loads, rejected.splitlines())
         self.entries.append(entry)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -19,7 +17,6 @@ from logops_fast.ingest.normaliser import Normaliser
 from logops_fast.ingest.parsers import registry
 from logops_fast.ingest.parsers.base import Limits
 from logops_fast.ingest.pipeline import IngestPipeline
-from logops_fast.ingest.sink.interface import LedgerEntry
 from logops_fast.state.interface import BatchClaim, ClaimKind
 from logops_fast.state.memory import open_memory
 from logops_fast.telemetry.registry import Registry
@@ -238,31 +235,6 @@ def test_what_the_kernel_does_not_read_whole_is_not_read_ahead(body: bytes, body
     assert ahead(body, body_format=body_format)[0] is None
 
 
-class KeptLines:
-    """A sink that keeps the lines."""
-
-    stores = True
-    problem = None
-
-    def __init__(self) -> None:
-        self.lines = self.rejected = b""
-
-    def append(
-        self,
-        lines: bytes,
-        on_stored: Callable[[bool], None],
-        *,
-        rejected: bytes = b"",
-        entry: LedgerEntry | None = None,
-    ) -> None:
-        self.lines += lines
-        self.rejected += rejected
-        on_stored(True)
-
-    async def close(self) -> None:
-        pass
-
-
 DEEP = '{"a":' * 300 + "1" + "}" * 300
 WIDE = str(2**64)
 
@@ -285,7 +257,7 @@ def test_what_cannot_be_written_as_it_is_is_read_once_more(event: str, filler: i
     items = [event, *[usual] * filler]
     body = ("\n".join(items) if by_line else f"[{','.join(items)}]").encode()
     body_format = Format.NDJSON if by_line else Format.JSON
-    sink, turns, replies = KeptLines(), Turns(), list[Reply]()
+    sink, turns, replies = Kept(), Turns(), list[Reply]()
     pipeline = IngestPipeline(
         normaliser=Normaliser(), sink=sink, batch_ids=open_memory(300.0).batch_ids,
         metrics=IngestMetrics(Registry(), ["web"]), queue=turns.queue, wall=lambda: 1_760_000_000.0,
@@ -298,14 +270,14 @@ def test_what_cannot_be_written_as_it_is_is_read_once_more(event: str, filler: i
     summary = orjson.loads(replies[0].body)
     assert (summary["accepted"], summary["rejected"]) == (wanted.count, len(parsed.faults))
     assert (summary["missing_ts"], summary["levels"]) == (wanted.missing_ts, wanted.levels)
-    assert [json.loads(line)["reason"] for line in sink.rejected.splitlines()] == [one.reason for one in parsed.faults]
+    assert [line["reason"] for line in sink.rejected] == [one.reason for one in parsed.faults]
 
 
 def parsed_ahead(
     body: bytes, body_format: Format = Format.JSON, limits: Limits = registry.DEFAULT_LIMITS
-) -> tuple[Any, KeptLines]:
+) -> tuple[Any, Kept]:
     """A batch of a pipeline without the kernel, read ahead; and the sink."""
-    sink = KeptLines()
+    sink = Kept()
     pipeline = IngestPipeline(
         normaliser=Normaliser(),
         sink=sink,

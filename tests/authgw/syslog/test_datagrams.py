@@ -51,7 +51,7 @@ def test_an_address_that_may_not_send_is_counted() -> None:
     assert registry.sums("logops_syslog_dropped_total")[("udp", "not_allowed")] == (1,)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what it has dropped")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what it has dropped")
 def test_what_the_kernel_drops_is_counted_once(pair: Pair) -> None:
     datagrams, sender, way = pair
     datagrams.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
