@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -260,7 +261,8 @@ def test_the_gateway_and_the_server_read_one_password_of_redis() -> None:
 def test_the_command_of_redis_sets_the_password_and_shows_it_to_no_process_list(tmp_path: Path) -> None:
     """By the real server, which differs from the image's Valkey in its name."""
     (tmp_path / "valkey-server").symlink_to(require_service("redis-server"))
-    (tmp_path / "password").write_text("s3cr3t-of-redis")
+    password = secrets.token_hex(16)
+    (tmp_path / "password").write_text(password)
     words = [word.replace("$$", "$") for word in SERVICES["redis"]["command"]]
     words[2] = words[2].replace("/run/redis-password", str(tmp_path))
     port = free_port()
@@ -268,7 +270,7 @@ def test_the_command_of_redis_sets_the_password_and_shows_it_to_no_process_list(
     environ = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
     process = subprocess.Popen(command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL)
     try:
-        client = Redis(port=port, password="s3cr3t-of-redis", retry=Retry(ConstantBackoff(0.1), 300))
+        client = Redis(port=port, password=password, retry=Retry(ConstantBackoff(0.1), 300))
         with client:
             assert client.ping()
             assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -276,7 +278,7 @@ def test_the_command_of_redis_sets_the_password_and_shows_it_to_no_process_list(
             stranger.ping()
         listed = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True)
         assert f":{port}" in listed.stdout
-        assert "s3cr3t" not in listed.stdout
+        assert password not in listed.stdout
     finally:
         process.terminate()
         process.wait(20)
