@@ -18,7 +18,7 @@ PARALLEL := --dist worksteal
 NOT_IMPORTED := -p no:schemathesis -p no:anyio -p no:benchmark --ignore=tests/docs/test_openapi.py --ignore=tests/process --ignore=tests/faults --ignore=tests/release --ignore=tests/browser
 NO_PROCESS := not (process or service or fault or bench or long or release or native)
 
-.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-kernel test-native bench faults fuzz wheels
+.PHONY: help demo unit test long coverage mutants stress check lint types format docs diagrams lock dist clean compiled test-compiled native test-kernel test-native native-build native-tests native-fuzz bench faults fuzz wheels
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,9 +81,15 @@ test-kernel: ## The kernel's own lints and tests, which need Rust alone
 	@cd kernel && cargo fmt --check && cargo clippy --quiet --no-default-features --all-targets -- -D warnings
 	@cd kernel && cargo test --quiet --no-default-features
 
-test-native: $(VENV)/.dev test-kernel ## The kernel: its own tests and lints, and equal to the reference over the same inputs
+test-native: native-tests native-fuzz ## The kernel: its own tests and lints, and equal to the reference over the same inputs
+
+native-build: $(VENV)/.dev test-kernel
 	@rm -rf $(NATIVE) && $(PIP) install --target $(NATIVE) --no-deps ./kernel
+
+native-tests: native-build
 	@$(WITH_NATIVE) pytest -n $(UNIT_JOBS) $(PARALLEL) -m "native or not (native or long or release)" tests/ingest/native tests/http/test_native_head.py tests/formats/test_native_digests.py $(WITH_THE_KERNEL)
+
+native-fuzz: native-build
 	@$(WITH_NATIVE) tests.fuzz.native --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 WITH_THE_KERNEL := tests/ingest/test_pipeline.py tests/ingest/test_batch_reader.py tests/ingest/test_golden.py tests/ingest/test_field_json.py \

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.conftest import COVERAGE, UNMEASURED, pytest_runtest_protocol, unmeasured
+from tests.conftest import COVERAGE, pytest_runtest_protocol, unmeasured
 
 
 def test_the_setting_for_child_processes_is_put_back(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -21,12 +22,23 @@ def test_the_setting_for_child_processes_is_put_back(monkeypatch: pytest.MonkeyP
     assert COVERAGE not in os.environ
 
 
-@pytest.mark.parametrize("mark", ["process", "service", "fault", "bench"])
-def test_a_mark_decides_whether_the_processes_of_a_test_are_measured(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, mark: str
+@pytest.mark.parametrize(
+    ("folder", "mark", "measured"),
+    [
+        ("process", "process", True),
+        ("deploy", "service", True),
+        ("faults", "fault", False),
+        ("bench", "bench", False),
+        ("process", "slow", False),
+        ("browser", "slow", True),
+    ],
+)
+def test_folder_and_mark_decide_whether_the_processes_of_a_test_are_measured(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: str, mark: str, measured: bool
 ) -> None:
     class Marked:
         config = request.config
+        path = Path(folder) / "test_module.py"
 
         @staticmethod
         def get_closest_marker(name: str) -> bool:
@@ -36,6 +48,6 @@ def test_a_mark_decides_whether_the_processes_of_a_test_are_measured(
     monkeypatch.setenv(COVERAGE, "a configuration")
     protocol = pytest_runtest_protocol(item)
     next(protocol)
-    assert (COVERAGE in os.environ) is (mark not in UNMEASURED)
+    assert (COVERAGE in os.environ) is measured
     assert list(protocol) == []
     assert os.environ[COVERAGE] == "a configuration"
