@@ -38,6 +38,14 @@ ENCODED_BY: Final = (
 """A string with any of these is looked at closely: a byte, and the pattern that begins with it."""
 
 _NEAR: Final = 16  # units
+_SIGNS: Final = (b"%", BACKSLASH, b"&", b"\x1b")
+_MAY_BE_TRACK: Final = re.compile(rb"(?:\A|%)[Bb][0-9][0-9 ]{11}")
+# When to look a text's pieces up: it is of so many bytes, of which one in so many begins an encoded character, and
+# of the first pieces only a few are different.
+_LARGE: Final = 4096
+_DENSE: Final = 16
+_SAMPLE: Final = 256
+_FEW: Final = 64
 _QUOTE: Final = 0xFD
 _LETTERS: Final[dict[bytes, bytes]] = {
     b"b": b"\xf6", b"f": b"\xf7", b"n": NEWLINE, b"r": b"\xf5", b"t": TAB, b"/": b"/", BACKSLASH: BACKSLASH,
@@ -73,12 +81,11 @@ def encoded_strings(text: bytes) -> list[tuple[int, int]]:
 
 
 class _Level:
-    """The units of a text and of the text that it was decoded from."""
+    """A text and what it was decoded to, unit by unit: a stretch or an encoded character by turns."""
 
-    __slots__ = ("_begins", "_begins_before", "_decoded", "_encoded")
+    __slots__ = ("_begins", "_begins_before", "_encoded")
 
-    def __init__(self, decoded: list[bytes], encoded: list[bytes]) -> None:
-        self._decoded = decoded
+    def __init__(self, encoded: bytes) -> None:
         self._encoded = encoded
         self._begins: list[int] = []
         self._begins_before: list[int] = []
@@ -89,10 +96,9 @@ class _Level:
         Worked out when it is asked: of most texts nothing is cut at this level.
         """
         if not self._begins:
-            self._begins = list(accumulate(map(len, self._decoded), initial=0))
-            self._begins_before = list(accumulate(map(len, self._encoded), initial=0))
-            self._decoded = []
-            self._encoded = []
+            encoded = _ENCODED.split(self._encoded)
+            self._begins = list(accumulate(map(len, _decoded_units(encoded)), initial=0))
+            self._begins_before = list(accumulate(map(len, encoded), initial=0))
         return self._begins, self._begins_before
 
 
@@ -104,22 +110,23 @@ class Decoded:
     def __init__(self, source: bytes) -> None:
         self.text = source
         self._source = source
-        # For each time it was decoded: the units, a stretch or an encoded character by turns.
-        self._levels: list[_Level] = []
+        self._levels: list[_Level] = []  # one for each time it was decoded
 
     def decode(self) -> bool:
         """Decode once more; False if there was nothing to decode."""
-        if not _may_be_encoded(self.text):
+        text = self.text
+        if not _may_be_encoded(text):
             return False
-        pieces = _ENCODED.split(self.text)
-        if len(pieces) == 1:
+        decoded = _decoded_dense(text) if len(text) >= _LARGE else None
+        if decoded is None:
+            units = _ENCODED.split(text)
+            if len(units) == 1:
+                return False
+            decoded = b"".join(_decoded_units(units))
+        elif decoded == text:
             return False
-        encoded = pieces[1::2]
-        known = {piece: _decoded(piece) for piece in set(encoded)}
-        decoded = pieces.copy()
-        decoded[1::2] = [known[piece] for piece in encoded]
-        self._levels.append(_Level(decoded, pieces))
-        self.text = b"".join(decoded)
+        self._levels.append(_Level(text))
+        self.text = decoded
         return True
 
     def start_of(self, place: int) -> int:
@@ -249,6 +256,37 @@ def _moved(cuts: list[Cut], view: list[int], before: list[int]) -> list[Cut]:
 def _may_be_encoded(text: bytes) -> bool:
     """Whether any byte is in the text that an encoded character begins with."""
     return 0x25 in text or 0xFC in text or 0x26 in text or 0x1B in text
+
+
+def _decoded_units(units: list[bytes]) -> list[bytes]:
+    """Units as `_ENCODED` splits a text, with the encoded characters, the odd ones, decoded."""
+    encoded = units[1::2]
+    known = {unit: _decoded(unit) for unit in set(encoded)}
+    decoded = units.copy()
+    decoded[1::2] = map(known.__getitem__, encoded)
+    return decoded
+
+
+def _decoded_dense(text: bytes) -> bytes | None:
+    """A text that is made of a few pieces, each with an encoded character, decoded; None if it is no such text.
+
+    To split it at a byte and look each piece up takes a third of what the pattern takes.
+    """
+    sign = max(_SIGNS, key=text.count)
+    if text.count(sign) < len(text) // _DENSE or (BACKSLASH in text and BACKSLASH + BACKSLASH in text):
+        return None
+    pieces = text.split(sign)
+    if len(set(pieces[:_SAMPLE])) > _FEW:
+        return None
+    known: dict[bytes, bytes] = {}
+    for piece in set(pieces):
+        # A card's track begins like an encoded byte, and its pattern is the one that looks beyond the next sign.
+        if _MAY_BE_TRACK.search(piece) is not None:
+            return None
+        known[piece] = b"".join(_decoded_units(_ENCODED.split(sign + piece)))
+    # What is before the first sign is no piece, unless it is like one.
+    first = b"".join(_decoded_units(_ENCODED.split(pieces[0])))
+    return first + b"".join(map(known.__getitem__, pieces[1:]))
 
 
 def _decoded(sign: bytes) -> bytes:
