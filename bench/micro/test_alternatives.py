@@ -1,4 +1,4 @@
-"""What was weighed against what is used, to be run again: each claim of bench/README.md that something is slower."""
+"""What was weighed against what is used, to be run again: each claim of bench/TRIED.md that something is slower."""
 
 from __future__ import annotations
 
