@@ -23,6 +23,7 @@ from tests.loki.answers import query_body
 from tests.loki.real import RealStore, real_loki
 from tests.loki.store import SECOND, Answer, Limits, Store, Stored
 from tests.loki.wire import decode_push
+from tests.support.scripted_server import send
 
 ResultT = TypeVar("ResultT")
 
@@ -189,8 +190,7 @@ class LokiServer:
         for piece in pieces:
             if self.drip:
                 await asyncio.sleep(self.drip)
-            writer.write(piece)
-            await writer.drain()
+            await send(writer, piece)
 
 
 async def _turns() -> None:

@@ -32,6 +32,14 @@ def answer(body: bytes = b"ok", status: bytes = b"200 OK", fields: bytes = b"") 
     return b"HTTP/1.1 %b\r\n%bcontent-length: %d\r\n\r\n%b" % (status, fields, len(body), body)
 
 
+async def send(writer: asyncio.StreamWriter, data: bytes) -> None:
+    """Write to a client that may be gone. Raises ConnectionError then, where uvloop's transport raises RuntimeError."""
+    if writer.is_closing():
+        raise ConnectionResetError
+    writer.write(data)
+    await writer.drain()
+
+
 class Peer:
     """One accepted connection, as its script sees it. ``number`` counts from 0."""
 
@@ -50,8 +58,7 @@ class Peer:
         return head, await self.reader.readexactly(length)
 
     async def write(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
+        await send(self.writer, data)
 
     async def gone(self) -> None:
         """Wait until the client has closed; whatever it still sends is dropped."""
