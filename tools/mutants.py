@@ -65,6 +65,7 @@ CORES: Final[dict[str, tuple[str, ...]]] = {
     "ingest/pii/keys.py": PII,
     "ingest/pii/members.py": ("tests/ingest/pii/test_members.py", *PII),
     "ingest/pii/pairs.py": ("tests/ingest/pii/test_pairs.py", *PII),
+    "ingest/pii/secret_values.py": ("tests/ingest/pii/test_pairs.py", *PII),
     "ingest/pii/tokens.py": PII,
     "ingest/sink/commit_log.py": ("tests/ingest/sink/test_commit_log.py", "tests/ingest/sink/test_recovery.py"),
     "ingest/sink/recovery.py": ("tests/ingest/sink/test_recovery.py",),

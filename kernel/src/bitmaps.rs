@@ -30,7 +30,10 @@ struct Classes {
     e: u64,
     g: u64,
     i: u64,
+    r: u64,
     s: u64,
+    t: u64,
+    x: u64,
     y: u64,
 }
 
@@ -97,7 +100,10 @@ fn classes(block: &[u8; 64]) -> Classes {
             e: equal(&small, b'e'),
             g: equal(&small, b'g'),
             i: equal(&small, b'i'),
+            r: equal(&small, b'r'),
             s: equal(&small, b's'),
+            t: equal(&small, b't'),
+            x: equal(&small, b'x'),
             y: equal(&small, b'y'),
         }
     }
@@ -136,7 +142,10 @@ fn portable(block: &[u8; 64]) -> Classes {
         set(&mut found.e, small == b'e');
         set(&mut found.g, small == b'g');
         set(&mut found.i, small == b'i');
+        set(&mut found.r, small == b'r');
         set(&mut found.s, small == b's');
+        set(&mut found.t, small == b't');
+        set(&mut found.x, small == b'x');
         set(&mut found.y, small == b'y');
     }
     found
@@ -230,6 +239,9 @@ impl Bitmaps {
         let key = (now.upper & row(|c| c.capital_a).back(1))
             | (row(|c| c.alnum).run(LETTERS_OF_A_KEY).now() & apart.back(LETTERS_OF_A_KEY))
             | (now.dash & dash.back(1))
+            // glpat-, GOCSPX-, dckr_.
+            | (now.dash & row(|c| c.t | c.x).back(1))
+            | (now.underscore & row(|c| c.r).back(1))
             | (now.slash & slash.back(1))
             | (now.slash & s.back(1));
         let card = (digit.run(DIGITS_OF_A_CARD).now() & !digit.back(DIGITS_OF_A_CARD))
@@ -350,6 +362,7 @@ mod tests {
         assert_eq!(looked_at("4111 1111"), [8]);
         assert_eq!(looked_at("-----BEGIN"), [1, 2, 3, 4]);
         assert_eq!(looked_at("hooks/"), [5]);
+        assert_eq!(looked_at("glpat-a GOCSPX-a dckr_a"), [5, 14, 21]);
     }
 
     #[test]

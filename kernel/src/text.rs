@@ -370,7 +370,8 @@ impl Text<'_> {
         let tail = &self.body[place..end];
         let head = &self.body[start..place];
         let certain = match tail[0] {
-            b'-' => !tail[1..].starts_with(b"---BEGIN"),
+            b'-' => !tail[1..].starts_with(b"---BEGIN") && !head.ends_with(b"glpat") && !head.ends_with(b"GOCSPX"),
+            b'_' => !head.ends_with(b"dckr"),
             b'J' if is_before(head, b"ey") => false,
             b'e' | b'E' if head.last() == Some(&b'.') => {
                 let next = &tail[1..];

@@ -25,12 +25,14 @@ PIECES: Final = (
     *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJkZW1vIn0.c2lnbmVk", "AKIAIOSFODNN7EXAMPLE", "_0123456789abcdef"),
     *("ghp_0123456789abcdefghijABCDEFGHIJ", "sk-proj-0123456789ABCDEFGHIJabcdef", "/0123456789abcdef0"),
     *("-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "PRIVATE KEY", "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC"),
-    *("hooks", "/services/", "1//0"),
+    *("hooks", "/services/", "1//0", "glpat-aB3xY_9kLmN-pQ2rStUv", "GOCSPX-aB3xY_9kLmN-pQ2rStUv-xY", "dckr_pat_a-b_c"),
     # Names of secrets.
     *("password=hunter2", "password:", "password", "token", "'password'", "api_key = x1", "secret=", "user_email"),
+    *("API key: x1", "card number", "Cookie: a=1; b=", "password[]=", "token=Some(", "</a:password>"),
+    *("[x]", "(", ")", "["),
     # Encodings and the rest.
     *("%40", "%3D", "&amp;", "&#64;", "+", "=", ".com", "level=error", "ERROR", "***", "x", "hello world"),
-    *("\u00e9", "\u00a0", "\n", "\\", "\t", '"', ".", "-", "_", ":", "/"),
+    *("\u00e9", "\u00a0", "Bearer\u00a0x9y8z7w6", "\n", "\\", "\t", '"', ".", "-", "_", ":", "/"),
 )
 BETWEEN: Final = ("", "", " ", " ", " ", "-", ".", ":", "=", "_", ", ", "/", "@", ": ", "\n")
 BEFORE: Final = ("", "", "a ", "x: ")

@@ -24,6 +24,7 @@ from logops_fast.ingest.pii import (
     keyforms,
     names,
     pairs,
+    secret_values,
     tokens,
     triggers,
     urls,
@@ -37,7 +38,8 @@ _UNITS: Final = (
 )  # fmt: skip
 """The labels that `emails` takes for a unit of systemd."""
 KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
-    cards, emails, encodings, escapes, ipv4, ipv6, keyforms, names, pairs, tokens, triggers, urls, timestamps, levels,
+    cards, emails, encodings, escapes, ipv4, ipv6, keyforms, names, pairs, secret_values, tokens, triggers, urls,
+    timestamps, levels,
 )  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def _is_version(text: bytes, start: int, end: int) -> bool:
         return found[1].lower() in _PRODUCTS or (
             text[start:end].endswith(b".0.0.0") or (found[1].istitle() and _LOCAL.match(text, start) is None)
         )
-    if before in _BEFORE_WORD_ENDS and not head.rstrip(_BETWEEN).endswith(_VERSION_ENDS):
+    if before in _BEFORE_WORD_ENDS and not head.rstrip(_BETWEEN).rstrip(b".").endswith(_VERSION_ENDS):
         return False
     if before in b"-_" and text[start - 2] in _LETTERS + _DIGITS and _FILE.match(text, end) is not None:
         return True

@@ -65,6 +65,8 @@ SHAPE: Final = bytes(
 """For a copy with the same lines in which each letter and digit is `a`, what parts a key's pieces `_`."""
 LONG_WORD: Final = b"_" + b"a" * 16
 """16 letters or digits in a row after a separator or a slash, as most keys and tokens have them, in a shape."""
+SHORT: Final = (b"glpat-", b"GOCSPX-", b"dckr_")
+"""How keys of 20 to 28 characters begin, of which a fifth to a third have a separator in each 16."""
 
 
 def find_keys(text: bytes) -> list[Cut]:
@@ -86,7 +88,14 @@ def find_keys(text: bytes) -> list[Cut]:
             exact = _FORM.match(text, found.start())
             if exact is not None:
                 spans.append(exact.span())
-    begins = []
+    begins: list[int] = []
+    for beginning in SHORT:
+        at = text.find(beginning)
+        while at >= 0:
+            exact = _FORM.match(text, at)
+            if exact is not None:
+                spans.append(exact.span())
+            at = text.find(beginning, at + 1)
     at = text.find(_REFRESH)
     while at >= 0:
         begins.append(at)

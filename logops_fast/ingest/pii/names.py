@@ -46,6 +46,8 @@ GLUED_NAMES: Final = (
 QUERY_NAMES: Final = ("sig", "signature", "hmac", "auth", "sas", "pass")
 """Names that are secret only as a parameter of a URL's query."""
 
+_PUBLIC: Final = "publickeytoken"  # in the names of .NET's assemblies: part of a public key's digest
+
 _COMPACT: Final = frozenset(name.replace("_", "") for name in SECRET_NAMES)
 _QUERY: Final = frozenset(QUERY_NAMES)
 _MOST_WORDS: Final = 4
@@ -69,6 +71,8 @@ def is_secret(name: str, *, in_query: bool = False) -> bool:
     words: list[str] = [word.lower() for word in _WORD.findall(name)]
     tail = ""
     last_words: list[str] = words[-_MOST_WORDS:]
+    if "".join(last_words).endswith(_PUBLIC):
+        return False
     for word in reversed(last_words):
         tail = word + tail
         if tail in _COMPACT:

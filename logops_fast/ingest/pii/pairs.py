@@ -1,7 +1,6 @@
 """Secrets written in text: ``password=...``, ``"apiKey": "..."``, ``Cookie: ...``, ``<password>...</password>``.
 
-A name and its value are looked for around each separator. A value that is quoted ends with its quote, one in brackets
-with the bracket that closes it, any other where a parameter, a list or a sentence would go on.
+A name is looked for before each separator, its value after it (see `secret_values`).
 """
 
 from __future__ import annotations
@@ -9,15 +8,22 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from logops_fast.ingest.pii.cuts import Cut, is_masked
-from logops_fast.ingest.pii.names import FIELD, OTHER, QUERY_NAMES, SECRET, NameRules, is_secret
+from logops_fast.ingest.pii.cuts import Cut
+from logops_fast.ingest.pii.names import FIELD, OTHER, QUERY_NAMES, SECRET, SECRET_NAMES, NameRules, is_secret
+from logops_fast.ingest.pii.secret_values import (
+    AUTHORIZATION,
+    COOKIE_PAIRS,
+    OPENS,
+    QUOTES,
+    cookie_read_to,
+    cut_of,
+    element_before,
+    form_of,
+    is_open,
+    read_to,
+)
 from logops_fast.ingest.pii.triggers import Endings, element_pattern, endings_of, pair_pattern
-from logops_fast.patterns import compile_possessive
 
-_MASK: Final = b"***"
-_QUOTE: Final = 0xFD
-_BACKSLASH: Final = 0xFC
-_QUOTES: Final = b"\xfd'`"
 _NAME: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
 _CLOSERS: Final = b":]' `\xfd\xff"  # what may part a name from its separator
 _LONGEST_NAME: Final = 128
@@ -28,44 +34,12 @@ _BEFORE: Final = 32
 _AFTER: Final = 48
 _EDGE: Final = 8
 _REMEMBERED: Final = 512
-# How values of some names are written.
-_ANY_FORM: Final = 0
-_DIRECTORY: Final = 1
-_AUTHORIZATION: Final = 2
-_COOKIE_PAIRS: Final = 3
-_BLANKS: Final = re.compile(rb"[=>]{0,2}[ \xff]{0,8}")
-# An escape of JSON that this text holds undecoded ends a bare value: `\n` in a JSON text of JSON text.
-_ESCAPE: Final = rb"\xfc(?![nrtbfu/\xfc\xfd\x22])"
-_ENDS: Final = rb"\x00-\x20\x22\xf5-\xfb\xfc\xfd\xfe\xff'`,;&<>()\[\]{}"
-_BARE: Final = compile_possessive(rb"(?:[^" + _ENDS + rb"]|" + _ESCAPE + rb")++")
-_PARAMETER: Final = compile_possessive(rb"(?:[^" + _ENDS + rb"#]|" + _ESCAPE + rb")++")
-_ELEMENT: Final = re.compile(rb"[^<\x22\xfd]++(?=</)")
-_QUOTED: Final = {
-    0xFD: compile_possessive(rb"(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+"),
-    0x27: compile_possessive(rb"(?:[^'\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
-    0x60: compile_possessive(rb"(?:[^`\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
-}
-_TOKEN: Final = compile_possessive(
-    rb"[^\xfd\[\]{}\x22]*+(?:\xfd(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+\xfd[^\xfd\[\]{}\x22]*+)*+([\[\]{}])"
+# `API key: ...`: what may be in front of the last word of a name of several words.
+_WORDS: Final = re.compile(rb"(?:[A-Za-z]{1,20} ){1,3}\Z")
+_LAST_WORDS: Final = frozenset(
+    name.rpartition("_")[2].encode() for name in SECRET_NAMES if "_" in name and not is_secret(name.rpartition("_")[2])
 )
-_STRING_END: Final = re.compile(rb'[^"]*+')
-_NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*+(?=[ \xfe\xff\xf5]*+[,}\]])")
-# Reveals nothing; `(using password: YES)` is MySQL's.
-_PLAIN: Final = frozenset(
-    (b"null", b"true", b"false", b"none", b"None", b"True", b"False", b"nil", b"YES", b"NO", b"yes", b"no", _MASK)
-)
-
-# RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays; a word with a digit in it is no scheme but a
-# bare key, except for Amazon's.
-_SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})[ +]++(?=[^ +])")
-_PARAMETER_BEGINS: Final = re.compile(rb"[A-Za-z0-9_-]++=")
-_PARAMETERS: Final = compile_possessive(
-    rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++)(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
-)
-_CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
-# RFC 6265: pairs parted by `; `. They end at a quote, or a bracket, that is written as a character reference.
-_COOKIE: Final = rb"(?:[^\x00-\x20\x22;,'`&\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);))++"
-_COOKIES: Final = compile_possessive(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
+_CLOSING: Final = re.compile(rb"</(?:[A-Za-z0-9_.-]{1,32}:)?\Z")  # before the name of an element that ends
 
 
 _Seen = tuple[str, int, int, bytes]
@@ -150,13 +124,15 @@ class Pairs:
         if quote in _NAME:  # the usual case: nothing parts them
             quote = 0
             name = head[len(head.rstrip(_NAME)) :]
-        elif quote in _QUOTES:
+        elif quote in QUOTES:
             head = head[:-1]
             name = head[head.rfind(quote) + 1 :]
-            if 0x22 in name or name.strip(_NAME):
+            if (0x22 in name or name.strip(_NAME)) and not self._is_secret_of_words(name):
                 name = name[len(name.rstrip(_NAME)) :]
         else:
             quote = 0
+            while head.endswith(b"[]"):  # `password[]=`, an array in a query
+                head = head[:-2]
             head = head.rstrip(b"]")
             name = head[len(head.rstrip(_NAME)) :]
         begin = len(head) - len(name)
@@ -164,6 +140,12 @@ class Pairs:
         if not name:
             return None, reach
         edge = head[begin - 1] if begin else 0
+        if edge == 0x20 and name.lower() in _LAST_WORDS:
+            words = _WORDS.search(head, 0, begin)
+            if words is not None:
+                reach += begin - words.start()
+                if self._is_secret_of_words(words[0] + name):
+                    name = words[0] + name
         if separator == 0x3A and edge == 0x2F and head.endswith(b"://", 0, begin):
             return None, reach  # the user of a URL, whose password is masked by now
         query = edge in b"?&#" or (edge == 0x3B and head.endswith(b"&amp;", 0, begin))
@@ -176,7 +158,7 @@ class Pairs:
                 and is_secret(name.decode("ascii", "replace"), in_query=True)
             ):
                 in_query = SECRET
-            known = names[name] = (kind, in_query, _form(name.lower()))
+            known = names[name] = (kind, in_query, form_of(name.lower()))
         kind, in_query, form = known
         if kind == FIELD and not quote:
             return None, reach
@@ -184,102 +166,24 @@ class Pairs:
             kind = in_query
         if kind not in (FIELD, SECRET):
             return None, reach
-        cut = _cut(text, at, separator, quote, form, query)
+        if separator == 0x3E and _CLOSING.search(head, 0, begin) is not None:
+            cut = element_before(text, at)
+            return None if cut is None or not cut[2] else (kind, cut), 0
+        cut = cut_of(text, at, separator, quote, form, query)
         if cut is None:
-            return None, 0
+            return None, reach if is_open(text, at + 1, at + _AFTER - _EDGE) else 0
         end = cut[1]
         following = text[end] if end < len(text) else 0
         if (
-            form == _AUTHORIZATION
+            form == AUTHORIZATION
             or end - at > _AFTER - _EDGE
-            or (form == _COOKIE_PAIRS and following in b"&;")
+            or (form == COOKIE_PAIRS and (following in b"&;\xfd" or cookie_read_to(text, end) - at > _AFTER - _EDGE))
+            or (following in OPENS and read_to(text, cut[0], end) - at > _AFTER - _EDGE)
             or (quote and following in b" \xfe\xff\xf5")
         ):
             reach = 0
         return ((kind, cut) if cut[2] else None), reach
 
-
-def _form(name: bytes) -> int:
-    """How the value of a name, in lower case, is written."""
-    if name.endswith(b"pwd"):
-        return _DIRECTORY
-    if name.endswith(b"authorization"):
-        return _AUTHORIZATION
-    return _COOKIE_PAIRS if name.endswith((b"cookie", b"cookies")) else _ANY_FORM
-
-
-def _cut(text: bytes, at: int, separator: int, quote: int, form: int, query: bool) -> Cut | None:
-    """The cut of the value after a separator, perhaps without a mask; None if there is no value."""
-    if separator == 0x3E:  # <password>...</password>
-        found = _ELEMENT.match(text, at + 1)
-        return None if found is None else _scalar(text, at + 1, found.end())
-    start = at + 1
-    if start >= len(text):
-        return None
-    first = text[start]
-    if first in b"=> \xff":
-        start = _BLANKS.match(text, start).end()  # type: ignore[union-attr]  # matches the empty string
-        if start >= len(text):
-            return None
-        first = text[start]
-    if first in _QUOTES:
-        return _scalar(text, start + 1, _QUOTED[first].match(text, start + 1).end())  # type: ignore[union-attr]
-    if first in b"[{" and (quote or separator == 0x3D):
-        wrap = bytes((quote,)) if quote else b""
-        return (start, brackets_end(text, start), wrap + _MASK + wrap)
-    if first in b"/:" and separator == 0x3A and not quote:  # `token://`, `secret::path`
-        return None
-    if form == _DIRECTORY and first in b"/~":  # PWD=/home/..., the working directory
-        return None
-    if form == _AUTHORIZATION:
-        return _authorization(text, start)
-    if form == _COOKIE_PAIRS and separator == 0x3A:
-        found = _COOKIES.match(text, start)
-        return None if found is None else _scalar(text, start, found.end())
-    if quote:
-        found = _NUMBER.match(text, start)
-        if found is not None:  # in JSON text a number becomes a string
-            wrap = bytes((quote,))
-            return (start, found.end(), wrap + _MASK + wrap)
-    if not query:
-        # What `_BARE` is made of, but for escapes: `re` matches it, where the package `regex` takes 0.1 us a byte.
-        found = _CREDENTIALS.match(text, start)
-        end = start if found is None else found.end()
-        if end == len(text) or text[end] != _BACKSLASH:
-            return None if found is None else _scalar(text, start, end)
-    found = (_PARAMETER if query else _BARE).match(text, start)
-    return None if found is None else _scalar(text, start, found.end())
-
-
-def _scalar(text: bytes, start: int, end: int) -> Cut:
-    """The cut of a value; without a mask if it reveals nothing."""
-    value = text[start:end]
-    if not value or value in _PLAIN or is_masked(value):
-        return (start, end, b"")
-    return (start, end, _MASK)
-
-
-def _authorization(text: bytes, start: int) -> Cut | None:
-    scheme = _SCHEME.match(text, start)
-    if scheme is not None:
-        start = scheme.end()
-    # Asked with `re` first: `regex` looks for the `=` that its pattern needs in all of the text, each time.
-    found = _PARAMETERS.match(text, start) if _PARAMETER_BEGINS.match(text, start) is not None else None
-    if found is None:
-        if text[start : start + 1] and text[start] in _QUOTES:
-            return _scalar(text, start + 1, _QUOTED[text[start]].match(text, start + 1).end())  # type: ignore[union-attr]
-        found = _CREDENTIALS.match(text, start)
-    return None if found is None else _scalar(text, start, found.end())
-
-
-def brackets_end(text: bytes, start: int) -> int:
-    """Return where the brackets that open at ``start``, in JSON text inside a string, close, or the string's end."""
-    depth = 1
-    end = start + 1
-    while depth:
-        token = _TOKEN.match(text, end)
-        if token is None:
-            return _STRING_END.match(text, end).end()  # type: ignore[union-attr]  # matches the empty string
-        end = token.end()
-        depth += 1 if token[1] in b"[{" else -1
-    return end
+    def _is_secret_of_words(self, name: bytes) -> bool:
+        """Whether ``name``, of words parted by blanks, is that of a secret."""
+        return not name.strip(_NAME + b" ") and self._rules.kind(name.decode("ascii", "replace")) == SECRET

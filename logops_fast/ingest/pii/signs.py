@@ -21,7 +21,7 @@ from logops_fast.ingest.pii.encodings import ENCODED_BY
 from logops_fast.ingest.pii.folded import DIGIT, RUN, broad
 from logops_fast.ingest.pii.ipv4 import MAY_BE_IPV4
 from logops_fast.ingest.pii.ipv6 import ANCHOR
-from logops_fast.ingest.pii.keyforms import CAPITAL_A, LONG_WORD, PRIVATE_KEY, SHAPE
+from logops_fast.ingest.pii.keyforms import CAPITAL_A, LONG_WORD, PRIVATE_KEY, SHAPE, SHORT
 from logops_fast.ingest.pii.names import QUERY_NAMES, NameRules
 from logops_fast.ingest.pii.triggers import element_pattern, endings_of, name_pattern, pair_pattern
 from logops_fast.ingest.pii.walk import rows_of, search
@@ -138,6 +138,11 @@ class Signs:
         if last >= 0:
             self._add(shape, LONG_WORD, last)
             found |= KEY | JWT
+        for needle in SHORT:
+            last = text.rfind(needle)
+            if last >= 0:
+                self._add(text, needle, last)
+                found |= KEY
         at = SCHEME.search(view)
         if at is not None:
             self._find(view, SCHEME, at)

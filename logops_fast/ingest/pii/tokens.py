@@ -19,11 +19,14 @@ _JWT_MASK: Final = b"***jwt***"
 _TOKEN: Final = rb"(?:[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]|\xfc(?![nrtbfu/\xfc\xfd\x22]))++"
 _SCHEME: Final = re.compile(rb"bearer(?<![a-z0-9_]bearer)")  # in text of lower case; so are the others
 # The window of text around the end of a scheme by which a token is recognised as one that was seen before.
-_BEFORE: Final = 12
+_BEFORE: Final = 32
 _AFTER: Final = 48
 _REMEMBERED: Final = 512
 _SCHEME_LENGTH: Final = len(b"bearer")
-_BEARER_AT: Final = compile_possessive(rb"([ \xff+]++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+)(" + _TOKEN + rb")")
+# Blanks, the no-break one too, or what assigns.
+_BEARER_AT: Final = compile_possessive(
+    rb"((?:[ \xff+]|\xc2\xa0)++|[ \xff]*+[:=][ \xff]*+)(['`\xfd]?+)(" + _TOKEN + rb")"
+)
 # English and the radio networks' words: bearer bonds, bearer setup, bearer token expired, `Bearer realm="api"`.
 WORDS: Final = frozenset(
     b"activated activation and as auth authentication authorization authorisation capability channel check "
@@ -35,13 +38,15 @@ WORDS: Final = frozenset(
 )
 _WORD: Final = compile_possessive(rb"[A-Za-z]?[a-z]++(?:-[a-z]++)*+")
 _LONGEST_WORD: Final = 16
+_PAIR: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*+=[^=]")
+_ASSIGNED: Final = re.compile(rb"([A-Za-z_-]{1,20})[\xfd']?[:=] ?\Z")
 _SHORT_NUMBER: Final = re.compile(rb"[0-9]{1,5}")
 _STOPS: Final = b".:!?-"
 _ASSIGNS: Final = b":=\xfd'"
 
 # RFC 7617: base64 of `user:password`. Words such as "basic auth disabled" are no base64 of that.
 _BASIC: Final = re.compile(rb"basic(?<![a-z0-9_]basic)")
-_BASIC_AT: Final = re.compile(rb"[ +\xff]++['`\xfd]?+([A-Za-z0-9+/_-]{4,}+=*+)")
+_BASIC_AT: Final = compile_possessive(rb"(?:[ +\xff]|\xc2\xa0)++['`\xfd]?+([A-Za-z0-9+/_-]{4,}+=*+)")
 # RFC 7616: the parameters of credentials; a challenge has neither `username` nor `response`.
 _DIGEST: Final = re.compile(rb"digest(?<![a-z0-9_]digest)")
 _DIGEST_BEGINS: Final = re.compile(rb" ++(?=[a-z]++=)")
@@ -84,7 +89,7 @@ def find_bearer(text: bytes) -> list[Cut]:
     seen: dict[bytes, tuple[int, int]] = {}
     size = len(text)
     for at in _places(text, _SCHEME):
-        if at == size or text[at] not in b" \xff+:=":
+        if at == size or text[at] not in b" \xff+:=\xc2":
             continue  # what `_BEARER_AT` begins with is not there: the package `regex` takes 0.4 us to say so
         window = text[at - _BEFORE : at + _AFTER] if at >= _BEFORE else b""
         span = seen.get(window)
@@ -110,6 +115,8 @@ def _bearer(text: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:
     if judged is None:
         judged = known[token] = _judge(token)
     end = found.end()
+    if judged == _SURELY and gap == b" " and not quote and _is_next_pair(text, at - _SCHEME_LENGTH, token):
+        return 0, end - at
     if judged == _NONE or (
         judged == _TOKEN_OR_WORD and not quote and gap == b" " and not _is_value(text, at - _SCHEME_LENGTH, end)
     ):
@@ -133,6 +140,17 @@ def _is_value(text: bytes, start: int, end: int) -> bool:
     if before == b" ":
         before = text[max(0, start - 4) : start].rstrip(b" ")[-1:]
     return before in _ASSIGNS and before != b""
+
+
+def _is_next_pair(text: bytes, start: int, token: bytes) -> bool:
+    """Whether ``Bearer`` is the value of a name that is no header of credentials, and ``name=value`` follows it.
+
+    ``token_type=bearer expires_in=3600``.
+    """
+    if _PAIR.match(token) is None:
+        return False
+    assigned = _ASSIGNED.search(text, max(0, start - _BEFORE + _SCHEME_LENGTH), start)
+    return assigned is not None and not assigned[1].lower().endswith(b"authorization")
 
 
 def _reads_as_word(token: bytes) -> bool:

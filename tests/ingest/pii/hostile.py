@@ -22,10 +22,13 @@ UNITS: Final = (
     # Names with secrets, in each spelling.
     "?token=x&", "&sig=a", "api_key=a;", "pwd:x ", "'secret':'y' ", "{\"token\":1}", "cvv=1,", "Cookie: s=1\n",
     "Authorization: Basic QTpi ", "authorization=x ", "<token>x</token>", "token=[x] ", "set password = y ",
-    "key=a ", "token ", "access_key_id=A ",
+    "key=a ", "token ", "access_key_id=A ", "token=a(", "token=a[b", "token:[a", "Cookie: a={", "Cookie: a=1,b",
+    "API key: x ", "password[]=x&", "</a:password>", "<password a>b</password>", "<token><![CDATA[x]]></token>",
+    "token_type=bearer a=b ",
     # Tokens, keys and credentials.
     "Bearer x9y8z7w6v5u4t3s2 ", "Bearer%20zz9 ", "BeArEr q7 ", "eyJhbGciOiJub25lIn0.e30. ", "e30.e30.", ".eyJ",
     "sk-aaaaaaaaaaaaaaaaaaaaA ", "ghp_aaaaaaaaaaaaaaaaaaaaaaaa ", "AIza", "1//0", "hooks/", "user:pass@",
+    "glpat-", "glpat-a_b",
     "https://user:pass@host/ ", "PRIVATE KEY", "Digest realm=a, ",
     # JSON in strings, and escapes.
     '{"a":"b"},', '\\"password\\":\\"x\\",', "\\\\", "\\u0040", "\t", "\x01", "\\x40", "[1,4111111111111111,",

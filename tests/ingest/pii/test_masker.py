@@ -299,3 +299,33 @@ def test_a_token_is_masked_the_same_whatever_is_beside_it() -> None:
     other = '"x ewoJImFsZyI6IkhTMjU2.ewoJImFsZyI6IkhTMjU2abc.x y"'
     lines = [f'{{"msg":{text}}}\n'.encode() for text in (glued, other, glued)]
     assert Masker().mask_lines(b"".join(lines), [], {}) == b"".join(Masker().mask_lines(line, [], {}) for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        # Keys of which no 16 characters are without a separator.
+        ("using glpat-aB3xY_9kLmN-pQ2rStUv for", "using *** for"),
+        ("using GOCSPX-aB3xY_9kLmN-pQ2rStUv-xY for", "using *** for"),
+        ("using dckr_pat_aB3xY_9kLmN-pQ2rStUv-xYz for", "using *** for"),
+        ("xglpat-aB3xY_9kLmN-pQ2rStUv", "xglpat-aB3xY_9kLmN-pQ2rStUv"),
+        ("glpat-short dckr_compose", "glpat-short dckr_compose"),
+        # The pair after `token_type=bearer` is no token; a parameter of a header's credentials is one.
+        ("access_token=x token_type=bearer expires_in=3600", "access_token=*** token_type=bearer expires_in=3600"),
+        ("scheme: bearer status=401", "scheme: bearer status=401"),
+        ("Authorization: Bearer user=svc", "Authorization: Bearer ***"),
+        ("sent Bearer abc=def", "sent Bearer ***"),
+        # No-break spaces are blanks.
+        ("Bearer\u00a0Fk3Zz9YyXx8 ok", "Bearer\u00a0*** ok"),
+        ("Bearer&nbsp;Fk3Zz9YyXx8 ok", "Bearer&nbsp;*** ok"),
+        ("Basic\u00a0ZmFrZXVzZXI6RmFrZTdQdw== ok", "Basic\u00a0*** ok"),
+        # A version's word may end in a dot.
+        ("ver. 2.3.4.5 loaded", "ver. 2.3.4.5 loaded"),
+        ("no such user. 10.1.2.3 closed", "no such user. 10.1.x.x closed"),
+    ],
+)
+def test_what_strangers_found(text: str, masked: str) -> None:
+    masker = Masker()
+    assert masker.mask_text(text) == masked
+    assert masker.mask_text(f"{text} - {text}") == f"{masked} - {masked}"
+    assert masker.mask_text(masked) == masked

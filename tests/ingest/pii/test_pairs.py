@@ -57,6 +57,71 @@ def test_a_bare_value_ends_where_text_goes_on(text: str, masked: str) -> None:
     assert MASKER.mask_text(text) == masked
 
 
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        # A cookie's value in quotes, as JSON, with a comma; the date of Set-Cookie.
+        ('Cookie: a=1; b="Zz9"; c=2', "Cookie: ***"),
+        ('Cookie: a=1; b="Zz9" x', "Cookie: *** x"),
+        ('Cookie: p={"a":1,"b":[2]}; sid=1', "Cookie: ***"),
+        ("Cookie: n=a,b; sid=1", "Cookie: ***"),
+        ("cookie: a=1,accept:x", "cookie: ***,accept:x"),
+        ("Set-Cookie: a=1; Expires=Wed, 25 Nov 2026 10:00:00 GMT, sid=2; Path=/ x", "Set-Cookie: *** x"),
+        ('{"h":"Cookie: a=1; b=","x":"y z","q":"w"}', '{"h":"Cookie: ***","x":"y z","q":"w"}'),
+        ("curl -H 'Cookie: a=1; b=2' -H 'X: y'", "curl -H 'Cookie: ***' -H 'X: y'"),
+        # AWS Signature Version 4.
+        (
+            "Authorization: AWS4-HMAC-SHA256 Credential=x/aws4_request, SignedHeaders=host;x-amz-date, Signature=f0 ok",
+            "Authorization: AWS4-HMAC-SHA256 *** ok",
+        ),
+        # As programs print a value with its type.
+        ("token=b'Fk3' n=1", "token=*** n=1"),
+        ("{'password': u'Fk3', 'n': 1}", "{'password': ***, 'n': 1}"),
+        ('Creds { password: Some("Fk3 x"), n: 1 }', "Creds { password: ***, n: 1 }"),
+        ("Creds[token=Optional[Fk3], n=1]", "Creds[token=***, n=1]"),
+        ("password=Password(value=Fk3) x", "password=*** x"),
+        ("password=it's x", "password=***'s x"),
+        ('{"a":"password=f(","b":"x)"}', '{"a":"password=***(","b":"x)"}'),
+        # Brackets around one value.
+        ("map[X-Api-Key:[Fk3] Accept:[*/*]]", "map[X-Api-Key:*** Accept:[*/*]]"),
+        ("password: [Fk3 x] y", "password: *** y"),
+        ("password: [FILTERED] y", "password: [FILTERED] y"),
+        ("password: [", "password: ["),
+        (
+            'http.Header{"X-Api-Key":[]string{"Fk3"}, "Accept":[]string{"x"}}',
+            'http.Header{"X-Api-Key":"***", "Accept":[]string{"x"}}',
+        ),
+        # Names of several words.
+        ("Using API key: Fk3 ok", "Using API key: *** ok"),
+        ('{"API Key":"Fk3","n":1}', '{"API Key":"***","n":1}'),
+        ("Card number: 5019 x", "Card number: *** x"),
+        ("Social Security Number: 000-12-3456 x", "Social Security Number: *** x"),
+        ("security code: 737", "security code: ***"),
+        ("primary key: 55", "primary key: 55"),
+        ("key: 55", "key: 55"),
+        # Arrays in a query.
+        ("password[]=Fk3&go=1", "password[]=***&go=1"),
+        ("user[password][]=Fk3&go=1", "user[password][]=***&go=1"),
+        ("data%5Btoken%5D%5B%5D=Fk3&n=1", "data%5Btoken%5D%5B%5D=***&n=1"),
+        # Elements with attributes, and CDATA.
+        ('<a:Password Type="x">Fk3</a:Password><k>1</k>', '<a:Password Type="x">***</a:Password><k>1</k>'),
+        ("<apiKey><![CDATA[Fk3<>]]></apiKey> x", "<apiKey><![CDATA[***]]></apiKey> x"),
+        ('<password>Fk3</password><user a="b">joe</user>', '<password>***</password><user a="b">joe</user>'),
+        ('<x y="z">joe</password>', '<x y="z">joe</password>'),
+        ('<password a="b"></password>', '<password a="b"></password>'),
+        # What names a key, and is none.
+        ("Culture=neutral, PublicKeyToken=30ad4fe6b2a6aeed", "Culture=neutral, PublicKeyToken=30ad4fe6b2a6aeed"),
+    ],
+)
+def test_a_value_is_masked_whole_however_it_is_written(text: str, masked: str) -> None:
+    assert MASKER.mask_text(text) == masked
+    assert MASKER.mask_text(masked) == masked
+    # Beside itself, and after so much that what is near was seen before.
+    assert MASKER.mask_text(f"{text} - {text} - {text}") == f"{masked} - {masked} - {masked}"
+    filled = "x" * 70 + " "
+    assert MASKER.mask_text(filled + text) == filled + masked
+
+
 @given(
     st.lists(
         st.sampled_from(["password=a", '"token": "b"', "<secret>c</secret>", "eyJa.b.c", "d.eyJa.eyJb"]).flatmap(
