@@ -39,6 +39,9 @@ _WORDS: Final = re.compile(rb"(?:[A-Za-z]{1,20} ){1,3}\Z")
 _LAST_WORDS: Final = frozenset(
     name.rpartition("_")[2].encode() for name in SECRET_NAMES if "_" in name and not is_secret(name.rpartition("_")[2])
 )
+# `arn:aws:secretsmanager:eu-west-1:123456789012:secret:...`: what kind of resource it is, no name of a value.
+_RESOURCE: Final = re.compile(rb"\barn:[a-z0-9:-]{1,80}\Z")
+_DIGIT: Final = re.compile(rb"[0-9]")
 _CLOSING: Final = re.compile(rb"</(?:[A-Za-z0-9_.-]{1,32}:)?\Z")  # before the name of an element that ends
 
 
@@ -121,11 +124,13 @@ class Pairs:
                 head = head[:-1]
             head = head.rstrip(b" \xff")
             quote = head[-1] if head else 0
+        escaped = of_words = False
         if quote in _NAME:  # the usual case: nothing parts them
             quote = 0
             name = head[len(head.rstrip(_NAME)) :]
         elif quote in QUOTES:
             head = head[:-1]
+            escaped = quote == 0xFD and head.endswith(b"\xfc")
             name = head[head.rfind(quote) + 1 :]
             if (0x22 in name or name.strip(_NAME)) and not self._is_secret_of_words(name):
                 name = name[len(name.rstrip(_NAME)) :]
@@ -146,8 +151,11 @@ class Pairs:
                 reach += begin - words.start()
                 if self._is_secret_of_words(words[0] + name):
                     name = words[0] + name
+                    of_words = True
         if separator == 0x3A and edge == 0x2F and head.endswith(b"://", 0, begin):
             return None, reach  # the user of a URL, whose password is masked by now
+        if edge == 0x3A and separator == 0x3A and _RESOURCE.search(head, 0, begin) is not None:
+            return None, size
         query = edge in b"?&#" or (edge == 0x3B and head.endswith(b"&amp;", 0, begin))
         known = names.get(name)
         if known is None:
@@ -172,7 +180,12 @@ class Pairs:
         cut = cut_of(text, at, separator, quote, form, query)
         if cut is None:
             return None, reach if is_open(text, at + 1, at + _AFTER - _EDGE) else 0
+        if escaped and text[cut[0] - 1] == 0xFD and text[cut[0] - 2] != 0xFC:
+            return None, 0  # `\\"token\\":"`: the quote is that of the string that the name is in
         end = cut[1]
+        if of_words and _DIGIT.search(text, cut[0], end) is None:
+            # `private key: no such file`, `API key: missing`
+            return None, reach if end - at <= _AFTER - _EDGE else 0
         following = text[end] if end < len(text) else 0
         if (
             form == AUTHORIZATION

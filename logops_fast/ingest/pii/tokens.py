@@ -38,8 +38,7 @@ WORDS: Final = frozenset(
 )
 _WORD: Final = compile_possessive(rb"[A-Za-z]?[a-z]++(?:-[a-z]++)*+")
 _LONGEST_WORD: Final = 16
-_PAIR: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.-]*+=[^=]")
-_ASSIGNED: Final = re.compile(rb"([A-Za-z_-]{1,20})[\xfd']?[:=] ?\Z")
+_IS_KIND: Final = re.compile(rb"(?:[Tt]ype|TYPE|[Mm]ethod|[Ss]cheme)[\xfd']? ?[:=] ?\Z")
 _SHORT_NUMBER: Final = re.compile(rb"[0-9]{1,5}")
 _STOPS: Final = b".:!?-"
 _ASSIGNS: Final = b":=\xfd'"
@@ -115,10 +114,14 @@ def _bearer(text: bytes, at: int, known: dict[bytes, int]) -> tuple[int, int]:
     if judged is None:
         judged = known[token] = _judge(token)
     end = found.end()
-    if judged == _SURELY and gap == b" " and not quote and _is_next_pair(text, at - _SCHEME_LENGTH, token):
-        return 0, end - at
+    blank = not quote and gap.strip(b" \xff\xc2\xa0") == b""
+    if blank and _IS_KIND.search(text, max(0, at - _BEFORE), at - _SCHEME_LENGTH) is not None:
+        return 0, end - at  # `token_type=bearer expires_in=3600`
     if judged == _NONE or (
-        judged == _TOKEN_OR_WORD and not quote and gap == b" " and not _is_value(text, at - _SCHEME_LENGTH, end)
+        judged == _TOKEN_OR_WORD
+        and not quote
+        and gap in (b" ", b"\xc2\xa0")
+        and not _is_value(text, at - _SCHEME_LENGTH, end)
     ):
         return 0, end - at
     return end - len(token) - at, end - at
@@ -140,17 +143,6 @@ def _is_value(text: bytes, start: int, end: int) -> bool:
     if before == b" ":
         before = text[max(0, start - 4) : start].rstrip(b" ")[-1:]
     return before in _ASSIGNS and before != b""
-
-
-def _is_next_pair(text: bytes, start: int, token: bytes) -> bool:
-    """Whether ``Bearer`` is the value of a name that is no header of credentials, and ``name=value`` follows it.
-
-    ``token_type=bearer expires_in=3600``.
-    """
-    if _PAIR.match(token) is None:
-        return False
-    assigned = _ASSIGNED.search(text, max(0, start - _BEFORE + _SCHEME_LENGTH), start)
-    return assigned is not None and not assigned[1].lower().endswith(b"authorization")
 
 
 def _reads_as_word(token: bytes) -> bool:

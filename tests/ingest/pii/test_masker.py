@@ -313,6 +313,9 @@ def test_a_token_is_masked_the_same_whatever_is_beside_it() -> None:
         # The pair after `token_type=bearer` is no token; a parameter of a header's credentials is one.
         ("access_token=x token_type=bearer expires_in=3600", "access_token=*** token_type=bearer expires_in=3600"),
         ("scheme: bearer status=401", "scheme: bearer status=401"),
+        ("token_type: bearer  expires_in: 3600", "token_type: bearer  expires_in: 3600"),
+        ("X-Auth: Bearer key=Fk3Zz9Pw1", "X-Auth: Bearer ***"),
+        ("a bearer\u00a0annuity pays", "a bearer\u00a0annuity pays"),
         ("Authorization: Bearer user=svc", "Authorization: Bearer ***"),
         ("sent Bearer abc=def", "sent Bearer ***"),
         # No-break spaces are blanks.

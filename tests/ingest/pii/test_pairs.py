@@ -81,11 +81,31 @@ def test_a_bare_value_ends_where_text_goes_on(text: str, masked: str) -> None:
         ("Creds[token=Optional[Fk3], n=1]", "Creds[token=***, n=1]"),
         ("password=Password(value=Fk3) x", "password=*** x"),
         ("password=it's x", "password=***'s x"),
+        ("password=b'Fk3'x y", "password=*** y"),
+        ("password=Some(Fk3).x y", "password=*** y"),
+        ('token: Some(Token("Fk3")) y', "token: *** y"),
+        ('cookie: Some("a=Fk3; b=2") y', "cookie: *** y"),
+        ("{b'Authorization': b'Token Fk3', b'n': 1}", "{b'Authorization': ***, b'n': 1}"),
+        ("no password: getUser(id=5, name=joe) failed", "no password: ***(id=5, name=joe) failed"),
+        # Quotes that close a string around the pair.
+        ('{"msg":"password=b","x":"y"}', '{"msg":"password=***","x":"y"}'),
+        ("('token=b', 'user=joe')", "('token=***', 'user=joe')"),
+        ("exec 'password=u' 'user=joe' ok", "exec 'password=***' 'user=joe' ok"),
+        ('{"msg":"expected \\"token\\":","user":"joe"}', '{"msg":"expected \\"token\\":","user":"joe"}'),
+        ('{"msg":"expected \'token\':","user":"joe"}', '{"msg":"expected \'token\':","user":"joe"}'),
+        ('{"msg":"Cookie: a={","user":"joe"}', '{"msg":"Cookie: ***","user":"joe"}'),
+        ('{"msg":"got password=[\\"Fk3\\"]","user":"joe"}', '{"msg":"got password=***","user":"joe"}'),
+        ('{"msg":"missing token=[","user":"joe"}', '{"msg":"missing token=***","user":"joe"}'),
+        ('{"msg":"<password a=\'b\'>","x":"y</password>"}', '{"msg":"<password a=\'b\'>","x":"y</password>"}'),
+        ('{"a":"<secret x","m":"count>5</secret> ok"}', '{"a":"<secret x","m":"count>5</secret> ok"}'),
         ('{"a":"password=f(","b":"x)"}', '{"a":"password=***(","b":"x)"}'),
         # Brackets around one value.
         ("map[X-Api-Key:[Fk3] Accept:[*/*]]", "map[X-Api-Key:*** Accept:[*/*]]"),
-        ("password: [Fk3 x] y", "password: *** y"),
-        ("password: [FILTERED] y", "password: [FILTERED] y"),
+        ("password:[Fk3 x] y", "password:*** y"),
+        ("password:[Fk3]x y", "password:*** y"),
+        ("password:[FILTERED] y", "password:[FILTERED] y"),
+        ("unexpected token: [main] INFO started", "unexpected token: [main] INFO started"),
+        ("Cookie:[a=1; b=2]; Accept:[x]", "Cookie:***; Accept:[x]"),
         ("password: [", "password: ["),
         (
             'http.Header{"X-Api-Key":[]string{"Fk3"}, "Accept":[]string{"x"}}',
@@ -98,6 +118,7 @@ def test_a_bare_value_ends_where_text_goes_on(text: str, masked: str) -> None:
         ("Social Security Number: 000-12-3456 x", "Social Security Number: *** x"),
         ("security code: 737", "security code: ***"),
         ("primary key: 55", "primary key: 55"),
+        ("failed to read private key: open x", "failed to read private key: open x"),
         ("key: 55", "key: 55"),
         # Arrays in a query.
         ("password[]=Fk3&go=1", "password[]=***&go=1"),
@@ -109,7 +130,11 @@ def test_a_bare_value_ends_where_text_goes_on(text: str, masked: str) -> None:
         ('<password>Fk3</password><user a="b">joe</user>', '<password>***</password><user a="b">joe</user>'),
         ('<x y="z">joe</password>', '<x y="z">joe</password>'),
         ('<password a="b"></password>', '<password a="b"></password>'),
-        # What names a key, and is none.
+        # What names a key or a kind, and no value.
+        (
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-x y",
+            "arn:aws:secretsmanager:eu-west-1:123456789012:secret:prod/db-x y",
+        ),
         ("Culture=neutral, PublicKeyToken=30ad4fe6b2a6aeed", "Culture=neutral, PublicKeyToken=30ad4fe6b2a6aeed"),
     ],
 )
