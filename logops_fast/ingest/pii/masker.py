@@ -111,7 +111,7 @@ class Masker:
 
     def mask_text(self, text: str) -> str:
         """Raw text, such as an event that could not be parsed, masked as a string value is."""
-        masked: str = orjson.loads(restore(self._mask_strings(neutralise(to_json(text)), None, (), {})[0]))
+        masked: str = orjson.loads(restore(self._mask_strings(neutralise(b" " + to_json(text)), None, (), {})[0]))
         return masked
 
     def _are_clean(self, names: list[str]) -> list[bool]:
@@ -227,7 +227,8 @@ class Masker:
     ) -> tuple[list[bytes], bool]:
         """The strings at ``spans`` masked as they read at each level of decoding, and whether one of them is a key."""
         strings = [text[start:end] for start, end in spans]
-        layers = Layers(b'"' + b'","'.join(strings) + b'"')
+        # Led by a blank: a pattern for a name of one letter looks at the byte before the quote.
+        layers = Layers(b' "' + b'","'.join(strings) + b'"')
         while True:
             # What is delimited is looked for at each level: `p%2Fw` in a URL is a password until it is decoded.
             signs = Signs(layers.text, self._triggers)

@@ -301,6 +301,14 @@ def test_a_token_is_masked_the_same_whatever_is_beside_it() -> None:
     assert Masker().mask_lines(b"".join(lines), [], {}) == b"".join(Masker().mask_lines(line, [], {}) for line in lines)
 
 
+def test_a_name_of_one_letter_is_found_at_the_beginning_of_a_text_too() -> None:
+    text = 'n\\":1}", "z": 1}'
+    masked = 'n\\":\\"***\\"}", "z": 1}'
+    assert masker_of("n").mask_text(text) == masked
+    assert mask({"m": text}, "n") == {"m": masked}
+    assert mask({"a": "x%3D", "m": text}, "n") == {"a": "x%3D", "m": masked}
+
+
 @pytest.mark.parametrize(
     ("text", "masked"),
     [
