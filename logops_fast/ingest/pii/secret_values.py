@@ -224,7 +224,8 @@ def cookie_read_to(text: bytes, end: int) -> int:
 
 def element_before(text: bytes, at: int) -> Cut | None:
     """The cut of the content of the element that ends at ``at``, if it has attributes or is a CDATA section."""
-    first = max(at - _LONGEST_ELEMENT, text.rfind(b'"', 0, at) + 1)  # no other string of the batch
+    first = max(at - _LONGEST_ELEMENT, 0)
+    first = max(first, text.rfind(b'"', first, at) + 1)  # no other string of the batch
     closing = text.rfind(b"</", first, at)
     end = closing
     if text.endswith(_CDATA_END, 0, closing):
