@@ -72,6 +72,9 @@ PATTERNS: Final = (
 
 Bytes are numbers: `0x40 in text` takes 12 ns, `b"@" in text` 130, as it makes a TypeError first and drops it."""
 
+SHORT_KEYS: Final = tuple(zip(b"-X_", SHORT, strict=True))
+"""For KEY: a byte, the rarest of the needle, and the needle."""
+
 LARGE: Final = 2048
 """Bytes of a text from which on it pays to go from one rare byte to the next."""
 
@@ -138,11 +141,12 @@ class Signs:
         if last >= 0:
             self._add(shape, LONG_WORD, last)
             found |= KEY | JWT
-        for needle in SHORT:
-            last = text.rfind(needle)
-            if last >= 0:
-                self._add(text, needle, last)
-                found |= KEY
+        for byte, needle in SHORT_KEYS:
+            if byte in text:
+                last = text.rfind(needle)
+                if last >= 0:
+                    self._add(text, needle, last)
+                    found |= KEY
         at = SCHEME.search(view)
         if at is not None:
             self._find(view, SCHEME, at)
