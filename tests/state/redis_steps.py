@@ -26,7 +26,7 @@ def recover(asker: Asker) -> None:
 
 def soon() -> float:
     """An expiry that is past the horizon even if the store begins a moment later."""
-    return time.time() + 305
+    return time.time() + 330
 
 
 def refused(asker: Asker, why: str) -> None:

@@ -46,7 +46,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_table_takes_space_as_it_fills_and_keeps_it_over_a_restart(place: Path, tmp_path: Path) -> None:
     exclusive = place == tmp_path  # each kind of store in one of the places
-    expiry = time.time() + 305
+    expiry = time.time() + 330
     path = place / FILES[0]
     store = open_shared(place, 300, SMALL, exclusive=exclusive)
     status = path.stat()
@@ -65,7 +65,7 @@ def test_a_table_takes_space_as_it_fills_and_keeps_it_over_a_restart(place: Path
 
 @pytest.mark.process
 def test_siblings_grow_one_table_together(place: Path) -> None:
-    expiry = time.time() + 305
+    expiry = time.time() + 330
     store = open_shared(place, 300, SMALL)
 
     def work(index: int) -> list[str]:

@@ -13,7 +13,7 @@ from tests.state.support import Asker
 
 def soon() -> float:
     """An expiry that is past the horizon even if the store begins a moment later."""
-    return time.time() + 305
+    return time.time() + 330
 
 
 def test_a_nonce_is_fresh_once(asker: Asker) -> None:

@@ -45,8 +45,7 @@ def test_a_refused_permission_is_said_too(server: RedisServer, remote: Asker) ->
 
 def test_a_demoted_server_is_left_and_its_address_looked_up_again(server: RedisServer, remote: Asker) -> None:
     """What a failover does: the address leads to a replica at first, and to a primary again a moment later."""
-    signed_before = time.time() + 301
-    assert remote.insert(b"web\0before", signed_before) is NonceVerdict.FRESH
+    assert remote.insert(b"web\0before", soon()) is NonceVerdict.FRESH
     connections = server.ask(b"INFO stats").partition(b"total_connections_received:")[2].partition(b"\r")[0]
     with redis_server() as primary:
         server.ask(b"REPLICAOF 127.0.0.1 %d" % primary.port)
