@@ -203,8 +203,11 @@ def away_three_hours(made: Way) -> None:
 
 
 def yesterday(folder: Path) -> AbstractContextManager[Way]:
-    """Half an hour before midnight. A real Loki has a clock of its own: start this after three in the morning."""
-    return way(folder, offset=-(time.time() % DAY) - 1800)
+    """The last half hour before midnight that began. A real Loki has its own clock: start this after three at night.
+
+    It began less than a day ago: no gateway takes signatures that are older.
+    """
+    return way(folder, offset=-((time.time() + 1800) % DAY))
 
 
 def machine_killed(made: Way) -> None:
