@@ -24,11 +24,6 @@ def recover(asker: Asker) -> None:
         asker.runner.run(asyncio.sleep(0.02))
 
 
-def soon() -> float:
-    """An expiry that is past the horizon even if the store begins a moment later."""
-    return time.time() + 330
-
-
 def refused(asker: Asker, why: str) -> None:
     """Wait until the store says why it cannot be used."""
     deadline = time.monotonic() + 60

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,11 @@ from typing import Any
 import pytest
 
 from logops_fast.state.interface import BatchClaim, BucketVerdict, NonceVerdict, StateStore
+
+
+def soon() -> float:
+    """An expiry that is past the horizon even if the store begins a moment later."""
+    return time.time() + 330
 
 
 class FakeClock:

@@ -8,7 +8,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +18,7 @@ from logops_fast.state.growth import Growth
 from logops_fast.state.interface import NonceVerdict
 from logops_fast.state.local_store import Caps, LocalStore
 from logops_fast.state.shared import FILES, open_shared
-from tests.state.support import in_processes
+from tests.state.support import in_processes, soon
 
 CAPS = Caps(max_nonces=400_000, max_buckets=200, max_batch_ids=200)
 SMALL = Caps(max_nonces=200_000, max_buckets=200, max_batch_ids=200)
@@ -46,7 +45,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_table_takes_space_as_it_fills_and_keeps_it_over_a_restart(place: Path, tmp_path: Path) -> None:
     exclusive = place == tmp_path  # each kind of store in one of the places
-    expiry = time.time() + 330
+    expiry = soon()
     path = place / FILES[0]
     store = open_shared(place, 300, SMALL, exclusive=exclusive)
     status = path.stat()
@@ -65,7 +64,7 @@ def test_a_table_takes_space_as_it_fills_and_keeps_it_over_a_restart(place: Path
 
 @pytest.mark.process
 def test_siblings_grow_one_table_together(place: Path) -> None:
-    expiry = time.time() + 330
+    expiry = soon()
     store = open_shared(place, 300, SMALL)
 
     def work(index: int) -> list[str]:

@@ -8,12 +8,7 @@ import time
 import pytest
 
 from logops_fast.state.interface import MAX_ANSWER_BYTES, ClaimKind, NonceVerdict
-from tests.state.support import Asker
-
-
-def soon() -> float:
-    """An expiry that is past the horizon even if the store begins a moment later."""
-    return time.time() + 330
+from tests.state.support import Asker, soon
 
 
 def test_a_nonce_is_fresh_once(asker: Asker) -> None:

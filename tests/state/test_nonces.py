@@ -23,7 +23,7 @@ from logops_fast.state.nonces import SLOTS, TableNonces, fresh_horizon
 from logops_fast.state.shared import open_shared
 from logops_fast.state.table import LOCK_TRIES, Geometry, Table, header
 from logops_fast.state.tallies import TALLY_BYTES
-from tests.state.support import FakeClock, WatchedLock, in_processes
+from tests.state.support import FakeClock, WatchedLock, in_processes, soon
 from tests.support.tables import each_of
 
 ONE_BUCKET = Geometry(nonces.KIND, 1, "I", 1, 0, nonces.KEY_BYTES)
@@ -261,7 +261,7 @@ def test_of_many_processes_inserting_one_nonce_exactly_one_succeeds(tmp_path: Pa
 @pytest.mark.process
 def test_of_many_processes_that_start_together_exactly_one_makes_the_files(tmp_path: Path) -> None:
     directory = tmp_path / "new" / "state"
-    expiry = time.time() + 330
+    expiry = soon()
 
     def work(index: int) -> bool:
         store = open_shared(directory, 300, Caps(max_nonces=10_000))
@@ -359,8 +359,8 @@ class RefusedLock:
 def test_a_lock_that_is_refused_lets_no_request_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
     refused = RefusedLock(monkeypatch)
-    assert insert(store, b"web\0nonce", time.time() + 330) is NonceVerdict.UNAVAILABLE
-    store.remove(b"web\0nonce", time.time() + 330)
+    assert insert(store, b"web\0nonce", soon()) is NonceVerdict.UNAVAILABLE
+    store.remove(b"web\0nonce", soon())
     assert refused.unlocked == 0
 
 
@@ -368,7 +368,7 @@ def test_a_lock_that_is_refused_lets_no_request_in(tmp_path: Path, monkeypatch: 
 def test_a_bucket_is_unlocked_after_each_operation(tmp_path: Path) -> None:
     """A lock that stayed would stop every other worker for good."""
     store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
-    expiry = time.time() + 330
+    expiry = soon()
     for index in range(50):
         insert(store, b"web\0%d" % index, expiry)
         store.remove(b"web\0%d" % index, expiry)
@@ -458,7 +458,7 @@ def test_a_slot_that_is_given_back_is_the_next_one_handed_out() -> None:
 def test_no_operation_leaves_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
     locks = WatchedLock(monkeypatch)
-    expiry = time.time() + 330
+    expiry = soon()
     assert insert(store, b"web\0nonce", expiry) is NonceVerdict.FRESH
     assert not locks.locked
     store.remove(b"web\0nonce", expiry)
@@ -467,7 +467,7 @@ def test_no_operation_leaves_a_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_a_nonce_is_given_back_once_the_lock_is_free(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_shared(tmp_path, 300, Caps(max_nonces=1000)).nonces
-    expiry = time.time() + 330
+    expiry = soon()
     assert insert(store, b"web\0nonce", expiry) is NonceVerdict.FRESH
     locks = WatchedLock(monkeypatch)
     locks.held = LOCK_TRIES + 2  # more than the table itself tries

@@ -12,8 +12,7 @@ import pytest
 
 from logops_fast.state.interface import ClaimKind, NonceVerdict
 from logops_fast.state.redis_store import RedisStore
-from tests.state.redis_steps import soon
-from tests.state.support import Asker
+from tests.state.support import Asker, soon
 from tests.support.clock_shim import ClockShim
 from tests.support.services import RedisServer, redis_server
 

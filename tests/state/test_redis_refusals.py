@@ -13,8 +13,8 @@ import pytest
 from logops_fast.state.interface import ClaimKind, NonceVerdict
 from logops_fast.state.redis_check import check_policy
 from logops_fast.state.redis_store import RedisStore
-from tests.state.redis_steps import recover, refused, soon
-from tests.state.support import Asker
+from tests.state.redis_steps import recover, refused
+from tests.state.support import Asker, soon
 from tests.support.services import RedisServer, redis_server
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]

@@ -9,8 +9,8 @@ import pytest
 
 from logops_fast.state.interface import BatchClaim, ClaimKind, NonceVerdict
 from logops_fast.state.redis_store import RedisStore
-from tests.state.redis_steps import TIMEOUT, healthy, recover, soon
-from tests.state.support import Asker
+from tests.state.redis_steps import TIMEOUT, healthy, recover
+from tests.state.support import Asker, soon
 from tests.support.services import RedisServer
 
 pytestmark = [pytest.mark.service, pytest.mark.slow]

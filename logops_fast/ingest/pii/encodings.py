@@ -267,6 +267,10 @@ def _decoded_units(units: list[bytes]) -> list[bytes]:
     return decoded
 
 
+def _decoded_text(text: bytes) -> bytes:
+    return b"".join(_decoded_units(_ENCODED.split(text)))
+
+
 def _decoded_dense(text: bytes) -> bytes | None:
     """A text that is made of a few pieces, each with an encoded character, decoded; None if it is no such text.
 
@@ -283,10 +287,9 @@ def _decoded_dense(text: bytes) -> bytes | None:
         # A card's track begins like an encoded byte, and its pattern is the one that looks beyond the next sign.
         if _MAY_BE_TRACK.search(piece) is not None:
             return None
-        known[piece] = b"".join(_decoded_units(_ENCODED.split(sign + piece)))
+        known[piece] = _decoded_text(sign + piece)
     # What is before the first sign is no piece, unless it is like one.
-    first = b"".join(_decoded_units(_ENCODED.split(pieces[0])))
-    return first + b"".join(map(known.__getitem__, pieces[1:]))
+    return _decoded_text(pieces[0]) + b"".join(map(known.__getitem__, pieces[1:]))
 
 
 def _decoded(sign: bytes) -> bytes:

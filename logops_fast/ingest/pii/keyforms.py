@@ -88,18 +88,12 @@ def find_keys(text: bytes) -> list[Cut]:
             exact = _FORM.match(text, found.start())
             if exact is not None:
                 spans.append(exact.span())
-    begins: list[int] = []
     for beginning in SHORT:
-        at = text.find(beginning)
-        while at >= 0:
+        for at in _places(text, beginning):
             exact = _FORM.match(text, at)
             if exact is not None:
                 spans.append(exact.span())
-            at = text.find(beginning, at + 1)
-    at = text.find(_REFRESH)
-    while at >= 0:
-        begins.append(at)
-        at = text.find(_REFRESH, at + 1)
+    begins = _places(text, _REFRESH)
     if text.rfind(_WEBHOOK) >= 0:
         begins += [found.end() for found in _WEBHOOK_AT.finditer(text)]
     for at in begins:
@@ -112,6 +106,16 @@ def find_keys(text: bytes) -> list[Cut]:
         cuts.sort()
         cuts = _without_overlaps(cuts)
     return cuts
+
+
+def _places(text: bytes, needle: bytes) -> list[int]:
+    """Where ``needle`` is in the text."""
+    found: list[int] = []
+    at = text.find(needle)
+    while at >= 0:
+        found.append(at)
+        at = text.find(needle, at + 1)
+    return found
 
 
 def _token(text: bytes, at: int) -> tuple[int, int]:
