@@ -21,6 +21,7 @@ from logops_fast.ingest.pii import (
     escapes,
     ipv4,
     ipv6,
+    json_spans,
     keyforms,
     names,
     pairs,
@@ -38,8 +39,8 @@ _UNITS: Final = (
 )  # fmt: skip
 """The labels that `emails` takes for a unit of systemd."""
 KNOWN_BY_HEART: Final[tuple[ModuleType, ...]] = (
-    cards, emails, encodings, escapes, ipv4, ipv6, keyforms, names, pairs, secret_values, tokens, triggers, urls,
-    timestamps, levels,
+    cards, emails, encodings, escapes, ipv4, ipv6, json_spans, keyforms, names, pairs, secret_values, tokens, triggers,
+    urls, timestamps, levels,
 )  # fmt: skip
 
 

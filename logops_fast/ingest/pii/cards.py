@@ -87,6 +87,7 @@ _ELEMENTS: Final = compile_possessive(
     rb"[ \xff\xfe]*+\[(?:[0-9.eE+\[\], \xff\xfe-]|\xfd[^\xfd\xfc\x22]*+\xfd|null|true|false)*+"
 )
 _JSON_TEXT_END: Final = re.compile(rb"[ \xff\xfe]*+[,}\]]")
+_FRACTION: Final = re.compile(rb"(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?")
 _BEFORE_VALUE: Final = b" :[,\xff\xfe"
 _MINUS: Final = 0x2D
 _CONTEXT: Final = 16
@@ -245,9 +246,9 @@ def _cuts(text: bytes, spans: list[tuple[int, int]]) -> list[Cut]:
             # A bare number in JSON text becomes a string, so that the text stays JSON; a negative one is no card's.
             first = start - 1 if before == _MINUS else start
             if text[first - 1] in _BEFORE_VALUE:
-                after = end + 2 if text.startswith(b".0", end) else end
+                after = _FRACTION.match(text, end).end()  # type: ignore[union-attr]  # matches the empty string
                 if _JSON_TEXT_END.match(text, after) is not None and _is_json(text, first):
-                    if first < start:
+                    if first < start or text[end:after].strip(b".0"):
                         continue
                     mask = b"\xfd" + mask + b"\xfd"
                     end = after
@@ -266,6 +267,15 @@ def _cuts(text: bytes, spans: list[tuple[int, int]]) -> list[Cut]:
 def _is_json(text: bytes, start: int) -> bool:
     """Whether a number at ``start``, in a string, is a value of JSON text."""
     colon = text.rfind(b":", max(0, start - _ARRAY_CONTEXT), start)
+    opening = text.rfind(b'"', max(0, colon, start - _ARRAY_CONTEXT), start)
+    if opening >= 0:  # an array is the string's whole text; `[4111...]` alone is rather a number in brackets
+        ends = text.find(b'"', start, start + _ARRAY_CONTEXT)
+        return (
+            ends > 0
+            and text[ends - 1] == 0x5D
+            and text.find(b",", opening, ends) >= 0
+            and _ELEMENTS.fullmatch(text, opening + 1, start) is not None
+        )
     if colon < 0 or not text[max(0, colon - _CONTEXT) : colon].rstrip(b" \xff\xfe").endswith(b"\xfd"):
         return False
     between = text[colon + 1 : start]

@@ -75,6 +75,11 @@ _FILE: Final = re.compile(
     rb"|msu|cab|dmg|pkg|gem|nupkg|vsix|crate|iso|img|so|dll|snap|flatpak|appimage|AppImage|conda|pom|rar|bin|hex)"
     rb"(?![A-Za-z0-9])"
 )
+# What follows the version of a package in the names of RPM, and what is before that of an installed gem.
+_RPM_RELEASE: Final = re.compile(
+    rb"-[0-9][A-Za-z0-9_.~+^]{0,48}?[._](?:el|fc|amzn|x86_64|aarch64|noarch|i[3-6]86|src|ppc64le|s390x)(?![A-Za-z])"
+)
+_GEM: Final = re.compile(rb"/gems/[A-Za-z0-9_.-]{1,30}-\Z")
 _LETTERS: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _LOCAL: Final = re.compile(rb"(?:127|169\.254|192\.168|172\.(?:1[6-9]|2[0-9]|3[01]))\.")
 _HIGHEST_PORT: Final = 65535
@@ -137,6 +142,8 @@ def _is_version(text: bytes, start: int, end: int) -> bool:
     if before in _BEFORE_WORD_ENDS and not head.rstrip(_BETWEEN).rstrip(b".").endswith(_VERSION_ENDS):
         return False
     if before in b"-_" and text[start - 2] in _LETTERS + _DIGITS and _FILE.match(text, end) is not None:
+        return True
+    if before == 0x2D and (_RPM_RELEASE.match(text, end) is not None or _GEM.search(head) is not None):
         return True
     if before == 0x40 and text[start - 2] in _LETTERS and _FILE.match(text, end) is not None:
         return True

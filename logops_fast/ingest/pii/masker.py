@@ -35,6 +35,7 @@ _LEFT_BY_MASK: Final = re.compile(rb"\*\*\*|\.x\.x|:x:x")
 _STRING_OUT: Final = b"\xc0"
 _VALUE_OUT: Final = b"\xc1"
 _SHORT: Final = 256  # bytes
+_QUOTE: Final = 0xFD
 _NULL_END: Final = b"null}"
 
 _Finder = tuple[int, str, Callable[[bytes], list[Cut]]]
@@ -103,6 +104,8 @@ class Masker:
             masked = restore(masked, controls=has_controls(lines))
         else:
             masked, in_key = self._mask_strings(lines, None if named is None else values, named or (), hits)
+            if _QUOTE in masked:  # that of a number which became a string, in JSON text without any other
+                masked = restore(masked, controls=False)
         return self._rename(masked) if in_key else masked
 
     def leaves(self, names: list[str]) -> list[bool]:

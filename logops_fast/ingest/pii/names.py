@@ -19,7 +19,7 @@ OTHER: Final = ""
 
 SECRET_NAMES: Final = (
     "password", "password1", "password2", "password_confirmation", "passwd", "passphrase", "passcode", "pwd",
-    "db_pass", "user_pass",
+    "password_confirm", "db_pass", "user_pass", "smtp_pass", "ssh_pass", "require_pass",
     "secret", "secrets", "client_secret",
     "token", "jwt", "otp",
     "access_token", "auth_token", "refresh_token", "id_token", "csrf_token", "session_token", "api_token",

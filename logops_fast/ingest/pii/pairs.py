@@ -26,6 +26,7 @@ from logops_fast.ingest.pii.triggers import Endings, element_pattern, endings_of
 
 _NAME: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
 _CLOSERS: Final = b":]' `\xfd\xff"  # what may part a name from its separator
+_FORM_CLOSERS: Final = (b"]", b" ")  # `"user[password]"`, a field of a form
 _LONGEST_NAME: Final = 128
 # The window of text around a separator by which a value is recognised as one that was seen before. It shows the name
 # and `_EDGE` bytes before it, the value and `_EDGE` bytes after it: no look-ahead of a value's pattern goes further,
@@ -131,6 +132,8 @@ class Pairs:
         elif quote in QUOTES:
             head = head[:-1]
             escaped = quote == 0xFD and head.endswith(b"\xfc")
+            if head[-1:] in _FORM_CLOSERS:
+                head = head.rstrip(b"[] ")
             name = head[head.rfind(quote) + 1 :]
             if (0x22 in name or name.strip(_NAME)) and not self._is_secret_of_words(name):
                 name = name[len(name.rstrip(_NAME)) :]

@@ -10,6 +10,7 @@ import re
 from typing import Final
 
 from logops_fast.ingest.pii.cuts import Cut, is_masked
+from logops_fast.ingest.pii.json_spans import CLOSES, brackets_end, escaped_end
 from logops_fast.patterns import compile_possessive
 
 QUOTES: Final = b"\xfd'`"
@@ -29,13 +30,31 @@ _WRAPPED: Final = re.compile(
     rb"|[A-Za-z_][A-Za-z0-9_.:]{0,64}+\((?:[^()\x20\x22\xfd\xfe]{0,256}+|\xfd[^\xfd\x22\xfe]{0,256}+\xfd)\))\)"
     rb"|\[(?:[^\[\]\x20\x22\xfd\xfe]{0,256}+|\xfd[^\xfd\x22\xfe]{0,256}+\xfd)\])"
 )
+_MAY_WRAP: Final = OPENS + b"\xfc"
+_ESCAPED_WRAP: Final = re.compile(
+    rb"(?:[bBfFrRuU]{1,2}+|[A-Za-z_][A-Za-z0-9_.:]{0,64}+(?:\(|\[))\xfc++(?:\xfd|u002[27])(?!\xfd?+[ ,:;)\]}\x22]|\Z)"
+)
 _TYPE: Final = re.compile(rb"[A-Za-z_][A-Za-z0-9_.:]{0,64}+")
 _CONTENT: Final = re.compile(rb"[^()\[\]\x22\xfd\xfe]{0,256}+")
 _AFTER_QUOTE: Final = frozenset((b"", b'"', *(bytes((byte,)) for byte in b" ,:;)]}\xfc\xfd\xfe\xff'`")))
-_CLOSES: Final = frozenset((b"", b'"', b",", b":", b"}", b"]", b")"))
 _PREFIXES: Final = b"bBfFrRuU"
 # `X-Api-Key:[...]`, as Go prints a header. Placeholders are not masked again.
 _BRACKETED: Final = re.compile(rb"\[([^\[\]\x22\xfd\xfe]{1,512}+)\]")
+# `cookies: {'session': '...'}`, `secret: ["...", "..."]`: after a blank only what is made of strings is a value,
+# and not a list of a sentence. Bounded, as a text may be full of those that do not close.
+_ITEMS: Final = (
+    rb"(?=['\xfd\xfc])(?: ?(?:'[^'\xfc\xfd\xfe\x22]{0,256}+'|\xfd[^\xfc\xfd\x22]{0,256}+\xfd"
+    rb"|\xfc\xfd[^\xfc\xfd\x22]{0,256}+\xfc\xfd|[^ '\xfc\xfd\xfe\x22\[\]{},:]{1,64}+) ?(?:,|:|=>|(?=[\]}]))){1,32}+"
+)
+_STRING: Final = rb"(?:'[^'\xfc\xfd\xfe\x22]{0,64}+'|\xfd[^\xfc\xfd\x22]{0,64}+\xfd)"
+_NOT_OF_STRINGS: Final = re.compile(  # as is seen at its beginning
+    rb"[\[{](?:"
+    + _STRING
+    + rb" ?[^ ,:=\]}]|(?: ?(?:"
+    + _STRING
+    + rb"|[A-Za-z0-9_.-]{1,64}) ?(?:,|:|=>)){1,3} ?[\[{(;])"
+)
+_OF_STRINGS: Final = compile_possessive(rb"\[" + _ITEMS + rb"\]|\{" + _ITEMS + rb"\}")
 _SLICE: Final = re.compile(rb"[A-Za-z0-9_.*]{1,64}\{")  # `[]string{"..."}`
 _PLACEHOLDERS: Final = frozenset(
     (b"filtered", b"redacted", b"masked", b"hidden", b"removed", b"empty", b"nil", b"null", b"none")
@@ -48,21 +67,23 @@ _ATTRIBUTES: Final = compile_possessive(
 )
 _CDATA: Final = b"<![CDATA["
 _CDATA_END: Final = b"]]>"
-# An escape of JSON that this text holds undecoded ends a bare value: `\n` in a JSON text of JSON text.
-_ESCAPE: Final = rb"\xfc(?![nrtbfu/\xfc\xfd\x22])"
+# An escape of JSON that this text holds undecoded is what it stands for: `\n`, `\"` and `\u0027` end a bare value,
+# Gson's `\u003d` and PHP's `\/` are part of it.
+_PLAIN_ESCAPE: Final = (
+    rb"\xfc{1,4}+(?:/|u(?!00(?:[01][0-9A-Fa-f]|2[026789cC]|3[bBcCeE]|5[bBdD]|60|7[bBdD]))[0-9A-Fa-f]{4})"
+)
+_ESCAPE: Final = rb"(?:\xfc(?![nrtbfu/\xfc\xfd\x22])|" + _PLAIN_ESCAPE + rb")"
 _ENDS: Final = rb"\x00-\x20\x22\xf5-\xfb\xfc\xfd\xfe\xff'`,;&<>()\[\]{}"
 _BARE: Final = compile_possessive(rb"(?:[^" + _ENDS + rb"]|" + _ESCAPE + rb")++")
 _PARAMETER: Final = compile_possessive(rb"(?:[^" + _ENDS + rb"#]|" + _ESCAPE + rb")++")
 _ELEMENT: Final = re.compile(rb"[^<\x22\xfd]++(?=</)")
 _QUOTED: Final = {
     0xFD: compile_possessive(rb"(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+"),
-    0x27: compile_possessive(rb"(?:[^'\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
-    0x60: compile_possessive(rb"(?:[^`\xfc\x22\xfd\xfe]|\xfc[^\x22])*+"),
+    # An escaped quote ends them as a quote does: it is that of a string in JSON text that is a string of JSON text.
+    0x27: compile_possessive(rb"(?:[^'\xfc\x22\xfd\xfe]|\xfc(?!\xfc{0,32}+\xfd)[^\x22])*+"),
+    0x60: compile_possessive(rb"(?:[^`\xfc\x22\xfd\xfe]|\xfc(?!\xfc{0,32}+\xfd)[^\x22])*+"),
 }
-_TOKEN: Final = compile_possessive(
-    rb"(?:[^\xfd\xfc\[\]{}\x22]|\xfc[^\x22])*+(?:\xfd(?:[^\xfd\xfc\x22]|\xfc[^\x22])*+\xfd(?:[^\xfd\xfc\[\]{}\x22]|\xfc[^\x22])*+)*+([\[\]{}])"
-)
-_STRING_END: Final = re.compile(rb'[^"]*+')
+_ESCAPED_QUOTE: Final = re.compile(rb"\xfc++\xfd")
 _NUMBER: Final = re.compile(rb"-?[0-9][0-9.eE+-]*+(?=[ \xfe\xff\xf5]*+[,}\]])")
 # Reveals nothing; `(using password: YES)` is MySQL's.
 _PLAIN: Final = frozenset(
@@ -72,27 +93,43 @@ _PLAIN: Final = frozenset(
     )
 )
 
+# Words that follow `token: ` in a sentence. As a password one of them protects nothing.
+_STATUS: Final = frozenset(
+    b"a an and are at bad be cannot changed connection context could created deleted denied did does empty error "
+    b"expired failed failure for forbidden found from had has have illegal in incorrect invalid is loaded malformed "
+    b"mismatch missing must not of ok on or permission received refreshed rejected required revoked rotated set should "
+    b"the to too unauthorized unexpected unknown unset unsupported updated valid was were will with wrong".split()
+)
+
 # RFC 9110, 11.4: a scheme, then one token or parameters. The scheme stays; a word with a digit in it is no scheme but a
 # bare key, except for Amazon's.
-_SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})[ +]++(?=[^ +])")
-_PARAMETER_BEGINS: Final = re.compile(rb"[A-Za-z0-9_-]++=")
+_SCHEME: Final = re.compile(rb"(?:AWS4-[A-Z0-9-]{1,32}|[A-Za-z][A-Za-z-]{0,31})(?:[ +\xff]|\xfc{1,3}t)++(?=[^ +\xff])")
+_EQUALS: Final = rb"(?:=|\xfc{1,4}+u003[dD])"
+_PARAMETER_BEGINS: Final = re.compile(rb"[A-Za-z0-9_-]++" + _EQUALS)
 _PARAMETERS: Final = compile_possessive(
-    rb"(?:[A-Za-z0-9_-]++=(?:\xfd[^\xfd\x22]*+\xfd|[^" + _ENDS + rb"]++(?:;[A-Za-z0-9_-]++(?!=))*+)"
-    rb"(?:[,;] *+| ++(?=[A-Za-z0-9_-]++=))?)++"
+    rb"(?:[A-Za-z0-9_-]++" + _EQUALS + rb"(?:\xfd[^\xfd\x22]*+\xfd"
+    rb"|\xfc\xfd[^\xfc\xfd\x22]*+\xfc\xfd|\xfc{3}\xfd[^\xfc\xfd\x22]*+\xfc{3}\xfd"
+    rb"|(?:[^" + _ENDS + rb"]|" + _PLAIN_ESCAPE + rb")++(?:;[A-Za-z0-9_-]++(?!" + _EQUALS + rb"))*+)"
+    rb"(?:[,;] *+| ++(?=[A-Za-z0-9_-]++" + _EQUALS + rb"))?)++"
 )
 _CREDENTIALS: Final = re.compile(rb"[^\x00-\x20\x22\xf5-\xff'`,;&<>()\[\]{}]++")
 # RFC 6265: pairs parted by `; `. They end at a quote, or a bracket, that is written as a character reference. A value
 # may be in quotes, or JSON as scripts set it; in `expires=Wed, 25 Nov` a blank goes on with the date.
 _COOKIE: Final = (
-    rb"(?:[^\x00-\x20\x22;,'`&={\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);)"
-    rb"|=(?:\xfd[!#-+.-:<-\[\]-~-]*+\xfd(?=[; \x22\xfe]|\Z))?"
-    rb"|\{(?:\xfd[^\x22{}\xfd;\xfc\xfe]++\xfd:(?:[^\x22{}\xfd;\xfc\xfe]++|\xfd[^\x22{}\xfd;\xfc\xfe]*+\xfd)*+\}"
+    rb"(?:[^\x00-\x20\x22;,'`&<>={\xf5-\xff]|&(?!(?:quot|apos|lt|gt|#0*(?:34|39)|#[xX]0*2[27]);)"
+    rb"|" + _EQUALS + rb"(?:\xfd[!#-+.-:<-\[\]-~-]*+\xfd(?=[; \x22\xfe]|\Z)"
+    rb"|\xfc\xfd[!#-+.-:<-\[\]-~-]*+\xfc\xfd(?=[; \x22\xfd])"
+    rb"|\xfc{3}\xfd[!#-+.-:<-\[\]-~-]*+\xfc{3}\xfd(?=[; \x22\xfc\xfd]))?|"
+    + _PLAIN_ESCAPE
+    + rb"|\{(?:\xfd[^\x22{}\xfd;\xfc\xfe]++\xfd:(?:[^\x22{}\xfd;\xfc\xfe]++|\xfd[^\x22{}\xfd;\xfc\xfe]*+\xfd)*+\}"
     rb"(?=[; \x22\xfe]|\Z))?"
     rb"|,(?=[^ \x22,:=;\xf5-\xff]{1,256};)"
+    rb"|, (?=[A-Za-z0-9_.-]{1,64}=[^ \x22,;=\xf5-\xff]{1,256};)"
     rb"|(?<==[MTWFS][a-z][a-z]), [0-9]{1,2}[ -][A-Z][a-z]{2}[ -][0-9]{2,4} [0-9:]{8} GMT"
     rb"|(?<=GMT), (?=[A-Za-z0-9_.-]{1,64}=))++"
 )
 _AFTER_COMMA: Final = re.compile(rb"[^ \x22,:=;\xf5-\xff]{0,256}+")
+_AFTER_JOIN: Final = re.compile(rb"[A-Za-z0-9_.-]{0,64}(?:=[^ \x22,;=\xf5-\xff]{0,256})?")
 _LONGEST_DATE: Final = 68  # and the name after it
 _COOKIES: Final = compile_possessive(_COOKIE + rb"(?:; *+" + _COOKIE + rb")*+")
 
@@ -120,18 +157,28 @@ def cut_of(text: bytes, at: int, separator: int, quote: int, form: int, query: b
         if start >= len(text):
             return None
         first = text[start]
-    if first == _QUOTE and quote != _QUOTE and text[start + 1 : start + 2] in _CLOSES:
+    if first == _QUOTE and quote != _QUOTE and text[start + 1 : start + 2] in CLOSES:
         return None  # that of a string that ends after the separator
     if first in QUOTES:
         return _scalar(text, start + 1, _QUOTED[first].match(text, start + 1).end())  # type: ignore[union-attr]
+    if first == _BACKSLASH:
+        opening = _ESCAPED_QUOTE.match(text, start)
+        if opening is not None:
+            if quote != _QUOTE and text[opening.end() : opening.end() + 1] in CLOSES:
+                return None
+            return _scalar(text, opening.end(), escaped_end(text, opening.start(), opening.end()))
     if first in b"[{" and (quote or separator == 0x3D):
         wrap = bytes((quote,)) if quote else b""
-        end = _brackets_end(text, start, in_json=bool(quote))
+        end = brackets_end(text, start, in_json=bool(quote))
         if end == start + 2 and text[end - 1] == 0x5D:
             values = _SLICE.match(text, end)
             if values is not None:
-                end = _brackets_end(text, values.end() - 1, in_json=bool(quote))
+                end = brackets_end(text, values.end() - 1, in_json=bool(quote))
         return (start, end, wrap + _MASK + wrap)
+    if first in b"[{" and start > at + 1:
+        found = _OF_STRINGS.match(text, start)
+        if found is not None:
+            return (start, found.end(), _MASK)
     if first == 0x5B and start == at + 1:  # after a blank it is a list, or a thread's name, of a sentence
         found = _BRACKETED.match(text, start)
         if found is not None:
@@ -142,15 +189,30 @@ def cut_of(text: bytes, at: int, separator: int, quote: int, form: int, query: b
         return None
     if form == _DIRECTORY and first in b"/~":  # PWD=/home/..., the working directory
         return None
-    if form in (AUTHORIZATION, COOKIE_PAIRS):
-        found = _CREDENTIALS.match(text, start)
-        if found is not None and found.end() < len(text):
-            end = _wrapped_end(text, start, found.end())
-            if end > found.end():
-                return _scalar(text, start, end)
+    is_sentence = separator == 0x3A and not quote and start > at + 1
+    if form == COOKIE_PAIRS and separator == 0x3D:
+        form = _ANY_FORM
+    return _bare(text, start, quote, form, query, is_sentence=is_sentence)
+
+
+def _bare(text: bytes, start: int, quote: int, form: int, query: bool, *, is_sentence: bool) -> Cut | None:
+    """The cut of a value that is in no quotes or brackets; ``is_sentence``: it may be a word of one."""
+    # What `_BARE` is made of, but for escapes: `re` matches it, where the package `regex` takes 0.1 us a byte.
+    plain = _CREDENTIALS.match(text, start)
+    end = start if plain is None else plain.end()
+    follows = text[end] if end < len(text) else 0
+    if plain is not None:
+        if is_sentence and plain[0] in _STATUS:
+            return (start, end, b"")
+        if follows in _MAY_WRAP:
+            if _ESCAPED_WRAP.match(text, start) is not None:
+                return None  # `Some(\\"`, `b\\u0027` in JSON text: how it goes on is seen once it is decoded
+            wrapped = end if query else _wrapped_end(text, start, end)
+            if wrapped > end:
+                return _scalar(text, start, wrapped)
     if form == AUTHORIZATION:
         return _authorization(text, start)
-    if form == COOKIE_PAIRS and separator == 0x3A:
+    if form == COOKIE_PAIRS:
         if text.startswith(_MASK, start):
             return (start, start + len(_MASK), b"")
         found = _COOKIES.match(text, start)
@@ -160,14 +222,8 @@ def cut_of(text: bytes, at: int, separator: int, quote: int, form: int, query: b
         if found is not None:  # in JSON text a number becomes a string
             wrap = bytes((quote,))
             return (start, found.end(), wrap + _MASK + wrap)
-    if not query:
-        # What `_BARE` is made of, but for escapes: `re` matches it, where the package `regex` takes 0.1 us a byte.
-        found = _CREDENTIALS.match(text, start)
-        end = start if found is None else found.end()
-        if end == len(text) or text[end] != _BACKSLASH:
-            if found is None:
-                return None
-            return _scalar(text, start, _wrapped_end(text, start, end) if end < len(text) else end)
+    if not query and follows != _BACKSLASH:
+        return None if plain is None else _scalar(text, start, end)
     found = (_PARAMETER if query else _BARE).match(text, start)
     return None if found is None else _scalar(text, start, found.end())
 
@@ -175,8 +231,6 @@ def cut_of(text: bytes, at: int, separator: int, quote: int, form: int, query: b
 def _wrapped_end(text: bytes, start: int, end: int) -> int:
     """Where a value ends that is in quotes or brackets after a prefix or its type; ``end`` if it is not."""
     opens = text[end]
-    if opens not in OPENS:
-        return end
     if opens in QUOTES:
         if end - start > 2 or text[start:end].strip(_PREFIXES) or text[end + 1 : end + 2] in _AFTER_QUOTE:
             return end  # the quote closes a string that the pair is in
@@ -207,6 +261,9 @@ def read_to(text: bytes, start: int, end: int) -> int:
 
 def is_open(text: bytes, start: int, limit: int) -> bool:
     """Whether a bracket opens at ``start`` that something else before ``limit`` keeps from being closed."""
+    if text[start : start + 1] == b" ":
+        found = _NOT_OF_STRINGS.match(text, start + 1)
+        return found is not None and found.end() <= limit
     if text[start : start + 1] != b"[":
         return False
     stop = _CONTENT.match(text, start + 1).end()  # type: ignore[union-attr]  # matches the empty string
@@ -219,6 +276,8 @@ def cookie_read_to(text: bytes, end: int) -> int:
         return end
     if text[end - 4 : end - 3] == b"=" or text.endswith(b"GMT", 0, end):
         return end + _LONGEST_DATE
+    if text[end + 1 : end + 2] == b" ":
+        return _AFTER_JOIN.match(text, end + 2).end() + 1  # type: ignore[union-attr]  # matches the empty string
     return _AFTER_COMMA.match(text, end + 1).end()  # type: ignore[union-attr]  # matches the empty string
 
 
@@ -267,20 +326,3 @@ def _authorization(text: bytes, start: int) -> Cut | None:
             return _scalar(text, start + 1, _QUOTED[text[start]].match(text, start + 1).end())  # type: ignore[union-attr]
         found = _CREDENTIALS.match(text, start)
     return None if found is None else _scalar(text, start, found.end())
-
-
-def _brackets_end(text: bytes, start: int, *, in_json: bool) -> int:
-    """Where the brackets that open at ``start``, in JSON text inside a string, close, or the string's end.
-
-    Not ``in_json``, brackets that do not close end where a quote does, perhaps that of a string they are in.
-    """
-    depth = 1
-    end = start + 1
-    while depth:
-        token = _TOKEN.match(text, end)
-        if token is None:
-            pattern = _STRING_END if in_json else _QUOTED[_QUOTE]
-            return pattern.match(text, start + 1).end()  # type: ignore[union-attr]  # matches the empty string
-        end = token.end()
-        depth += 1 if token[1] in b"[{" else -1
-    return end

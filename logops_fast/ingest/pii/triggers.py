@@ -16,6 +16,7 @@ ENDING: Final = 3  # letters
 _CLOSERS: Final = rb"[\xfd' \xff`\]]"  # what may part a name from its separator in text: quotes, a blank, a tab, `]`
 _CLOSERS_OR_COLON: Final = rb"[\xfd' \xff`\]:]"
 _CLOSERS_OR_QUOTE: Final = rb"[\xfd' \xff`\]\x22]"
+_FORM_CLOSERS: Final = (rb"\]", rb"\[\]", rb" ")  # `"user[password]":`, `"password[]":`, `"password ":`
 _OPENERS: Final = b"\"\xfd'`"
 _ANY: Final = bytes(range(256))
 
@@ -106,7 +107,7 @@ def name_pattern(endings: Endings) -> bytes:
     spaced = _CLOSERS + rb" :"
     return (
         endings.before(b":") + rb"|(?<=" + closer + rb")(?:" + endings.before(closer)
-        + rb"|(?<=" + spaced + rb")" + endings.before(spaced) + rb")"
+        + rb"|(?<=" + spaced + rb")" + endings.before(spaced) + rb"|" + _in_form(endings, rb"[\x22\xfd]:") + rb")"
     )  # fmt: skip
 
 
@@ -117,7 +118,7 @@ def element_pattern(endings: Endings) -> re.Pattern[bytes]:
 
 def member_pattern(endings: Endings) -> re.Pattern[bytes]:
     """Finds the end of the name of each object member that may matter: ``":`` in neutral text."""
-    return re.compile(rb'":' + endings.before(b'":'))
+    return re.compile(rb'":(?:' + endings.before(b'":') + rb"|" + _in_form(endings, b'":') + rb")")
 
 
 def pair_pattern(endings: Endings, separator: bytes) -> re.Pattern[bytes]:
@@ -135,5 +136,11 @@ def inner(endings: Endings, separator: bytes) -> bytes:
             endings.before(separator),
             rb"(?<=" + _CLOSERS + separator + rb")" + endings.before(_CLOSERS + separator),
             rb"(?<=" + _CLOSERS + rb" " + separator + rb")" + endings.before(_CLOSERS + rb" " + separator),
+            _in_form(endings, rb"\xfd" + separator),
         )
     )
+
+
+def _in_form(endings: Endings, tail: bytes) -> bytes:
+    """A name of a form's field in quotes, of which ``tail`` is the last: brackets or a blank are before it."""
+    return b"(?<=[ \\]]" + tail + b")(?:" + b"|".join(endings.before(one + tail) for one in _FORM_CLOSERS) + b")"

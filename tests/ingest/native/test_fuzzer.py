@@ -131,14 +131,16 @@ class Other:
 
 def test_a_round_takes_every_way_and_masks_every_kind() -> None:
     this = Round(5)
-    while this.events < 25_000:
+    formats = {"json", "ndjson", "otlp", "plain", "csv"}
+    # Half of a round has all of them, whatever is drawn at random.
+    while this.events < 25_000 or (this.events < 250_000 and not formats <= set(this.formats)):
         assert this.step() == ""
     found = this.summary()
     assert set(found["ways"]) == {"alone", "masks", "level", "new", "handed"}
     assert min(found["ways"].values()) > 100
     assert set(found["masked"]) >= {"email", "ipv4", "ipv6", "card", "token", "secret"}
     assert found["distinct"] > 0.9
-    assert set(found["formats"]) >= {"json", "ndjson", "otlp", "plain", "csv"}
+    assert set(found["formats"]) >= formats
 
 
 def test_a_difference_is_brought_down_to_one_event() -> None:

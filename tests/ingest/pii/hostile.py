@@ -24,7 +24,8 @@ UNITS: Final = (
     "Authorization: Basic QTpi ", "authorization=x ", "<token>x</token>", "token=[x] ", "set password = y ",
     "key=a ", "token ", "access_key_id=A ", "token=a(", "token=a[b", "token:[a", "Cookie: a={", "Cookie: a=1,b",
     "API key: x ", "password[]=x&", "</a:password>", "<password a>b</password>", "<token><![CDATA[x]]></token>",
-    "token_type=bearer a=b ",
+    "token_type=bearer a=b ", 'token: ["a', 'token=["x" [', "token=[{", "token: ['a',", 'token=\\"',
+    "token='\\\\", "set-cookie: a=b, c",
     # Tokens, keys and credentials.
     "Bearer x9y8z7w6v5u4t3s2 ", "Bearer%20zz9 ", "BeArEr q7 ", "eyJhbGciOiJub25lIn0.e30. ", "e30.e30.", ".eyJ",
     "sk-aaaaaaaaaaaaaaaaaaaaA ", "ghp_aaaaaaaaaaaaaaaaaaaaaaaa ", "AIza", "1//0", "hooks/", "user:pass@",

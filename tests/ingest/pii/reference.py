@@ -268,7 +268,7 @@ def pairs(text: str) -> Iterator[Span]:
             start += scheme.end() if scheme is not None else 0
             value = re.match(rf"{ENDS}*", text[start:])[0]  # type: ignore[index]  # matches the empty string
         elif re.search(r"cookies?\Z", found[1], re.IGNORECASE) and ":" in text[found.end(1) : start]:
-            value = re.match(r"[^\s\",;'`]+(?:; *[^\s\",;'`]+)*", text[start:])[0]  # type: ignore[index]
+            value = re.match(r"[^\s\",;'`<>]+(?:; *[^\s\",;'`<>]+)*", text[start:])[0]  # type: ignore[index]
         yield start, start + len(value), "***"
     for found in re.finditer(r"<([A-Za-z0-9_.-]+)>([^<\"]+)(?=</)", text):
         if is_secret(found[1]):

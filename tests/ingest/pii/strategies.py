@@ -33,7 +33,8 @@ NEAR = [
     "4bf4111111111111111ace", "2025-01-02T03:04:05.678Z", "2025-01-02 03:04:05", "bearer token", "Bearer", "eyJ",
     "eyJx.y",
     "10.1.x.x", "2001:db8:x:x:x:x:x:x", "************1111", "Bearer ***", "***jwt***", "%40", "password",
-    "1:2:3:4:5:6:7:8:9",
+    "1:2:3:4:5:6:7:8:9", "[4111111111111111,1]", '{"user[password]":"q"}', "/gems/x-1.2.3.4/", "a-1.2.3.4-1.el9.x86_64",
+    "token: expired", "cookies: {'a': 'b'}",
 ]  # fmt: skip
 GLUE = list("abcdefntuvVxX019.:,;@-_ /=\"\\'{}[]()<>%*é，“ \t\n\r\b\f\x00\x01\x1f\x7f\x80\u2028😀")  # noqa: RUF001
 PII = EMAILS + IPV4S + IPV6S + CARDS + TOKENS

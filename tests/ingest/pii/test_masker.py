@@ -67,6 +67,7 @@ def kinds(event: dict[str, Any], *fields: str) -> dict[str, int]:
         ("ip10.1.2.3", "ip10.1.x.x"),
         ("dev10.1.2.3", "dev10.1.x.x"),
         ("10.1.2.3 10.1.2.4", "10.1.x.x 10.1.x.x"),
+        ("web-10.1.2.3-1", "web-10.1.x.x-1"),
         ("2001:db8::7", "2001:db8:x:x:x:x:x:x"),
         ("[2001:db8::7]:443", "[2001:db8:x:x:x:x:x:x]:443"),
         ("2001:db8::7: refused", "2001:db8:x:x:x:x:x:x: refused"),
@@ -114,6 +115,7 @@ def test_personal_data_is_masked(text: str, masked: str) -> None:
         'Bearer realm="api"', "the bearer of news", "eyJ", "eyJabc.def",
         "16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48",
         "acde4111111111111111beef", "1234567890123456", "+49 170 1234567", "",
+        "/gems/rails-7.0.8.1/lib/x.rb", "foo-1.2.3.4-1.el9.x86_64",
     ],
 )  # fmt: skip
 def test_what_only_looks_like_it_stays(text: str) -> None:
@@ -127,9 +129,11 @@ def test_a_bare_number_that_is_a_card_becomes_a_string_and_no_other_number_chang
     event = {
         "id4": 4111111111111111, "n": [378282246310005, 1], "f": 4111111111111111.0, "ts": 1700000000123,
         "ns": 1700000000123456789, "neg": -4111111111111111, "frac": 0.4111111111111111, "id": 4111111111111112,
+        "text": "[4111111111111111,1]",
     }  # fmt: skip
     assert mask(event) == {
         **event, "id4": "************1111", "n": ["***********0005", 1], "f": "************1111",
+        "text": '["************1111",1]',
     }  # fmt: skip
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,6 +126,36 @@ def test_a_bare_value_ends_where_text_goes_on(text: str, masked: str) -> None:
         ("password[]=Fk3&go=1", "password[]=***&go=1"),
         ("user[password][]=Fk3&go=1", "user[password][]=***&go=1"),
         ("data%5Btoken%5D%5B%5D=Fk3&n=1", "data%5Btoken%5D%5B%5D=***&n=1"),
+        # Fields of forms as members.
+        ('{"user[password]":"Fk3","token[]": ["Fk4"]}', '{"user[password]":"***","token[]": "***"}'),
+        ('{"password ":"Fk3"}', '{"password ":"***"}'),
+        # Escapes of the JSON text that the value is in.
+        (r'{"m":"Authorization: Digest username=\"u\", response=\"Fk3\""}', '{"m":"Authorization: Digest ***"}'),
+        (r'{"m":"Cookie: id=\"A\"; sid=B"}', '{"m":"Cookie: ***"}'),
+        (r'{"m":"Cookie: sid\u003dFk3; theme\u003ddark"}', '{"m":"Cookie: ***"}'),
+        (
+            r'{"m":"Authorization: AWS4-HMAC-SHA256 Credential\u003dx\/y, Signature\u003dFk3"}',
+            '{"m":"Authorization: AWS4-HMAC-SHA256 ***"}',
+        ),
+        (r'{"m":"authorization: Bearer\tFk3abc"}', r'{"m":"authorization: Bearer\t***"}'),
+        (r'{"m":"token=Some(\"Fk3\") x"}', '{"m":"token=*** x"}'),
+        (r'{"m":"token=u\"Fk3\" x"}', '{"m":"token=*** x"}'),
+        (r'{"m":"token=b\u0027Fk3\u0027 x"}', '{"m":"token=*** x"}'),
+        (r'{"m":"password=caf\u00e9Fk3 x"}', '{"m":"password=*** x"}'),
+        (r'{"m":"password=ab\/Fk3 x"}', '{"m":"password=*** x"}'),
+        (r'{"m":"password=\"C:\\","z":"x"}', r'{"m":"password=\"***","z":"x"}'),
+        # Strings in brackets, as Python and Ruby print them.
+        ("cookies: {'sid': 'Fk3', 'a': 'b'} x", "cookies: *** x"),
+        ('secret: ["a", "Fk3"] x', "secret: *** x"),
+        (r'{"m":"cookie: [\"a=b\", \"sid=Fk3\"]"}', '{"m":"cookie: ***"}'),
+        ('unexpected token: {"a at line 1', 'unexpected token: {"a at line 1'),
+        ("unexpected token: {'a': (b] at line 1", "unexpected token: {'a': (b] at line 1"),
+        ("set-cookie: a=b, sid=Fk3; path=/", "set-cookie: ***"),
+        # What is said of a secret is not one.
+        ("error refreshing token: connection refused", "error refreshing token: connection refused"),
+        ("authorization: denied for user 5", "authorization: denied for user 5"),
+        ("unable to fetch secret: not found", "unable to fetch secret: not found"),
+        ("password=not", "password=***"),
         # Elements with attributes, and CDATA.
         ('<a:Password Type="x">Fk3</a:Password><k>1</k>', '<a:Password Type="x">***</a:Password><k>1</k>'),
         ("<apiKey><![CDATA[Fk3<>]]></apiKey> x", "<apiKey><![CDATA[***]]></apiKey> x"),
@@ -145,6 +177,41 @@ def test_a_value_is_masked_whole_however_it_is_written(text: str, masked: str) -
     assert MASKER.mask_text(f"{text} - {text} - {text}") == f"{masked} - {masked} - {masked}"
     filled = "x" * 70 + " "
     assert MASKER.mask_text(filled + text) == filled + masked
+
+
+FORMS = [
+    "password={}", "token: {}", "cookie:{}", "Authorization = {}", "api_key=>{}", "secret='{}", 'token="{}',
+    "cookie': '{}",
+]  # fmt: skip
+VALUES = [
+    "abc", "it's", "[a", "[a, b]", "{a", "{a: b}", "(a", "a b", "`a", '"a', "'a", 'a"b', "Bearer x1y2z3", "Basic YTpi",
+    "<a>", "<a", "$x", 'Some("a")', "b'a'", 'u"a"', '["a"', '{"a":"b"}', "['a',", "a\nb", "a\tb", "", "é", "{", "[",
+    "'", "postgres://u:p@h/x", "4111111111111111", "10.1.2.3", "a@b.com", "-----BEGIN PRIVATE KEY-----\nMIIabc",
+]  # fmt: skip
+ENDS = ["", " end", '"', "'", "]", "}", ")", ", x=1", "; x", "\n", " failed: 'x'"]
+
+
+@given(
+    st.builds(
+        lambda before, form, value, end: before + form.format(value) + end,
+        st.sampled_from(["", "login ", 'x="', "err: '", "{", "["]),
+        st.sampled_from(FORMS),
+        st.sampled_from(VALUES),
+        st.sampled_from(ENDS),
+    ),
+    st.integers(1, 3),
+    st.sampled_from([(",", ":"), (", ", ": ")]),
+)
+def test_json_text_within_json_text_stays_json_with_all_its_members(
+    text: str, depth: int, separators: tuple[str, str]
+) -> None:
+    for _ in range(depth):
+        text = json.dumps({"m": text, "z": "kept", "n": 1}, ensure_ascii=False, separators=separators)
+    masked = MASKER.mask_text(text)
+    for _ in range(depth):
+        event = json.loads(masked)
+        assert (event["z"], event["n"]) == ("kept", 1)
+        masked = event["m"]
 
 
 @given(
