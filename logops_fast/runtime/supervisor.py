@@ -152,6 +152,8 @@ class _Supervisor:
         os.close(self._alive_read)
         os.close(self._alive_write)
         gc.unfreeze()
+        if self._stop_signal_at:  # who asked for it hears the end of it; a start that failed has said why
+            logger.info("drained" if self._exit_code == EXIT_OK else "stopped", extra={"exit_code": self._exit_code})
         handler = non_blocking_handler()
         if handler is not None:
             handler.flush()

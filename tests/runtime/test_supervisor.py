@@ -28,6 +28,7 @@ def test_sigterm_drains_every_worker_and_exits_0(supervised: Start) -> None:
     assert sorted(event for event in process.events if event[0] == "drained") == [["drained", "0"], ["drained", "1"]]
     assert len(process.log("ready")) == 1
     assert process.log("ready")[0]["workers"] == 2
+    assert [line["exit_code"] for line in process.log("drained")] == [0]
 
 
 def test_one_worker_takes_the_same_path(supervised: Start) -> None:
@@ -158,6 +159,7 @@ def test_a_drain_that_fails_shows_in_the_exit_code(supervised: Start) -> None:
     process.signal(signal.SIGTERM)
     assert process.exit_code() == 1
     assert len(process.log("the drain failed")) == 1
+    assert process.log("stopped")[0]["exit_code"] == 1
 
 
 @pytest.mark.slow
