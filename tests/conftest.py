@@ -33,11 +33,9 @@ STARTS_PROCESSES = ("process", "service", "fault", "bench", "long", "release")
 FIXTURES_THAT_START = frozenset({"supervised"})
 STARTS = frozenset({"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.system"})
 
-# Marks of tests whose processes `make coverage` does not measure: they would take twice the time to start, most of what
-# they run is run by other tests too, and what was measured is lost when they are killed.
-UNMEASURED = ("fault", "bench")
-# The slow tests of these folders, which are no module's own, run what faster ones run too.
-UNMEASURED_IF_SLOW = ("deploy", "docs", "process", "state")
+# Marks of tests whose processes `make coverage` does not measure: they would take twice the time to start, what they
+# run is run by faster tests too, and what was measured is lost when they are killed.
+UNMEASURED = ("fault", "bench", "slow")
 COVERAGE = "COVERAGE_PROCESS_CONFIG"  # of coverage.py: set for the child processes to be measured
 GUARD: pytest.StashKey[ProcessGuard] = pytest.StashKey()
 
@@ -137,8 +135,6 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
 
 def is_measured(item: pytest.Item) -> bool:
     """Return whether `make coverage` measures the processes of a test."""
-    if item.get_closest_marker("slow") and item.path.parent.name in UNMEASURED_IF_SLOW:
-        return False
     return not any(item.get_closest_marker(name) for name in UNMEASURED)
 
 

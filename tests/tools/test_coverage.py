@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,22 +22,13 @@ def test_the_setting_for_child_processes_is_put_back(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    ("folder", "mark", "measured"),
-    [
-        ("process", "process", True),
-        ("deploy", "service", True),
-        ("faults", "fault", False),
-        ("bench", "bench", False),
-        ("process", "slow", False),
-        ("browser", "slow", True),
-    ],
+    ("mark", "measured"), [("process", True), ("service", True), ("fault", False), ("bench", False), ("slow", False)]
 )
-def test_folder_and_mark_decide_whether_the_processes_of_a_test_are_measured(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folder: str, mark: str, measured: bool
+def test_a_mark_decides_whether_the_processes_of_a_test_are_measured(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, mark: str, measured: bool
 ) -> None:
     class Marked:
         config = request.config
-        path = Path(folder) / "test_module.py"
 
         @staticmethod
         def get_closest_marker(name: str) -> bool:
