@@ -93,7 +93,7 @@ native-fuzz: native-build
 	@$(WITH_NATIVE) tests.fuzz.native --seconds $(or $(SECONDS),60) --seed $(or $(SEED),1)
 
 WITH_THE_KERNEL := tests/ingest/test_pipeline.py tests/ingest/test_batch_reader.py tests/ingest/test_golden.py tests/ingest/test_field_json.py \
-	tests/process/test_spec_http.py tests/process/test_spec_auth.py tests/process/test_spec_deployments.py tests/process/test_traffic.py
+	tests/process/test_spec_http.py tests/process/test_spec_auth.py tests/process/test_traffic.py
 
 bench: compiled ## The load sweep on the compiled gateway: ARGS="--batch-size 1 --workers 2 --out FILE ..."
 	@PYTHONSAFEPATH=1 PYTHONPATH=$(COMPILED) $(BIN)/python -m bench.eps_sweep $(ARGS)
