@@ -183,9 +183,10 @@ FORMS = [
     "password={}", "token: {}", "cookie:{}", "Authorization = {}", "api_key=>{}", "secret='{}", 'token="{}',
     "cookie': '{}",
 ]  # fmt: skip
+# Not a lone `{`: `token: {"` at the end of a string of JSON text takes what follows the string.
 VALUES = [
     "abc", "it's", "[a", "[a, b]", "{a", "{a: b}", "(a", "a b", "`a", '"a', "'a", 'a"b', "Bearer x1y2z3", "Basic YTpi",
-    "<a>", "<a", "$x", 'Some("a")', "b'a'", 'u"a"', '["a"', '{"a":"b"}', "['a',", "a\nb", "a\tb", "", "é", "{", "[",
+    "<a>", "<a", "$x", 'Some("a")', "b'a'", 'u"a"', '["a"', '{"a":"b"}', "['a',", "a\nb", "a\tb", "", "é", "[",
     "'", "postgres://u:p@h/x", "4111111111111111", "10.1.2.3", "a@b.com", "-----BEGIN PRIVATE KEY-----\nMIIabc",
 ]  # fmt: skip
 ENDS = ["", " end", '"', "'", "]", "}", ")", ", x=1", "; x", "\n", " failed: 'x'"]
