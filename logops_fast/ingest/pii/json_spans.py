@@ -23,14 +23,14 @@ _QUOTE_OR_END: Final = compile_possessive(rb"(?:[^\xfc\xfd\x22]|\xfc(?!\xfc{0,32
 def _brackets(backslashes: int) -> re.Pattern[bytes]:
     """Brackets, up to six deep, with strings whose quotes have so many backslashes before them."""
     row, inner = b"\xfc" * backslashes, b"\xfc" * (2 * backslashes + 1)
-    plain = rb"[^\xfc\xfd\x22]|\xfc(?!\xfc{0,32}+\xfd)"
+    backslash = rb"\xfc(?!\xfc{0,32}+\xfd)"  # that belongs to no quote
     # What opens a string is where one may begin, and what ends it where something may follow one: a quote of the
     # string around the brackets is neither.
     string = (
-        rb"(?<=[\[{,:=( \xfe\xffbBuUrR])" + row + rb"\xfd(?:" + plain + rb"|" + inner + rb"\xfd)*+"
+        rb"(?<=[\[{,:=( \xfe\xffbBuUrR])" + row + rb"\xfd(?:[^\xfc\xfd\x22]|" + backslash + rb"|" + inner + rb"\xfd)*+"
         + row + rb"\xfd(?=[ ,:=}\])\xfe\xff])"
     )  # fmt: skip
-    outside = plain.replace(rb"\x22]", rb"\x22\[\]{}]++")
+    outside = rb"[^\xfc\xfd\x22\[\]{}]++|" + backslash
     found = b""
     for _ in range(6):
         found = rb"[\[{](?:" + outside + rb"|" + string + (rb"|" + found if found else b"") + rb")*+[\]}]"

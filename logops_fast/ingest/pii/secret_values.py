@@ -40,20 +40,24 @@ _AFTER_QUOTE: Final = frozenset((b"", b'"', *(bytes((byte,)) for byte in b" ,:;)
 _PREFIXES: Final = b"bBfFrRuU"
 # `X-Api-Key:[...]`, as Go prints a header. Placeholders are not masked again.
 _BRACKETED: Final = re.compile(rb"\[([^\[\]\x22\xfd\xfe]{1,512}+)\]")
+
+
+def _strings(most: int) -> bytes:
+    """Alternatives: a string of up to so many bytes in either kind of quotes."""
+    return rb"'[^'\xfc\xfd\xfe\x22]{0,%d}+'|\xfd[^\xfc\xfd\x22]{0,%d}+\xfd" % (most, most)
+
+
 # `cookies: {'session': '...'}`, `secret: ["...", "..."]`: after a blank only what is made of strings is a value,
 # and not a list of a sentence. Bounded, as a text may be full of those that do not close.
 _ITEMS: Final = (
-    rb"(?=['\xfd\xfc])(?: ?(?:'[^'\xfc\xfd\xfe\x22]{0,256}+'|\xfd[^\xfc\xfd\x22]{0,256}+\xfd"
-    rb"|\xfc\xfd[^\xfc\xfd\x22]{0,256}+\xfc\xfd|[^ '\xfc\xfd\xfe\x22\[\]{},:]{1,64}+) ?(?:,|:|=>|(?=[\]}]))){1,32}+"
+    rb"(?=['\xfd\xfc])(?: ?(?:" + _strings(256) + rb"|\xfc\xfd[^\xfc\xfd\x22]{0,256}+\xfc\xfd"
+    rb"|[^ '\xfc\xfd\xfe\x22\[\]{},:]{1,64}+) ?(?:,|:|=>|(?=[\]}]))){1,32}+"
 )
-_STRING: Final = rb"(?:'[^'\xfc\xfd\xfe\x22]{0,64}+'|\xfd[^\xfc\xfd\x22]{0,64}+\xfd)"
+_STRING: Final = rb"(?:" + _strings(64) + rb")"
 _NOT_OF_STRINGS: Final = re.compile(  # as is seen at its beginning
-    rb"[\[{](?:"
-    + _STRING
-    + rb" ?[^ ,:=\]}]|(?: ?(?:"
-    + _STRING
-    + rb"|[A-Za-z0-9_.-]{1,64}) ?(?:,|:|=>)){1,3} ?[\[{(;])"
-)
+    rb"[\[{](?:" + _STRING + rb" ?[^ ,:=\]}]"
+    rb"|(?: ?(?:" + _STRING + rb"|[A-Za-z0-9_.-]{1,64}) ?(?:,|:|=>)){1,3} ?[\[{(;])"
+)  # fmt: skip
 _OF_STRINGS: Final = compile_possessive(rb"\[" + _ITEMS + rb"\]|\{" + _ITEMS + rb"\}")
 _SLICE: Final = re.compile(rb"[A-Za-z0-9_.*]{1,64}\{")  # `[]string{"..."}`
 _PLACEHOLDERS: Final = frozenset(
