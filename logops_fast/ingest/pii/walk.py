@@ -50,6 +50,8 @@ def search(pattern: re.Pattern[bytes], sign: int, text: bytes) -> re.Match[bytes
 
 def newlines(text: bytes, start: int, end: int) -> int:
     """The number of newlines from ``start`` to ``end``."""
+    if end <= start:  # mypyc's slices cannot be of less than nothing
+        return 0
     part = text[start:end]
     return len(part) - len(part.replace(b"\n", b""))
 

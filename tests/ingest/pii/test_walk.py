@@ -23,6 +23,7 @@ def test_a_search_by_the_sign_finds_the_first(text: bytes) -> None:
 
 
 @given(texts, st.integers(0, 20), st.integers(0, 80))
+@example(b"\n", 1, 0)
 def test_newlines_are_counted(text: bytes, start: int, end: int) -> None:
     assert newlines(text, start, end) == text[start:end].count(b"\n")
 
