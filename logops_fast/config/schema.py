@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
@@ -126,6 +127,10 @@ def bare_type(info: inspect.Type) -> inspect.Type:
     return info
 
 
+_CHARACTERS: Final = {None: "characters", r"^[!-~]*$": "visible ASCII characters"}
+"""What a text is made of, by its pattern."""
+
+
 def expected_text(info: inspect.Type) -> str:
     """Return what a value of this type must be, as messages say it: ``an integer >= 1``."""
     info = bare_type(info)
@@ -136,7 +141,8 @@ def expected_text(info: inspect.Type) -> str:
     if isinstance(info, inspect.BoolType):
         return "true or false"
     if isinstance(info, inspect.StrType):
-        return "text that is not empty" if info.min_length else "text"
+        longest = f" of at most {info.max_length} {_CHARACTERS[info.pattern]}" if info.max_length else ""
+        return ("text that is not empty" if info.min_length else "text") + longest
     if isinstance(info, inspect.LiteralType):
         # msgspec sorts the values and keeps their original order nowhere
         words = [str(value) for value in info.values]
@@ -175,7 +181,9 @@ def convert_leaf(info: inspect.Type, value: Any) -> Any:
     if isinstance(info, inspect.BoolType):
         return _must(value, isinstance(value, bool))
     if isinstance(info, inspect.StrType):
-        return _must(value, isinstance(value, str) and len(value) >= (info.min_length or 0) and "\x00" not in value)
+        _must(value, isinstance(value, str) and len(value) >= (info.min_length or 0) and "\x00" not in value)
+        _must(value, info.max_length is None or len(value) <= info.max_length)
+        return _must(value, info.pattern is None or re.search(info.pattern, value) is not None)
     if isinstance(info, inspect.LiteralType):
         return _must(value, value in info.values and isinstance(value, str))
     if isinstance(info, inspect.CollectionType):

@@ -175,7 +175,13 @@ def test_every_setting_is_described_in_a_sentence() -> None:
         ("server: {drain_timeout: 2024-01-01}", 'server.drain_timeout: expected a number >= 0, got "2024-01-01"'),
         ("authgw: {port: 65536}", "authgw.port: expected an integer from 0 to 65535, got 65536"),
         ("authgw: {host: ''}", 'authgw.host: expected text that is not empty, got ""'),
+        ("auth: {audience: a b}", 'auth.audience: expected text of at most 256 visible ASCII characters, got "a b"'),
         ("auth: {mode: hamc}", 'auth.mode: expected one of any, api_key, hmac, none, got "hamc"'),
+        pytest.param(
+            f"auth: {{audience: {'a' * 257}}}",
+            f'auth.audience: expected text of at most 256 visible ASCII characters, got "{"a" * 59}...',
+            id="a text that is too long",
+        ),
         ("auth: {mode: false}", "auth.mode: expected one of any, api_key, hmac, none, got false"),
         ("auth: {mode: [hmac]}", "auth.mode: expected one of any, api_key, hmac, none, got a list"),
         ("auth: {require_nonce: 1}", "auth.require_nonce: expected true or false, got 1"),
